@@ -1,0 +1,90 @@
+// A borrowed run of bytes, and small helpers over it.
+#ifndef UT_PORT_BASE_BYTES_H
+#define UT_PORT_BASE_BYTES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+// Not owned, not NUL-terminated. data may be NULL only when len is 0.
+typedef struct {
+    const uint8_t *data;
+    size_t len;
+} ut_bytes;
+
+#define UT_BYTES_NONE ((ut_bytes){NULL, 0})
+#define UT_BYTES_LIT(lit) ((ut_bytes){(const uint8_t *)(lit), sizeof(lit) - 1})
+
+static inline ut_bytes ut_bytes_of(const void *data, size_t len)
+{
+    return (ut_bytes){(const uint8_t *)data, len};
+}
+
+static inline ut_bytes ut_bytes_of_z(const char *text_z)
+{
+    return (ut_bytes){(const uint8_t *)text_z, strlen(text_z)};
+}
+
+static inline bool ut_bytes_equal(ut_bytes a, ut_bytes b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
+}
+
+// Big-endian integers, as keys hold them.
+static inline void ut_put_be32(uint8_t out[4], uint32_t v)
+{
+    out[0] = (uint8_t)(v >> 24);
+    out[1] = (uint8_t)(v >> 16);
+    out[2] = (uint8_t)(v >> 8);
+    out[3] = (uint8_t)v;
+}
+
+static inline void ut_put_be64(uint8_t out[8], uint64_t v)
+{
+    ut_put_be32(out, (uint32_t)(v >> 32));
+    ut_put_be32(out + 4, (uint32_t)v);
+}
+
+static inline uint32_t ut_get_be32(const uint8_t in[4])
+{
+    return ((uint32_t)in[0] << 24) | ((uint32_t)in[1] << 16) | ((uint32_t)in[2] << 8) | in[3];
+}
+
+static inline uint64_t ut_get_be64(const uint8_t in[8])
+{
+    return ((uint64_t)ut_get_be32(in) << 32) | ut_get_be32(in + 4);
+}
+
+// Little-endian integers, as protobuf's fixed fields and our block header hold them.
+static inline uint32_t ut_get_le32(const uint8_t in[4])
+{
+    return ((uint32_t)in[3] << 24) | ((uint32_t)in[2] << 16) | ((uint32_t)in[1] << 8) | in[0];
+}
+
+static inline uint64_t ut_get_le64(const uint8_t in[8])
+{
+    return ((uint64_t)ut_get_le32(in + 4) << 32) | ut_get_le32(in);
+}
+
+static inline void ut_put_le32(uint8_t out[4], uint32_t v)
+{
+    out[0] = (uint8_t)v;
+    out[1] = (uint8_t)(v >> 8);
+    out[2] = (uint8_t)(v >> 16);
+    out[3] = (uint8_t)(v >> 24);
+}
+
+static inline void ut_put_le64(uint8_t out[8], uint64_t v)
+{
+    ut_put_le32(out, (uint32_t)v);
+    ut_put_le32(out + 4, (uint32_t)(v >> 32));
+}
+
+// Lower-case hex of in into out_z (2 * len + 1 bytes with the NUL).
+void ut_hex_encode(ut_bytes in, char *out_z);
+
+// Reads hex of either case; text.len must be even. out: text.len / 2 bytes. False on another character.
+bool ut_hex_decode(ut_bytes text, uint8_t *out);
+
+#endif

@@ -1,0 +1,27 @@
+// Text to values and back, as configuration, command line and tables write them: sizes, durations, times.
+#ifndef UT_PORT_BASE_TEXT_H
+#define UT_PORT_BASE_TEXT_H
+
+#include "port/base/bytes.h"
+#include "port/base/err.h"
+
+// "256MiB", "1GiB", "64KiB", "10MB" (decimal), "4096", "512B". UT_EFORMAT otherwise, or on overflow.
+ut_err ut_text_parse_size(ut_bytes text, uint64_t *bytes);
+
+// "30d", "12h", "5m", "1.5s", "250ms", "1h30m", "0". A bare number other than 0 is refused: the unit must be said.
+ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms);
+
+// Decimal, no sign, no spaces, fits 64 bits.
+ut_err ut_text_parse_uint(ut_bytes text, uint64_t *value);
+
+enum { UT_TEXT_SHORT_MAX = 40 };
+
+// "1.3 MiB"; "1.24 s", "830 us"; "2026-11-20T18:40:00.123Z" (UTC). out_z holds UT_TEXT_SHORT_MAX bytes.
+void ut_text_size(uint64_t bytes, char *out_z);
+void ut_text_duration(uint64_t ns, char *out_z);
+void ut_text_time(uint64_t unix_ns, char *out_z);
+
+// True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms).
+bool ut_text_utf8_valid(ut_bytes text);
+
+#endif

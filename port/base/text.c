@@ -1,0 +1,262 @@
+// Parses and prints sizes, durations and times, and checks UTF-8. Without locale and without time zones.
+#include "port/base/text.h"
+
+#include <stdio.h>
+
+#define NS_PER_S UINT64_C(1000000000)
+
+// Numbers are printed as unsigned, which all of them fit: newlib in strict C11 has no PRIu64.
+
+// Takes the digits at *at and moves *at behind them. False without a digit, or on overflow.
+static bool take_uint(ut_bytes text, size_t *at, uint64_t *value)
+{
+    size_t begin = *at;
+    uint64_t sum = 0;
+    for (; *at < text.len && text.data[*at] >= '0' && text.data[*at] <= '9'; ++*at) {
+        uint64_t digit = (uint64_t)(text.data[*at] - '0');
+        if (sum > (UINT64_MAX - digit) / 10)
+            return false;
+        sum = sum * 10 + digit;
+    }
+    *value = sum;
+    return *at > begin;
+}
+
+ut_err ut_text_parse_uint(ut_bytes text, uint64_t *value)
+{
+    size_t at = 0;
+    uint64_t sum = 0;
+    if (!take_uint(text, &at, &sum) || at != text.len)
+        return UT_EFORMAT;
+    *value = sum;
+    return UT_OK;
+}
+
+ut_err ut_text_parse_size(ut_bytes text, uint64_t *bytes)
+{
+    static const struct {
+        char name_z[4];
+        uint64_t bytes;
+    } units[] = {
+        {"", 1},
+        {"B", 1},
+        {"kB", UINT64_C(1000)},
+        {"KB", UINT64_C(1000)},
+        {"MB", UINT64_C(1000000)},
+        {"GB", UINT64_C(1000000000)},
+        {"TB", UINT64_C(1000000000000)},
+        {"KiB", UINT64_C(1) << 10},
+        {"MiB", UINT64_C(1) << 20},
+        {"GiB", UINT64_C(1) << 30},
+        {"TiB", UINT64_C(1) << 40},
+    };
+    size_t at = 0;
+    uint64_t count = 0;
+    if (!take_uint(text, &at, &count))
+        return UT_EFORMAT;
+    ut_bytes name = {text.data + at, text.len - at};
+    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        if (!ut_bytes_equal(name, ut_bytes_of_z(units[i].name_z)))
+            continue;
+        if (count > UINT64_MAX / units[i].bytes)
+            return UT_EFORMAT;
+        *bytes = count * units[i].bytes;
+        return UT_OK;
+    }
+    return UT_EFORMAT;
+}
+
+// Takes ".5" at *at, if there is a point, as 5 / 10. False without digits or with more than nine.
+static bool take_fraction(ut_bytes text, size_t *at, uint64_t *numerator, uint64_t *denominator)
+{
+    *numerator = 0;
+    *denominator = 1;
+    if (*at == text.len || text.data[*at] != '.')
+        return true;
+    ++*at;
+    size_t begin = *at;
+    if (!take_uint(text, at, numerator) || *at - begin > 9)
+        return false;
+    for (size_t i = begin; i < *at; i++)
+        *denominator *= 10;
+    return true;
+}
+
+ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms)
+{
+    static const struct {
+        char name_z[3];
+        uint32_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    enum { UNITS = sizeof units / sizeof units[0] };
+
+    if (ut_bytes_equal(text, UT_BYTES_LIT("0"))) {
+        *ms = 0;
+        return UT_OK;
+    }
+    uint64_t sum = 0;
+    size_t unit_next = 0; // units only get smaller, each at most once
+    size_t at = 0;
+    do {
+        uint64_t count = 0;
+        uint64_t numerator = 0;
+        uint64_t denominator = 1;
+        if (!take_uint(text, &at, &count) || !take_fraction(text, &at, &numerator, &denominator))
+            return UT_EFORMAT;
+        size_t begin = at;
+        while (at < text.len && text.data[at] >= 'a' && text.data[at] <= 'z')
+            at++;
+        ut_bytes name = {text.data + begin, at - begin};
+        size_t unit = unit_next;
+        while (unit < UNITS && !ut_bytes_equal(name, ut_bytes_of_z(units[unit].name_z)))
+            unit++;
+        if (unit == UNITS)
+            return UT_EFORMAT;
+        unit_next = unit + 1;
+
+        // Refused, not rounded: 0.4ms that becomes 0 would switch a time limit off without a word.
+        uint64_t unit_ms = units[unit].ms;
+        if (numerator * unit_ms % denominator != 0) // < 1e9 * 86400000, which fits
+            return UT_EFORMAT;
+        uint64_t fraction_ms = numerator * unit_ms / denominator;
+        if (count > (UINT64_MAX - fraction_ms) / unit_ms)
+            return UT_EFORMAT;
+        uint64_t part_ms = count * unit_ms + fraction_ms;
+        if (part_ms > UINT64_MAX - sum)
+            return UT_EFORMAT;
+        sum += part_ms;
+    } while (at < text.len);
+    *ms = sum;
+    return UT_OK;
+}
+
+void ut_text_size(uint64_t bytes, char *out_z)
+{
+    static const char names_z[][4] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
+    if (bytes < 1024) {
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u B", (unsigned)bytes);
+        return;
+    }
+    size_t i = 0;
+    uint64_t tenths = 0;
+    for (;; i++) {
+        uint64_t unit = UINT64_C(1) << (10 * (i + 1));
+        tenths = bytes / unit * 10 + (bytes % unit * 10 + unit / 2) / unit;
+        if (tenths < 10240 || i == 5)
+            break;
+    }
+    (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%u %s", (unsigned)(tenths / 10), (unsigned)(tenths % 10),
+                   names_z[i]);
+}
+
+// ns in a unit, with three digits: "1.24 s", "12.4 s", "124 ms". False when it rounds up to 1000 of the unit.
+static bool print_three_digits(uint64_t ns, uint64_t unit_ns, const char *name_z, char *out_z)
+{
+    uint64_t hundredths = (ns * 100 + unit_ns / 2) / unit_ns;
+    uint64_t tenths = (ns * 10 + unit_ns / 2) / unit_ns;
+    uint64_t whole = (ns + unit_ns / 2) / unit_ns;
+    if (hundredths < 1000)
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%02u %s", (unsigned)(hundredths / 100),
+                       (unsigned)(hundredths % 100), name_z);
+    else if (tenths < 1000)
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%u %s", (unsigned)(tenths / 10), (unsigned)(tenths % 10),
+                       name_z);
+    else if (whole < 1000)
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u %s", (unsigned)whole, name_z);
+    else
+        return false;
+    return true;
+}
+
+void ut_text_duration(uint64_t ns, char *out_z)
+{
+    if (ns < 1000) {
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u ns", (unsigned)ns);
+        return;
+    }
+    if (ns < 1000000 && print_three_digits(ns, 1000, "us", out_z))
+        return;
+    if (ns < NS_PER_S && print_three_digits(ns, 1000000, "ms", out_z))
+        return;
+    if (ns < 60 * NS_PER_S - NS_PER_S / 20 && print_three_digits(ns, NS_PER_S, "s", out_z))
+        return;
+    uint64_t s = ns / NS_PER_S + (ns % NS_PER_S >= NS_PER_S / 2 ? 1 : 0);
+    if (s < 3600)
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%um%02us", (unsigned)(s / 60), (unsigned)(s % 60));
+    else if (s < 86400)
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%uh%02um", (unsigned)(s / 3600), (unsigned)(s % 3600 / 60));
+    else
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%ud%02uh", (unsigned)(s / 86400), (unsigned)(s % 86400 / 3600));
+}
+
+void ut_text_time(uint64_t unix_ns, char *out_z)
+{
+    uint64_t s = unix_ns / NS_PER_S;
+    uint64_t day_s = s % 86400;
+    // Days counted from 1 March of the year 0, so that the leap day ends a year and every 400 years are alike.
+    uint64_t days = s / 86400 + 719468;
+    uint64_t era = days / 146097;
+    uint64_t era_day = days % 146097;
+    uint64_t era_year = (era_day - era_day / 1460 + era_day / 36524 - era_day / 146096) / 365;
+    uint64_t year_day = era_day - (365 * era_year + era_year / 4 - era_year / 100);
+    uint64_t march_month = (5 * year_day + 2) / 153;
+    uint64_t day = year_day - (153 * march_month + 2) / 5 + 1;
+    uint64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
+    uint64_t year = era * 400 + era_year + (month <= 2 ? 1 : 0);
+    (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (uint16_t)year, (uint8_t)month,
+                   (uint8_t)day, (uint8_t)(day_s / 3600), (uint8_t)(day_s % 3600 / 60), (uint8_t)(day_s % 60),
+                   (uint16_t)(unix_ns % NS_PER_S / 1000000));
+}
+
+bool ut_text_utf8_valid(ut_bytes text)
+{
+    const uint8_t *at = text.data;
+    size_t left = text.len;
+    while (left > 0) {
+        // Span texts are ASCII nearly always: eight bytes at a time.
+        while (left >= 8) {
+            uint64_t eight;
+            memcpy(&eight, at, sizeof eight);
+            if ((eight & UINT64_C(0x8080808080808080)) != 0)
+                break;
+            at += 8;
+            left -= 8;
+        }
+        if (left == 0)
+            break;
+        uint8_t lead = at[0];
+        if (lead < 0x80) {
+            at++;
+            left--;
+            continue;
+        }
+        // The second byte alone tells overlong forms, surrogates and what lies above U+10FFFF (Unicode, table 3-7).
+        size_t len = 0;
+        uint8_t second_min = 0x80;
+        uint8_t second_max = 0xBF;
+        if (lead >= 0xC2 && lead <= 0xDF) {
+            len = 2;
+        } else if (lead >= 0xE0 && lead <= 0xEF) {
+            len = 3;
+            if (lead == 0xE0)
+                second_min = 0xA0;
+            else if (lead == 0xED)
+                second_max = 0x9F;
+        } else if (lead >= 0xF0 && lead <= 0xF4) {
+            len = 4;
+            if (lead == 0xF0)
+                second_min = 0x90;
+            else if (lead == 0xF4)
+                second_max = 0x8F;
+        }
+        if (len == 0 || len > left || at[1] < second_min || at[1] > second_max)
+            return false;
+        for (size_t i = 2; i < len; i++) {
+            if ((at[i] & 0xC0) != 0x80)
+                return false;
+        }
+        at += len;
+        left -= len;
+    }
+    return true;
+}

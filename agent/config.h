@@ -1,0 +1,54 @@
+// The configuration: one YAML file, read strictly (DESIGN section 7, docs/CONFIG.md).
+#ifndef UT_AGENT_CONFIG_H
+#define UT_AGENT_CONFIG_H
+
+#include "port/base/log.h"
+#include "transport/destination.h"
+
+enum {
+    UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024,
+    UT_CONFIG_DESTINATIONS_MAX = 64,
+};
+
+typedef struct {
+    bool enabled;
+    ut_addr listen;
+    bool tls;
+    ut_bytes cert_pem;
+    ut_bytes key_pem;
+    ut_bytes client_ca_pem;      // not empty: clients must show a certificate
+    uint64_t body_bytes_max;     // as received, and also after decompression; default 64 MiB
+    uint64_t memory_bytes_max;   // of all requests under way together; default 128 MiB; over it: 503 with Retry-After
+    uint32_t connections_max;    // default 1024
+    uint32_t header_bytes_max;   // default 32 KiB
+    uint32_t head_timeout_ms;    // for request line and headers; default 10 s
+    uint32_t body_timeout_ms;    // without a byte of the body; default 30 s
+    uint32_t idle_timeout_ms;    // of a kept connection; default 120 s
+} ut_receiver_config;
+
+typedef struct {
+    char *data_dir_z;
+    ut_log_level log_level;
+    ut_receiver_config otlp_http;
+    uint64_t store_bytes_max; // default 256 MiB
+    uint64_t ttl_ms;          // default 30 d
+    bool durable_each_commit; // durability: commit (default) or interval
+    uint32_t sync_interval_ms; // for interval: default 1000
+    uint32_t stop_timeout_ms;  // SIGTERM: the deadline of a clean stop; default 10 s
+    ut_destination_config destinations[UT_CONFIG_DESTINATIONS_MAX]; // dest numbers are set later
+    size_t destination_count;
+    void *owned; // what the pointers above point into
+} ut_config;
+
+// Defaults only: OTLP on loopback:4318, 30 days, 256 MiB, no destination, data_dir by ut_config_default_data_dir.
+ut_err ut_config_default(ut_config *config);
+
+// Reads path_z ("-" is standard input). A fault reads "FILE:LINE:COLUMN: found ..., expected ...". Also reads the certificate files that it names,
+// and substitutes ${env:NAME}. UT_ENOTFOUND, UT_EPERM, UT_EIO, UT_EFORMAT (syntax, unknown key, wrong type), UT_EINVAL (impossible value).
+ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault);
+void ut_config_free(ut_config *config);
+
+// /var/lib/untrace for root, else $XDG_STATE_HOME/untrace or ~/.local/state/untrace.
+ut_err ut_config_default_data_dir(char *out_z, size_t cap);
+
+#endif

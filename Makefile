@@ -1,0 +1,218 @@
+# Untrace Agent. `make help` lists the targets; docs/DEPENDENCIES.md says where the libraries come from.
+
+VERSION = 0.1.0
+
+# Where things go. Two builds at the same time need two BUILD directories; they may share DEPS_DIR.
+BUILD    ?= build
+DEPS_DIR ?= build/deps
+HOST     := $(shell uname -m)-linux-musl
+TARGET   ?= $(HOST)
+DESTDIR  ?=
+PREFIX   ?= /usr/local
+
+# ---- One compiler and one set of flags for each KIND of build ------------------------------------
+# musl: the product and its unit tests. asan, tsan, fuzz: the same sources for this machine's libc,
+# instrumented. qemu: as musl, with what LMDB needs to run under user-mode emulation.
+KIND ?= musl
+
+triplet.x86_64-linux-musl      = x86_64-linux-gnu
+triplet.aarch64-linux-musl     = aarch64-linux-gnu
+triplet.armv7-linux-musleabihf = arm-linux-gnueabihf
+triplet.riscv64-linux-musl     = riscv64-linux-gnu
+flags.aarch64-linux-musl       = -mno-outline-atomics
+libs.riscv64-linux-musl        = -latomic
+qemu.aarch64-linux-musl        = qemu-aarch64-static
+qemu.armv7-linux-musleabihf    = qemu-arm-static
+qemu.riscv64-linux-musl        = qemu-riscv64-static
+CROSS_TARGETS = aarch64-linux-musl armv7-linux-musleabihf riscv64-linux-musl
+
+# V=1 shows whole command lines.
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
+
+OPTIMISE = -O2
+WERROR   = -Werror
+RUNNER   =
+SANITISE =
+
+ifdef DEPS_PREFIX
+  # Somebody else prepared the libraries and the compiler (Yocto, Buildroot, Alpine).
+  deps   = $(DEPS_PREFIX)
+  OUT    = $(BUILD)/prefix
+  WERROR =
+  STATIC ?= -static
+else ifneq (,$(filter $(KIND),musl qemu))
+  deps   = $(DEPS_DIR)/$(TARGET)/prefix
+  stamp  = $(deps)/.stamp
+  OUT    = $(BUILD)/$(TARGET)$(if $(filter qemu,$(KIND)),-qemu)
+  STATIC = -static -no-pie
+  CC     = $(if $(filter $(TARGET),$(HOST)),,$(triplet.$(TARGET))-)gcc
+  specs  = -specs $(deps)/lib/musl-gcc.specs
+  RUNNER = $(if $(filter $(KIND),qemu),$(qemu.$(TARGET)))
+else
+  deps   = $(DEPS_DIR)/$(deps_of.$(KIND))/prefix
+  stamp  = $(deps)/.stamp
+  OUT    = $(BUILD)/$(KIND)
+  STATIC =
+  OPTIMISE = -O1 -fno-omit-frame-pointer
+  CC     = $(cc.$(KIND))
+  SANITISE = $(sanitise.$(KIND))
+endif
+deps_of.asan  = native
+deps_of.tsan  = native
+deps_of.fuzz  = native
+cc.asan       = gcc
+cc.tsan       = gcc
+cc.fuzz       = $(shell command -v clang || command -v clang-14 || echo clang)
+sanitise.asan = -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitise.tsan = -fsanitize=thread
+sanitise.fuzz = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
+           -Wpointer-arith -Wcast-qual -Wwrite-strings
+CPPFLAGS_ALL = -I. -isystem $(deps)/include -DUT_VERSION='"$(VERSION)"' $(CPPFLAGS)
+CFLAGS_ALL   = -std=c11 $(OPTIMISE) -g -ffunction-sections -fdata-sections -fstack-protector-strong \
+               $(WARNINGS) $(WERROR) $(flags.$(TARGET)) $(specs) $(SANITISE) $(CFLAGS)
+LDFLAGS_ALL  = $(flags.$(TARGET)) $(specs) $(STATIC) $(SANITISE) -Wl,--gc-sections -L$(deps)/lib $(LDFLAGS)
+# A stock mbedTLS comes in three archives, a stock LZ4 without xxHash's names.
+LIBS = -llmdb -llz4 $(call if_has,xxhash) -ldeflate -lyaml -lyyjson -lllhttp \
+       -lmbedtls $(call if_has,mbedx509) $(call if_has,mbedcrypto) -pthread $(libs.$(TARGET))
+if_has = $(if $(wildcard $(deps)/lib/lib$(1).a $(deps)/lib/lib$(1).so),-l$(1))
+
+# ---- What there is to build ----------------------------------------------------------------------
+ROOMS   = port/base port/linux storage adapters transport agent
+SOURCES = $(filter-out agent/main.c,$(wildcard $(ROOMS:%=%/*.c)))
+OBJECTS = $(SOURCES:%.c=$(OUT)/obj/%.o)
+LIB     = $(OUT)/libuntrace.a
+
+SHIM     = tests/support/qemu_robust.c
+SUPPORT  = $(filter-out $(SHIM),$(wildcard tests/support/*.c))
+HELPERS  = $(OUT)/libsupport.a
+UNIT     = $(sort $(wildcard $(foreach d,. $(ROOMS),tests/unit/$(d)/test_*.c)) $(wildcard tests/unit/*/test_*.c))
+TESTS    = $(sort $(patsubst tests/unit/./%,tests/unit/%,$(UNIT)))
+SELECTED = $(if $(T),$(filter $(foreach t,$(T),%/$(t).c),$(TESTS)),$(TESTS))
+PROGRAMS = $(SELECTED:%.c=$(OUT)/%)
+FUZZERS  = $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ     = $(patsubst tests/fuzz/%.c,$(OUT)/%,$(if $(T),$(filter $(foreach t,$(T),%/$(t).c),$(FUZZERS)),$(FUZZERS)))
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+.PHONY: all program lib run test unit unit-asan unit-tsan unit-programs fuzz fuzz-short fuzz-programs e2e lint \
+        bench cross size install clean help
+
+## all: build/untrace, the static program for this machine; lib: only its library, without main
+all: program
+lib: $(LIB)
+program: $(OUT)/untrace $(if $(filter $(OUT),$(BUILD)/$(HOST) $(BUILD)/prefix),$(BUILD)/untrace)
+
+$(BUILD)/untrace: $(OUT)/untrace
+	@cp $< $@.tmp && mv $@.tmp $@
+
+$(OUT)/untrace: $(OUT)/obj/agent/main.o $(if $(filter qemu,$(KIND)),$(SHIM:%.c=$(OUT)/obj/%.o)) $(LIB)
+	$(call say,LINK,$@)$(CC) $(if $(SANITISE),,-s) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
+$(LIB): $(OBJECTS)
+	@rm -f $@
+	$(call say,AR,$@)$(AR) rcsD $@ $^
+
+$(HELPERS): $(SUPPORT:%.c=$(OUT)/obj/%.o)
+	@rm -f $@
+	$(call say,AR,$@)$(AR) rcsD $@ $^
+
+# The seam to Linux, the daemon and the tests may use what the system has; the rooms between may not.
+$(OUT)/obj/port/linux/%.o $(OUT)/obj/agent/%.o $(OUT)/obj/tests/%.o: private CPPFLAGS += -D_GNU_SOURCE=
+# cmocka.h would define uintptr_t itself where it does not find the name.
+$(OUT)/obj/tests/%.o: private CPPFLAGS += -DHAVE_UINTPTR_T
+
+$(OUT)/obj/%.o: %.c Makefile $(stamp)
+	@mkdir -p $(@D)
+	$(call say,CC,$@)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
+
+$(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(if $(filter qemu,$(KIND)),$(SHIM:%.c=$(OUT)/obj/%.o)) $(HELPERS) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+
+$(OUT)/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(HELPERS) $(LIB)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+ifdef stamp
+$(stamp): tools/deps tools/mbedtls_config.h
+	DEPS_DIR=$(DEPS_DIR) tools/deps $(notdir $(patsubst %/prefix,%,$(deps)))
+endif
+
+-include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)
+
+# ---- Tests ---------------------------------------------------------------------------------------
+unit-programs: $(PROGRAMS)
+fuzz-programs: $(FUZZ)
+
+## unit: unit tests of the static build; T=test_block picks some
+unit: unit-programs
+	@tools/run-unit $(OUT) "$(RUNNER)" $(PROGRAMS)
+
+## unit-asan: the same under the address and undefined-behaviour sanitizers; unit-tsan: thread sanitizer
+unit-asan:
+	@$(MAKE) --no-print-directory KIND=asan unit
+unit-tsan:
+	@$(MAKE) --no-print-directory KIND=tsan unit
+
+## fuzz: every decoder for FUZZ_SECONDS (60) each; fuzz-short: for 8 s each. Finds go to build/fuzz
+FUZZ_SECONDS ?= 60
+fuzz:
+	@$(MAKE) --no-print-directory KIND=fuzz fuzz-programs
+	@tools/run-fuzz $(BUILD)/fuzz $(FUZZ_SECONDS) $(T)
+fuzz-short:
+	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=8
+
+## e2e: the program against real SDKs and a real Collector (pytest; PYTEST_ARGS=...)
+e2e: program
+	$(if $(wildcard tests/e2e/setup),tests/e2e/setup)
+	$(BUILD)/venv/bin/pytest tests/e2e $(PYTEST_ARGS)
+
+## test: set-up, build and all of the above; what CI runs
+test:
+	tools/setup build test
+	@$(MAKE) --no-print-directory program
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory unit-asan
+	@$(MAKE) --no-print-directory fuzz-short
+	@$(MAKE) --no-print-directory e2e
+
+## run: a central and an edge agent on this machine, with sample traces; ONCE=1 stops when they arrived
+run:
+	tools/setup build
+	@$(MAKE) --no-print-directory program
+	ONCE=$(ONCE) tools/demo
+
+## lint: warnings of two compilers, cppcheck, formatting, direction of includes, Cortex-M3 compile
+lint:
+	tools/setup build lint
+	tools/lint
+
+## bench: speed, memory and size (tests/bench)
+bench: program
+	tests/bench/run
+
+## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
+cross: $(CROSS_TARGETS:%=cross-%)
+cross-%:
+	tools/setup build cross
+	@$(MAKE) --no-print-directory TARGET=$* program
+	@$(MAKE) --no-print-directory TARGET=$* KIND=qemu program unit
+	tests/cross/run $* $(BUILD)
+
+## size: bytes of the program, against the limit of 1.5 MB
+size: program
+	tools/size $(OUT)/untrace
+
+## install: the program and its licence under DESTDIR and PREFIX (/usr/local)
+install: program
+	install -D -m 755 $(OUT)/untrace $(DESTDIR)$(PREFIX)/bin/untrace
+
+## clean: removes what was compiled here; the libraries stay (rm -r build removes all)
+clean:
+	rm -rf $(filter-out $(BUILD)/deps $(BUILD)/venv,$(wildcard $(BUILD)/*))
+
+help:
+	@sed -n 's/^## /  make /p' Makefile
+	@echo '  variables: BUILD=DIR (build), T=test_name, DEPS_PREFIX=DIR with CC= (docs/DEPENDENCIES.md)'

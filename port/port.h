@@ -48,14 +48,15 @@ ut_err ut_sock_local_addr(ut_sock sock, ut_addr *addr);
 ut_err ut_sock_accept(ut_sock listener, ut_sock *sock, ut_addr *peer);
 
 // Starts a connection, no-delay set. UT_OK: under way, wait until writable, then ut_sock_connect_result.
+// UT_ECONNECT: refused at once (no route, a Unix socket without a listener). UT_ELIMIT: out of descriptors. UT_EIO.
 ut_err ut_sock_connect(const ut_addr *addr, ut_sock *sock);
 ut_err ut_sock_connect_result(ut_sock sock, ut_fault *fault); // UT_OK, UT_EAGAIN, UT_ECONNECT with the reason
 
 // Reads up to cap bytes. UT_OK with n >= 1; UT_EAGAIN; UT_ECLOSED at the end of the stream; UT_EIO on a reset.
 ut_err ut_sock_read(ut_sock sock, void *out, size_t cap, size_t *n);
 
-// Writes what fits of the parts, in order (count <= UT_SOCK_PARTS_MAX). UT_OK with n >= 1; UT_EAGAIN; UT_EIO.
-// Never raises a signal.
+// Writes what fits of the parts, in order (count <= UT_SOCK_PARTS_MAX). UT_OK with n >= 1 (0 when all parts are
+// empty); UT_EAGAIN; UT_EIO. Never raises a signal.
 enum { UT_SOCK_PARTS_MAX = 16 };
 ut_err ut_sock_write(ut_sock sock, const ut_bytes *parts, size_t count, size_t *n);
 
@@ -93,17 +94,19 @@ void ut_poller_wake(ut_poller *poller);
 // ---- name resolution that does not block the loop ----
 
 typedef struct ut_resolver ut_resolver;
-enum { UT_RESOLVE_ADDRS_MAX = 8, UT_HOST_MAX = 256 };
+enum { UT_RESOLVE_ADDRS_MAX = 8, UT_RESOLVE_PENDING_MAX = 32, UT_HOST_MAX = 256 };
 
 // wake: woken when an answer arrives; must outlive the resolver.
 ut_err ut_resolver_open(ut_poller *wake, ut_resolver **resolver);
-// May wait for the look-up that is under way at the longest.
+// May wait for the look-ups that are under way at the longest. NULL is ignored.
 void ut_resolver_close(ut_resolver *resolver);
 
-// Starts looking up host_z (a name or a numeric address, without brackets). ticket: out. UT_ELIMIT: too many under way.
+// Starts looking up host_z (a name or a numeric address, without brackets). ticket: out.
+// UT_ELIMIT: UT_RESOLVE_PENDING_MAX tickets are under way or not taken. UT_EINVAL: empty or longer than UT_HOST_MAX - 1.
 ut_err ut_resolver_start(ut_resolver *resolver, const char *host_z, uint16_t port, uint32_t *ticket);
 
-// UT_EAGAIN while under way. Any other result ends the ticket: UT_OK with count >= 1, UT_ERESOLVE with the reason.
+// UT_EAGAIN while under way. Any other result ends the ticket: UT_OK with count >= 1, UT_ERESOLVE with the reason,
+// UT_EINVAL for a ticket that has ended already.
 ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, ut_addr addrs[UT_RESOLVE_ADDRS_MAX], size_t *count,
                         ut_fault *fault);
 void ut_resolver_cancel(ut_resolver *resolver, uint32_t ticket);

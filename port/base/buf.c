@@ -49,8 +49,8 @@ uint8_t *ut_buf_grow(ut_buf *buf, size_t room)
         cap = need;
     if (cap > buf->max)
         cap = buf->max;
-    // One byte more than cap, where ut_buf_printf lets vsnprintf put its NUL: text may fill the buffer to the
-    // ceiling exactly.
+    // One byte more than cap, where ut_buf_printf lets vsnprintf put its NUL: text may fill the
+    // buffer to the ceiling exactly.
     uint8_t *data = cap < SIZE_MAX ? realloc(buf->data, cap + 1) : NULL;
     if (data == NULL) {
         buf->err = UT_ENOMEM;
@@ -79,7 +79,8 @@ void ut_buf_printf(ut_buf *buf, const char *format_z, ...)
     } else {
         at = (char *)ut_buf_reserve(buf, (size_t)written);
         if (at != NULL) {
-            (void)vsnprintf(at, (size_t)written + 1, format_z, again); // the same text as just measured
+            (void)vsnprintf(at, (size_t)written + 1, format_z,
+                            again); // the same text as just measured
             buf->len += (size_t)written;
         }
     }

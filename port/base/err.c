@@ -35,7 +35,8 @@ ut_err ut_fault_set(ut_fault *fault, ut_err code, const char *format_z, ...)
 {
     if (fault == NULL)
         return code;
-    // Through a copy, because callers wrap a fault in itself: ut_fault_set(f, c, "%s: %s", where, f->text_z).
+    // Through a copy, because callers wrap a fault in itself: ut_fault_set(f, c, "%s: %s", where,
+    // f->text_z).
     char text_z[UT_FAULT_TEXT_MAX];
     va_list args;
     va_start(args, format_z);
@@ -49,7 +50,8 @@ ut_err ut_fault_set(ut_fault *fault, ut_err code, const char *format_z, ...)
 
 _Noreturn void ut_panic(const char *file_z, int line, const char *cond_z)
 {
-    (void)fprintf(stderr, "untrace: %s:%d: this must hold and does not: %s\n", file_z, line, cond_z);
+    (void)fprintf(stderr, "untrace: %s:%d: this must hold and does not: %s\n", file_z, line,
+                  cond_z);
     (void)fflush(stderr);
     abort();
 }

@@ -13,12 +13,14 @@ static size_t kept(int written, size_t room)
     return (size_t)written < room ? (size_t)written : room - 1;
 }
 
-void ut_log_write(const ut_log *log, ut_log_level level, const char *area_z, const char *format_z, ...)
+void ut_log_write(const ut_log *log, ut_log_level level, const char *area_z, const char *format_z,
+                  ...)
 {
     if (log == NULL || level > log->level)
         return;
 
-    // Room for one byte more than a line may have, so that a line that is too long shows itself, and the NUL.
+    // Room for one byte more than a line may have, so that a line that is too long shows itself,
+    // and the NUL.
     char line[UT_LOG_LINE_MAX + 2];
     size_t len = kept(snprintf(line, sizeof line, "%s: ", area_z), sizeof line);
     va_list args;

@@ -1,4 +1,5 @@
-// Parses and prints sizes, durations and times, and checks UTF-8. Without locale and without time zones.
+// Parses and prints sizes, durations and times, and checks UTF-8. Without locale and without time
+// zones.
 #include "port/base/text.h"
 
 #include <stdio.h>
@@ -145,11 +146,12 @@ void ut_text_size(uint64_t bytes, char *out_z)
         if (tenths < 10240 || i == 5)
             break;
     }
-    (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%u %s", (unsigned)(tenths / 10), (unsigned)(tenths % 10),
-                   names_z[i]);
+    (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%u %s", (unsigned)(tenths / 10),
+                   (unsigned)(tenths % 10), names_z[i]);
 }
 
-// ns in a unit, with three digits: "1.24 s", "12.4 s", "124 ms". False when it rounds up to 1000 of the unit.
+// ns in a unit, with three digits: "1.24 s", "12.4 s", "124 ms". False when it rounds up to 1000 of
+// the unit.
 static bool print_three_digits(uint64_t ns, uint64_t unit_ns, const char *name_z, char *out_z)
 {
     uint64_t hundredths = (ns * 100 + unit_ns / 2) / unit_ns;
@@ -159,8 +161,8 @@ static bool print_three_digits(uint64_t ns, uint64_t unit_ns, const char *name_z
         (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%02u %s", (unsigned)(hundredths / 100),
                        (unsigned)(hundredths % 100), name_z);
     else if (tenths < 1000)
-        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%u %s", (unsigned)(tenths / 10), (unsigned)(tenths % 10),
-                       name_z);
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%u %s", (unsigned)(tenths / 10),
+                       (unsigned)(tenths % 10), name_z);
     else if (whole < 1000)
         (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u %s", (unsigned)whole, name_z);
     else
@@ -182,18 +184,22 @@ void ut_text_duration(uint64_t ns, char *out_z)
         return;
     uint64_t s = ns / NS_PER_S + (ns % NS_PER_S >= NS_PER_S / 2 ? 1 : 0);
     if (s < 3600)
-        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%um%02us", (unsigned)(s / 60), (unsigned)(s % 60));
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%um%02us", (unsigned)(s / 60),
+                       (unsigned)(s % 60));
     else if (s < 86400)
-        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%uh%02um", (unsigned)(s / 3600), (unsigned)(s % 3600 / 60));
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%uh%02um", (unsigned)(s / 3600),
+                       (unsigned)(s % 3600 / 60));
     else
-        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%ud%02uh", (unsigned)(s / 86400), (unsigned)(s % 86400 / 3600));
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%ud%02uh", (unsigned)(s / 86400),
+                       (unsigned)(s % 86400 / 3600));
 }
 
 void ut_text_time(uint64_t unix_ns, char *out_z)
 {
     uint64_t s = unix_ns / NS_PER_S;
     uint64_t day_s = s % 86400;
-    // Days counted from 1 March of the year 0, so that the leap day ends a year and every 400 years are alike.
+    // Days counted from 1 March of the year 0, so that the leap day ends a year and every 400 years
+    // are alike.
     uint64_t days = s / 86400 + 719468;
     uint64_t era = days / 146097;
     uint64_t era_day = days % 146097;
@@ -203,8 +209,9 @@ void ut_text_time(uint64_t unix_ns, char *out_z)
     uint64_t day = year_day - (153 * march_month + 2) / 5 + 1;
     uint64_t month = march_month < 10 ? march_month + 3 : march_month - 9;
     uint64_t year = era * 400 + era_year + (month <= 2 ? 1 : 0);
-    (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (uint16_t)year, (uint8_t)month,
-                   (uint8_t)day, (uint8_t)(day_s / 3600), (uint8_t)(day_s % 3600 / 60), (uint8_t)(day_s % 60),
+    (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (uint16_t)year,
+                   (uint8_t)month, (uint8_t)day, (uint8_t)(day_s / 3600),
+                   (uint8_t)(day_s % 3600 / 60), (uint8_t)(day_s % 60),
                    (uint16_t)(unix_ns % NS_PER_S / 1000000));
 }
 
@@ -230,7 +237,8 @@ bool ut_text_utf8_valid(ut_bytes text)
             left--;
             continue;
         }
-        // The second byte alone tells overlong forms, surrogates and what lies above U+10FFFF (Unicode, table 3-7).
+        // The second byte alone tells overlong forms, surrogates and what lies above U+10FFFF
+        // (Unicode, table 3-7).
         size_t len = 0;
         uint8_t second_min = 0x80;
         uint8_t second_max = 0xBF;

@@ -297,7 +297,8 @@ ut_err ut_sock_write(ut_sock sock, const ut_bytes *parts, size_t count, size_t *
         *n = 0;
         return UT_OK;
     }
-    struct msghdr message = {.msg_iov = vector, .msg_iovlen = used};
+    struct msghdr message = {.msg_iov = vector};
+    message.msg_iovlen = (__typeof__(message.msg_iovlen))used; // size_t in glibc, int in musl
     ssize_t sent;
     do {
         sent = sendmsg(sock, &message, MSG_NOSIGNAL);

@@ -45,7 +45,8 @@ typedef struct {
 
 static inline ut_mp_reader ut_mp_reader_of(ut_bytes bytes)
 {
-    return (ut_mp_reader){bytes.data, bytes.data + bytes.len, UT_OK};
+    // No arithmetic on the NULL of empty bytes.
+    return (ut_mp_reader){bytes.data, bytes.len == 0 ? bytes.data : bytes.data + bytes.len, UT_OK};
 }
 
 ut_mp_type ut_mp_peek(const ut_mp_reader *reader);

@@ -121,6 +121,10 @@ $(HELPERS): $(SUPPORT:%.c=$(OUT)/obj/%.o)
 
 # The seam to Linux, the daemon and the tests may use what the system has; the rooms between may not.
 $(OUT)/obj/port/linux/%.o $(OUT)/obj/agent/%.o $(OUT)/obj/tests/%.o: private CPPFLAGS += -D_GNU_SOURCE=
+# Only musl's own memory functions are worth replacing, and never under a sanitizer or a foreign libc.
+ifeq ($(KIND)$(TARGET)$(DEPS_PREFIX),muslx86_64-linux-musl)
+$(OUT)/obj/port/linux/memory_x86_64.o: private CPPFLAGS += -DUT_OWN_MEMORY=1
+endif
 # cmocka.h would define uintptr_t itself where it does not find the name.
 $(OUT)/obj/tests/%.o: private CPPFLAGS += -DHAVE_UINTPTR_T
 

@@ -21,6 +21,9 @@ void ut_text_size(uint64_t bytes, char *out_z);
 void ut_text_duration(uint64_t ns, char *out_z);
 void ut_text_time(uint64_t unix_ns, char *out_z);
 
+// Length of the well-formed UTF-8 sequence that begins at text (1..4), or 0 when there is none. left >= 1: the bytes there are.
+size_t ut_text_utf8_len(const uint8_t *text, size_t left);
+
 // True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms).
 bool ut_text_utf8_valid(ut_bytes text);
 

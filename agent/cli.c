@@ -1,0 +1,136 @@
+// What the subcommands share: exit codes, faults, finding the configuration, opening a data directory for reading.
+#include "agent/cli.h"
+
+#include "port/base/text.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char default_config_path[] = "/etc/untrace/untrace.yaml";
+
+int ut_cli_exit_code(ut_err err)
+{
+    switch (err) {
+    case UT_OK:
+        return EX_OK;
+    case UT_EFORMAT:
+    case UT_EINVAL:
+        return EX_CONFIG;
+    case UT_ECORRUPT:
+    case UT_EVERSION:
+        return EX_DATAERR;
+    case UT_ENOTFOUND:
+        return EX_NOINPUT;
+    case UT_EPERM:
+        return EX_NOPERM;
+    case UT_EBUSY:
+    case UT_ECONNECT:
+    case UT_ERESOLVE:
+    case UT_ETLS:
+        return EX_UNAVAILABLE;
+    case UT_EIO:
+    case UT_ENOSPC:
+    case UT_EFULL:
+        return EX_IOERR;
+    case UT_ETIMEOUT:
+    case UT_EAGAIN:
+        return EX_TEMPFAIL;
+    case UT_EPROTO:
+    case UT_ECLOSED:
+        return EX_PROTOCOL;
+    case UT_ENOMEM:
+    case UT_ELIMIT:
+        return EX_OSERR;
+    case UT_EEXIST:
+    case UT_ECANCELED:
+        return EX_SOFTWARE;
+    }
+    return EX_SOFTWARE;
+}
+
+int ut_cli_fail(const ut_fault *fault)
+{
+    (void)fprintf(stderr, "untrace: %s\n", fault->text_z);
+    return ut_cli_exit_code(fault->code);
+}
+
+int ut_cli_usage(const char *command_z, const char *format_z, ...)
+{
+    va_list args;
+    va_start(args, format_z);
+    (void)fprintf(stderr, "untrace %s: ", command_z);
+    (void)vfprintf(stderr, format_z, args);
+    (void)fprintf(stderr, "; `untrace %s --help` shows what it takes\n", command_z);
+    va_end(args);
+    return EX_USAGE;
+}
+
+ut_err ut_cli_config(const char *path_z, ut_config *config, ut_fault *fault)
+{
+    if (path_z == NULL)
+        path_z = getenv("UNTRACE_CONFIG");
+    if (path_z == NULL && access(default_config_path, F_OK) == 0)
+        path_z = default_config_path;
+    if (path_z != NULL)
+        return ut_config_read(path_z, config, fault);
+    const ut_err err = ut_config_default(config);
+    return err == UT_OK ? UT_OK : ut_fault_set(fault, err, "%s", ut_err_text(err));
+}
+
+bool ut_cli_number(const char *text_z, uint64_t max, uint64_t *value)
+{
+    return ut_text_parse_uint(ut_bytes_of_z(text_z), value) == UT_OK && *value <= max;
+}
+
+ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader, ut_fault *fault)
+{
+    ut_config config;
+    ut_engine *engine = NULL;
+    bool config_read = false;
+    ut_err err = UT_OK;
+
+    memset(reader, 0, sizeof(*reader));
+    if (data_dir_z == NULL) {
+        err = ut_cli_config(config_z, &config, fault);
+        if (err != UT_OK)
+            return err;
+        config_read = true;
+        data_dir_z = config.data_dir_z;
+    }
+    if (data_dir_z == NULL) {
+        err = ut_fault_set(fault, UT_EINVAL, "no data directory is known here: give --data-dir DIR or --config FILE");
+        goto done;
+    }
+    const ut_engine_config engine_config = {.dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
+    err = ut_engine_lmdb_open(&engine_config, &engine, fault);
+    if (err != UT_OK)
+        goto done;
+    const ut_store_config store_config = {.bytes_max = UT_STORE_BYTES_MIN};
+    err = ut_store_open(engine, &store_config, &reader->store, fault);
+    if (err != UT_OK)
+        goto done;
+    err = ut_store_view_open(ut_store_engine(reader->store), &reader->view);
+    if (err == UT_OK)
+        err = ut_store_view_begin(reader->view);
+    if (err != UT_OK)
+        (void)ut_fault_set(fault, err, "%s: cannot read the store: %s", data_dir_z, ut_err_text(err));
+done:
+    if (err != UT_OK)
+        ut_cli_reader_close(reader);
+    if (config_read)
+        ut_config_free(&config);
+    return err;
+}
+
+void ut_cli_reader_close(ut_cli_reader *reader)
+{
+    if (reader->view != NULL) {
+        ut_store_view_end(reader->view);
+        ut_store_view_close(reader->view);
+    }
+    if (reader->store != NULL)
+        ut_store_close(reader->store);
+    memset(reader, 0, sizeof(*reader));
+}

@@ -1,0 +1,44 @@
+// The command line: what the subcommands share. main.c holds the table of subcommands; each has a file of its own, cmd_NAME.c.
+#ifndef UT_AGENT_CLI_H
+#define UT_AGENT_CLI_H
+
+#include "agent/config.h"
+#include "storage/query.h"
+
+#include <getopt.h>
+#include <sysexits.h>
+
+// argv[0] is the subcommand's name. Each returns the exit code of the process, by sysexits.
+int ut_cmd_run(int argc, char **argv);
+int ut_cmd_check(int argc, char **argv);
+int ut_cmd_send(int argc, char **argv);
+int ut_cmd_traces(int argc, char **argv);
+int ut_cmd_trace(int argc, char **argv);
+int ut_cmd_version(int argc, char **argv);
+
+// The exit code that fits an error.
+int ut_cli_exit_code(ut_err err);
+
+// Prints "untrace: TEXT" to standard error and returns the exit code that fits.
+int ut_cli_fail(const ut_fault *fault);
+
+// A usage error: prints it with the way to the help, returns EX_USAGE.
+int ut_cli_usage(const char *command_z, const char *format_z, ...) __attribute__((format(printf, 2, 3)));
+
+// Reads path_z. NULL: the file that UNTRACE_CONFIG names, else /etc/untrace/untrace.yaml when it exists, else the defaults.
+ut_err ut_cli_config(const char *path_z, ut_config *config, ut_fault *fault);
+
+// Takes a whole number from an option's argument; false when it is none or above max.
+bool ut_cli_number(const char *text_z, uint64_t max, uint64_t *value);
+
+// A data directory opened for reading, whether or not an agent is running on it.
+typedef struct {
+    ut_store *store;
+    ut_store_view *view; // begun
+} ut_cli_reader;
+
+// data_dir_z: from the option, or NULL: from the configuration (config_z as for ut_cli_config).
+ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader, ut_fault *fault);
+void ut_cli_reader_close(ut_cli_reader *reader);
+
+#endif

@@ -1,0 +1,80 @@
+// `untrace check`: reads the configuration as `run` would, and says what is wrong or what it means.
+#include "agent/cli.h"
+
+#include "port/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help[] =
+    "usage: untrace check [--config FILE]\n"
+    "\n"
+    "Reads the configuration, the certificates that it names and the environment that it uses, and starts\n"
+    "nothing. Prints what the agent would do. Exit code 0: `untrace run` would start with it; 78: it would not,\n"
+    "and the message says file, line and what was expected.\n"
+    "\n"
+    "  -c, --config FILE   configuration (default: $UNTRACE_CONFIG, else /etc/untrace/untrace.yaml if it exists,\n"
+    "                      else built-in defaults; - is standard input)\n";
+
+static void print_destination(const ut_destination_config *destination)
+{
+    const ut_url *url = &destination->url;
+    const bool ip6 = strchr(url->host_z, ':') != NULL;
+    (void)printf("  %-16s %s://%s%s%s:%u%s  %s%s%s\n", destination->name_z, url->tls ? "https" : "http", ip6 ? "[" : "",
+                 url->host_z, ip6 ? "]" : "", (unsigned)url->port, url->path_z, destination->encoder->name_z,
+                 destination->gzip ? ", gzip" : "",
+                 destination->insecure ? ", insecure: the peer's certificate is NOT verified" : "");
+}
+
+int ut_cmd_check(int argc, char **argv)
+{
+    static const struct option options[] = {
+        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    const char *config_z = NULL;
+    for (int option; (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
+        if (option == 'c') {
+            config_z = optarg;
+        } else if (option == 'h') {
+            (void)fputs(help, stdout);
+            return EX_OK;
+        } else {
+            return ut_cli_usage("check", option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("check", "\"%s\" is one word too many", argv[optind]);
+
+    ut_config *config = calloc(1, sizeof(*config));
+    ut_fault fault;
+    if (config == NULL)
+        return EX_OSERR;
+    if (ut_cli_config(config_z, config, &fault) != UT_OK) {
+        free(config);
+        (void)ut_cli_fail(&fault);
+        // A missing file is a wrong configuration too: the agent would not start with it.
+        return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
+    }
+    char listen[UT_ADDR_TEXT_MAX];
+    char size[UT_TEXT_SHORT_MAX];
+    ut_addr_text(&config->otlp_http.listen, listen);
+    ut_text_size(config->store_bytes_max, size);
+    (void)printf("the configuration is good\n"
+                 "  data directory   %s\n"
+                 "  otlp_http        %s%s\n"
+                 "  storage          at most %s, ",
+                 config->data_dir_z == NULL ? "(none known: set data_dir)" : config->data_dir_z, listen,
+                 config->otlp_http.tls ? " (TLS)" : "", size);
+    if (config->ttl_ms == 0)
+        (void)printf("kept until the room is needed");
+    else if (config->ttl_ms % 86400000 == 0)
+        (void)printf("kept for %llu days", (unsigned long long)(config->ttl_ms / 86400000));
+    else
+        (void)printf("kept for %llu s", (unsigned long long)(config->ttl_ms / 1000));
+    (void)printf(", durability %s\n", config->durable_each_commit ? "commit" : "interval");
+    (void)printf("  destinations     %zu\n", config->destination_count);
+    for (size_t i = 0; i < config->destination_count; i++)
+        print_destination(&config->destinations[i]);
+    ut_config_free(config);
+    free(config);
+    return EX_OK;
+}

@@ -1,0 +1,29 @@
+// Writing for people: colour only on a terminal, text from spans made harmless, columns that line up.
+#ifndef UT_AGENT_TERM_H
+#define UT_AGENT_TERM_H
+
+#include "port/base/buf.h"
+
+typedef struct {
+    bool colour;    // standard output is a terminal, NO_COLOR is not set, TERM is not dumb
+    uint32_t width; // columns; 100 when it is not a terminal
+} ut_term;
+
+typedef enum { UT_COLOUR_NONE, UT_COLOUR_RED, UT_COLOUR_GREEN, UT_COLOUR_DIM, UT_COLOUR_BOLD, UT_COLOUR_CYAN } ut_colour;
+
+ut_term ut_term_stdout(void);
+
+// Begins and ends a colour; nothing when the terminal has none.
+void ut_term_colour(const ut_term *term, ut_buf *out, ut_colour colour);
+
+// Columns that text takes, counting a code point as one.
+uint32_t ut_term_columns(ut_bytes text);
+
+// Appends at most `columns` columns of text, control characters and bytes that are not UTF-8 as '?', a longer text cut with an
+// ellipsis. Returns the columns written. pad: fills with spaces up to columns.
+uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad);
+
+// Appends text once per column.
+void ut_term_repeat(ut_buf *out, const char *text_z, uint32_t columns);
+
+#endif

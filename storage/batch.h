@@ -1,6 +1,6 @@
-// The spans of one request after decoding and before they are in a block: span records, the resources and scopes
-// they refer to, and an index that lets the store work without reading the records again.
-// Not durable and not for several threads: one owner at a time.
+// The spans of one request after decoding and before they are in a block: span records, the
+// resources and scopes they refer to, and an index that lets the store work without reading the
+// records again. Not durable and not for several threads: one owner at a time.
 #ifndef UT_STORAGE_BATCH_H
 #define UT_STORAGE_BATCH_H
 
@@ -42,7 +42,7 @@ typedef struct {
     uint32_t resource_count;
     uint32_t scope_count;
     uint32_t span_count;
-    uint32_t rejected_count;              // spans refused one by one (invalid ids)
+    uint32_t rejected_count;                   // spans refused one by one (invalid ids)
     char reject_reason_z[UT_BATCH_REASON_MAX]; // of the first refused span; empty when none
 } ut_batch;
 
@@ -69,13 +69,16 @@ static inline const ut_batch_part *ut_batch_resources(const ut_batch *batch)
     return (const ut_batch_part *)(const void *)batch->resource_parts.data;
 }
 
-// Decoders: write a resource record into resource_bytes beginning at offset `begin` (its length before), then call this.
-// Returns its index, or UINT32_MAX when a limit is reached (the error is then sticky in resource_bytes).
+// Decoders: write a resource record into resource_bytes beginning at offset `begin` (its length
+// before), then call this. Returns its index, or UINT32_MAX when a limit is reached (the error is
+// then sticky in resource_bytes).
 uint32_t ut_batch_end_resource(ut_batch *batch, size_t begin);
 uint32_t ut_batch_end_scope(ut_batch *batch, size_t begin, uint32_t resource);
-// Likewise for a span record that begins at `begin` in span_bytes; span gives ids, times, status and parent.
+// Likewise for a span record that begins at `begin` in span_bytes; span gives ids, times, status
+// and parent.
 void ut_batch_end_span(ut_batch *batch, size_t begin, uint32_t scope, const ut_span *span);
 // Counts a refused span and keeps the first reason.
-void ut_batch_reject(ut_batch *batch, const char *reason_format_z, ...) __attribute__((format(printf, 2, 3)));
+void ut_batch_reject(ut_batch *batch, const char *reason_format_z, ...)
+    __attribute__((format(printf, 2, 3)));
 
 #endif

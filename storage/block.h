@@ -1,7 +1,8 @@
-// The block: the unit of commit, expiry and delivery. Building one from spans of batches, sealing it (LZ4, checksum),
-// opening it and walking what is in it. docs/FORMAT.md states the bytes.
+// The block: the unit of commit, expiry and delivery. Building one from spans of batches, sealing
+// it (LZ4, checksum), opening it and walking what is in it. docs/FORMAT.md states the bytes.
 //
-//   payload := [[resource ...], [[resource_index uint, scope] ...], [[scope_index uint, [span ...]] ...]]
+//   payload := [[resource ...], [[resource_index uint, scope] ...], [group ...]]
+//   group   := [scope_index uint, [span ...]]
 //
 // The ordinal of a span is its place in the payload, counted from 0 over all groups.
 #ifndef UT_STORAGE_BLOCK_H
@@ -13,7 +14,8 @@ enum {
     UT_BLOCK_VERSION = 1,
     UT_BLOCK_HEADER_LEN = 32,
     UT_BLOCK_SPANS_MAX = 512,
-    UT_BLOCK_PAYLOAD_TARGET = 256 * 1024, // a block is sealed before it would pass this, unless one span alone does
+    // A block is sealed before it would pass this, unless one span alone does.
+    UT_BLOCK_PAYLOAD_TARGET = 256 * 1024,
     // A single span may be as large as the largest request; its block holds it alone.
     UT_BLOCK_PAYLOAD_MAX = 80 * 1024 * 1024,
 };
@@ -22,23 +24,29 @@ enum {
 
 typedef struct ut_block_builder ut_block_builder;
 
-// spans_max: 1..UT_BLOCK_SPANS_MAX; payload_target in bytes, up to UT_BLOCK_PAYLOAD_TARGET. NULL without memory.
+// spans_max: 1..UT_BLOCK_SPANS_MAX; payload_target in bytes, up to UT_BLOCK_PAYLOAD_TARGET. NULL
+// without memory.
 ut_block_builder *ut_block_builder_new(uint32_t spans_max, uint32_t payload_target);
 void ut_block_builder_free(ut_block_builder *builder);
 void ut_block_builder_reset(ut_block_builder *builder);
 
-// True when the span would still go in: fewer than spans_max, payload within the target (an empty builder takes any).
-bool ut_block_builder_fits(const ut_block_builder *builder, const ut_batch *batch, const ut_batch_span *span);
+// True when the span would still go in: fewer than spans_max, payload within the target (an empty
+// builder takes any).
+bool ut_block_builder_fits(const ut_block_builder *builder, const ut_batch *batch,
+                           const ut_batch_span *span);
 
-// Adds one span of batch. batch must stay as it is until the builder is reset. Resources and scopes of a batch are
-// written once per block. UT_ENOMEM, UT_ELIMIT: the builder is then to be reset.
-ut_err ut_block_builder_add(ut_block_builder *builder, const ut_batch *batch, const ut_batch_span *span);
+// Adds one span of batch. batch must stay as it is until the builder is reset. Resources and scopes
+// of a batch are written once per block. UT_ENOMEM, UT_ELIMIT: the builder is then to be reset.
+ut_err ut_block_builder_add(ut_block_builder *builder, const ut_batch *batch,
+                            const ut_batch_span *span);
 
 uint32_t ut_block_builder_count(const ut_block_builder *builder);
 // The index entries of the spans added, by ordinal; `offset` and `len` still refer to their batch.
 const ut_batch_span *ut_block_builder_span(const ut_block_builder *builder, uint32_t ordinal);
-// Name and service.name of the span at ordinal (service empty when the resource has none); borrowed from the batch.
-ut_err ut_block_builder_names(const ut_block_builder *builder, uint32_t ordinal, ut_bytes *name, ut_bytes *service);
+// Name and service.name of the span at ordinal (service empty when the resource has none); borrowed
+// from the batch.
+ut_err ut_block_builder_names(const ut_block_builder *builder, uint32_t ordinal, ut_bytes *name,
+                              ut_bytes *service);
 
 // What stands in a block's header, beside sizes and checksum.
 typedef struct {
@@ -48,8 +56,10 @@ typedef struct {
     uint32_t payload_len;
 } ut_block_info;
 
-// Compresses and seals. sealed: replaced by header and body; a payload that does not shrink is stored as it is.
-ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t expiry_hour, ut_buf *sealed);
+// Compresses and seals. sealed: replaced by header and body; a payload that does not shrink is
+// stored as it is.
+ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t expiry_hour,
+                     ut_buf *sealed);
 
 // ---- reading ----
 
@@ -68,8 +78,9 @@ typedef struct {
     ut_bytes groups;
 } ut_block;
 
-// Verifies the checksum, decompresses into payload (replaced; must live as long as block is used) and checks the
-// structure of the three arrays. Borrows nothing of sealed. UT_ECORRUPT, UT_EVERSION, UT_ENOMEM, UT_ELIMIT.
+// Verifies the checksum, decompresses into payload (replaced; must live as long as block is used)
+// and checks the structure of the three arrays. Borrows nothing of sealed. UT_ECORRUPT,
+// UT_EVERSION, UT_ENOMEM, UT_ELIMIT.
 ut_err ut_block_open(ut_bytes sealed, ut_buf *payload, ut_block *block);
 
 // Walks groups and spans in order.
@@ -91,8 +102,10 @@ ut_err ut_block_next_span(ut_block_cursor *cursor, ut_span *span, bool *more);
 // Passes the next span without reading its fields; raw is its record.
 ut_err ut_block_skip_span(ut_block_cursor *cursor, ut_bytes *raw, bool *more);
 
-// The scope by index with its resource index, and the resource by index: each walks from the start of its table.
-ut_err ut_block_scope(const ut_block *block, uint32_t index, ut_scope *scope, uint32_t *resource_index);
+// The scope by index with its resource index, and the resource by index: each walks from the start
+// of its table.
+ut_err ut_block_scope(const ut_block *block, uint32_t index, ut_scope *scope,
+                      uint32_t *resource_index);
 ut_err ut_block_resource(const ut_block *block, uint32_t index, ut_resource *resource);
 
 #endif

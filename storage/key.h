@@ -1,5 +1,6 @@
-// The key space: how every key of the store is written and read (DESIGN section 4, docs/FORMAT.md). The first byte says
-// what a key is; integers are big-endian, so that order in the tree is order in time. Pure functions.
+// The key space: how every key of the store is written and read (docs/FORMAT.md). The first byte
+// says what a key is; integers are big-endian, so that order in the tree is order in time. Pure
+// functions.
 #ifndef UT_STORAGE_KEY_H
 #define UT_STORAGE_KEY_H
 
@@ -30,16 +31,26 @@ static inline ut_bytes ut_key_bytes(const ut_key *key)
 }
 
 // org and dest are numbers given at first use and never reused; the names stand in O and P records.
-ut_key ut_key_meta(const char *name_z);                                          // M name
-ut_key ut_key_org(uint32_t org);                                                 // O org
-ut_key ut_key_destination(uint32_t org, uint32_t dest);                          // P org dest
-ut_key ut_key_block(uint32_t org, uint64_t seq);                                 // B org seq
-ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq); // T org trace seq
-ut_key ut_key_root(uint32_t org, uint64_t start_ns, const uint8_t trace_id[UT_TRACE_ID_LEN]); // R org start trace
-ut_key ut_key_summary(uint32_t org, uint64_t seq);                               // Z org seq
-ut_key ut_key_delivery(uint32_t org, uint32_t dest, uint64_t seq);               // D org dest seq
-ut_key ut_key_dead(uint32_t org, uint32_t dest, uint64_t seq);                   // L org dest seq
-ut_key ut_key_expiry(uint32_t hour, uint32_t org, uint64_t seq);                 // X hour org seq
+// M name
+ut_key ut_key_meta(const char *name_z);
+// O org
+ut_key ut_key_org(uint32_t org);
+// P org dest
+ut_key ut_key_destination(uint32_t org, uint32_t dest);
+// B org seq
+ut_key ut_key_block(uint32_t org, uint64_t seq);
+// T org trace seq
+ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq);
+// R org start trace
+ut_key ut_key_root(uint32_t org, uint64_t start_ns, const uint8_t trace_id[UT_TRACE_ID_LEN]);
+// Z org seq
+ut_key ut_key_summary(uint32_t org, uint64_t seq);
+// D org dest seq
+ut_key ut_key_delivery(uint32_t org, uint32_t dest, uint64_t seq);
+// L org dest seq
+ut_key ut_key_dead(uint32_t org, uint32_t dest, uint64_t seq);
+// X hour org seq
+ut_key ut_key_expiry(uint32_t hour, uint32_t org, uint64_t seq);
 
 // The first `len` bytes of a key, for prefix scans. len <= key.len.
 ut_key ut_key_prefix(ut_key key, size_t len);
@@ -51,8 +62,10 @@ enum {
 
 // Readers; false when the bytes are not such a key.
 bool ut_key_read_block(ut_bytes key, uint32_t *org, uint64_t *seq); // B and Z
-bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t *seq);
-bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *start_ns, uint8_t trace_id[UT_TRACE_ID_LEN]);
+bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
+                       uint64_t *seq);
+bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *start_ns,
+                      uint8_t trace_id[UT_TRACE_ID_LEN]);
 bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t *seq); // D and L
 bool ut_key_read_expiry(ut_bytes key, uint32_t *hour, uint32_t *org, uint64_t *seq);
 

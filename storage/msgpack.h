@@ -1,6 +1,6 @@
-// MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md): a writer over ut_buf and a reader that never
-// passes its end. Ours, because span records are read from disk bytes that may be damaged: every read is
-// bounds-checked, and errors are sticky, so that many calls need one check.
+// MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md): a writer over ut_buf and a
+// reader that never passes its end. Ours, because span records are read from disk bytes that may be
+// damaged: every read is bounds-checked, and errors are sticky, so that many calls need one check.
 #ifndef UT_STORAGE_MSGPACK_H
 #define UT_STORAGE_MSGPACK_H
 
@@ -32,7 +32,8 @@ void ut_mp_put_bin(ut_buf *buf, ut_bytes bytes);
 void ut_mp_put_array(ut_buf *buf, uint32_t count); // count values follow
 void ut_mp_put_map(ut_buf *buf, uint32_t count);   // count pairs of key and value follow
 
-// Writes an array header of fixed width (5 bytes) whose count is set later; returns its offset in buf.
+// Writes an array header of fixed width (5 bytes) whose count is set later; returns its offset in
+// buf.
 size_t ut_mp_put_array_open(ut_buf *buf);
 void ut_mp_set_array_count(ut_buf *buf, size_t offset, uint32_t count);
 
@@ -60,7 +61,7 @@ double ut_mp_get_double(ut_mp_reader *reader);
 ut_bytes ut_mp_get_str(ut_mp_reader *reader); // borrowed from the input
 ut_bytes ut_mp_get_bin(ut_mp_reader *reader);
 uint32_t ut_mp_get_array(ut_mp_reader *reader); // count; never more than the bytes that are left
-uint32_t ut_mp_get_map(ut_mp_reader *reader);   // pairs; never more than half the bytes that are left
+uint32_t ut_mp_get_map(ut_mp_reader *reader); // pairs; never more than half the bytes that are left
 
 // Passes one value with all that it holds, without recursion. Returns its bytes.
 ut_bytes ut_mp_skip(ut_mp_reader *reader);

@@ -1,19 +1,24 @@
-// The span record and its companions (resource, scope, event, link) as MessagePack. docs/FORMAT.md states the bytes.
-// Not for the wire formats of the outside world: those are in adapters/.
+// The span record and its companions (resource, scope, event, link) as MessagePack. docs/FORMAT.md
+// states the bytes. Not for the wire formats of the outside world: those are in adapters/.
 //
-//   span     := [trace_id bin16, span_id bin8, parent_span_id bin0|8, name str, kind int, start_ns uint,
-//                duration int, status_code int, attributes, events, links, rare map{uint: value}]
-//   event    := [time_offset int, name str, attributes, dropped_attributes uint, unknown bin]
-//   link     := [trace_id bin, span_id bin, trace_state str, attributes, dropped_attributes uint, flags uint, unknown bin]
-//   resource := [attributes, dropped_attributes uint, schema_url str, unknown bin, unknown_envelope bin]
-//   scope    := [name str, version str, attributes, dropped_attributes uint, schema_url str, unknown bin,
-//                unknown_envelope bin]
+//   span       := [trace_id bin16, span_id bin8, parent_span_id bin0|8, name str, kind int,
+//                  start_ns uint, duration int, status_code int, attributes, events, links,
+//                  rare map{uint: value}]
+//   event      := [time_offset int, name str, attributes, dropped_attributes uint, unknown bin]
+//   link       := [trace_id bin, span_id bin, trace_state str, attributes, dropped_attributes uint,
+//                  flags uint, unknown bin]
+//   resource   := [attributes, dropped_attributes uint, schema_url str, unknown bin,
+//                  unknown_envelope bin]
+//   scope      := [name str, version str, attributes, dropped_attributes uint, schema_url str,
+//                  unknown bin, unknown_envelope bin]
 //   attributes := map of str to value, in the order of arrival, repeated keys kept
-//   value    := str | bool | int | float64 | bin | [value ...] | {str: value ...} | nil (an empty value)
+//   value      := str | bool | int | float64 | bin | [value ...] | {str: value ...}
+//                 | nil (an empty value)
 //
-// duration is end - start and time_offset is event time - span start, both modulo 2^64 as signed numbers, so that
-// every pair of times comes back exactly. "unknown" holds protobuf fields we do not know, tag and all, as they
-// arrived; "unknown_envelope" those of ResourceSpans or ScopeSpans around it.
+// duration is end - start and time_offset is event time - span start, both modulo 2^64 as signed
+// numbers, so that every pair of times comes back exactly. "unknown" holds protobuf fields we do
+// not know, tag and all, as they arrived; "unknown_envelope" those of ResourceSpans or ScopeSpans
+// around it.
 #ifndef UT_STORAGE_SPAN_H
 #define UT_STORAGE_SPAN_H
 
@@ -22,13 +27,14 @@
 enum {
     UT_TRACE_ID_LEN = 16,
     UT_SPAN_ID_LEN = 8,
-    UT_VALUE_DEPTH_MAX = 32, // nesting of arrays and key-value lists in one attribute value; deeper is refused on entry
+    // Nesting of arrays and key-value lists in one attribute value; deeper is refused on entry.
+    UT_VALUE_DEPTH_MAX = 32,
 };
 
 typedef enum { UT_STATUS_UNSET = 0, UT_STATUS_OK = 1, UT_STATUS_ERROR = 2 } ut_status_code;
 
-// A view of one span record; all bytes are borrowed from the record or from whoever fills it for writing.
-// attributes, events and links are raw MessagePack (a whole map or array value).
+// A view of one span record; all bytes are borrowed from the record or from whoever fills it for
+// writing. attributes, events and links are raw MessagePack (a whole map or array value).
 typedef struct {
     ut_bytes trace_id;       // 16 bytes
     ut_bytes span_id;        // 8 bytes
@@ -53,8 +59,9 @@ typedef struct {
 // Reads one span record. UT_EFORMAT (also in reader->err) when it is not one.
 ut_err ut_span_read(ut_mp_reader *reader, ut_span *span);
 
-// A decoder writes a span in this order: ut_span_write_head (ids to status_code), then the attributes map,
-// the events array and the links array by itself, then ut_span_write_rare. Errors stay in buf->err.
+// A decoder writes a span in this order: ut_span_write_head (ids to status_code), then the
+// attributes map, the events array and the links array by itself, then ut_span_write_rare. Errors
+// stay in buf->err.
 void ut_span_write_head(ut_buf *buf, const ut_span *span);
 void ut_span_write_rare(ut_buf *buf, const ut_span *span);
 
@@ -95,7 +102,7 @@ typedef struct {
 } ut_resource;
 
 ut_err ut_resource_read(ut_mp_reader *reader, ut_resource *resource);
-void ut_resource_write_head(ut_buf *buf);                             // then the attributes map by the caller
+void ut_resource_write_head(ut_buf *buf); // then the attributes map by the caller
 void ut_resource_write_tail(ut_buf *buf, const ut_resource *resource); // the rest
 
 typedef struct {
@@ -109,10 +116,12 @@ typedef struct {
 } ut_scope;
 
 ut_err ut_scope_read(ut_mp_reader *reader, ut_scope *scope);
-void ut_scope_write_head(ut_buf *buf, const ut_scope *scope); // name, version; then the attributes map by the caller
+// Name and version; then the attributes map by the caller, then the tail.
+void ut_scope_write_head(ut_buf *buf, const ut_scope *scope);
 void ut_scope_write_tail(ut_buf *buf, const ut_scope *scope);
 
-// Looks one key up in a raw attributes map and returns its string value. False when absent or not a string.
+// Looks one key up in a raw attributes map and returns its string value. False when absent or not a
+// string.
 bool ut_attributes_find_str(ut_bytes attributes, ut_bytes key, ut_bytes *value);
 
 #endif

@@ -420,17 +420,25 @@ static ut_err read_connections(ut_yaml *yaml, yaml_node_t *node, void *target)
     return UT_OK;
 }
 
+ut_err ut_config_system_ca(ut_buf *pem, ut_fault *fault)
+{
+    for (size_t i = 0; i < sizeof(system_ca_files) / sizeof(system_ca_files[0]); i++) {
+        if (ut_file_read(system_ca_files[i], pem, NULL) == UT_OK && pem->len > 0)
+            return UT_OK;
+    }
+    return ut_fault_set(fault, UT_EINVAL,
+                        "found an https endpoint, but no list of trusted certificates in this system: install "
+                        "ca-certificates, or name a file of your own");
+}
+
 static ut_err read_system_ca(ut_yaml *yaml, const yaml_node_t *node, ut_bytes *ca_pem)
 {
     ut_buf content;
     ut_buf_init(&content, CA_FILE_BYTES_MAX);
-    ut_err err = UT_ENOTFOUND;
-    for (size_t i = 0; i < sizeof(system_ca_files) / sizeof(system_ca_files[0]) && err != UT_OK; i++)
-        err = ut_file_read(system_ca_files[i], &content, NULL);
-    if (err != UT_OK || content.len == 0) {
-        err = ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                              "found an https endpoint, but no list of trusted certificates in this system: install "
-                              "ca-certificates, or name a file with tls: { ca_file: ... }");
+    ut_fault fault;
+    ut_err err = ut_config_system_ca(&content, &fault);
+    if (err != UT_OK) {
+        err = ut_yaml_fail_at(yaml, node, err, "%s (tls: { ca_file: ... })", fault.text_z);
         goto done;
     }
     uint8_t *copy = ut_owned_alloc(yaml->owned, content.len);
@@ -445,16 +453,13 @@ done:
     return err;
 }
 
-// OTLP: the configured endpoint is the base, and the path of the signal is appended, unless it stands there already.
-static ut_err finish_endpoint(ut_yaml *yaml, destination_draft *draft)
+ut_err ut_config_endpoint(const char *endpoint_z, ut_url *url, ut_fault *fault)
 {
     static const char signal_path[] = "/v1/traces";
     const size_t signal_len = sizeof(signal_path) - 1;
-    ut_fault fault;
-    ut_url *url = &draft->out.url;
-    if (ut_url_parse(draft->endpoint_z, url, &fault) != UT_OK)
-        return ut_yaml_fail_at(yaml, draft->endpoint_node, UT_EFORMAT, "%s", fault.text_z);
-
+    const ut_err err = ut_url_parse(endpoint_z, url, fault);
+    if (err != UT_OK)
+        return err;
     char *path = url->path_z;
     size_t len = strcspn(path, "?");
     if (path[len] != 0) // a query: the endpoint is meant as it is
@@ -464,7 +469,7 @@ static ut_err finish_endpoint(ut_yaml *yaml, destination_draft *draft)
     while (len > 0 && path[len - 1] == '/')
         len--;
     if (len + signal_len >= sizeof(url->path_z))
-        return ut_yaml_fail_at(yaml, draft->endpoint_node, UT_EINVAL, "found an endpoint that is too long");
+        return ut_fault_set(fault, UT_EINVAL, "found an endpoint that is too long");
     memcpy(path + len, signal_path, signal_len + 1);
     return UT_OK;
 }
@@ -514,9 +519,10 @@ static ut_err read_destination(ut_yaml *yaml, yaml_node_t *node, ut_destination_
     if (draft->endpoint_z == NULL)
         return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found the destination %s without endpoint, expected endpoint: https://host:4318",
                                draft->out.name_z);
-    err = finish_endpoint(yaml, draft);
+    ut_fault fault;
+    err = ut_config_endpoint(draft->endpoint_z, &draft->out.url, &fault);
     if (err != UT_OK)
-        return err;
+        return ut_yaml_fail_at(yaml, draft->endpoint_node, err, "%s", fault.text_z);
     if (!draft->out.url.tls && draft->tls_node != NULL)
         return ut_yaml_fail_at(yaml, draft->tls_node, UT_EINVAL,
                                "found tls for an http:// endpoint, expected an https:// endpoint or no tls");

@@ -51,4 +51,11 @@ void ut_config_free(ut_config *config);
 // /var/lib/untrace for root, else $XDG_STATE_HOME/untrace or ~/.local/state/untrace.
 ut_err ut_config_default_data_dir(char *out_z, size_t cap);
 
+// The URL of an OTLP/HTTP endpoint: /v1/traces is appended to the path of endpoint_z, unless it stands there or a query follows.
+// UT_EFORMAT, UT_EINVAL with what was found and expected.
+ut_err ut_config_endpoint(const char *endpoint_z, ut_url *url, ut_fault *fault);
+
+// Appends the certificates that the system trusts, from where distributions keep them. UT_EINVAL when there are none.
+ut_err ut_config_system_ca(ut_buf *pem, ut_fault *fault);
+
 #endif

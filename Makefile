@@ -97,12 +97,13 @@ FUZZ     = $(patsubst tests/fuzz/%.c,$(OUT)/%,$(if $(T),$(filter $(foreach t,$(T
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all program lib run test unit unit-asan unit-tsan unit-programs fuzz fuzz-short fuzz-programs e2e lint \
+.PHONY: all program lib deps format run test unit unit-asan unit-tsan unit-programs fuzz fuzz-short fuzz-programs e2e lint \
         bench cross size install clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
 all: program
 lib: $(LIB)
+deps: $(stamp)
 program: $(OUT)/untrace $(if $(filter $(OUT),$(BUILD)/$(HOST) $(BUILD)/prefix),$(BUILD)/untrace)
 
 $(BUILD)/untrace: $(OUT)/untrace
@@ -188,10 +189,15 @@ run:
 	@$(MAKE) --no-print-directory program
 	ONCE=$(ONCE) tools/demo
 
-## lint: warnings of two compilers, cppcheck, formatting, direction of includes, Cortex-M3 compile
+## lint: warnings of two compilers, clang-tidy, formatting, includes, Cortex-M3; STEPS="format tidy" picks
 lint:
-	tools/setup build lint
-	tools/lint
+	@tools/setup build lint
+	@$(MAKE) --no-print-directory KIND=asan deps
+	@WARNINGS='$(WARNINGS)' VERSION=$(VERSION) BUILD=$(BUILD) DEPS=$(DEPS_DIR)/native/prefix tools/lint $(STEPS)
+
+## format: formats the sources as lint wants them
+format:
+	find port storage adapters transport agent tests tools -name '*.[ch]' | xargs clang-format-14 -i
 
 ## bench: speed, memory and size (tests/bench)
 bench: program

@@ -46,7 +46,8 @@ static bool same(const volatile uint8_t *a, const volatile uint8_t *b, size_t le
     return true;
 }
 
-static const size_t sizes_large[] = {1025, 2047, 2048, 2049, 2050, 2063, 2064, 4096, 8191, 8192, 8193, 8200, 9999, 30000};
+static const size_t sizes_large[] = {1025, 2047, 2048, 2049, 2050, 2063, 2064,
+                                     4096, 8191, 8192, 8193, 8200, 9999, 30000};
 enum { SIZES = SIZE_EACH_MAX + 1 + sizeof sizes_large / sizeof sizes_large[0] };
 
 static size_t size_at(size_t i)
@@ -71,7 +72,8 @@ static void copy_moves_every_size_at_every_alignment_and_nothing_beside_it(void 
             fill(want, len + 2 * EDGE, 77);
             for (volatile size_t b = 0; b < len; b++)
                 want[EDGE + to_shift + b] = from[from_shift + b];
-            assert_ptr_equal(copy(to + EDGE + to_shift, from + from_shift, len), to + EDGE + to_shift);
+            assert_ptr_equal(copy(to + EDGE + to_shift, from + from_shift, len),
+                             to + EDGE + to_shift);
             if (!same(to, want, len + 2 * EDGE))
                 fail_msg("size %zu, from %zu, to %zu", len, from_shift, to_shift);
         }
@@ -109,9 +111,10 @@ static void move_is_right_for_every_size_and_overlap(void **state)
     uint8_t *area = guarded();
     uint8_t *want = malloc(AREA);
     assert_non_null(want);
-    static const int shifts[] = {0,  1,  -1,  2,   -2,  3,    -3,  7,    -7,   8,    -8,   15,   -15, 16,
-                                 -16, 17, -17, 31,  -31, 32,   -32, 33,   -33,  63,   -63,  64,   -64, 65,
-                                 -65, 100, -100, 127, -127, 128, -128, 200, -200, 255, -255, 256, -256, 1000, -1000};
+    static const int shifts[] = {0,   1,    -1,  2,    -2,  3,    -3,  7,    -7,   8,    -8,
+                                 15,  -15,  16,  -16,  17,  -17,  31,  -31,  32,   -32,  33,
+                                 -33, 63,   -63, 64,   -64, 65,   -65, 100,  -100, 127,  -127,
+                                 128, -128, 200, -200, 255, -255, 256, -256, 1000, -1000};
     enum { MIDDLE = 2048 };
     for (size_t i = 0; i < SIZES; i++) {
         size_t len = size_at(i);

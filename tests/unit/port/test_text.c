@@ -1,0 +1,426 @@
+// Sizes, durations, times and UTF-8 as tables of text and value.
+#include "port/base/text.h"
+
+#include <stdarg.h>
+#include <stdlib.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+enum { UNTOUCHED = 77 };
+
+typedef struct {
+    const char *text_z;
+    uint64_t value;
+} good;
+
+typedef ut_err parse(ut_bytes text, uint64_t *value);
+
+static void check_good(parse *parse_one, const good *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value = UNTOUCHED;
+        if (parse_one(ut_bytes_of_z(table[i].text_z), &value) != UT_OK || value != table[i].value)
+            fail_msg("\"%s\" gave %llu", table[i].text_z, (unsigned long long)value);
+    }
+}
+
+static void check_bad(parse *parse_one, const char *const *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        uint64_t value = UNTOUCHED;
+        if (parse_one(ut_bytes_of_z(table[i]), &value) != UT_EFORMAT || value != UNTOUCHED)
+            fail_msg("took \"%s\"", table[i]);
+    }
+}
+
+#define CHECK_GOOD(parse_one, table) check_good(parse_one, table, sizeof table / sizeof table[0])
+#define CHECK_BAD(parse_one, table)  check_bad(parse_one, table, sizeof table / sizeof table[0])
+
+static void numbers_are_decimal_and_fit_64_bits(void **state)
+{
+    (void)state;
+    static const good table[] = {
+        {"0", 0}, {"7", 7}, {"007", 7}, {"4318", 4318}, {"18446744073709551615", UINT64_MAX},
+    };
+    static const char *const bad[] = {
+        "",
+        " ",
+        "-1",
+        "+1",
+        "1 ",
+        " 1",
+        "0x10",
+        "1e3",
+        "1.0",
+        "1_000",
+        "18446744073709551616",
+        "99999999999999999999",
+        "184467440737095516150",
+    };
+    CHECK_GOOD(ut_text_parse_uint, table);
+    CHECK_BAD(ut_text_parse_uint, bad);
+    uint64_t value = UNTOUCHED;
+    assert_int_equal(ut_text_parse_uint(UT_BYTES_NONE, &value), UT_EFORMAT);
+    assert_int_equal(ut_text_parse_uint(UT_BYTES_LIT("1\0"), &value), UT_EFORMAT);
+}
+
+static void sizes_are_read_with_their_units(void **state)
+{
+    (void)state;
+    static const good table[] = {
+        {"0", 0},
+        {"4096", 4096},
+        {"512B", 512},
+        {"64KiB", 65536},
+        {"256MiB", UINT64_C(268435456)},
+        {"1GiB", UINT64_C(1073741824)},
+        {"2TiB", UINT64_C(2199023255552)},
+        {"10kB", 10000},
+        {"10KB", 10000},
+        {"10MB", 10000000},
+        {"3GB", UINT64_C(3000000000)},
+        {"3TB", UINT64_C(3000000000000)},
+        {"18446744073709551615B", UINT64_MAX},
+        {"18014398509481983KiB", UINT64_C(18446744073709550592)},
+        {"16777215TiB", UINT64_C(18446742974197923840)},
+    };
+    static const char *const bad[] = {
+        "",
+        "MiB",
+        "-1MiB",
+        "1.5GiB",
+        "1 MiB",
+        "1MiB ",
+        " 1MiB",
+        "1mib",
+        "1MIB",
+        "1M",
+        "1Mi",
+        "1K",
+        "1MiBB",
+        "1bytes",
+        "1GiB1MiB",
+        "18014398509481984KiB",
+        "16777216TiB",
+        "18446744073709551616",
+        "18446744073709552kB",
+    };
+    CHECK_GOOD(ut_text_parse_size, table);
+    CHECK_BAD(ut_text_parse_size, bad);
+    uint64_t value = UNTOUCHED;
+    assert_int_equal(ut_text_parse_size(UT_BYTES_NONE, &value), UT_EFORMAT);
+    assert_int_equal(ut_text_parse_size(UT_BYTES_LIT("1\0"), &value), UT_EFORMAT);
+}
+
+static void durations_are_read_with_their_units(void **state)
+{
+    (void)state;
+    static const good table[] = {
+        {"0", 0},
+        {"0s", 0},
+        {"30d", UINT64_C(2592000000)},
+        {"12h", 43200000},
+        {"5m", 300000},
+        {"1.5s", 1500},
+        {"250ms", 250},
+        {"1h30m", 5400000},
+        {"1d2h3m4s5ms", 93784005},
+        {"1m30s", 90000},
+        {"1m5ms", 60005},
+        {"0.5d", 43200000},
+        {"1.5h30m", 7200000},
+        {"0.001s", 1},
+        {"1.000000000s", 1000},
+        {"2.0ms", 2},
+        {"18446744073709551615ms", UINT64_MAX},
+        {"213503982334d14h25m51s615ms", UINT64_MAX},
+    };
+    static const char *const bad[] = {
+        "",
+        "1",
+        "00",
+        "30",
+        "s",
+        "-1s",
+        "+1s",
+        "1 s",
+        "1s ",
+        " 1s",
+        "1w",
+        "1us",
+        "1ns",
+        "1S",
+        "1sec",
+        "1.s",
+        ".5s",
+        "1..5s",
+        "1.5",
+        "1s1",
+        "30m1h",
+        "1s1s",
+        "1ms1s",
+        "0.4ms",
+        "0.0005s",
+        "1.0000000000s",
+        "1,5s",
+        "1h 30m",
+        "1mh",
+        "18446744073709551616ms",
+        "18446744073709551615ms0.5",
+        "18446744073709552s",
+        "213503982335d",
+        "213503982334d14h25m51s616ms",
+        "99999999999999999999d",
+    };
+    CHECK_GOOD(ut_text_parse_duration, table);
+    CHECK_BAD(ut_text_parse_duration, bad);
+    uint64_t value = UNTOUCHED;
+    assert_int_equal(ut_text_parse_duration(UT_BYTES_NONE, &value), UT_EFORMAT);
+    assert_int_equal(ut_text_parse_duration(UT_BYTES_LIT("1s\0"), &value), UT_EFORMAT);
+}
+
+typedef struct {
+    uint64_t value;
+    const char *text_z;
+} shown;
+
+static void check_shown(void (*show)(uint64_t value, char *out_z), const shown *table, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char text_z[UT_TEXT_SHORT_MAX];
+        show(table[i].value, text_z);
+        assert_string_equal(text_z, table[i].text_z);
+    }
+}
+
+#define CHECK_SHOWN(show, table) check_shown(show, table, sizeof table / sizeof table[0])
+
+static void sizes_are_shown_rounded_in_the_unit_that_fits(void **state)
+{
+    (void)state;
+    static const shown table[] = {
+        {0, "0 B"},
+        {1, "1 B"},
+        {1023, "1023 B"},
+        {1024, "1.0 KiB"},
+        {1536, "1.5 KiB"},
+        {1048524, "1023.9 KiB"},
+        {1048525, "1.0 MiB"}, // not 1024.0 KiB
+        {1363149, "1.3 MiB"},
+        {UINT64_C(268435456), "256.0 MiB"},
+        {UINT64_C(1099511627776), "1.0 TiB"},
+        {UINT64_MAX, "16.0 EiB"},
+    };
+    CHECK_SHOWN(ut_text_size, table);
+}
+
+static void durations_are_shown_with_three_digits(void **state)
+{
+    (void)state;
+    static const shown table[] = {
+        {0, "0 ns"},
+        {999, "999 ns"},
+        {1000, "1.00 us"},
+        {9994, "9.99 us"},
+        {9996, "10.0 us"},
+        {99949, "99.9 us"},
+        {99950, "100 us"},
+        {830000, "830 us"},
+        {999499, "999 us"},
+        {999500, "1.00 ms"}, // not 1000 us
+        {12345678, "12.3 ms"},
+        {999500000, "1.00 s"},
+        {1240000000, "1.24 s"},
+        {UINT64_C(59949999999), "59.9 s"},
+        {UINT64_C(59950000000), "1m00s"}, // not 60.0 s
+        {UINT64_C(90000000000), "1m30s"},
+        {UINT64_C(3599499999999), "59m59s"},
+        {UINT64_C(3599500000000), "1h00m"},
+        {UINT64_C(86400000000000), "1d00h"},
+        {UINT64_C(2595600000000000), "30d01h"},
+        {UINT64_MAX, "213503d23h"},
+    };
+    CHECK_SHOWN(ut_text_duration, table);
+}
+
+static void times_are_shown_in_utc(void **state)
+{
+    (void)state;
+    static const shown table[] = {
+        {0, "1970-01-01T00:00:00.000Z"},
+        {UINT64_C(951782399999999999), "2000-02-28T23:59:59.999Z"},
+        {UINT64_C(951782400000000000), "2000-02-29T00:00:00.000Z"},
+        {UINT64_C(951868800000000000), "2000-03-01T00:00:00.000Z"},
+        {UINT64_C(1704067199000000000), "2023-12-31T23:59:59.000Z"},
+        {UINT64_C(1704067200000000000), "2024-01-01T00:00:00.000Z"},
+        {UINT64_C(1795200000123999999), "2026-11-20T18:40:00.123Z"},
+        {UINT64_C(4107542400000000000), "2100-03-01T00:00:00.000Z"}, // 2100 has no leap day
+        {UINT64_C(4107456000000000000), "2100-02-28T00:00:00.000Z"},
+        {UINT64_MAX, "2554-07-21T23:34:33.709Z"},
+    };
+    CHECK_SHOWN(ut_text_time, table);
+}
+
+static void every_day_of_five_centuries_follows_the_one_before(void **state)
+{
+    (void)state;
+    static const unsigned lengths[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    unsigned year = 1970;
+    unsigned month = 1;
+    unsigned day = 1;
+    for (uint64_t n = 0; n < 213000; n++) {
+        char text_z[UT_TEXT_SHORT_MAX];
+        ut_text_time(n * 86400 * UINT64_C(1000000000), text_z);
+        assert_int_equal(strtoul(text_z, NULL, 10), year);
+        assert_int_equal(strtoul(text_z + 5, NULL, 10), month);
+        assert_int_equal(strtoul(text_z + 8, NULL, 10), day);
+        unsigned leap = month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) ? 1 : 0;
+        if (++day > lengths[month - 1] + leap) {
+            day = 1;
+            month++;
+        }
+        if (month > 12) {
+            month = 1;
+            year++;
+        }
+    }
+}
+
+static const char *const utf8_good[] = {
+    "",
+    "a",
+    "\x7f",
+    "plain ASCII text of some length",
+    "\xc2\x80",
+    "\xdf\xbf",
+    "\xe0\xa0\x80",
+    "\xe1\x80\x80",
+    "\xec\xbf\xbf",
+    "\xed\x80\x80",
+    "\xed\x9f\xbf",
+    "\xee\x80\x80",
+    "\xef\xbf\xbf",
+    "\xf0\x90\x80\x80",
+    "\xf1\x80\x80\x80",
+    "\xf3\xbf\xbf\xbf",
+    "\xf4\x80\x80\x80",
+    "\xf4\x8f\xbf\xbf",
+};
+static const char *const utf8_bad[] = {
+    "\x80",
+    "\xbf", // continuation alone
+    "\xc0\x80",
+    "\xc0\xaf",
+    "\xc1\xbf",
+    "\xe0\x80\x80",
+    "\xe0\x9f\xbf",
+    "\xf0\x80\x80\x80",
+    "\xf0\x8f\xbf\xbf", // overlong
+    "\xed\xa0\x80",
+    "\xed\xbf\xbf", // surrogates
+    "\xf4\x90\x80\x80",
+    "\xf5\x80\x80\x80",
+    "\xf8\x88\x80\x80\x80",
+    "\xfe",
+    "\xff", // above U+10FFFF
+    "\xc2",
+    "\xe1\x80",
+    "\xe1",
+    "\xf1\x80\x80",
+    "\xf1\x80",
+    "\xf1", // cut
+    "\xc2\x41",
+    "\xc2\xc2",
+    "\xe1\x80\x41",
+    "\xe1\x41\x80",
+    "\xf1\x80\x80\x41",
+    "\xf1\x80\x41\x80",
+    "\xf1\x41\x80\x80",
+    "\xe1\x80\xc0",
+    "\xf1\x80\x80\xff",
+};
+
+// Behind and before ASCII of every length, because eight bytes are looked at together.
+static bool valid_in_context(const char *text_z, size_t before, size_t after)
+{
+    uint8_t joined[64];
+    size_t len = strlen(text_z);
+    memset(joined, 'a', sizeof joined);
+    memcpy(joined + before, text_z, len);
+    uint8_t *exact =
+        malloc(before + len + after + 1); // so that a sanitizer sees a read behind the end
+    assert_non_null(exact);
+    memcpy(exact, joined, before + len + after);
+    exact = realloc(exact, before + len + after > 0 ? before + len + after : 1);
+    assert_non_null(exact);
+    bool valid = ut_text_utf8_valid(ut_bytes_of(exact, before + len + after));
+    free(exact);
+    return valid;
+}
+
+static void utf8_is_told_from_what_only_looks_like_it(void **state)
+{
+    (void)state;
+    assert_true(ut_text_utf8_valid(UT_BYTES_NONE));
+    assert_true(ut_text_utf8_valid(UT_BYTES_LIT("a\0b")));
+    for (size_t before = 0; before < 18; before++) {
+        for (size_t after = 0; after < 10; after++) {
+            for (size_t i = 0; i < sizeof utf8_good / sizeof utf8_good[0]; i++) {
+                if (!valid_in_context(utf8_good[i], before, after))
+                    fail_msg("refused entry %zu of the good ones, %zu before, %zu after", i, before,
+                             after);
+            }
+            for (size_t i = 0; i < sizeof utf8_bad / sizeof utf8_bad[0]; i++) {
+                if (valid_in_context(utf8_bad[i], before, after))
+                    fail_msg("took entry %zu of the bad ones, %zu before, %zu after", i, before,
+                             after);
+            }
+        }
+    }
+}
+
+static void every_code_point_is_valid_except_the_surrogates(void **state)
+{
+    (void)state;
+    for (uint32_t c = 0; c < 0x110800; c++) {
+        uint8_t u[4];
+        size_t len = 4;
+        if (c < 0x80) {
+            u[0] = (uint8_t)c;
+            len = 1;
+        } else if (c < 0x800) {
+            u[0] = (uint8_t)(0xC0 | c >> 6);
+            u[1] = (uint8_t)(0x80 | (c & 0x3F));
+            len = 2;
+        } else if (c < 0x10000) {
+            u[0] = (uint8_t)(0xE0 | c >> 12);
+            u[1] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
+            u[2] = (uint8_t)(0x80 | (c & 0x3F));
+            len = 3;
+        } else {
+            u[0] = (uint8_t)(0xF0 | c >> 18);
+            u[1] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
+            u[2] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
+            u[3] = (uint8_t)(0x80 | (c & 0x3F));
+        }
+        bool want = c < 0xD800 || (c > 0xDFFF && c < 0x110000);
+        if (ut_text_utf8_valid(ut_bytes_of(u, len)) != want)
+            fail_msg("U+%04X", (unsigned)c);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(numbers_are_decimal_and_fit_64_bits),
+        cmocka_unit_test(sizes_are_read_with_their_units),
+        cmocka_unit_test(durations_are_read_with_their_units),
+        cmocka_unit_test(sizes_are_shown_rounded_in_the_unit_that_fits),
+        cmocka_unit_test(durations_are_shown_with_three_digits),
+        cmocka_unit_test(times_are_shown_in_utc),
+        cmocka_unit_test(every_day_of_five_centuries_follows_the_one_before),
+        cmocka_unit_test(utf8_is_told_from_what_only_looks_like_it),
+        cmocka_unit_test(every_code_point_is_valid_except_the_surrogates),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -84,7 +84,8 @@ bool ut_cli_number(const char *text_z, uint64_t max, uint64_t *value)
     return ut_text_parse_uint(ut_bytes_of_z(text_z), value) == UT_OK && *value <= max;
 }
 
-ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader, ut_fault *fault)
+ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader,
+                          ut_fault *fault)
 {
     ut_config config;
     ut_engine *engine = NULL;
@@ -100,10 +101,12 @@ ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_r
         data_dir_z = config.data_dir_z;
     }
     if (data_dir_z == NULL) {
-        err = ut_fault_set(fault, UT_EINVAL, "no data directory is known here: give --data-dir DIR or --config FILE");
+        err = ut_fault_set(fault, UT_EINVAL,
+                           "no data directory is known here: give --data-dir DIR or --config FILE");
         goto done;
     }
-    const ut_engine_config engine_config = {.dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
+    const ut_engine_config engine_config = {
+        .dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
     err = ut_engine_lmdb_open(&engine_config, &engine, fault);
     if (err != UT_OK)
         goto done;
@@ -115,7 +118,8 @@ ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_r
     if (err == UT_OK)
         err = ut_store_view_begin(reader->view);
     if (err != UT_OK)
-        (void)ut_fault_set(fault, err, "%s: cannot read the store: %s", data_dir_z, ut_err_text(err));
+        (void)ut_fault_set(fault, err, "%s: cannot read the store: %s", data_dir_z,
+                           ut_err_text(err));
 done:
     if (err != UT_OK)
         ut_cli_reader_close(reader);

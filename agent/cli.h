@@ -23,7 +23,8 @@ int ut_cli_exit_code(ut_err err);
 int ut_cli_fail(const ut_fault *fault);
 
 // A usage error: prints it with the way to the help, returns EX_USAGE.
-int ut_cli_usage(const char *command_z, const char *format_z, ...) __attribute__((format(printf, 2, 3)));
+int ut_cli_usage(const char *command_z, const char *format_z, ...)
+    __attribute__((format(printf, 2, 3)));
 
 // Reads path_z. NULL: the file that UNTRACE_CONFIG names, else /etc/untrace/untrace.yaml when it exists, else the defaults.
 ut_err ut_cli_config(const char *path_z, ut_config *config, ut_fault *fault);
@@ -38,7 +39,8 @@ typedef struct {
 } ut_cli_reader;
 
 // data_dir_z: from the option, or NULL: from the configuration (config_z as for ut_cli_config).
-ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader, ut_fault *fault);
+ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader,
+                          ut_fault *fault);
 void ut_cli_reader_close(ut_cli_reader *reader);
 
 #endif

@@ -6,30 +6,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char help[] =
-    "usage: untrace check [--config FILE]\n"
-    "\n"
-    "Reads the configuration, the certificates that it names and the environment that it uses, and starts\n"
-    "nothing. Prints what the agent would do. Exit code 0: `untrace run` would start with it; 78: it would not,\n"
-    "and the message says file, line and what was expected.\n"
-    "\n"
-    "  -c, --config FILE   configuration (default: $UNTRACE_CONFIG, else /etc/untrace/untrace.yaml if it exists,\n"
-    "                      else built-in defaults; - is standard input)\n";
+static const char help[] = "usage: untrace check [--config FILE]\n"
+                           "\n"
+                           "Reads the configuration, the certificates that it names and the "
+                           "environment that it uses, and starts\n"
+                           "nothing. Prints what the agent would do. Exit code 0: `untrace run` "
+                           "would start with it; 78: it would not,\n"
+                           "and the message says file, line and what was expected.\n"
+                           "\n"
+                           "  -c, --config FILE   configuration (default: $UNTRACE_CONFIG, else "
+                           "/etc/untrace/untrace.yaml if it exists,\n"
+                           "                      else built-in defaults; - is standard input)\n";
 
 static void print_destination(const ut_destination_config *destination)
 {
     const ut_url *url = &destination->url;
     const bool ip6 = strchr(url->host_z, ':') != NULL;
-    (void)printf("  %-16s %s://%s%s%s:%u%s  %s%s%s\n", destination->name_z, url->tls ? "https" : "http", ip6 ? "[" : "",
-                 url->host_z, ip6 ? "]" : "", (unsigned)url->port, url->path_z, destination->encoder->name_z,
+    (void)printf("  %-16s %s://%s%s%s:%u%s  %s%s%s\n", destination->name_z,
+                 url->tls ? "https" : "http", ip6 ? "[" : "", url->host_z, ip6 ? "]" : "",
+                 (unsigned)url->port, url->path_z, destination->encoder->name_z,
                  destination->gzip ? ", gzip" : "",
                  destination->insecure ? ", insecure: the peer's certificate is NOT verified" : "");
 }
 
 int ut_cmd_check(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                            {"help", no_argument, NULL, 'h'},
+                                            {NULL, 0, NULL, 0}};
     const char *config_z = NULL;
     for (int option; (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
         if (option == 'c') {
@@ -38,7 +42,8 @@ int ut_cmd_check(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         } else {
-            return ut_cli_usage("check", option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
+            return ut_cli_usage("check", option == ':' ? "%s needs a value" : "%s is not an option",
+                                argv[optind - 1]);
         }
     }
     if (optind < argc)
@@ -62,8 +67,8 @@ int ut_cmd_check(int argc, char **argv)
                  "  data directory   %s\n"
                  "  otlp_http        %s%s\n"
                  "  storage          at most %s, ",
-                 config->data_dir_z == NULL ? "(none known: set data_dir)" : config->data_dir_z, listen,
-                 config->otlp_http.tls ? " (TLS)" : "", size);
+                 config->data_dir_z == NULL ? "(none known: set data_dir)" : config->data_dir_z,
+                 listen, config->otlp_http.tls ? " (TLS)" : "", size);
     if (config->ttl_ms == 0)
         (void)printf("kept until the room is needed");
     else if (config->ttl_ms % 86400000 == 0)

@@ -11,7 +11,8 @@
 static const char help[] =
     "usage: untrace trace ID [--data-dir DIR | --config FILE] [--attributes] [--json]\n"
     "\n"
-    "Shows one trace as a tree. ID is the trace id in hex; its beginning is enough where only one trace has it.\n"
+    "Shows one trace as a tree. ID is the trace id in hex; its beginning is enough where only one "
+    "trace has it.\n"
     "A bar shows when a span ran within the trace. Errors are red, with their message.\n"
     "\n"
     "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
@@ -40,7 +41,8 @@ static ut_err flush_page(page *view, size_t when_over)
 {
     if (view->out.len <= when_over && view->out.err == UT_OK)
         return UT_OK;
-    const bool good = view->out.err == UT_OK && fwrite(view->out.data, 1, view->out.len, stdout) == view->out.len;
+    const bool good =
+        view->out.err == UT_OK && fwrite(view->out.data, 1, view->out.len, stdout) == view->out.len;
     ut_buf_reset(&view->out, OUTPUT_BYTES_MAX);
     return good ? UT_OK : UT_EIO;
 }
@@ -61,9 +63,13 @@ static void measure(page *view, const ut_tree_row *rows, uint32_t count)
             widest = columns;
     }
     const uint32_t fixed = SERVICE_COLUMNS + DURATION_COLUMNS + 6;
-    const uint32_t room = view->term.width > fixed + BAR_COLUMNS_MIN ? view->term.width - fixed - BAR_COLUMNS_MIN : NAME_COLUMNS_MIN;
+    const uint32_t room = view->term.width > fixed + BAR_COLUMNS_MIN
+                              ? view->term.width - fixed - BAR_COLUMNS_MIN
+                              : NAME_COLUMNS_MIN;
     view->name_columns = widest < room ? widest : room;
-    view->bar_columns = view->term.width > fixed + view->name_columns ? view->term.width - fixed - view->name_columns : BAR_COLUMNS_MIN;
+    view->bar_columns = view->term.width > fixed + view->name_columns
+                            ? view->term.width - fixed - view->name_columns
+                            : BAR_COLUMNS_MIN;
 }
 
 // The lines that lead from the parents to the row: a fork for itself, a rail for every ancestor with siblings to come.
@@ -75,7 +81,8 @@ static uint32_t add_branches(page *view, const ut_tree_row *rows, uint32_t index
     const ut_tree_row *row = &rows[index];
     if (row->depth == 0)
         return 0;
-    if (3 * row->depth + NAME_COLUMNS_MIN / 2 > view->name_columns) { // too deep to draw: the depth as a number
+    if (3 * row->depth + NAME_COLUMNS_MIN / 2 >
+        view->name_columns) { // too deep to draw: the depth as a number
         char text[24];
         const int len = snprintf(text, sizeof(text), "[%u] ", row->depth);
         ut_buf_add_z(&view->out, text);
@@ -85,7 +92,8 @@ static uint32_t add_branches(page *view, const ut_tree_row *rows, uint32_t index
     uint32_t depth = row->depth;
     uint32_t used = 0;
     for (uint32_t at = index; depth > 0 && used < 64; depth--, used++) {
-        parts[used] = at == index ? (rows[at].last_child ? corner : fork) : (rows[at].last_child ? "   " : rail);
+        parts[used] = at == index ? (rows[at].last_child ? corner : fork)
+                                  : (rows[at].last_child ? "   " : rail);
         at = rows[at].parent;
     }
     for (uint32_t i = used; i-- > 0;)
@@ -97,15 +105,18 @@ static void add_bar(page *view, const ut_tree_row *row)
 {
     static const char full[] = "\xe2\x96\x88";
     static const char thin[] = "\xe2\x96\x8f";
-    const double whole = view->end_ns > view->begin_ns ? (double)(view->end_ns - view->begin_ns) : 1;
-    uint32_t from = (uint32_t)((double)(row->start_ns - view->begin_ns) / whole * view->bar_columns);
+    const double whole =
+        view->end_ns > view->begin_ns ? (double)(view->end_ns - view->begin_ns) : 1;
+    uint32_t from =
+        (uint32_t)((double)(row->start_ns - view->begin_ns) / whole * view->bar_columns);
     uint32_t len = (uint32_t)((double)duration_of(row) / whole * view->bar_columns + 0.5);
     if (from >= view->bar_columns)
         from = view->bar_columns - 1;
     if (len > view->bar_columns - from)
         len = view->bar_columns - from;
     ut_term_repeat(&view->out, " ", from);
-    ut_term_colour(&view->term, &view->out, row->status_code == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_CYAN);
+    ut_term_colour(&view->term, &view->out,
+                   row->status_code == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_CYAN);
     ut_term_repeat(&view->out, len == 0 ? thin : full, len == 0 ? 1 : len);
     ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
 }
@@ -120,7 +131,8 @@ static void add_attributes(page *view, const ut_tree_row *row, ut_bytes attribut
     ut_mp_reader reader = ut_mp_reader_of(attributes);
     ut_buf value;
     ut_buf_init(&value, 4 * OUTPUT_BYTES_MAX);
-    for (uint32_t left = attributes.len == 0 ? 0 : ut_mp_get_map(&reader); left > 0 && reader.err == UT_OK; left--) {
+    for (uint32_t left = attributes.len == 0 ? 0 : ut_mp_get_map(&reader);
+         left > 0 && reader.err == UT_OK; left--) {
         const ut_bytes key = ut_mp_get_str(&reader);
         ut_buf_reset(&value, OUTPUT_BYTES_MAX);
         ut_json_value(&value, ut_mp_skip(&reader));
@@ -128,7 +140,9 @@ static void add_attributes(page *view, const ut_tree_row *row, ut_bytes attribut
         ut_term_colour(&view->term, &view->out, UT_COLOUR_DIM);
         ut_term_text(&view->out, key, VALUE_COLUMNS, false);
         ut_buf_add_z(&view->out, " = ");
-        ut_term_text(&view->out, value.err == UT_OK ? ut_buf_bytes(&value) : UT_BYTES_LIT("(too long)"), VALUE_COLUMNS, false);
+        ut_term_text(&view->out,
+                     value.err == UT_OK ? ut_buf_bytes(&value) : UT_BYTES_LIT("(too long)"),
+                     VALUE_COLUMNS, false);
         ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
         ut_buf_add_byte(&view->out, '\n');
     }
@@ -147,7 +161,8 @@ static void add_row(page *view, const ut_tree_row *rows, uint32_t index, bool at
                  view->name_columns > used ? view->name_columns - used : 1, true);
     ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
     ut_buf_add_z(&view->out, "  ");
-    ut_term_text(&view->out, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service, SERVICE_COLUMNS, true);
+    ut_term_text(&view->out, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service,
+                 SERVICE_COLUMNS, true);
     ut_text_duration(duration_of(row), took);
     ut_buf_printf(&view->out, "  %*s  ", DURATION_COLUMNS, took);
     add_bar(view, row);
@@ -158,14 +173,20 @@ static void add_row(page *view, const ut_tree_row *rows, uint32_t index, bool at
         ut_term_colour(&view->term, &view->out, UT_COLOUR_DIM);
         char id[2 * UT_SPAN_ID_LEN + 1];
         ut_hex_encode(ut_bytes_of(row->parent_span_id, UT_SPAN_ID_LEN), id);
-        ut_buf_printf(&view->out, row->place == UT_TREE_CYCLE ? "its parent %s is also below it\n" : "its parent %s is not here\n", id);
+        ut_buf_printf(&view->out,
+                      row->place == UT_TREE_CYCLE ? "its parent %s is also below it\n"
+                                                  : "its parent %s is not here\n",
+                      id);
         ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
     }
     if (error) {
         indent(view, row);
         ut_term_colour(&view->term, &view->out, UT_COLOUR_RED);
         ut_buf_add_z(&view->out, "error: ");
-        ut_term_text(&view->out, row->status_message.len == 0 ? UT_BYTES_LIT("(no message)") : row->status_message, VALUE_COLUMNS, false);
+        ut_term_text(&view->out,
+                     row->status_message.len == 0 ? UT_BYTES_LIT("(no message)")
+                                                  : row->status_message,
+                     VALUE_COLUMNS, false);
         ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
         ut_buf_add_byte(&view->out, '\n');
     }
@@ -173,7 +194,8 @@ static void add_row(page *view, const ut_tree_row *rows, uint32_t index, bool at
         add_attributes(view, row, row->attributes);
 }
 
-static ut_err print_tree(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID_LEN], uint32_t damaged, bool attributes)
+static ut_err print_tree(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                         uint32_t damaged, bool attributes)
 {
     page view = {.term = ut_term_stdout()};
     uint32_t count = 0;
@@ -193,13 +215,15 @@ static ut_err print_tree(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
     ut_term_colour(&view.term, &view.out, UT_COLOUR_BOLD);
     ut_buf_printf(&view.out, "trace %s", id);
     ut_term_colour(&view.term, &view.out, UT_COLOUR_NONE);
-    ut_buf_printf(&view.out, "\nbegan %s, took %s, %u span%s, ", began, took, count, count == 1 ? "" : "s");
+    ut_buf_printf(&view.out, "\nbegan %s, took %s, %u span%s, ", began, took, count,
+                  count == 1 ? "" : "s");
     ut_term_colour(&view.term, &view.out, errors > 0 ? UT_COLOUR_RED : UT_COLOUR_GREEN);
     ut_buf_printf(&view.out, "%u error%s", errors, errors == 1 ? "" : "s");
     ut_term_colour(&view.term, &view.out, UT_COLOUR_NONE);
     ut_buf_add_z(&view.out, "\n");
     if (damaged > 0)
-        ut_buf_printf(&view.out, "%u damaged block%s could not be read: spans are missing here\n", damaged, damaged == 1 ? "" : "s");
+        ut_buf_printf(&view.out, "%u damaged block%s could not be read: spans are missing here\n",
+                      damaged, damaged == 1 ? "" : "s");
     ut_buf_add_byte(&view.out, '\n');
     ut_err err = UT_OK;
     for (uint32_t i = 0; i < count && err == UT_OK; i++) {
@@ -214,8 +238,10 @@ static ut_err print_tree(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
 
 static const char *kind_name(int32_t kind)
 {
-    static const char *const names[] = {"unspecified", "internal", "server", "client", "producer", "consumer"};
-    return kind >= 0 && kind < (int32_t)(sizeof(names) / sizeof(names[0])) ? names[kind] : "unspecified";
+    static const char *const names[] = {"unspecified", "internal", "server",
+                                        "client",      "producer", "consumer"};
+    return kind >= 0 && kind < (int32_t)(sizeof(names) / sizeof(names[0])) ? names[kind]
+                                                                           : "unspecified";
 }
 
 static void add_span_json(ut_buf *out, const ut_tree_row *row)
@@ -233,10 +259,14 @@ static void add_span_json(ut_buf *out, const ut_tree_row *row)
     ut_json_string(out, row->service);
     ut_buf_add_z(out, ",\"scope\":");
     ut_json_string(out, row->scope_name);
-    ut_buf_printf(out, ",\"kind\":\"%s\",\"depth\":%u,\"start_ns\":%llu,\"end_ns\":%llu,\"duration_ns\":%llu,\"status\":\"%s\",\"status_message\":",
-                  kind_name(row->kind), row->depth, (unsigned long long)row->start_ns, (unsigned long long)row->end_ns,
-                  (unsigned long long)duration_of(row),
-                  row->status_code == UT_STATUS_ERROR ? "error" : row->status_code == UT_STATUS_OK ? "ok" : "unset");
+    ut_buf_printf(out,
+                  ",\"kind\":\"%s\",\"depth\":%u,\"start_ns\":%llu,\"end_ns\":%llu,\"duration_ns\":"
+                  "%llu,\"status\":\"%s\",\"status_message\":",
+                  kind_name(row->kind), row->depth, (unsigned long long)row->start_ns,
+                  (unsigned long long)row->end_ns, (unsigned long long)duration_of(row),
+                  row->status_code == UT_STATUS_ERROR ? "error"
+                  : row->status_code == UT_STATUS_OK  ? "ok"
+                                                      : "unset");
     ut_json_string(out, row->status_message);
     ut_buf_add_z(out, ",\"attributes\":");
     ut_json_value(out, row->attributes);
@@ -244,11 +274,13 @@ static void add_span_json(ut_buf *out, const ut_tree_row *row)
     ut_json_value(out, row->resource_attributes);
     ut_buf_add_z(out, ",\"events\":[");
     ut_mp_reader reader = ut_mp_reader_of(row->events);
-    for (uint32_t left = row->events.len == 0 ? 0 : ut_mp_get_array(&reader), i = 0; i < left && reader.err == UT_OK; i++) {
+    for (uint32_t left = row->events.len == 0 ? 0 : ut_mp_get_array(&reader), i = 0;
+         i < left && reader.err == UT_OK; i++) {
         ut_event event;
         if (ut_event_read(&reader, row->start_ns, &event) != UT_OK)
             break;
-        ut_buf_printf(out, "%s{\"time_ns\":%llu,\"name\":", i == 0 ? "" : ",", (unsigned long long)event.time_ns);
+        ut_buf_printf(out, "%s{\"time_ns\":%llu,\"name\":", i == 0 ? "" : ",",
+                      (unsigned long long)event.time_ns);
         ut_json_string(out, event.name);
         ut_buf_add_z(out, ",\"attributes\":");
         ut_json_value(out, event.attributes);
@@ -257,7 +289,8 @@ static void add_span_json(ut_buf *out, const ut_tree_row *row)
     ut_buf_add_z(out, "]}");
 }
 
-static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID_LEN], uint32_t damaged)
+static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                         uint32_t damaged)
 {
     page view = {0};
     uint32_t count = 0;
@@ -284,12 +317,10 @@ static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
 int ut_cmd_trace(int argc, char **argv)
 {
     enum { OPTION_JSON = 256 };
-    static const struct option options[] = {{"data-dir", required_argument, NULL, 'd'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"attributes", no_argument, NULL, 'a'},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"data-dir", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
+        {"attributes", no_argument, NULL, 'a'},     {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     const char *data_dir_z = NULL;
     const char *config_z = NULL;
     bool json = false;
@@ -318,7 +349,8 @@ int ut_cmd_trace(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         default:
-            return ut_cli_usage("trace", option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
+            return ut_cli_usage("trace", option == ':' ? "%s needs a value" : "%s is not an option",
+                                argv[optind - 1]);
         }
     }
     if (optind + 1 != argc)
@@ -330,12 +362,14 @@ int ut_cmd_trace(int argc, char **argv)
         return ut_cli_fail(&fault);
     err = ut_query_resolve_trace(reader.view, UT_ORG_DEFAULT, id_z, trace_id);
     if (err != UT_OK) {
-        (void)ut_fault_set(&fault, err,
-                           err == UT_ENOTFOUND ? "no trace here begins with %s; `untrace traces` lists what there is"
-                           : err == UT_EEXIST  ? "several traces begin with %s: give more digits"
-                           : err == UT_EFORMAT ? "\"%s\" is not a trace id, expected 1 to 32 hex digits"
-                                               : "trace %s could not be looked up: the store cannot be read",
-                           id_z);
+        (void)ut_fault_set(
+            &fault, err,
+            err == UT_ENOTFOUND
+                ? "no trace here begins with %s; `untrace traces` lists what there is"
+            : err == UT_EEXIST  ? "several traces begin with %s: give more digits"
+            : err == UT_EFORMAT ? "\"%s\" is not a trace id, expected 1 to 32 hex digits"
+                                : "trace %s could not be looked up: the store cannot be read",
+            id_z);
         ut_cli_reader_close(&reader);
         (void)ut_cli_fail(&fault);
         return err == UT_EFORMAT ? EX_USAGE : err == UT_EEXIST ? EX_DATAERR : ut_cli_exit_code(err);
@@ -346,11 +380,13 @@ int ut_cmd_trace(int argc, char **argv)
     if (err == UT_OK)
         err = ut_tree_build(tree);
     if (err == UT_OK)
-        err = json ? print_json(tree, trace_id, damaged) : print_tree(tree, trace_id, damaged, attributes);
+        err = json ? print_json(tree, trace_id, damaged)
+                   : print_tree(tree, trace_id, damaged, attributes);
     ut_tree_free(tree);
     ut_cli_reader_close(&reader);
     if (err == UT_OK)
         return EX_OK;
-    (void)ut_fault_set(&fault, err, "trace %s could not be shown whole: %s", id_z, ut_err_text(err));
+    (void)ut_fault_set(&fault, err, "trace %s could not be shown whole: %s", id_z,
+                       ut_err_text(err));
     return ut_cli_fail(&fault);
 }

@@ -10,7 +10,8 @@
 static const char help[] =
     "usage: untrace traces [--data-dir DIR | --config FILE] [--limit N] [--json]\n"
     "\n"
-    "Lists the newest traces first: when each began, how long it took, its spans, where it began. Works while an\n"
+    "Lists the newest traces first: when each began, how long it took, its spans, where it began. "
+    "Works while an\n"
     "agent is running, after it was killed, and on a copy of the data directory.\n"
     "\n"
     "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
@@ -19,7 +20,13 @@ static const char help[] =
     "      --json          one JSON object a line\n";
 
 enum { LIMIT_DEFAULT = 20, LIMIT_MAX = 10 * 1000 * 1000, LINE_BYTES_MAX = 64 * 1024 };
-enum { TIME_COLUMNS = 20, DURATION_COLUMNS = 9, SPANS_COLUMNS = 6, STATUS_COLUMNS = 6, SERVICE_COLUMNS = 18 };
+enum {
+    TIME_COLUMNS = 20,
+    DURATION_COLUMNS = 9,
+    SPANS_COLUMNS = 6,
+    STATUS_COLUMNS = 6,
+    SERVICE_COLUMNS = 18
+};
 
 typedef struct {
     ut_term term;
@@ -38,9 +45,11 @@ static ut_err print_json(listing *list, const ut_trace_row *row)
     ut_buf *line = &list->line;
     ut_buf_add_z(line, "{\"trace_id\":");
     ut_json_hex(line, ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
-    ut_buf_printf(line, ",\"start_ns\":%llu,\"duration_ns\":%llu,\"status\":\"%s\",\"spans\":%u,\"has_root\":%s,\"service\":",
-                  (unsigned long long)row->start_ns, (unsigned long long)row->duration_ns, status_name(row->status),
-                  row->span_count, row->has_root ? "true" : "false");
+    ut_buf_printf(line,
+                  ",\"start_ns\":%llu,\"duration_ns\":%llu,\"status\":\"%s\",\"spans\":%u,\"has_"
+                  "root\":%s,\"service\":",
+                  (unsigned long long)row->start_ns, (unsigned long long)row->duration_ns,
+                  status_name(row->status), row->span_count, row->has_root ? "true" : "false");
     ut_json_string(line, row->service);
     ut_buf_add_z(line, ",\"name\":");
     ut_json_string(line, row->name);
@@ -51,8 +60,9 @@ static ut_err print_json(listing *list, const ut_trace_row *row)
 static void print_head(listing *list)
 {
     ut_term_colour(&list->term, &list->line, UT_COLOUR_BOLD);
-    ut_buf_printf(&list->line, "%-32s  %-*s  %*s  %*s  %-*s  %-*s  %s", "trace", TIME_COLUMNS, "began (UTC)", DURATION_COLUMNS,
-                  "took", SPANS_COLUMNS, "spans", STATUS_COLUMNS, "status", SERVICE_COLUMNS, "service", "name");
+    ut_buf_printf(&list->line, "%-32s  %-*s  %*s  %*s  %-*s  %-*s  %s", "trace", TIME_COLUMNS,
+                  "began (UTC)", DURATION_COLUMNS, "took", SPANS_COLUMNS, "spans", STATUS_COLUMNS,
+                  "status", SERVICE_COLUMNS, "service", "name");
     ut_term_colour(&list->term, &list->line, UT_COLOUR_NONE);
     ut_buf_add_byte(&list->line, '\n');
 }
@@ -77,14 +87,18 @@ static ut_err print_row(void *context, const ut_trace_row *row)
         began[19] = 0; // whole seconds are enough here
         began[10] = ' ';
         ut_text_duration(row->duration_ns, took);
-        ut_buf_printf(line, "%s  %-*s  %*s  %*u  ", id, TIME_COLUMNS, began, DURATION_COLUMNS, took, SPANS_COLUMNS, row->span_count);
-        ut_term_colour(&list->term, line, row->status == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_DIM);
+        ut_buf_printf(line, "%s  %-*s  %*s  %*u  ", id, TIME_COLUMNS, began, DURATION_COLUMNS, took,
+                      SPANS_COLUMNS, row->span_count);
+        ut_term_colour(&list->term, line,
+                       row->status == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_DIM);
         ut_buf_printf(line, "%-*s", STATUS_COLUMNS, status_name(row->status));
         ut_term_colour(&list->term, line, UT_COLOUR_NONE);
         ut_buf_add_z(line, "  ");
-        ut_term_text(line, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service, SERVICE_COLUMNS, true);
+        ut_term_text(line, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service,
+                     SERVICE_COLUMNS, true);
         ut_buf_add_z(line, "  ");
-        const uint32_t before = 32 + TIME_COLUMNS + DURATION_COLUMNS + SPANS_COLUMNS + STATUS_COLUMNS + SERVICE_COLUMNS + 12;
+        const uint32_t before = 32 + TIME_COLUMNS + DURATION_COLUMNS + SPANS_COLUMNS +
+                                STATUS_COLUMNS + SERVICE_COLUMNS + 12;
         const uint32_t room = list->term.width > before + 12 ? list->term.width - before : 40;
         ut_term_text(line, row->name, room, false);
         if (!row->has_root) {
@@ -101,12 +115,10 @@ static ut_err print_row(void *context, const ut_trace_row *row)
 int ut_cmd_traces(int argc, char **argv)
 {
     enum { OPTION_JSON = 256 };
-    static const struct option options[] = {{"data-dir", required_argument, NULL, 'd'},
-                                            {"config", required_argument, NULL, 'c'},
-                                            {"limit", required_argument, NULL, 'n'},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"data-dir", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
+        {"limit", required_argument, NULL, 'n'},    {"json", no_argument, NULL, OPTION_JSON},
+        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     const char *data_dir_z = NULL;
     const char *config_z = NULL;
     uint64_t limit = LIMIT_DEFAULT;
@@ -124,7 +136,8 @@ int ut_cmd_traces(int argc, char **argv)
             break;
         case 'n':
             if (!ut_cli_number(optarg, LIMIT_MAX, &limit) || limit == 0)
-                return ut_cli_usage("traces", "--limit takes a number of 1 to %d, not \"%s\"", LIMIT_MAX, optarg);
+                return ut_cli_usage("traces", "--limit takes a number of 1 to %d, not \"%s\"",
+                                    LIMIT_MAX, optarg);
             break;
         case OPTION_JSON:
             list.json = true;
@@ -133,7 +146,9 @@ int ut_cmd_traces(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         default:
-            return ut_cli_usage("traces", option == ':' ? "%s needs a value" : "%s is not an option", argv[optind - 1]);
+            return ut_cli_usage("traces",
+                                option == ':' ? "%s needs a value" : "%s is not an option",
+                                argv[optind - 1]);
         }
     }
     if (optind < argc)

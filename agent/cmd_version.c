@@ -10,9 +10,10 @@
 #include <yaml.h>
 #include <yyjson.h>
 
-static const char help[] = "usage: untrace version\n"
-                           "\n"
-                           "Prints the versions of the program, of its store format and of the libraries inside it.\n";
+static const char help[] =
+    "usage: untrace version\n"
+    "\n"
+    "Prints the versions of the program, of its store format and of the libraries inside it.\n";
 
 int ut_cmd_version(int argc, char **argv)
 {
@@ -25,8 +26,9 @@ int ut_cmd_version(int argc, char **argv)
     (void)printf("untrace %s\n"
                  "store format %d, block format %d\n"
                  "%s\n%s\nLZ4 %s\n%s\nllhttp %d.%d.%d\nlibyaml %s\nyyjson %s\n",
-                 UT_VERSION, UT_STORE_FORMAT_VERSION, UT_BLOCK_VERSION, ut_engine_lmdb_version(), ut_tls_version(),
-                 LZ4_versionString(), ut_gzip_version(), LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR,
-                 LLHTTP_VERSION_PATCH, yaml_get_version_string(), YYJSON_VERSION_STRING);
+                 UT_VERSION, UT_STORE_FORMAT_VERSION, UT_BLOCK_VERSION, ut_engine_lmdb_version(),
+                 ut_tls_version(), LZ4_versionString(), ut_gzip_version(), LLHTTP_VERSION_MAJOR,
+                 LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, yaml_get_version_string(),
+                 YYJSON_VERSION_STRING);
     return EX_OK;
 }

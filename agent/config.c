@@ -24,7 +24,8 @@ static const char *const system_ca_files[] = {
 
 static ut_err read_listen(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
-    static const char expected[] = "an address such as 127.0.0.1:4318, [::1]:4318 or unix:/run/untrace.sock";
+    static const char expected[] =
+        "an address such as 127.0.0.1:4318, [::1]:4318 or unix:/run/untrace.sock";
     char *text_z = NULL;
     const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
     if (err != UT_OK)
@@ -75,7 +76,8 @@ static ut_err read_store_size(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (bytes < UT_STORE_BYTES_MIN)
         return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of at least 4MiB");
     if (bytes > SIZE_MAX / 2)
-        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size that this machine can address (at most 2GiB on 32 bits)");
+        return ut_yaml_fail(yaml, node, UT_EINVAL,
+                            "a size that this machine can address (at most 2GiB on 32 bits)");
     *(uint64_t *)target = bytes;
     return UT_OK;
 }
@@ -131,7 +133,8 @@ static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (err != UT_OK)
         return err;
     if (receiver->cert_pem.len == 0 || receiver->key_pem.len == 0)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found tls without %s, expected cert_file and key_file",
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found tls without %s, expected cert_file and key_file",
                                receiver->cert_pem.len == 0 ? "cert_file" : "key_file");
     receiver->tls = true;
     return UT_OK;
@@ -157,7 +160,8 @@ static ut_err read_otlp_http(ut_yaml *yaml, yaml_node_t *node, void *target)
         return err;
     if (receiver->memory_bytes_max < receiver->body_bytes_max)
         return ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                               "found max_memory below max_body_size, expected at least max_body_size, or no request of "
+                               "found max_memory below max_body_size, expected at least "
+                               "max_body_size, or no request of "
                                "the largest size could ever be taken");
     return UT_OK;
 }
@@ -212,7 +216,8 @@ static ut_err read_name(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (err != UT_OK)
         return err;
     const size_t len = strlen(text_z);
-    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
     if (len == 0 || len > UT_STORE_NAME_MAX || strspn(text_z, allowed) != len)
         return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
     *(const char **)target = text_z;
@@ -241,15 +246,17 @@ static ut_err read_endpoint(ut_yaml *yaml, yaml_node_t *node, void *target)
 
 static bool is_token(const char *text_z)
 {
-    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    static const char token[] =
+        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     return text_z[0] != 0 && strspn(text_z, token) == strlen(text_z);
 }
 
 // Headers that the client writes itself; a second one would break the request.
 static bool is_own_header(const char *name_z)
 {
-    static const char *const own[] = {"host", "content-length", "content-type", "content-encoding",
-                                      "transfer-encoding", "connection", "expect"};
+    static const char *const own[] = {
+        "host",       "content-length", "content-type", "content-encoding", "transfer-encoding",
+        "connection", "expect"};
     for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
         if (strcasecmp(name_z, own[i]) == 0)
             return true;
@@ -262,11 +269,13 @@ static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
     ut_destination_config *out = &((destination_draft *)target)->out;
     if (node->type != YAML_MAPPING_NODE)
         return ut_yaml_fail(yaml, node, UT_EFORMAT, "a mapping of header names to values");
-    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
         yaml_node_t *key = yaml_document_get_node(&yaml->document, pair->key);
         yaml_node_t *value = yaml_document_get_node(&yaml->document, pair->value);
         if (out->header_count == UT_DESTINATION_HEADERS_MAX)
-            return ut_yaml_fail_at(yaml, key, UT_EINVAL, "found more than %d headers", UT_DESTINATION_HEADERS_MAX);
+            return ut_yaml_fail_at(yaml, key, UT_EINVAL, "found more than %d headers",
+                                   UT_DESTINATION_HEADERS_MAX);
         ut_header *header = &out->headers[out->header_count];
         ut_err err = ut_yaml_scalar(yaml, key, "a header name", &header->name_z);
         if (err != UT_OK)
@@ -274,10 +283,12 @@ static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
         if (!is_token(header->name_z) || strlen(header->name_z) > HEADER_NAME_MAX)
             return ut_yaml_fail(yaml, key, UT_EFORMAT, "a header name");
         if (is_own_header(header->name_z))
-            return ut_yaml_fail(yaml, key, UT_EINVAL, "a header that the agent does not write itself");
+            return ut_yaml_fail(yaml, key, UT_EINVAL,
+                                "a header that the agent does not write itself");
         for (size_t i = 0; i < out->header_count; i++) {
             if (strcasecmp(out->headers[i].name_z, header->name_z) == 0)
-                return ut_yaml_fail_at(yaml, key, UT_EFORMAT, "found the header \"%s\" a second time", header->name_z);
+                return ut_yaml_fail_at(yaml, key, UT_EFORMAT,
+                                       "found the header \"%s\" a second time", header->name_z);
         }
         // A value may be a secret: no fault repeats it.
         if (value->type != YAML_SCALAR_NODE)
@@ -288,13 +299,15 @@ static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
         const size_t len = strlen(header->value_z);
         for (size_t i = 0; i < len; i++) {
             if ((uint8_t)header->value_z[i] < 0x20 && header->value_z[i] != '\t')
-                return ut_yaml_fail_at(yaml, value, UT_EINVAL,
-                                       "found a control character (a line end?) in the value of the header \"%s\", "
-                                       "expected one line of text",
-                                       header->name_z);
+                return ut_yaml_fail_at(
+                    yaml, value, UT_EINVAL,
+                    "found a control character (a line end?) in the value of the header \"%s\", "
+                    "expected one line of text",
+                    header->name_z);
         }
         if (len > HEADER_VALUE_MAX)
-            return ut_yaml_fail_at(yaml, value, UT_EINVAL, "found a header value of more than %d bytes", HEADER_VALUE_MAX);
+            return ut_yaml_fail_at(yaml, value, UT_EINVAL,
+                                   "found a header value of more than %d bytes", HEADER_VALUE_MAX);
         out->header_count++;
     }
     return UT_OK;
@@ -315,10 +328,12 @@ static ut_err read_client_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (err != UT_OK)
         return err;
     if ((draft->out.cert_pem.len == 0) != (draft->out.key_pem.len == 0))
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found only one of cert_file and key_file, expected both or none");
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found only one of cert_file and key_file, expected both or none");
     if (draft->out.insecure && draft->out.ca_pem.len > 0)
         return ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                               "found ca_file beside insecure: true, expected one of them: with insecure nothing is verified");
+                               "found ca_file beside insecure: true, expected one of them: with "
+                               "insecure nothing is verified");
     return UT_OK;
 }
 
@@ -368,9 +383,11 @@ static ut_err read_batch(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (err != UT_OK)
         return err;
     if (out->batch_spans_max < 1 || out->batch_spans_max > 65536)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found max_spans %u, expected 1 to 65536", out->batch_spans_max);
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found max_spans %u, expected 1 to 65536",
+                               out->batch_spans_max);
     if (out->batch_bytes_max < 1024 || out->batch_bytes_max > 64 * 1024 * 1024)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found max_bytes %u, expected 1KiB to 64MiB", out->batch_bytes_max);
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found max_bytes %u, expected 1KiB to 64MiB",
+                               out->batch_bytes_max);
     return UT_OK;
 }
 
@@ -403,7 +420,8 @@ static ut_err read_retry(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (err != UT_OK)
         return err;
     if (out->retry_max_ms < out->retry_initial_ms)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found max %u ms below initial %u ms, expected max >= initial",
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found max %u ms below initial %u ms, expected max >= initial",
                                out->retry_max_ms, out->retry_initial_ms);
     return UT_OK;
 }
@@ -426,9 +444,10 @@ ut_err ut_config_system_ca(ut_buf *pem, ut_fault *fault)
         if (ut_file_read(system_ca_files[i], pem, NULL) == UT_OK && pem->len > 0)
             return UT_OK;
     }
-    return ut_fault_set(fault, UT_EINVAL,
-                        "found an https endpoint, but no list of trusted certificates in this system: install "
-                        "ca-certificates, or name a file of your own");
+    return ut_fault_set(
+        fault, UT_EINVAL,
+        "found an https endpoint, but no list of trusted certificates in this system: install "
+        "ca-certificates, or name a file of your own");
 }
 
 static ut_err read_system_ca(ut_yaml *yaml, const yaml_node_t *node, ut_bytes *ca_pem)
@@ -507,7 +526,8 @@ static ut_err read_destination(ut_yaml *yaml, yaml_node_t *node, ut_destination_
         {"timeout", ut_yaml_read_duration32, offsetof(destination_draft, out.timeout_ms)},
         {NULL, NULL, 0},
     };
-    destination_draft *draft = ut_owned_alloc(yaml->owned, sizeof(*draft)); // large: not on the stack
+    destination_draft *draft =
+        ut_owned_alloc(yaml->owned, sizeof(*draft)); // large: not on the stack
     if (draft == NULL)
         return ut_yaml_fail_at(yaml, node, UT_ENOMEM, "out of memory");
     default_destination(&draft->out);
@@ -515,17 +535,21 @@ static ut_err read_destination(ut_yaml *yaml, yaml_node_t *node, ut_destination_
     if (err != UT_OK)
         return err;
     if (draft->out.name_z == NULL)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found a destination without name, expected name: ...");
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found a destination without name, expected name: ...");
     if (draft->endpoint_z == NULL)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found the destination %s without endpoint, expected endpoint: https://host:4318",
-                               draft->out.name_z);
+        return ut_yaml_fail_at(
+            yaml, node, UT_EINVAL,
+            "found the destination %s without endpoint, expected endpoint: https://host:4318",
+            draft->out.name_z);
     ut_fault fault;
     err = ut_config_endpoint(draft->endpoint_z, &draft->out.url, &fault);
     if (err != UT_OK)
         return ut_yaml_fail_at(yaml, draft->endpoint_node, err, "%s", fault.text_z);
     if (!draft->out.url.tls && draft->tls_node != NULL)
-        return ut_yaml_fail_at(yaml, draft->tls_node, UT_EINVAL,
-                               "found tls for an http:// endpoint, expected an https:// endpoint or no tls");
+        return ut_yaml_fail_at(
+            yaml, draft->tls_node, UT_EINVAL,
+            "found tls for an http:// endpoint, expected an https:// endpoint or no tls");
     if (draft->out.url.tls && !draft->out.insecure && draft->out.ca_pem.len == 0) {
         err = read_system_ca(yaml, draft->endpoint_node, &draft->out.ca_pem);
         if (err != UT_OK)
@@ -539,19 +563,24 @@ static ut_err read_destinations(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     ut_config *config = target;
     if (node->type != YAML_SEQUENCE_NODE)
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, "a list of destinations, each beginning with \"- name:\"");
-    for (yaml_node_item_t *item = node->data.sequence.items.start; item < node->data.sequence.items.top; item++) {
+        return ut_yaml_fail(yaml, node, UT_EFORMAT,
+                            "a list of destinations, each beginning with \"- name:\"");
+    for (yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
         yaml_node_t *entry = yaml_document_get_node(&yaml->document, *item);
         if (config->destination_count == UT_CONFIG_DESTINATIONS_MAX)
-            return ut_yaml_fail_at(yaml, entry, UT_EINVAL, "found more than %d destinations", UT_CONFIG_DESTINATIONS_MAX);
+            return ut_yaml_fail_at(yaml, entry, UT_EINVAL, "found more than %d destinations",
+                                   UT_CONFIG_DESTINATIONS_MAX);
         ut_destination_config *out = &config->destinations[config->destination_count];
         const ut_err err = read_destination(yaml, entry, out);
         if (err != UT_OK)
             return err;
         for (size_t i = 0; i < config->destination_count; i++) {
             if (strcmp(config->destinations[i].name_z, out->name_z) == 0)
-                return ut_yaml_fail_at(yaml, entry, UT_EINVAL, "found a second destination with the name %s, expected each name once",
-                                       out->name_z);
+                return ut_yaml_fail_at(
+                    yaml, entry, UT_EINVAL,
+                    "found a second destination with the name %s, expected each name once",
+                    out->name_z);
         }
         config->destination_count++;
     }
@@ -635,7 +664,8 @@ ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
     if (err != UT_OK)
         goto done;
 
-    ut_yaml yaml = {.path_z = is_stdin ? "standard input" : path_z, .owned = &owned, .fault = fault};
+    ut_yaml yaml = {
+        .path_z = is_stdin ? "standard input" : path_z, .owned = &owned, .fault = fault};
     yaml_node_t *root = NULL;
     err = ut_yaml_load(&yaml, ut_buf_bytes(&text), &root);
     if (err != UT_OK)

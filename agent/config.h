@@ -16,23 +16,24 @@ typedef struct {
     bool tls;
     ut_bytes cert_pem;
     ut_bytes key_pem;
-    ut_bytes client_ca_pem;      // not empty: clients must show a certificate
-    uint64_t body_bytes_max;     // as received, and also after decompression; default 64 MiB
-    uint64_t memory_bytes_max;   // of all requests under way together; default 128 MiB; over it: 503 with Retry-After
-    uint32_t connections_max;    // default 1024
-    uint32_t header_bytes_max;   // default 32 KiB
-    uint32_t head_timeout_ms;    // for request line and headers; default 10 s
-    uint32_t body_timeout_ms;    // without a byte of the body; default 30 s
-    uint32_t idle_timeout_ms;    // of a kept connection; default 120 s
+    ut_bytes client_ca_pem;  // not empty: clients must show a certificate
+    uint64_t body_bytes_max; // as received, and also after decompression; default 64 MiB
+    uint64_t
+        memory_bytes_max; // of all requests under way together; default 128 MiB; over it: 503 with Retry-After
+    uint32_t connections_max;  // default 1024
+    uint32_t header_bytes_max; // default 32 KiB
+    uint32_t head_timeout_ms;  // for request line and headers; default 10 s
+    uint32_t body_timeout_ms;  // without a byte of the body; default 30 s
+    uint32_t idle_timeout_ms;  // of a kept connection; default 120 s
 } ut_receiver_config;
 
 typedef struct {
     char *data_dir_z;
     ut_log_level log_level;
     ut_receiver_config otlp_http;
-    uint64_t store_bytes_max; // default 256 MiB
-    uint64_t ttl_ms;          // default 30 d
-    bool durable_each_commit; // durability: commit (default) or interval
+    uint64_t store_bytes_max;  // default 256 MiB
+    uint64_t ttl_ms;           // default 30 d
+    bool durable_each_commit;  // durability: commit (default) or interval
     uint32_t sync_interval_ms; // for interval: default 1000
     uint32_t stop_timeout_ms;  // SIGTERM: the deadline of a clean stop; default 10 s
     ut_destination_config destinations[UT_CONFIG_DESTINATIONS_MAX]; // dest numbers are set later

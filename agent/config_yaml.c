@@ -8,7 +8,7 @@
 #include <stdlib.h>
 
 enum {
-    FOUND_TEXT_MAX = 48,        // of the file's text that a fault repeats
+    FOUND_TEXT_MAX = 48, // of the file's text that a fault repeats
     PEM_FILE_BYTES_MAX = 4 * 1024 * 1024,
     ENV_NAME_MAX = 128,
     SCALAR_BYTES_MAX = 64 * 1024,
@@ -39,7 +39,8 @@ void ut_owned_free(ut_owned *owned)
     }
 }
 
-ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *format_z, ...)
+ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *format_z,
+                       ...)
 {
     char text[UT_FAULT_TEXT_MAX];
     va_list args;
@@ -80,14 +81,14 @@ ut_err ut_yaml_load(ut_yaml *yaml, ut_bytes text, yaml_node_t **root)
     *root = NULL;
     if (!yaml_parser_initialize(&parser))
         return ut_fault_set(yaml->fault, UT_ENOMEM, "%s: out of memory", yaml->path_z);
-    yaml_parser_set_input_string(&parser, text.data == NULL ? (const uint8_t *)"" : text.data, text.len);
+    yaml_parser_set_input_string(&parser, text.data == NULL ? (const uint8_t *)"" : text.data,
+                                 text.len);
     if (!yaml_parser_load(&parser, &yaml->document)) {
         err = parser.error == YAML_MEMORY_ERROR ? UT_ENOMEM : UT_EFORMAT;
-        (void)ut_fault_set(yaml->fault, err, "%s:%zu:%zu: %s%s%s", yaml->path_z,
-                           parser.problem_mark.line + 1, parser.problem_mark.column + 1,
-                           parser.problem == NULL ? "not YAML" : parser.problem,
-                           parser.context == NULL ? "" : ", ",
-                           parser.context == NULL ? "" : parser.context);
+        (void)ut_fault_set(
+            yaml->fault, err, "%s:%zu:%zu: %s%s%s", yaml->path_z, parser.problem_mark.line + 1,
+            parser.problem_mark.column + 1, parser.problem == NULL ? "not YAML" : parser.problem,
+            parser.context == NULL ? "" : ", ", parser.context == NULL ? "" : parser.context);
         goto done;
     }
     *root = yaml_document_get_root_node(&yaml->document);
@@ -124,7 +125,8 @@ static const ut_yaml_field *field_named(const ut_yaml_field *fields, const yaml_
     return NULL;
 }
 
-static ut_err fail_unknown_key(ut_yaml *yaml, const yaml_node_t *key, const ut_yaml_field *fields, const char *what_z)
+static ut_err fail_unknown_key(ut_yaml *yaml, const yaml_node_t *key, const ut_yaml_field *fields,
+                               const char *what_z)
 {
     ut_buf known;
     ut_buf_init(&known, UT_FAULT_TEXT_MAX);
@@ -146,7 +148,8 @@ ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *f
         (void)snprintf(expected, sizeof(expected), "a mapping (%s)", what_z);
         return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
     }
-    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start; pair < node->data.mapping.pairs.top; pair++) {
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
         yaml_node_t *key = yaml_document_get_node(&yaml->document, pair->key);
         if (key->type != YAML_SCALAR_NODE)
             return ut_yaml_fail(yaml, key, UT_EFORMAT, "a key");
@@ -156,7 +159,8 @@ ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *f
         for (yaml_node_pair_t *before = node->data.mapping.pairs.start; before < pair; before++) {
             yaml_node_t *other = yaml_document_get_node(&yaml->document, before->key);
             if (field_named(fields, other) == field)
-                return ut_yaml_fail_at(yaml, key, UT_EFORMAT, "found \"%s\" a second time, first in line %zu",
+                return ut_yaml_fail_at(yaml, key, UT_EFORMAT,
+                                       "found \"%s\" a second time, first in line %zu",
                                        field->key_z, other->start_mark.line + 1);
         }
         yaml_node_t *value = yaml_document_get_node(&yaml->document, pair->value);
@@ -168,12 +172,13 @@ ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *f
 }
 
 // Appends the value of the reference that begins behind "${" at text; *used counts its bytes with the closing brace.
-static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *text, size_t len, ut_buf *out,
-                            size_t *used)
+static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *text, size_t len,
+                            ut_buf *out, size_t *used)
 {
     const char *close = memchr(text, '}', len);
     if (close == NULL || (size_t)(close - text) < 5 || memcmp(text, "env:", 4) != 0)
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, "${env:NAME}, ${env:NAME:-default}, or $$ for one $");
+        return ut_yaml_fail(yaml, node, UT_EFORMAT,
+                            "${env:NAME}, ${env:NAME:-default}, or $$ for one $");
     const char *name = text + 4;
     size_t name_len = (size_t)(close - name);
     const char *fallback = NULL;
@@ -186,7 +191,8 @@ static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *
     }
     char name_z[ENV_NAME_MAX];
     if (name_len == 0 || name_len >= sizeof(name_z))
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, "the name of an environment variable of at most 127 bytes");
+        return ut_yaml_fail(yaml, node, UT_EFORMAT,
+                            "the name of an environment variable of at most 127 bytes");
     memcpy(name_z, name, name_len);
     name_z[name_len] = 0;
     *used = (size_t)(close - text) + 1;
@@ -197,9 +203,10 @@ static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *
     else if (fallback != NULL)
         ut_buf_add(out, fallback, (size_t)(close - fallback));
     else
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                               "found ${env:%s}, but the environment has no %s: set it, or write ${env:%s:-default}",
-                               name_z, name_z, name_z);
+        return ut_yaml_fail_at(
+            yaml, node, UT_EINVAL,
+            "found ${env:%s}, but the environment has no %s: set it, or write ${env:%s:-default}",
+            name_z, name_z, name_z);
     return UT_OK;
 }
 
@@ -230,7 +237,8 @@ ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, 
     }
     ut_buf_add_byte(&out, 0);
     if (err == UT_OK && out.err != UT_OK)
-        err = ut_yaml_fail_at(yaml, node, out.err, "found a value of more than %d bytes", SCALAR_BYTES_MAX);
+        err = ut_yaml_fail_at(yaml, node, out.err, "found a value of more than %d bytes",
+                              SCALAR_BYTES_MAX);
     if (err == UT_OK) {
         *text_z = ut_owned_alloc(yaml->owned, out.len);
         if (*text_z == NULL)

@@ -39,20 +39,21 @@ ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *f
 // "FILE:LINE:COLUMN: found FOUND, expected EXPECTED". The found text is what stands in the file, before substitution.
 ut_err ut_yaml_fail(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *expected_z);
 // The same place with a sentence of one's own.
-ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *format_z, ...)
-    __attribute__((format(printf, 4, 5)));
+ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *format_z,
+                       ...) __attribute__((format(printf, 4, 5)));
 
 // The scalar with ${env:NAME}, ${env:NAME:-default} and $$ replaced, NUL-terminated, owned by the list.
 ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, char **text_z);
 
 // Value readers; target is what their name says.
-ut_err ut_yaml_read_string(ut_yaml *yaml, yaml_node_t *node, void *target);   // char *, not empty
-ut_err ut_yaml_read_bool(ut_yaml *yaml, yaml_node_t *node, void *target);     // bool
-ut_err ut_yaml_read_size(ut_yaml *yaml, yaml_node_t *node, void *target);     // uint64_t bytes, >= 1
-ut_err ut_yaml_read_size32(ut_yaml *yaml, yaml_node_t *node, void *target);   // uint32_t bytes, >= 1
-ut_err ut_yaml_read_duration(ut_yaml *yaml, yaml_node_t *node, void *target); // uint64_t ms
+ut_err ut_yaml_read_string(ut_yaml *yaml, yaml_node_t *node, void *target); // char *, not empty
+ut_err ut_yaml_read_bool(ut_yaml *yaml, yaml_node_t *node, void *target);   // bool
+ut_err ut_yaml_read_size(ut_yaml *yaml, yaml_node_t *node, void *target);   // uint64_t bytes, >= 1
+ut_err ut_yaml_read_size32(ut_yaml *yaml, yaml_node_t *node, void *target); // uint32_t bytes, >= 1
+ut_err ut_yaml_read_duration(ut_yaml *yaml, yaml_node_t *node, void *target);   // uint64_t ms
 ut_err ut_yaml_read_duration32(ut_yaml *yaml, yaml_node_t *node, void *target); // uint32_t ms, >= 1
-ut_err ut_yaml_read_count32(ut_yaml *yaml, yaml_node_t *node, void *target);  // uint32_t
-ut_err ut_yaml_read_file(ut_yaml *yaml, yaml_node_t *node, void *target);     // ut_bytes: the content of the named file
+ut_err ut_yaml_read_count32(ut_yaml *yaml, yaml_node_t *node, void *target);    // uint32_t
+ut_err ut_yaml_read_file(ut_yaml *yaml, yaml_node_t *node,
+                         void *target); // ut_bytes: the content of the named file
 
 #endif

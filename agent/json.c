@@ -83,7 +83,8 @@ static void add_value(ut_buf *out, ut_mp_reader *reader, int depth)
         if (depth == 0)
             break;
         ut_buf_add_byte(out, '[');
-        for (uint32_t left = ut_mp_get_array(reader), i = 0; i < left && reader->err == UT_OK; i++) {
+        for (uint32_t left = ut_mp_get_array(reader), i = 0; i < left && reader->err == UT_OK;
+             i++) {
             if (i > 0)
                 ut_buf_add_byte(out, ',');
             add_value(out, reader, depth - 1);

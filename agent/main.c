@@ -28,9 +28,11 @@ static void print_help(FILE *out)
                   UT_VERSION);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
         (void)fprintf(out, "  %-8s %s\n", commands[i].name_z, commands[i].summary_z);
-    (void)fprintf(out, "\n"
-                       "`untrace COMMAND --help` says more. To begin: `untrace run`, and in a second terminal\n"
-                       "`untrace send`, then `untrace traces`.\n");
+    (void)fprintf(
+        out,
+        "\n"
+        "`untrace COMMAND --help` says more. To begin: `untrace run`, and in a second terminal\n"
+        "`untrace send`, then `untrace traces`.\n");
 }
 
 int main(int argc, char **argv)
@@ -55,6 +57,7 @@ int main(int argc, char **argv)
             return code;
         }
     }
-    (void)fprintf(stderr, "untrace: there is no command \"%s\"; `untrace help` lists them\n", name_z);
+    (void)fprintf(stderr, "untrace: there is no command \"%s\"; `untrace help` lists them\n",
+                  name_z);
     return EX_USAGE;
 }

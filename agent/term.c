@@ -16,16 +16,20 @@ ut_term ut_term_stdout(void)
         return term;
     const char *no_colour_z = getenv("NO_COLOR");
     const char *kind_z = getenv("TERM");
-    term.colour = (no_colour_z == NULL || no_colour_z[0] == 0) && !(kind_z != NULL && strcmp(kind_z, "dumb") == 0);
+    term.colour = (no_colour_z == NULL || no_colour_z[0] == 0) &&
+                  !(kind_z != NULL && strcmp(kind_z, "dumb") == 0);
     struct winsize size;
     if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        term.width = size.ws_col < WIDTH_MIN ? WIDTH_MIN : size.ws_col > WIDTH_MAX ? WIDTH_MAX : size.ws_col;
+        term.width = size.ws_col < WIDTH_MIN   ? WIDTH_MIN
+                     : size.ws_col > WIDTH_MAX ? WIDTH_MAX
+                                               : size.ws_col;
     return term;
 }
 
 void ut_term_colour(const ut_term *term, ut_buf *out, ut_colour colour)
 {
-    static const char *const codes[] = {"\033[0m", "\033[31m", "\033[32m", "\033[2m", "\033[1m", "\033[36m"};
+    static const char *const codes[] = {"\033[0m", "\033[31m", "\033[32m",
+                                        "\033[2m", "\033[1m",  "\033[36m"};
     if (term->colour)
         ut_buf_add_z(out, codes[colour]);
 }
@@ -49,7 +53,8 @@ uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad)
     for (size_t i = 0; i < text.len && used < room; used++) {
         const size_t len = ut_text_utf8_len(text.data + i, text.len - i);
         // C0, DEL and C1 (which UTF-8 writes as c2 80..9f) could steer the terminal.
-        const bool control = text.data[i] < 0x20 || text.data[i] == 0x7f || (len == 2 && text.data[i] == 0xc2 && text.data[i + 1] < 0xa0);
+        const bool control = text.data[i] < 0x20 || text.data[i] == 0x7f ||
+                             (len == 2 && text.data[i] == 0xc2 && text.data[i + 1] < 0xa0);
         if (len == 0 || control)
             ut_buf_add_byte(out, '?');
         else

@@ -9,7 +9,14 @@ typedef struct {
     uint32_t width; // columns; 100 when it is not a terminal
 } ut_term;
 
-typedef enum { UT_COLOUR_NONE, UT_COLOUR_RED, UT_COLOUR_GREEN, UT_COLOUR_DIM, UT_COLOUR_BOLD, UT_COLOUR_CYAN } ut_colour;
+typedef enum {
+    UT_COLOUR_NONE,
+    UT_COLOUR_RED,
+    UT_COLOUR_GREEN,
+    UT_COLOUR_DIM,
+    UT_COLOUR_BOLD,
+    UT_COLOUR_CYAN
+} ut_colour;
 
 ut_term ut_term_stdout(void);
 

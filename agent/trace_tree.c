@@ -22,8 +22,8 @@ typedef struct {
 
 struct ut_tree {
     ut_buf bytes;
-    ut_buf nodes;        // node each, in the order of arrival
-    ut_tree_row *rows;   // depth first
+    ut_buf nodes;      // node each, in the order of arrival
+    ut_tree_row *rows; // depth first
     uint32_t count;
 };
 
@@ -82,7 +82,8 @@ ut_err ut_tree_add(void *context, const ut_trace_span *span)
     row->kind = from->kind;
     row->status_code = from->status_code;
     ut_bytes service = UT_BYTES_NONE;
-    (void)ut_attributes_find_str(span->resource.attributes, UT_BYTES_LIT("service.name"), &service); // absent: empty
+    (void)ut_attributes_find_str(span->resource.attributes, UT_BYTES_LIT("service.name"),
+                                 &service); // absent: empty
     added.ranges[NAME] = copy(tree, from->name);
     added.ranges[SERVICE] = copy(tree, service);
     added.ranges[MESSAGE] = copy(tree, from->status_message);

@@ -21,8 +21,8 @@ typedef struct {
     bool has_parent;
     ut_tree_place place;
     uint32_t depth;
-    bool last_child;       // of its siblings
-    uint32_t parent;       // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
+    bool last_child; // of its siblings
+    uint32_t parent; // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
     uint64_t start_ns;
     uint64_t end_ns;
     int32_t kind;
@@ -33,7 +33,7 @@ typedef struct {
     ut_bytes attributes;          // raw MessagePack
     ut_bytes resource_attributes; // raw MessagePack
     ut_bytes scope_name;
-    ut_bytes events;              // raw MessagePack
+    ut_bytes events; // raw MessagePack
 } ut_tree_row;
 
 typedef struct ut_tree ut_tree;

@@ -13,10 +13,15 @@ enum {
     UT_SAMPLE_SPANS_MAX = 1 << 16, // in one request
 };
 
+typedef struct {
+    uint8_t trace_id[16];
+    uint32_t spans;
+} ut_sample_trace;
+
 // Everything a generator holds; several may be used at once, one thread each.
 typedef struct {
     uint64_t random[4];
-    uint8_t last_trace_id[16]; // of the trace generated last
+    ut_buf traces; // ut_sample_trace each: what the last request held
     ut_buf spans[UT_SAMPLE_SERVICES]
                 [UT_SAMPLE_SCOPES]; // of the request that is being made, by who recorded them
 } ut_sample;
@@ -29,5 +34,8 @@ void ut_sample_free(ut_sample *sample);
 // 3 to 18 spans (the last one may be shorter), each complete with its root, over one to four services; the newest ends at
 // end_ns. About one trace in fifteen has an error. UT_ENOMEM, UT_ELIMIT (out's ceiling).
 ut_err ut_sample_request(ut_sample *sample, uint32_t spans, uint64_t end_ns, ut_buf *out);
+
+// The traces of the last request; *count of them. Valid until the next request.
+const ut_sample_trace *ut_sample_traces(const ut_sample *sample, uint32_t *count);
 
 #endif

@@ -2,6 +2,7 @@
 #include "agent/trace_tree.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <setjmp.h>
 #include <cmocka.h>

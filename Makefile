@@ -29,43 +29,47 @@ CROSS_TARGETS = aarch64-linux-musl armv7-linux-musleabihf riscv64-linux-musl
 # V=1 shows whole command lines.
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
-OPTIMISE = -O2
-WERROR   = -Werror
-RUNNER   =
-SANITISE =
-
-ifdef DEPS_PREFIX
-  # Somebody else prepared the libraries and the compiler (Yocto, Buildroot, Alpine).
-  deps   = $(DEPS_PREFIX)
-  OUT    = $(BUILD)/prefix
-  WERROR =
-  STATIC ?= -static
-else ifneq (,$(filter $(KIND),musl qemu))
-  deps   = $(DEPS_DIR)/$(TARGET)/prefix
-  stamp  = $(deps)/.stamp
-  OUT    = $(BUILD)/$(TARGET)$(if $(filter qemu,$(KIND)),-qemu)
-  STATIC = -static -no-pie
-  CC     = $(if $(filter $(TARGET),$(HOST)),,$(triplet.$(TARGET))-)gcc
-  specs  = -specs $(deps)/lib/musl-gcc.specs
-  RUNNER = $(if $(filter $(KIND),qemu),$(qemu.$(TARGET)))
-else
-  deps   = $(DEPS_DIR)/$(deps_of.$(KIND))/prefix
-  stamp  = $(deps)/.stamp
-  OUT    = $(BUILD)/$(KIND)
-  STATIC =
+WERROR = -Werror
+RUNNER =
+ifneq (,$(filter asan tsan fuzz,$(KIND)))
+  OUT      = $(BUILD)/$(KIND)
+  from     = native
   OPTIMISE = -O1 -fno-omit-frame-pointer
-  CC     = $(cc.$(KIND))
   SANITISE = $(sanitise.$(KIND))
+else
+  OUT      = $(BUILD)/$(TARGET)$(if $(filter qemu,$(KIND)),-qemu)
+  from     = $(TARGET)
+  OPTIMISE = -O2
+  SANITISE =
 endif
-deps_of.asan  = native
-deps_of.tsan  = native
-deps_of.fuzz  = native
 cc.asan       = gcc
 cc.tsan       = gcc
 cc.fuzz       = $(shell command -v clang || command -v clang-14 || echo clang)
 sanitise.asan = -fsanitize=address,undefined -fno-sanitize-recover=all
 sanitise.tsan = -fsanitize=thread
 sanitise.fuzz = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+
+ifdef DEPS_PREFIX
+  # Somebody else prepared the libraries and the compiler (Yocto, Buildroot, Alpine).
+  deps   = $(DEPS_PREFIX)
+  OUT    = $(BUILD)/prefix$(if $(SANITISE),-$(KIND))
+  WERROR =
+  STATIC ?= -static
+else
+  deps   = $(DEPS_DIR)/$(from)/prefix
+  stamp  = $(deps)/.stamp
+  ifdef SANITISE
+    CC     = $(cc.$(KIND))
+    STATIC =
+  else
+    cross  = $(if $(filter $(TARGET),$(HOST)),,$(triplet.$(TARGET))-)
+    CC     = $(cross)gcc
+    AR     = $(cross)ar
+    specs  = -specs $(deps)/lib/musl-gcc.specs
+    STATIC = -static -no-pie
+    RUNNER = $(if $(filter qemu,$(KIND)),$(qemu.$(TARGET)))
+  endif
+endif
 
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
            -Wpointer-arith -Wcast-qual -Wwrite-strings
@@ -87,12 +91,12 @@ LIB     = $(OUT)/libuntrace.a
 SHIM     = tests/support/qemu_robust.c
 SUPPORT  = $(filter-out $(SHIM),$(wildcard tests/support/*.c))
 HELPERS  = $(OUT)/libsupport.a
-UNIT     = $(sort $(wildcard $(foreach d,. $(ROOMS),tests/unit/$(d)/test_*.c)) $(wildcard tests/unit/*/test_*.c))
-TESTS    = $(sort $(patsubst tests/unit/./%,tests/unit/%,$(UNIT)))
-SELECTED = $(if $(T),$(filter $(foreach t,$(T),%/$(t).c),$(TESTS)),$(TESTS))
-PROGRAMS = $(SELECTED:%.c=$(OUT)/%)
+TESTS    = $(sort $(wildcard $(addsuffix /test_*.c,tests/unit tests/unit/* tests/unit/*/*)))
 FUZZERS  = $(sort $(wildcard tests/fuzz/fuzz_*.c))
-FUZZ     = $(patsubst tests/fuzz/%.c,$(OUT)/%,$(if $(T),$(filter $(foreach t,$(T),%/$(t).c),$(FUZZERS)),$(FUZZERS)))
+# T=test_block (or fuzz_otlp, or several) picks some.
+picked   = $(if $(T),$(filter $(addprefix %/,$(addsuffix .c,$(T))),$(1)),$(1))
+PROGRAMS = $(patsubst %.c,$(OUT)/%,$(call picked,$(TESTS)))
+FUZZ     = $(patsubst tests/fuzz/%.c,$(OUT)/%,$(call picked,$(FUZZERS)))
 
 .DELETE_ON_ERROR:
 .SUFFIXES:
@@ -113,11 +117,11 @@ $(OUT)/untrace: $(OUT)/obj/agent/main.o $(if $(filter qemu,$(KIND)),$(SHIM:%.c=$
 	$(call say,LINK,$@)$(CC) $(if $(SANITISE),,-s) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 $(LIB): $(OBJECTS)
-	@rm -f $@
+	@mkdir -p $(@D) && rm -f $@
 	$(call say,AR,$@)$(AR) rcsD $@ $^
 
 $(HELPERS): $(SUPPORT:%.c=$(OUT)/obj/%.o)
-	@rm -f $@
+	@mkdir -p $(@D) && rm -f $@
 	$(call say,AR,$@)$(AR) rcsD $@ $^
 
 # The seam to Linux, the daemon and the tests may use what the system has; the rooms between may not.
@@ -142,7 +146,7 @@ $(OUT)/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(HELPERS) $(LIB)
 
 ifdef stamp
 $(stamp): tools/deps tools/mbedtls_config.h
-	DEPS_DIR=$(DEPS_DIR) tools/deps $(notdir $(patsubst %/prefix,%,$(deps)))
+	DEPS_DIR=$(DEPS_DIR) tools/deps $(from)
 endif
 
 -include $(shell find $(OUT)/obj -name '*.d' 2>/dev/null)

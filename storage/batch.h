@@ -12,7 +12,7 @@ enum {
     UT_BATCH_REASON_MAX = 160,
 };
 
-// One span of a batch; 64 bytes.
+// One span of a batch; 56 bytes.
 typedef struct {
     uint8_t trace_id[UT_TRACE_ID_LEN];
     uint8_t span_id[UT_SPAN_ID_LEN];

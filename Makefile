@@ -98,6 +98,8 @@ picked   = $(if $(T),$(filter $(addprefix %/,$(addsuffix .c,$(T))),$(1)),$(1))
 PROGRAMS = $(patsubst %.c,$(OUT)/%,$(call picked,$(TESTS)))
 FUZZ     = $(patsubst tests/fuzz/%.c,$(OUT)/%,$(call picked,$(FUZZERS)))
 
+BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c))
+
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
@@ -143,6 +145,10 @@ $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(if $(filter qemu,$(KIND)),$(SHI
 
 $(OUT)/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(HELPERS) $(LIB)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
+
+$(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o $(HELPERS) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
 ifdef stamp
 $(stamp): tools/deps tools/mbedtls_config.h
@@ -204,8 +210,8 @@ format:
 	find port storage adapters transport agent tests tools -name '*.[ch]' | xargs clang-format-14 -i
 
 ## bench: speed, memory and size (tests/bench)
-bench: program
-	tests/bench/run
+bench: program $(BENCHES)
+	BUILD=$(BUILD) BENCH_BIN=$(OUT)/bench tests/bench/run
 
 ## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
 cross: $(CROSS_TARGETS:%=cross-%)

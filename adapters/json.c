@@ -1,0 +1,450 @@
+// JSON, both ways; see json.h.
+#include "adapters/json.h"
+
+#include "adapters/base64.h"
+#include "port/base/text.h"
+
+#include <math.h>
+#include <stdlib.h>
+
+// ---- bounded memory: each piece knows its size, so that freeing gives back what it took ----
+
+typedef union {
+    size_t size;
+    max_align_t align;
+} piece;
+
+static bool may_grow(ut_json *json, size_t size, size_t old_size)
+{
+    size_t rest = json->max - (json->used - old_size);
+    if (size <= rest && size <= SIZE_MAX - sizeof(piece))
+        return true;
+    json->refused = true;
+    return false;
+}
+
+static void *take(void *context, size_t size)
+{
+    ut_json *json = context;
+    if (!may_grow(json, size, 0))
+        return NULL;
+    piece *p = malloc(sizeof(piece) + size);
+    if (p == NULL)
+        return NULL;
+    p->size = size;
+    json->used += size;
+    return p + 1;
+}
+
+static void *resize(void *context, void *pointer, size_t old_size, size_t size)
+{
+    ut_json *json = context;
+    piece *p = (piece *)pointer - 1;
+    (void)old_size; // the same as p->size
+    if (!may_grow(json, size, p->size))
+        return NULL;
+    size_t before = p->size;
+    p = realloc(p, sizeof(piece) + size);
+    if (p == NULL)
+        return NULL;
+    p->size = size;
+    json->used = json->used - before + size;
+    return p + 1;
+}
+
+static void give_back(void *context, void *pointer)
+{
+    ut_json *json = context;
+    if (pointer == NULL)
+        return;
+    piece *p = (piece *)pointer - 1;
+    json->used -= p->size;
+    free(p);
+}
+
+// ---- reading ----
+
+// Whether the text nests deeper than UT_JSON_DEPTH_MAX, and where. Of a text that is not JSON the answer may be either.
+static bool too_deep(ut_bytes text, size_t *where)
+{
+    size_t depth = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = text.data[i];
+        if (quoted) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                quoted = false;
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > UT_JSON_DEPTH_MAX) {
+                *where = i;
+                return true;
+            }
+        } else if ((c == '}' || c == ']') && depth > 0) {
+            depth--;
+        }
+    }
+    return false;
+}
+
+// Whether more than UT_JSON_DEPTH_MAX containers are open at once anywhere in the document.
+static bool document_too_deep(yyjson_val *root)
+{
+    // A container is followed by what it holds; its end is known from the start.
+    yyjson_val *ends[UT_JSON_DEPTH_MAX];
+    size_t depth = 0;
+    yyjson_val *end = unsafe_yyjson_get_next(root);
+    for (yyjson_val *value = root; value < end; value++) {
+        while (depth > 0 && value >= ends[depth - 1])
+            depth--;
+        if (!unsafe_yyjson_is_ctn(value))
+            continue;
+        if (depth == UT_JSON_DEPTH_MAX)
+            return true;
+        ends[depth++] = unsafe_yyjson_get_next(value);
+    }
+    return false;
+}
+
+static ut_err refuse_depth(ut_bytes text, ut_fault *fault)
+{
+    size_t where = 0;
+    (void)too_deep(text, &where); // known to be
+    return ut_fault_set(fault, UT_EFORMAT,
+                        "JSON is nested deeper than %d levels at byte %zu", UT_JSON_DEPTH_MAX,
+                        where);
+}
+
+ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault)
+{
+    size_t max = SIZE_MAX / UT_JSON_MEMORY_FACTOR - UT_JSON_MEMORY_BASE;
+    *json = (ut_json){.allocator = {take, resize, give_back, json}};
+    if (text.len == 0)
+        return ut_fault_set(fault, UT_EFORMAT, "the body is empty where JSON is expected");
+    if (text.len > max)
+        return ut_fault_set(fault, UT_ELIMIT, "JSON of %zu bytes is too large", text.len);
+    json->max = text.len * UT_JSON_MEMORY_FACTOR + UT_JSON_MEMORY_BASE;
+
+    yyjson_read_err error = {0};
+    // yyjson unescapes the strings where they stand.
+    json->text = take(json, text.len + YYJSON_PADDING_SIZE);
+    if (json->text == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "no memory for JSON of %zu bytes", text.len);
+    memcpy(json->text, text.data, text.len);
+    memset(json->text + text.len, 0, YYJSON_PADDING_SIZE);
+    json->doc = yyjson_read_opts(json->text, text.len,
+                                 YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &json->allocator,
+                                 &error);
+    bool deep = json->doc != NULL && document_too_deep(yyjson_doc_get_root(json->doc));
+    if (json->doc != NULL && !deep)
+        return UT_OK;
+    ut_json_free(json);
+    if (deep)
+        return refuse_depth(text, fault);
+    size_t where;
+    if (too_deep(text, &where))
+        return refuse_depth(text, fault);
+    if (json->refused)
+        return ut_fault_set(fault, UT_ELIMIT,
+                            "JSON of %zu bytes would take more than %zu bytes of memory to read",
+                            text.len, json->max);
+    if (error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)
+        return ut_fault_set(fault, UT_ENOMEM, "no memory for JSON of %zu bytes", text.len);
+    return ut_fault_set(fault, UT_EFORMAT, "not valid JSON: %s at byte %zu",
+                        error.msg != NULL ? error.msg : "unknown error", error.pos);
+}
+
+void ut_json_free(ut_json *json)
+{
+    yyjson_doc_free(json->doc);
+    give_back(json, json->text);
+    json->doc = NULL;
+    json->text = NULL;
+    UT_ASSERT(json->used == 0);
+}
+
+const char *ut_json_type_text(yyjson_val *value)
+{
+    switch (yyjson_get_type(value)) {
+    case YYJSON_TYPE_NULL:
+        return "null";
+    case YYJSON_TYPE_BOOL:
+        return "a boolean";
+    case YYJSON_TYPE_RAW:
+    case YYJSON_TYPE_NUM:
+        return "a number";
+    case YYJSON_TYPE_STR:
+        return "a string";
+    case YYJSON_TYPE_ARR:
+        return "an array";
+    case YYJSON_TYPE_OBJ:
+        return "an object";
+    default:
+        return "nothing";
+    }
+}
+
+static bool is_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9';
+}
+
+// The exponent behind an 'e', kept within limits that decide nothing.
+static bool read_exponent(const uint8_t *at, const uint8_t *end, int64_t *exponent)
+{
+    bool negative = false;
+    if (at < end && (*at == '+' || *at == '-'))
+        negative = *at++ == '-';
+    if (at == end)
+        return false;
+    int64_t value = 0;
+    for (; at < end; at++) {
+        if (!is_digit(*at))
+            return false;
+        if (value < INT64_MAX / 100)
+            value = value * 10 + (*at - '0');
+    }
+    *exponent = negative ? -value : value;
+    return true;
+}
+
+// value * 10 + digit; false when it does not fit.
+static bool push_digit(uint64_t *value, unsigned digit)
+{
+    if (*value > (UINT64_MAX - digit) / 10)
+        return false;
+    *value = *value * 10 + digit;
+    return true;
+}
+
+ut_json_number ut_json_integer(ut_bytes text, bool *negative, uint64_t *magnitude)
+{
+    const uint8_t *at = text.data;
+    const uint8_t *end = at + text.len;
+    *negative = at < end && *at == '-';
+    if (*negative)
+        at++;
+    if (at == end || !is_digit(*at))
+        return UT_JSON_NUMBER_MALFORMED;
+
+    // First how far the point moves, then the digits, each once.
+    const uint8_t *digits = at;
+    while (at < end && is_digit(*at))
+        at++;
+    int64_t whole = at - digits; // digits before the point
+    const uint8_t *digits_end = at;
+    if (at < end && *at == '.') {
+        const uint8_t *fraction = ++at;
+        while (at < end && is_digit(*at))
+            at++;
+        if (at == fraction)
+            return UT_JSON_NUMBER_MALFORMED;
+        digits_end = at;
+    }
+    int64_t exponent = 0;
+    if (at < end && (*at == 'e' || *at == 'E')) {
+        if (!read_exponent(at + 1, end, &exponent))
+            return UT_JSON_NUMBER_MALFORMED;
+    } else if (at < end) {
+        return UT_JSON_NUMBER_MALFORMED;
+    }
+    whole += exponent;
+
+    uint64_t value = 0;
+    int64_t place = 0;
+    bool range = false;
+    for (at = digits; at < digits_end; at++) {
+        if (*at == '.')
+            continue;
+        unsigned digit = (unsigned)(*at - '0');
+        if (place++ < whole)
+            range = range || !push_digit(&value, digit);
+        else if (digit != 0)
+            return UT_JSON_NUMBER_MALFORMED; // a fraction
+    }
+    for (; place < whole && value != 0 && !range; place++)
+        range = !push_digit(&value, 0);
+    *magnitude = value;
+    return range ? UT_JSON_NUMBER_RANGE : UT_JSON_NUMBER_OK;
+}
+
+enum { NUMBER_LEN_MAX = 800 }; // digits that can matter for a double, with some to spare
+
+ut_json_number ut_json_double(ut_bytes text, double *value)
+{
+    char number_z[NUMBER_LEN_MAX + 1];
+    yyjson_val read;
+    yyjson_read_err error = {0};
+    if (text.len == 0 || text.len > NUMBER_LEN_MAX)
+        return UT_JSON_NUMBER_MALFORMED;
+    memcpy(number_z, text.data, text.len);
+    number_z[text.len] = '\0';
+    if (!is_digit(text.data[text.len > 1 && text.data[0] == '-']))
+        return UT_JSON_NUMBER_MALFORMED; // yyjson would take a literal, or nothing at all
+    const char *end = yyjson_read_number(number_z, &read, YYJSON_READ_NOFLAG, NULL, &error);
+    if (end == NULL) {
+        // Only infinity is refused among well-formed numbers.
+        bool huge = yyjson_read_number(number_z, &read, YYJSON_READ_NUMBER_AS_RAW, NULL, &error) ==
+                    number_z + text.len;
+        return huge ? UT_JSON_NUMBER_RANGE : UT_JSON_NUMBER_MALFORMED;
+    }
+    if (end != number_z + text.len)
+        return UT_JSON_NUMBER_MALFORMED;
+    *value = yyjson_get_num(&read);
+    if (*value == 0 && number_z[0] == '-')
+        *value = -0.0; // "-0" is read as an integer
+    return UT_JSON_NUMBER_OK;
+}
+
+// ---- writing ----
+
+static void put_escape(ut_buf *out, uint8_t c)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t *at = ut_buf_reserve(out, 6);
+    if (at == NULL)
+        return;
+    at[0] = '\\';
+    size_t len = 2;
+    switch (c) {
+    case '"':
+    case '\\':
+        at[1] = c;
+        break;
+    case '\n':
+        at[1] = 'n';
+        break;
+    case '\r':
+        at[1] = 'r';
+        break;
+    case '\t':
+        at[1] = 't';
+        break;
+    default:
+        memcpy(at + 1, "u00", 3);
+        at[4] = (uint8_t)digits[c >> 4];
+        at[5] = (uint8_t)digits[c & 15];
+        len = 6;
+        break;
+    }
+    out->len += len;
+}
+
+// True when none of eight bytes is a quote, a backslash, a control character or above 0x7e.
+static bool all_plain(const uint8_t *at)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    const uint64_t highs = 0x8080808080808080u;
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    uint64_t quote = bytes ^ ones * '"';
+    uint64_t slash = bytes ^ ones * '\\';
+    // A high bit that stays marks a byte; borrows mark only bytes behind one that is marked rightly.
+    uint64_t marked = (bytes - ones * 0x20) | (quote - ones) | (slash - ones) | bytes |
+                      (bytes + ones);
+    return (marked & highs) == 0;
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+void ut_json_put_string(ut_buf *out, ut_bytes text)
+{
+    const uint8_t *at = text.data;
+    const uint8_t *end = at + text.len;
+    ut_buf_add_byte(out, '"');
+    while (at < end) {
+        const uint8_t *run = at;
+        while (end - at >= 8 && all_plain(at))
+            at += 8;
+        while (at < end && is_plain(*at))
+            at++;
+        ut_buf_add(out, run, (size_t)(at - run));
+        if (at == end)
+            break;
+        if (*at < 0x80) {
+            put_escape(out, *at++);
+            continue;
+        }
+        size_t len = ut_text_utf8_len(at, (size_t)(end - at));
+        if (len > 0)
+            ut_buf_add(out, at, len);
+        else
+            ut_buf_add(out, "\xef\xbf\xbd", 3);
+        at += len > 0 ? len : 1;
+    }
+    ut_buf_add_byte(out, '"');
+}
+
+void ut_json_put_hex(ut_buf *out, ut_bytes bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (bytes.len > SIZE_MAX / 2 - 1) { // the text would not fit a size
+        if (out->err == UT_OK)
+            out->err = UT_ELIMIT;
+        return;
+    }
+    uint8_t *at = ut_buf_reserve(out, bytes.len * 2 + 2);
+    if (at == NULL)
+        return;
+    *at++ = '"';
+    for (size_t i = 0; i < bytes.len; i++) {
+        *at++ = (uint8_t)digits[bytes.data[i] >> 4];
+        *at++ = (uint8_t)digits[bytes.data[i] & 15];
+    }
+    *at = '"';
+    out->len += bytes.len * 2 + 2;
+}
+
+void ut_json_put_base64(ut_buf *out, ut_bytes bytes)
+{
+    ut_buf_add_byte(out, '"');
+    ut_base64_encode(bytes, out);
+    ut_buf_add_byte(out, '"');
+}
+
+void ut_json_put_uint(ut_buf *out, uint64_t value)
+{
+    uint8_t text[20];
+    size_t begin = sizeof text;
+    do {
+        text[--begin] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    ut_buf_add(out, text + begin, sizeof text - begin);
+}
+
+void ut_json_put_int(ut_buf *out, int64_t value)
+{
+    if (value < 0)
+        ut_buf_add_byte(out, '-');
+    ut_json_put_uint(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+void ut_json_put_double(ut_buf *out, double value)
+{
+    if (isnan(value)) {
+        ut_buf_add_z(out, "\"NaN\"");
+        return;
+    }
+    if (isinf(value)) {
+        ut_buf_add_z(out, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+        return;
+    }
+    // yyjson's writer is independent of the locale and exact; its memory stands on the stack.
+    max_align_t memory[512 / sizeof(max_align_t)];
+    yyjson_alc pool;
+    yyjson_val number = {0};
+    size_t len = 0;
+    (void)yyjson_set_real(&number, value); // fails only for containers
+    char *text = NULL;
+    if (yyjson_alc_pool_init(&pool, memory, sizeof memory))
+        text = yyjson_val_write_opts(&number, YYJSON_WRITE_NOFLAG, &pool, &len, NULL);
+    UT_ASSERT(text != NULL);
+    ut_buf_add(out, text, len);
+}

@@ -1,0 +1,56 @@
+// JSON, both ways: reading by yyjson within a bounded amount of memory, and writing of text and numbers into a buffer.
+// Not for what the values mean.
+#ifndef UT_ADAPTERS_JSON_H
+#define UT_ADAPTERS_JSON_H
+
+#include "port/base/buf.h"
+
+#include <yyjson.h>
+
+enum {
+    // Memory that reading may take: so many times the length of the text (a copy of it, and 16 bytes a value; a list of trace
+    // spans takes 3 to 4 times) and this much more.
+    UT_JSON_MEMORY_FACTOR = 6,
+    UT_JSON_MEMORY_BASE = 64 * 1024,
+    UT_JSON_DEPTH_MAX = 192, // nesting of arrays and objects, also of those that nobody reads
+};
+
+typedef struct {
+    yyjson_doc *doc;
+    char *text; // the copy that holds the strings
+    yyjson_alc allocator;
+    size_t used; // by the document, in bytes
+    size_t max;
+    bool refused; // the ceiling was reached
+} ut_json;
+
+// Parses a whole text (RFC 8259, UTF-8 checked). Numbers stay text (yyjson's raw type), so that none is rounded. The values live until
+// ut_json_free; text is copied. json is not to be moved meanwhile. Nothing is to be freed after an error.
+// UT_EFORMAT (with the byte where it went wrong; also when nested deeper than UT_JSON_DEPTH_MAX), UT_ELIMIT (memory), UT_ENOMEM.
+ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault);
+void ut_json_free(ut_json *json);
+
+// "an object", "a string", ... for faults.
+const char *ut_json_type_text(yyjson_val *value);
+
+typedef enum { UT_JSON_NUMBER_OK, UT_JSON_NUMBER_MALFORMED, UT_JSON_NUMBER_RANGE } ut_json_number;
+
+// The integer that a number or a string of one stands for, exactly; "1e3" and "5.0" are integers, "0.5" is not (MALFORMED).
+// magnitude: of up to 64 bits; beyond is RANGE.
+ut_json_number ut_json_integer(ut_bytes text, bool *negative, uint64_t *magnitude);
+
+// The double nearest to the text of a number. RANGE: would be infinite.
+ut_json_number ut_json_double(ut_bytes text, double *value);
+
+// ---- writing: errors stay in out->err ----
+
+// A quoted string: control characters escaped, what is not UTF-8 replaced by U+FFFD.
+void ut_json_put_string(ut_buf *out, ut_bytes text);
+void ut_json_put_hex(ut_buf *out, ut_bytes bytes);    // quoted, lower case
+void ut_json_put_base64(ut_buf *out, ut_bytes bytes); // quoted
+void ut_json_put_uint(ut_buf *out, uint64_t value);
+void ut_json_put_int(ut_buf *out, int64_t value);
+// Shortest form that reads back the same; "NaN", "Infinity" and "-Infinity" in quotes.
+void ut_json_put_double(ut_buf *out, double value);
+
+#endif

@@ -1,0 +1,799 @@
+// OTLP protobuf to span records. Each message is read twice at its own level: once to find its fields, whose order is
+// free on the wire, and once to write them in the order of the record; nothing is copied or allocated between.
+// Not for JSON (otlp_json_decode.c), and not for what makes a block (storage/).
+//
+// What repeats a singular field: the last one wins; messages that occur twice are merged, as protobuf says, except a
+// value (AnyValue), whose last set variant replaces the ones before. Fields that are not known are kept, tag and all, at
+// the levels that have a place for them (ResourceSpans, ScopeSpans, Resource, Scope, Span, Event, Link) and passed elsewhere;
+// a known number with another wire type is not known.
+#include "adapters/otlp.h"
+
+#include "adapters/otlp_fields.h"
+#include "adapters/otlp_path.h"
+#include "adapters/protobuf.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum { LINK_ID_LEN_MAX = 64 }; // what a link record holds
+
+typedef struct {
+    ut_bytes body;
+    ut_batch *batch;
+    ut_buf scratch; // unknown fields of one message that do not stand together, joined
+
+    // The first fault: where, and why; why is NULL when the field there does not decode at all.
+    const uint8_t *bad_at;
+    const uint8_t *bad_end; // of the message around it
+    const char *bad_why_z;
+
+    // Of the message that is being read, for the reason of a rejected span.
+    uint32_t resource_spans_index;
+    uint32_t scope_spans_index;
+    uint32_t span_index;
+} decoder;
+
+// Where a resource or scope stands that becomes part of the batch with the first span that needs it.
+typedef struct {
+    size_t begin;
+    uint32_t index; // UINT32_MAX: not in the batch yet
+} part;
+
+// The occurrences of a repeated field, or of a message that should be there once.
+typedef struct {
+    const uint8_t *first; // tag of the first
+    const uint8_t *end;   // behind the last
+    uint32_t count;
+} occurrences;
+
+// Fields that are not known: in the body while they stand together, else in the scratch buffer.
+typedef struct {
+    const uint8_t *at;
+    size_t len;
+    size_t offset; // in scratch
+    bool joined;
+} unknown;
+
+static bool bad_field(decoder *d, const uint8_t *at, const uint8_t *end)
+{
+    d->bad_at = at;
+    d->bad_end = end;
+    d->bad_why_z = NULL;
+    return false;
+}
+
+static bool bad_value(decoder *d, const uint8_t *at, const char *why_z)
+{
+    d->bad_at = at;
+    d->bad_end = at;
+    d->bad_why_z = why_z;
+    return false;
+}
+
+static inline void note(occurrences *seen, const uint8_t *at, const uint8_t *next)
+{
+    if (seen->count++ == 0)
+        seen->first = at;
+    seen->end = next;
+}
+
+static void keep(decoder *d, unknown *kept, const uint8_t *at, const uint8_t *next)
+{
+    size_t len = (size_t)(next - at);
+    if (kept->len == 0) {
+        kept->at = at;
+    } else if (!kept->joined && kept->at + kept->len != at) {
+        kept->offset = d->scratch.len;
+        kept->joined = true;
+        ut_buf_add(&d->scratch, kept->at, kept->len);
+    }
+    if (kept->joined)
+        ut_buf_add(&d->scratch, at, len);
+    kept->len += len;
+}
+
+// Valid until the next call of keep.
+static ut_bytes kept_bytes(const decoder *d, const unknown *kept)
+{
+    if (kept->len == 0 || (kept->joined && d->scratch.err != UT_OK))
+        return UT_BYTES_NONE;
+    return (ut_bytes){kept->joined ? d->scratch.data + kept->offset : kept->at, kept->len};
+}
+
+// ---- attribute values ----
+
+static bool put_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned depth);
+static bool put_value(decoder *d, ut_buf *out, ut_bytes value, unsigned depth);
+
+// The last variant of an AnyValue that is set; tag 0: none. False on a fault.
+static bool find_variant(decoder *d, ut_bytes value, ut_pb_field *variant)
+{
+    const uint8_t *at = value.data;
+    const uint8_t *end = at + value.len;
+    while (at < end) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_ANY_STRING, UT_PB_LEN):
+        case UT_PB_TAG(UT_ANY_BOOL, UT_PB_VARINT):
+        case UT_PB_TAG(UT_ANY_INT, UT_PB_VARINT):
+        case UT_PB_TAG(UT_ANY_DOUBLE, UT_PB_I64):
+        case UT_PB_TAG(UT_ANY_ARRAY, UT_PB_LEN):
+        case UT_PB_TAG(UT_ANY_KVLIST, UT_PB_LEN):
+        case UT_PB_TAG(UT_ANY_BYTES, UT_PB_LEN):
+            *variant = field;
+            break;
+        default:
+            break;
+        }
+        at = next;
+    }
+    return true;
+}
+
+// An ArrayValue or KeyValueList: both hold their elements in field 1.
+static bool put_list(decoder *d, ut_buf *out, ut_bytes list, bool pairs, unsigned depth)
+{
+    const uint32_t values = UT_PB_TAG(UT_ARRAY_VALUES, UT_PB_LEN);
+    if (depth == UT_OTLP_DEPTH_MAX)
+        return bad_value(d, list.data, "values are nested deeper than 32 levels");
+    const uint8_t *end = list.data + list.len;
+    occurrences seen = {0};
+    ut_pb_field field;
+    for (const uint8_t *at = list.data; at < end;) {
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        if (field.tag == values)
+            note(&seen, at, next);
+        at = next;
+    }
+    if (pairs)
+        ut_mp_put_map(out, seen.count);
+    else
+        ut_mp_put_array(out, seen.count);
+    for (const uint8_t *at = seen.first; at < seen.end;) {
+        at = ut_pb_read_field(at, seen.end, &field); // has been read before
+        if (field.tag != values)
+            continue;
+        if (pairs ? !put_key_value(d, out, field.bytes, depth + 1)
+                  : !put_value(d, out, field.bytes, depth + 1))
+            return false;
+    }
+    return true;
+}
+
+static bool put_variant(decoder *d, ut_buf *out, const ut_pb_field *variant, unsigned depth)
+{
+    double number;
+    switch (UT_PB_NUMBER(variant->tag)) {
+    case UT_ANY_STRING:
+        ut_mp_put_str(out, variant->bytes);
+        return true;
+    case UT_ANY_BOOL:
+        ut_mp_put_bool(out, variant->value != 0);
+        return true;
+    case UT_ANY_INT:
+        ut_mp_put_int(out, (int64_t)variant->value);
+        return true;
+    case UT_ANY_DOUBLE:
+        memcpy(&number, &variant->value, sizeof number);
+        ut_mp_put_double(out, number);
+        return true;
+    case UT_ANY_ARRAY:
+        return put_list(d, out, variant->bytes, false, depth);
+    case UT_ANY_KVLIST:
+        return put_list(d, out, variant->bytes, true, depth);
+    case UT_ANY_BYTES:
+        ut_mp_put_bin(out, variant->bytes);
+        return true;
+    default:
+        ut_mp_put_nil(out);
+        return true;
+    }
+}
+
+static bool put_value(decoder *d, ut_buf *out, ut_bytes value, unsigned depth)
+{
+    ut_pb_field variant = {.tag = 0};
+    return find_variant(d, value, &variant) && put_variant(d, out, &variant, depth);
+}
+
+// Any KeyValue. Of several values the last variant that is set counts.
+static bool put_any_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned depth)
+{
+    ut_bytes key = UT_BYTES_NONE;
+    ut_pb_field variant = {.tag = 0};
+    const uint8_t *end = pair.data + pair.len;
+    for (const uint8_t *at = pair.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        if (field.tag == UT_PB_TAG(UT_KEY_VALUE_KEY, UT_PB_LEN))
+            key = field.bytes;
+        else if (field.tag == UT_PB_TAG(UT_KEY_VALUE_VALUE, UT_PB_LEN) &&
+                 !find_variant(d, field.bytes, &variant))
+            return false;
+        at = next;
+    }
+    ut_mp_put_str(out, key);
+    return put_variant(d, out, &variant, depth);
+}
+
+static bool put_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned depth)
+{
+    return put_any_key_value(d, out, pair, depth);
+}
+
+// The attributes among the fields from seen.first to seen.end; the map's header is written.
+static bool put_pairs(decoder *d, ut_buf *out, uint32_t tag, occurrences seen)
+{
+    for (const uint8_t *at = seen.first; at < seen.end;) {
+        ut_pb_field field;
+        at = ut_pb_read_field(at, seen.end, &field); // has been read before
+        if (field.tag == tag && !put_key_value(d, out, field.bytes, 0))
+            return false;
+    }
+    return true;
+}
+
+static bool put_attributes(decoder *d, ut_buf *out, uint32_t tag, occurrences seen)
+{
+    ut_mp_put_map(out, seen.count);
+    return put_pairs(d, out, tag, seen);
+}
+
+// ---- events and links ----
+
+static bool put_event(decoder *d, ut_buf *out, ut_bytes message, uint64_t start_ns)
+{
+    const uint32_t attributes_tag = UT_PB_TAG(UT_EVENT_ATTRIBUTES, UT_PB_LEN);
+    ut_event event = {0};
+    occurrences attributes = {0};
+    unknown kept = {0};
+    size_t scratch_begin = d->scratch.len;
+    const uint8_t *end = message.data + message.len;
+    for (const uint8_t *at = message.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_EVENT_TIME, UT_PB_I64):
+            event.time_ns = field.value;
+            break;
+        case UT_PB_TAG(UT_EVENT_NAME, UT_PB_LEN):
+            event.name = field.bytes;
+            break;
+        case UT_PB_TAG(UT_EVENT_ATTRIBUTES, UT_PB_LEN):
+            note(&attributes, at, next);
+            break;
+        case UT_PB_TAG(UT_EVENT_DROPPED_ATTRIBUTES, UT_PB_VARINT):
+            event.dropped_attributes = (uint32_t)field.value;
+            break;
+        default:
+            keep(d, &kept, at, next);
+            break;
+        }
+        at = next;
+    }
+    ut_event_write_head(out, start_ns, &event);
+    if (!put_attributes(d, out, attributes_tag, attributes))
+        return false;
+    event.unknown = kept_bytes(d, &kept);
+    ut_event_write_tail(out, &event);
+    d->scratch.len = scratch_begin;
+    return true;
+}
+
+// *id_len: set when an id of the link is longer than a record holds; the span is then to be rejected.
+static bool put_link(decoder *d, ut_buf *out, ut_bytes message, size_t *id_len)
+{
+    const uint32_t attributes_tag = UT_PB_TAG(UT_LINK_ATTRIBUTES, UT_PB_LEN);
+    ut_link link = {0};
+    occurrences attributes = {0};
+    unknown kept = {0};
+    size_t scratch_begin = d->scratch.len;
+    const uint8_t *end = message.data + message.len;
+    for (const uint8_t *at = message.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_LINK_TRACE_ID, UT_PB_LEN):
+            link.trace_id = field.bytes;
+            break;
+        case UT_PB_TAG(UT_LINK_SPAN_ID, UT_PB_LEN):
+            link.span_id = field.bytes;
+            break;
+        case UT_PB_TAG(UT_LINK_TRACE_STATE, UT_PB_LEN):
+            link.trace_state = field.bytes;
+            break;
+        case UT_PB_TAG(UT_LINK_ATTRIBUTES, UT_PB_LEN):
+            note(&attributes, at, next);
+            break;
+        case UT_PB_TAG(UT_LINK_DROPPED_ATTRIBUTES, UT_PB_VARINT):
+            link.dropped_attributes = (uint32_t)field.value;
+            break;
+        case UT_PB_TAG(UT_LINK_FLAGS, UT_PB_I32):
+            link.flags = (uint32_t)field.value;
+            break;
+        default:
+            keep(d, &kept, at, next);
+            break;
+        }
+        at = next;
+    }
+    if (link.trace_id.len > LINK_ID_LEN_MAX || link.span_id.len > LINK_ID_LEN_MAX) {
+        *id_len = link.trace_id.len > link.span_id.len ? link.trace_id.len : link.span_id.len;
+        link.trace_id = UT_BYTES_NONE;
+        link.span_id = UT_BYTES_NONE;
+    }
+    ut_link_write_head(out, &link);
+    if (!put_attributes(d, out, attributes_tag, attributes))
+        return false;
+    link.unknown = kept_bytes(d, &kept);
+    ut_link_write_tail(out, &link);
+    d->scratch.len = scratch_begin;
+    return true;
+}
+
+static bool put_events(decoder *d, ut_buf *out, occurrences seen, uint64_t start_ns)
+{
+    ut_mp_put_array(out, seen.count);
+    for (const uint8_t *at = seen.first; at < seen.end;) {
+        ut_pb_field field;
+        at = ut_pb_read_field(at, seen.end, &field); // has been read before
+        if (field.tag == UT_PB_TAG(UT_SPAN_EVENTS, UT_PB_LEN) &&
+            !put_event(d, out, field.bytes, start_ns))
+            return false;
+    }
+    return true;
+}
+
+static bool put_links(decoder *d, ut_buf *out, occurrences seen, size_t *id_len)
+{
+    ut_mp_put_array(out, seen.count);
+    for (const uint8_t *at = seen.first; at < seen.end;) {
+        ut_pb_field field;
+        at = ut_pb_read_field(at, seen.end, &field); // has been read before
+        if (field.tag == UT_PB_TAG(UT_SPAN_LINKS, UT_PB_LEN) &&
+            !put_link(d, out, field.bytes, id_len))
+            return false;
+    }
+    return true;
+}
+
+// ---- span ----
+
+static bool read_status(decoder *d, ut_bytes message, ut_span *span)
+{
+    const uint8_t *end = message.data + message.len;
+    for (const uint8_t *at = message.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        if (field.tag == UT_PB_TAG(UT_STATUS_CODE, UT_PB_VARINT))
+            span->status_code = (int32_t)(uint32_t)field.value;
+        else if (field.tag == UT_PB_TAG(UT_STATUS_MESSAGE, UT_PB_LEN))
+            span->status_message = field.bytes;
+        at = next;
+    }
+    return true;
+}
+
+static bool all_zero(ut_bytes id)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < id.len; i++)
+        any |= id.data[i];
+    return any == 0;
+}
+
+static void reject(decoder *d, const char *field_z, const char *what_z, size_t len)
+{
+    ut_batch_reject(d->batch,
+                    "resource_spans[%" PRIu32 "].scope_spans[%" PRIu32 "].spans[%" PRIu32
+                    "].%s %s (%zu bytes)",
+                    d->resource_spans_index, d->scope_spans_index, d->span_index, field_z, what_z,
+                    len);
+}
+
+// Makes a record of ids that do not fit one possible; it is taken back when the span has been decoded, so that a
+// fault further on still refuses the body.
+static bool ids_fit(decoder *d, ut_span *span)
+{
+    static const uint8_t none[UT_TRACE_ID_LEN];
+    bool fit = true;
+    if (span->trace_id.len != UT_TRACE_ID_LEN || all_zero(span->trace_id)) {
+        reject(d, "trace_id", "is not 16 bytes other than zero", span->trace_id.len);
+        fit = false;
+    } else if (span->span_id.len != UT_SPAN_ID_LEN || all_zero(span->span_id)) {
+        reject(d, "span_id", "is not 8 bytes other than zero", span->span_id.len);
+        fit = false;
+    } else if (span->parent_span_id.len != 0 && span->parent_span_id.len != UT_SPAN_ID_LEN) {
+        reject(d, "parent_span_id", "is neither empty nor 8 bytes", span->parent_span_id.len);
+        fit = false;
+    }
+    if (!fit) {
+        span->trace_id = (ut_bytes){none, UT_TRACE_ID_LEN};
+        span->span_id = (ut_bytes){none, UT_SPAN_ID_LEN};
+        span->parent_span_id = UT_BYTES_NONE;
+    }
+    return fit;
+}
+
+// The scope and its resource enter the batch with their first span.
+static uint32_t scope_index(decoder *d, part *resource, part *scope)
+{
+    if (resource->index == UINT32_MAX)
+        resource->index = ut_batch_end_resource(d->batch, resource->begin);
+    if (scope->index == UINT32_MAX && resource->index != UINT32_MAX)
+        scope->index = ut_batch_end_scope(d->batch, scope->begin, resource->index);
+    return scope->index;
+}
+
+static bool decode_span(decoder *d, ut_bytes message, part *resource, part *scope)
+{
+    ut_buf *out = &d->batch->span_bytes;
+    ut_span span = {0};
+    occurrences attributes = {0};
+    occurrences events = {0};
+    occurrences links = {0};
+    unknown kept = {0};
+    size_t scratch_begin = d->scratch.len;
+    const uint8_t *end = message.data + message.len;
+    for (const uint8_t *at = message.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_SPAN_TRACE_ID, UT_PB_LEN):
+            span.trace_id = field.bytes;
+            break;
+        case UT_PB_TAG(UT_SPAN_SPAN_ID, UT_PB_LEN):
+            span.span_id = field.bytes;
+            break;
+        case UT_PB_TAG(UT_SPAN_TRACE_STATE, UT_PB_LEN):
+            span.trace_state = field.bytes;
+            break;
+        case UT_PB_TAG(UT_SPAN_PARENT_SPAN_ID, UT_PB_LEN):
+            span.parent_span_id = field.bytes;
+            break;
+        case UT_PB_TAG(UT_SPAN_NAME, UT_PB_LEN):
+            span.name = field.bytes;
+            break;
+        case UT_PB_TAG(UT_SPAN_KIND, UT_PB_VARINT):
+            span.kind = (int32_t)(uint32_t)field.value;
+            break;
+        case UT_PB_TAG(UT_SPAN_START_TIME, UT_PB_I64):
+            span.start_ns = field.value;
+            break;
+        case UT_PB_TAG(UT_SPAN_END_TIME, UT_PB_I64):
+            span.end_ns = field.value;
+            break;
+        case UT_PB_TAG(UT_SPAN_ATTRIBUTES, UT_PB_LEN):
+            note(&attributes, at, next);
+            break;
+        case UT_PB_TAG(UT_SPAN_DROPPED_ATTRIBUTES, UT_PB_VARINT):
+            span.dropped_attributes = (uint32_t)field.value;
+            break;
+        case UT_PB_TAG(UT_SPAN_EVENTS, UT_PB_LEN):
+            note(&events, at, next);
+            break;
+        case UT_PB_TAG(UT_SPAN_DROPPED_EVENTS, UT_PB_VARINT):
+            span.dropped_events = (uint32_t)field.value;
+            break;
+        case UT_PB_TAG(UT_SPAN_LINKS, UT_PB_LEN):
+            note(&links, at, next);
+            break;
+        case UT_PB_TAG(UT_SPAN_DROPPED_LINKS, UT_PB_VARINT):
+            span.dropped_links = (uint32_t)field.value;
+            break;
+        case UT_PB_TAG(UT_SPAN_STATUS, UT_PB_LEN):
+            if (!read_status(d, field.bytes, &span))
+                return false;
+            break;
+        case UT_PB_TAG(UT_SPAN_FLAGS, UT_PB_I32):
+            span.flags = (uint32_t)field.value;
+            break;
+        default:
+            keep(d, &kept, at, next);
+            break;
+        }
+        at = next;
+    }
+
+    bool fit = ids_fit(d, &span);
+    size_t link_id_len = 0;
+    size_t begin = out->len;
+    ut_span_write_head(out, &span);
+    if (!put_attributes(d, out, UT_PB_TAG(UT_SPAN_ATTRIBUTES, UT_PB_LEN), attributes) ||
+        !put_events(d, out, events, span.start_ns) || !put_links(d, out, links, &link_id_len))
+        return false;
+    span.unknown = kept_bytes(d, &kept);
+    ut_span_write_rare(out, &span);
+    d->scratch.len = scratch_begin;
+    if (fit && link_id_len != 0) {
+        reject(d, "links", "have an id that is too long", link_id_len);
+        fit = false;
+    }
+    if (out->err != UT_OK) // before anything that trusts its length
+        return true;
+    if (fit)
+        ut_batch_end_span(d->batch, begin, scope_index(d, resource, scope), &span);
+    else
+        out->len = begin;
+    return true;
+}
+
+// ---- scope and resource ----
+
+// Adds the fields of one InstrumentationScope to what is known of the scope.
+static bool read_scope(decoder *d, ut_bytes message, ut_scope *scope, uint32_t *attribute_count,
+                       unknown *kept)
+{
+    const uint8_t *end = message.data + message.len;
+    for (const uint8_t *at = message.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_SCOPE_NAME, UT_PB_LEN):
+            scope->name = field.bytes;
+            break;
+        case UT_PB_TAG(UT_SCOPE_VERSION, UT_PB_LEN):
+            scope->version = field.bytes;
+            break;
+        case UT_PB_TAG(UT_SCOPE_ATTRIBUTES, UT_PB_LEN):
+            *attribute_count += 1;
+            break;
+        case UT_PB_TAG(UT_SCOPE_DROPPED_ATTRIBUTES, UT_PB_VARINT):
+            scope->dropped_attributes = (uint32_t)field.value;
+            break;
+        default:
+            keep(d, kept, at, next);
+            break;
+        }
+        at = next;
+    }
+    return true;
+}
+
+static bool read_resource(decoder *d, ut_bytes message, ut_resource *resource,
+                          uint32_t *attribute_count, unknown *kept)
+{
+    const uint8_t *end = message.data + message.len;
+    for (const uint8_t *at = message.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_RESOURCE_ATTRIBUTES, UT_PB_LEN):
+            *attribute_count += 1;
+            break;
+        case UT_PB_TAG(UT_RESOURCE_DROPPED_ATTRIBUTES, UT_PB_VARINT):
+            resource->dropped_attributes = (uint32_t)field.value;
+            break;
+        default: // entity_refs too
+            keep(d, kept, at, next);
+            break;
+        }
+        at = next;
+    }
+    return true;
+}
+
+// The attributes of a scope or resource that may occur several times: in each occurrence, the fields with the tag.
+static bool put_merged_attributes(decoder *d, ut_buf *out, uint32_t message_tag,
+                                  occurrences messages, uint32_t attributes_tag,
+                                  uint32_t attribute_count)
+{
+    ut_mp_put_map(out, attribute_count);
+    for (const uint8_t *at = messages.first; at < messages.end;) {
+        ut_pb_field field;
+        at = ut_pb_read_field(at, messages.end, &field); // has been read before
+        occurrences all = {field.bytes.data, field.bytes.data + field.bytes.len, 0};
+        if (field.tag == message_tag && field.bytes.len > 0 &&
+            !put_pairs(d, out, attributes_tag, all))
+            return false;
+    }
+    return true;
+}
+
+static bool decode_scope_spans(decoder *d, ut_bytes message, part *resource)
+{
+    const uint32_t scope_tag = UT_PB_TAG(UT_SCOPE_SPANS_SCOPE, UT_PB_LEN);
+    ut_scope scope = {0};
+    occurrences scopes = {0};
+    occurrences spans = {0};
+    unknown kept_around = {0};
+    unknown kept = {0};
+    size_t scratch_begin = d->scratch.len;
+    const uint8_t *end = message.data + message.len;
+    ut_pb_field field;
+    for (const uint8_t *at = message.data; at < end;) {
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_SCOPE_SPANS_SCOPE, UT_PB_LEN):
+            note(&scopes, at, next);
+            break;
+        case UT_PB_TAG(UT_SCOPE_SPANS_SPANS, UT_PB_LEN):
+            note(&spans, at, next);
+            break;
+        case UT_PB_TAG(UT_SCOPE_SPANS_SCHEMA_URL, UT_PB_LEN):
+            scope.schema_url = field.bytes;
+            break;
+        default:
+            keep(d, &kept_around, at, next);
+            break;
+        }
+        at = next;
+    }
+    uint32_t attribute_count = 0;
+    for (const uint8_t *at = scopes.first; at < scopes.end;) {
+        at = ut_pb_read_field(at, scopes.end, &field); // has been read before
+        if (field.tag == scope_tag &&
+            !read_scope(d, field.bytes, &scope, &attribute_count, &kept))
+            return false;
+    }
+
+    ut_buf *out = &d->batch->scope_bytes;
+    part here = {out->len, UINT32_MAX};
+    ut_scope_write_head(out, &scope);
+    if (!put_merged_attributes(d, out, scope_tag, scopes,
+                               UT_PB_TAG(UT_SCOPE_ATTRIBUTES, UT_PB_LEN), attribute_count))
+        return false;
+    scope.unknown = kept_bytes(d, &kept);
+    scope.unknown_envelope = kept_bytes(d, &kept_around);
+    ut_scope_write_tail(out, &scope);
+    d->scratch.len = scratch_begin;
+
+    d->span_index = 0;
+    for (const uint8_t *at = spans.first; at < spans.end;) {
+        at = ut_pb_read_field(at, spans.end, &field); // has been read before
+        if (field.tag != UT_PB_TAG(UT_SCOPE_SPANS_SPANS, UT_PB_LEN))
+            continue;
+        if (!decode_span(d, field.bytes, resource, &here))
+            return false;
+        if (ut_batch_error(d->batch) != UT_OK)
+            return true;
+        d->span_index += 1;
+    }
+    if (here.index == UINT32_MAX && out->err == UT_OK)
+        out->len = here.begin; // no span needs it
+    return true;
+}
+
+static bool decode_resource_spans(decoder *d, ut_bytes message)
+{
+    const uint32_t resource_tag = UT_PB_TAG(UT_RESOURCE_SPANS_RESOURCE, UT_PB_LEN);
+    ut_resource resource = {0};
+    occurrences resources = {0};
+    occurrences scope_spans = {0};
+    unknown kept_around = {0};
+    unknown kept = {0};
+    size_t scratch_begin = d->scratch.len;
+    const uint8_t *end = message.data + message.len;
+    ut_pb_field field;
+    for (const uint8_t *at = message.data; at < end;) {
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        switch (field.tag) {
+        case UT_PB_TAG(UT_RESOURCE_SPANS_RESOURCE, UT_PB_LEN):
+            note(&resources, at, next);
+            break;
+        case UT_PB_TAG(UT_RESOURCE_SPANS_SCOPE_SPANS, UT_PB_LEN):
+            note(&scope_spans, at, next);
+            break;
+        case UT_PB_TAG(UT_RESOURCE_SPANS_SCHEMA_URL, UT_PB_LEN):
+            resource.schema_url = field.bytes;
+            break;
+        default:
+            keep(d, &kept_around, at, next);
+            break;
+        }
+        at = next;
+    }
+    uint32_t attribute_count = 0;
+    for (const uint8_t *at = resources.first; at < resources.end;) {
+        at = ut_pb_read_field(at, resources.end, &field); // has been read before
+        if (field.tag == resource_tag &&
+            !read_resource(d, field.bytes, &resource, &attribute_count, &kept))
+            return false;
+    }
+
+    ut_buf *out = &d->batch->resource_bytes;
+    part here = {out->len, UINT32_MAX};
+    ut_resource_write_head(out);
+    if (!put_merged_attributes(d, out, resource_tag, resources,
+                               UT_PB_TAG(UT_RESOURCE_ATTRIBUTES, UT_PB_LEN), attribute_count))
+        return false;
+    resource.unknown = kept_bytes(d, &kept);
+    resource.unknown_envelope = kept_bytes(d, &kept_around);
+    ut_resource_write_tail(out, &resource);
+    d->scratch.len = scratch_begin;
+
+    d->scope_spans_index = 0;
+    for (const uint8_t *at = scope_spans.first; at < scope_spans.end;) {
+        at = ut_pb_read_field(at, scope_spans.end, &field); // has been read before
+        if (field.tag != UT_PB_TAG(UT_RESOURCE_SPANS_SCOPE_SPANS, UT_PB_LEN))
+            continue;
+        if (!decode_scope_spans(d, field.bytes, &here))
+            return false;
+        if (ut_batch_error(d->batch) != UT_OK)
+            return true;
+        d->scope_spans_index += 1;
+    }
+    if (here.index == UINT32_MAX && out->err == UT_OK)
+        out->len = here.begin; // no span needs it
+    return true;
+}
+
+// ---- request ----
+
+static bool decode_request(decoder *d)
+{
+    const uint8_t *end = d->body.data + d->body.len;
+    for (const uint8_t *at = d->body.data; at < end;) {
+        ut_pb_field field;
+        const uint8_t *next = ut_pb_read_field(at, end, &field);
+        if (next == NULL)
+            return bad_field(d, at, end);
+        if (field.tag == UT_PB_TAG(UT_REQUEST_RESOURCE_SPANS, UT_PB_LEN)) {
+            if (!decode_resource_spans(d, field.bytes))
+                return false;
+            if (ut_batch_error(d->batch) != UT_OK)
+                return true;
+            d->resource_spans_index += 1;
+        }
+        at = next;
+    }
+    return true;
+}
+
+static ut_err report(const decoder *d, ut_fault *fault)
+{
+    char path_z[UT_OTLP_PATH_MAX];
+    char reason_z[UT_PB_REASON_MAX];
+    size_t offset = (size_t)(d->bad_at - d->body.data);
+    ut_otlp_path(d->body, offset, path_z);
+    if (d->bad_why_z != NULL)
+        (void)snprintf(reason_z, sizeof reason_z, "%s", d->bad_why_z);
+    else
+        ut_pb_explain(d->bad_at, d->bad_end, reason_z);
+    return ut_fault_set(fault, UT_EFORMAT, "%s%s%s at byte %zu", path_z,
+                        path_z[0] != '\0' ? ": " : "", reason_z, offset);
+}
+
+ut_err ut_otlp_protobuf_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
+{
+    decoder d = {.body = body, .batch = batch};
+    ut_buf_init(&d.scratch, body.len + 1); // every byte of the body stands in it at most once
+    bool decoded = decode_request(&d);
+    ut_err err = ut_batch_error(batch);
+    if (err == UT_OK)
+        err = d.scratch.err;
+    if (!decoded)
+        err = report(&d, fault);
+    else if (err == UT_ELIMIT)
+        ut_fault_set(fault, err, "the request holds more than the limits of one batch allow (%d "
+                                 "spans, %d scopes, %zu bytes)",
+                     UT_BATCH_SPANS_MAX, UT_BATCH_SCOPES_MAX, batch->span_bytes.max);
+    else if (err != UT_OK)
+        ut_fault_set(fault, err, "%s while decoding a request of %zu bytes", ut_err_text(err),
+                     body.len);
+    ut_buf_free(&d.scratch);
+    return err;
+}

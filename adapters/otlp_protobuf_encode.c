@@ -1,0 +1,324 @@
+// Span records to OTLP protobuf, canonical: fields in ascending order, shortest varints, defaults left out, what is not
+// known to us behind the rest. Not for JSON (otlp_json_encode.c).
+#include "adapters/otlp.h"
+
+#include "adapters/otlp_fields.h"
+#include "adapters/otlp_walk.h"
+#include "adapters/protobuf.h"
+
+// Bytes by which the messages around a name or a list are longer than it; only a guess, for slots.
+enum { AROUND = 64 };
+
+// ---- attribute values ----
+
+static bool put_any_fields(ut_buf *out, ut_mp_reader *reader, unsigned depth);
+
+static void put_optional_bytes(ut_buf *out, uint32_t number, ut_bytes bytes)
+{
+    if (bytes.len > 0)
+        ut_pb_put_bytes(out, number, bytes);
+}
+
+static void put_optional_varint(ut_buf *out, uint32_t number, uint64_t value)
+{
+    if (value != 0)
+        ut_pb_put_varint(out, number, value);
+}
+
+static void put_optional_i64(ut_buf *out, uint32_t number, uint64_t value)
+{
+    if (value != 0)
+        ut_pb_put_i64(out, number, value);
+}
+
+static void put_optional_i32(ut_buf *out, uint32_t number, uint32_t value)
+{
+    if (value != 0)
+        ut_pb_put_i32(out, number, value);
+}
+
+// A KeyValue, whose key and value come next.
+static bool put_key_value(ut_buf *out, uint32_t number, ut_mp_reader *reader, unsigned depth)
+{
+    ut_bytes key = ut_mp_get_str(reader);
+    ut_pb_slot pair = ut_pb_open(out, number, key.len + AROUND);
+    put_optional_bytes(out, UT_KEY_VALUE_KEY, key);
+    ut_pb_slot any = ut_pb_open(out, UT_KEY_VALUE_VALUE, 0);
+    bool fine = put_any_fields(out, reader, depth);
+    ut_pb_close(out, any);
+    ut_pb_close(out, pair);
+    return fine;
+}
+
+// The fields of an ArrayValue or KeyValueList.
+static bool put_list(ut_buf *out, ut_mp_reader *reader, bool pairs, unsigned depth)
+{
+    if (depth == UT_OTLP_DEPTH_MAX)
+        return false;
+    uint32_t count = pairs ? ut_mp_get_map(reader) : ut_mp_get_array(reader);
+    for (; count > 0 && reader->err == UT_OK; count--) {
+        if (pairs) {
+            if (!put_key_value(out, UT_KVLIST_VALUES, reader, depth + 1))
+                return false;
+        } else {
+            ut_pb_slot element = ut_pb_open(out, UT_ARRAY_VALUES, 0);
+            if (!put_any_fields(out, reader, depth + 1))
+                return false;
+            ut_pb_close(out, element);
+        }
+    }
+    return true;
+}
+
+// The fields of an AnyValue: none for nil. False when what comes next is not a value of ours.
+static bool put_any_fields(ut_buf *out, ut_mp_reader *reader, unsigned depth)
+{
+    double number;
+    uint64_t bits;
+    ut_pb_slot list;
+    bool fine;
+    ut_mp_type type = ut_mp_peek(reader);
+    switch (type) {
+    case UT_MP_NIL:
+        ut_mp_get_nil(reader);
+        return true;
+    case UT_MP_BOOL:
+        ut_pb_put_varint(out, UT_ANY_BOOL, ut_mp_get_bool(reader));
+        return true;
+    case UT_MP_UINT:
+        ut_pb_put_varint(out, UT_ANY_INT, ut_mp_get_uint(reader));
+        return true;
+    case UT_MP_INT:
+        ut_pb_put_varint(out, UT_ANY_INT, (uint64_t)ut_mp_get_int(reader));
+        return true;
+    case UT_MP_DOUBLE:
+        number = ut_mp_get_double(reader);
+        memcpy(&bits, &number, sizeof bits);
+        ut_pb_put_i64(out, UT_ANY_DOUBLE, bits);
+        return true;
+    case UT_MP_STR:
+        ut_pb_put_bytes(out, UT_ANY_STRING, ut_mp_get_str(reader));
+        return true;
+    case UT_MP_BIN:
+        ut_pb_put_bytes(out, UT_ANY_BYTES, ut_mp_get_bin(reader));
+        return true;
+    case UT_MP_ARRAY:
+    case UT_MP_MAP:
+        list = ut_pb_open(out, type == UT_MP_MAP ? UT_ANY_KVLIST : UT_ANY_ARRAY, AROUND);
+        fine = put_list(out, reader, type == UT_MP_MAP, depth);
+        ut_pb_close(out, list);
+        return fine;
+    case UT_MP_INVALID:
+        break;
+    }
+    return false;
+}
+
+// attributes: a raw map.
+static bool put_attributes(ut_buf *out, uint32_t number, ut_bytes attributes)
+{
+    ut_mp_reader reader = ut_mp_reader_of(attributes);
+    for (uint32_t left = ut_mp_get_map(&reader); left > 0; left--) {
+        if (!put_key_value(out, number, &reader, 0))
+            return false;
+    }
+    return reader.err == UT_OK;
+}
+
+// ---- span ----
+
+static bool put_events(ut_buf *out, const ut_span *span)
+{
+    ut_mp_reader reader = ut_mp_reader_of(span->events);
+    for (uint32_t left = ut_mp_get_array(&reader); left > 0; left--) {
+        ut_event event;
+        if (ut_event_read(&reader, span->start_ns, &event) != UT_OK)
+            return false;
+        ut_pb_slot slot = ut_pb_open(out, UT_SPAN_EVENTS,
+                                     event.name.len + event.attributes.len + AROUND);
+        put_optional_i64(out, UT_EVENT_TIME, event.time_ns);
+        put_optional_bytes(out, UT_EVENT_NAME, event.name);
+        if (!put_attributes(out, UT_EVENT_ATTRIBUTES, event.attributes))
+            return false;
+        put_optional_varint(out, UT_EVENT_DROPPED_ATTRIBUTES, event.dropped_attributes);
+        ut_buf_add_bytes(out, event.unknown);
+        ut_pb_close(out, slot);
+    }
+    return reader.err == UT_OK;
+}
+
+static bool put_links(ut_buf *out, const ut_span *span)
+{
+    ut_mp_reader reader = ut_mp_reader_of(span->links);
+    for (uint32_t left = ut_mp_get_array(&reader); left > 0; left--) {
+        ut_link link;
+        if (ut_link_read(&reader, &link) != UT_OK)
+            return false;
+        ut_pb_slot slot = ut_pb_open(out, UT_SPAN_LINKS, link.attributes.len + AROUND);
+        put_optional_bytes(out, UT_LINK_TRACE_ID, link.trace_id);
+        put_optional_bytes(out, UT_LINK_SPAN_ID, link.span_id);
+        put_optional_bytes(out, UT_LINK_TRACE_STATE, link.trace_state);
+        if (!put_attributes(out, UT_LINK_ATTRIBUTES, link.attributes))
+            return false;
+        put_optional_varint(out, UT_LINK_DROPPED_ATTRIBUTES, link.dropped_attributes);
+        put_optional_i32(out, UT_LINK_FLAGS, link.flags);
+        ut_buf_add_bytes(out, link.unknown);
+        ut_pb_close(out, slot);
+    }
+    return reader.err == UT_OK;
+}
+
+// An enum or int32 that is negative takes ten bytes, as 64 bits.
+static uint64_t sign_extended(int32_t value)
+{
+    return (uint64_t)(int64_t)value;
+}
+
+static bool put_span(ut_buf *out, const ut_span *span)
+{
+    ut_pb_slot slot = ut_pb_open(out, UT_SCOPE_SPANS_SPANS,
+                                 span->attributes.len + span->events.len + span->links.len +
+                                     span->name.len + AROUND);
+    ut_pb_put_bytes(out, UT_SPAN_TRACE_ID, span->trace_id);
+    ut_pb_put_bytes(out, UT_SPAN_SPAN_ID, span->span_id);
+    put_optional_bytes(out, UT_SPAN_TRACE_STATE, span->trace_state);
+    put_optional_bytes(out, UT_SPAN_PARENT_SPAN_ID, span->parent_span_id);
+    put_optional_bytes(out, UT_SPAN_NAME, span->name);
+    put_optional_varint(out, UT_SPAN_KIND, sign_extended(span->kind));
+    put_optional_i64(out, UT_SPAN_START_TIME, span->start_ns);
+    put_optional_i64(out, UT_SPAN_END_TIME, span->end_ns);
+    if (!put_attributes(out, UT_SPAN_ATTRIBUTES, span->attributes))
+        return false;
+    put_optional_varint(out, UT_SPAN_DROPPED_ATTRIBUTES, span->dropped_attributes);
+    if (!put_events(out, span))
+        return false;
+    put_optional_varint(out, UT_SPAN_DROPPED_EVENTS, span->dropped_events);
+    if (!put_links(out, span))
+        return false;
+    put_optional_varint(out, UT_SPAN_DROPPED_LINKS, span->dropped_links);
+    if (span->status_code != 0 || span->status_message.len > 0) {
+        ut_pb_slot status = ut_pb_open(out, UT_SPAN_STATUS, span->status_message.len);
+        put_optional_bytes(out, UT_STATUS_MESSAGE, span->status_message);
+        put_optional_varint(out, UT_STATUS_CODE, sign_extended(span->status_code));
+        ut_pb_close(out, status);
+    }
+    put_optional_i32(out, UT_SPAN_FLAGS, span->flags);
+    ut_buf_add_bytes(out, span->unknown);
+    ut_pb_close(out, slot);
+    return true;
+}
+
+// ---- resource, scope, request ----
+
+static bool put_resource(ut_buf *out, const ut_resource *resource)
+{
+    ut_pb_slot slot = ut_pb_open(out, UT_RESOURCE_SPANS_RESOURCE, resource->attributes.len + AROUND);
+    if (!put_attributes(out, UT_RESOURCE_ATTRIBUTES, resource->attributes))
+        return false;
+    put_optional_varint(out, UT_RESOURCE_DROPPED_ATTRIBUTES, resource->dropped_attributes);
+    ut_buf_add_bytes(out, resource->unknown);
+    ut_pb_close(out, slot);
+    return true;
+}
+
+static bool put_scope(ut_buf *out, const ut_scope *scope)
+{
+    ut_pb_slot slot = ut_pb_open(out, UT_SCOPE_SPANS_SCOPE, scope->name.len + scope->version.len);
+    put_optional_bytes(out, UT_SCOPE_NAME, scope->name);
+    put_optional_bytes(out, UT_SCOPE_VERSION, scope->version);
+    if (!put_attributes(out, UT_SCOPE_ATTRIBUTES, scope->attributes))
+        return false;
+    put_optional_varint(out, UT_SCOPE_DROPPED_ATTRIBUTES, scope->dropped_attributes);
+    ut_buf_add_bytes(out, scope->unknown);
+    ut_pb_close(out, slot);
+    return true;
+}
+
+static void close_resource_spans(ut_buf *out, ut_pb_slot slot, const ut_resource *resource)
+{
+    put_optional_bytes(out, UT_RESOURCE_SPANS_SCHEMA_URL, resource->schema_url);
+    ut_buf_add_bytes(out, resource->unknown_envelope);
+    ut_pb_close(out, slot);
+}
+
+// One ScopeSpans with the spans of the group that the walk is in.
+static ut_err put_scope_spans(ut_buf *out, ut_otlp_walk *walk, const ut_scope *scope,
+                              size_t len_guess)
+{
+    ut_pb_slot slot = ut_pb_open(out, UT_RESOURCE_SPANS_SCOPE_SPANS, len_guess);
+    if (!put_scope(out, scope))
+        return UT_ECORRUPT;
+    for (;;) {
+        ut_span span;
+        bool more;
+        ut_err err = ut_otlp_walk_span(walk, &span, &more);
+        if (err != UT_OK)
+            return err;
+        if (!more)
+            break;
+        if (!put_span(out, &span))
+            return UT_ECORRUPT;
+        if (out->err != UT_OK)
+            return out->err;
+    }
+    put_optional_bytes(out, UT_SCOPE_SPANS_SCHEMA_URL, scope->schema_url);
+    ut_buf_add_bytes(out, scope->unknown_envelope);
+    ut_pb_close(out, slot);
+    return UT_OK;
+}
+
+static ut_err add(ut_buf *out, const ut_block *block, uint32_t from, uint32_t to)
+{
+    ut_otlp_walk walk;
+    ut_otlp_group group;
+    ut_resource resource = {0}; // of the ResourceSpans that is open
+    ut_pb_slot slot = {0};
+    bool open = false;
+    uint32_t open_index = 0;
+    ut_err err = ut_otlp_walk_begin(&walk, block, from, to);
+    if (err != UT_OK)
+        return err;
+    // A wrong guess costs one move of the content.
+    size_t span_len = block->payload.len / block->info.span_count;
+    for (;;) {
+        bool more;
+        err = ut_otlp_walk_group(&walk, &group, &more);
+        if (err != UT_OK)
+            return err;
+        if (!more)
+            break;
+        size_t len_guess = span_len * walk.cursor.spans_left;
+        if (open && open_index != group.resource_index) {
+            close_resource_spans(out, slot, &resource);
+            open = false;
+        }
+        if (!open) {
+            resource = group.resource;
+            open_index = group.resource_index;
+            slot = ut_pb_open(out, UT_REQUEST_RESOURCE_SPANS, len_guess);
+            open = true;
+            if (!put_resource(out, &resource))
+                return UT_ECORRUPT;
+        }
+        err = put_scope_spans(out, &walk, &group.scope, len_guess);
+        if (err != UT_OK)
+            return err;
+    }
+    if (open)
+        close_resource_spans(out, slot, &resource);
+    return out->err;
+}
+
+// A request is nothing but its ResourceSpans, one after the other.
+static void no_envelope(ut_buf *out)
+{
+    (void)out;
+}
+
+const ut_otlp_encoder ut_otlp_protobuf_encoder = {
+    .name_z = "protobuf",
+    .content_type_z = "application/x-protobuf",
+    .begin = no_envelope,
+    .add = add,
+    .end = no_envelope,
+};

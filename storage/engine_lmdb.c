@@ -1,0 +1,875 @@
+// The engine over LMDB: one unnamed database in one file. Everything that is LMDB's or the file system's way of doing
+// things ends here: codes are translated, a damaged tree becomes an error, a broken environment is opened again.
+// Not for what the records mean: store.c knows.
+#define _GNU_SOURCE
+#include "storage/engine.h"
+
+#include "storage/lmdb_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <lmdb.h>
+
+enum {
+    READERS_MAX = 254,       // read transactions at a time, of all processes
+    FILE_MODE = 0600,        // traces tell what an application does
+    IDLE_READS_MAX = 8,      // ended read transactions kept for the next begin
+    STALE_CHECK_EVERY = 64,  // calls of room() between looks for readers that died
+    FREE_RECORDS_MAX = 4096, // lists of free pages looked at to learn what readers pin
+    PATH_MAX_LEN = 4096,
+    PAGE_OVERFLOW = 0x04, // LMDB's P_OVERFLOW
+    FREE_TREE = 0,        // LMDB's FREE_DBI
+    RESERVE_PAGES =
+        24, // a root split at each level, the free list's own pages, the page LMDB never uses
+};
+
+// On a 32-bit machine a larger map does not find its place.
+#define MAP_BYTES_MAX (SIZE_MAX > UINT32_MAX ? (uint64_t)1 << 46 : (uint64_t)1 << 30)
+
+typedef struct lmdb_txn lmdb_txn;
+typedef struct lmdb_cursor lmdb_cursor;
+
+struct lmdb_cursor {
+    ut_cursor base;
+    lmdb_cursor *next; // of the same transaction
+    MDB_cursor *mdb;
+};
+
+struct lmdb_txn {
+    ut_txn base;
+    lmdb_txn *next; // in its list
+    MDB_txn *mdb;
+    lmdb_cursor *cursors;
+    bool write;
+    ut_err failed; // first error that leaves nothing but an abort
+    // LMDB calls a function and then aborts the program when a tree contradicts itself. The function leaves through this
+    // point, on the thread that is inside LMDB.
+    volatile bool inside;
+    pthread_t thread;
+    jmp_buf trap;
+};
+
+typedef struct {
+    ut_engine base;
+    char path_z[PATH_MAX_LEN];
+    uint64_t bytes_max;
+    bool read_only;
+    bool sync_each_commit;
+    bool lockless; // read_only on a medium that takes no lock file
+    int lock_fd;   // of store.lock; -1 when read_only
+    MDB_env *env;  // NULL: closed after a fatal error, and not yet open again
+    MDB_dbi dbi;
+    size_t page_bytes;
+    pthread_mutex_t mutex; // guards what follows
+    lmdb_txn *idle;        // ended read transactions
+    lmdb_txn *running;     // open ones
+    unsigned idle_count;
+    unsigned running_count;
+    bool damaged; // LMDB met a contradiction: nothing more is read or written
+    unsigned rooms;
+} lmdb_engine;
+
+static const ut_engine_class lmdb_class;
+
+// ---- errors ----
+
+static ut_err translate(int code)
+{
+    switch (code) {
+    case 0:
+        return UT_OK;
+    case MDB_NOTFOUND:
+        return UT_ENOTFOUND;
+    case MDB_MAP_FULL:
+    case MDB_TXN_FULL:
+        return UT_EFULL;
+    case MDB_PAGE_NOTFOUND:
+    case MDB_CORRUPTED:
+    case MDB_INVALID:
+    case MDB_CURSOR_FULL:
+    case MDB_PAGE_FULL:
+    case MDB_INCOMPATIBLE:
+        return UT_ECORRUPT;
+    case MDB_VERSION_MISMATCH:
+        return UT_EVERSION;
+    case MDB_READERS_FULL:
+    case MDB_TLS_FULL:
+    case EMFILE:
+    case ENFILE:
+        return UT_ELIMIT;
+    case MDB_BAD_VALSIZE:
+    case EINVAL:
+        return UT_EINVAL;
+    case ENOMEM:
+        return UT_ENOMEM;
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+        return UT_ENOSPC;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return UT_EPERM;
+    case ENOENT:
+        return UT_ENOTFOUND;
+    default:
+        return UT_EIO; // MDB_PANIC and MDB_BAD_TXN among them
+    }
+}
+
+static ut_err open_fault(ut_fault *fault, const char *path_z, int code)
+{
+    ut_err err = translate(code);
+    const char *hint_z = "";
+    switch (err) {
+    case UT_ECORRUPT:
+        hint_z = ". Restore it from a copy, or move it away to start with an empty store";
+        break;
+    case UT_EPERM:
+        hint_z =
+            ". Run as the user that owns it, or give this user the right to write in its directory";
+        break;
+    case UT_ENOSPC:
+        hint_z = ". Free some space on its disk";
+        break;
+    case UT_ENOTFOUND:
+        hint_z = ". Create the directory, or correct data_dir";
+        break;
+    case UT_ENOMEM:
+        hint_z = ". The budget does not fit the address space of this process";
+        break;
+    default:
+        break;
+    }
+    return ut_fault_set(fault, err, "%s cannot be opened: %s%s", path_z, mdb_strerror(code),
+                        hint_z);
+}
+
+// LMDB's last call before it would abort the program. Which transaction the thread is in is found by its thread: LMDB gives
+// no more than the environment.
+static void on_contradiction(MDB_env *env, const char *message_z)
+{
+    lmdb_engine *engine = mdb_env_get_userctx(env);
+    lmdb_txn *found = NULL;
+    (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, and held by no caller
+    engine->damaged = true;
+    for (lmdb_txn *txn = engine->running; txn != NULL && found == NULL; txn = txn->next) {
+        if (txn->inside && pthread_equal(txn->thread, pthread_self()))
+            found = txn;
+    }
+    (void)pthread_mutex_unlock(&engine->mutex);
+    if (found == NULL)
+        ut_panic(engine->path_z, 0, message_z);
+    longjmp(found->trap, 1);
+}
+
+// Runs a call into LMDB; a contradiction becomes MDB_CORRUPTED. Nothing that is changed inside may be used behind it but
+// through memory.
+#define GUARDED(txn, code, call)        \
+    do {                                \
+        (txn)->thread = pthread_self(); \
+        if (setjmp((txn)->trap) == 0) { \
+            (txn)->inside = true;       \
+            (code) = (call);            \
+        } else {                        \
+            (code) = MDB_CORRUPTED;     \
+        }                               \
+        (txn)->inside = false;          \
+    } while (0)
+
+static ut_err note(lmdb_txn *txn, int code)
+{
+    ut_err err = translate(code);
+    if (err != UT_OK && err != UT_ENOTFOUND && err != UT_EINVAL && txn->failed == UT_OK)
+        txn->failed = err;
+    return err;
+}
+
+// ---- opening ----
+
+static int open_env(lmdb_engine *engine)
+{
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    int code = mdb_env_create(&env);
+    if (code != 0)
+        return code;
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
+    if (engine->read_only)
+        flags |= MDB_RDONLY; // the map's size is then what the writer's is
+    else
+        code = mdb_env_set_mapsize(env, (size_t)engine->bytes_max);
+    if (!engine->sync_each_commit)
+        flags |= MDB_NOSYNC;
+    if (engine->lockless)
+        flags |= MDB_NOLOCK;
+    if (code == 0)
+        code = mdb_env_set_maxreaders(env, READERS_MAX);
+    if (code == 0)
+        code = mdb_env_open(env, engine->path_z, flags, FILE_MODE);
+    if (code == 0)
+        code = mdb_env_set_userctx(env, engine);
+    if (code == 0)
+        code = mdb_env_set_assert(env, on_contradiction);
+    // The handle of the unnamed database is a constant, but LMDB sets its order of keys here.
+    if (code == 0)
+        code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
+    if (code == 0)
+        code = mdb_dbi_open(txn, NULL, 0, &engine->dbi);
+    MDB_stat stat = {0};
+    if (code == 0)
+        code = mdb_stat(txn, engine->dbi, &stat);
+    mdb_txn_abort(txn);
+    int fd = -1;
+    if (code == 0)
+        code = mdb_env_get_fd(env, &fd);
+    if (code == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+        code = errno;
+    if (code == 0 && !engine->lockless) {
+        int dead;
+        code = mdb_reader_check(env, &dead);
+    }
+    if (code != 0) {
+        mdb_env_close(env);
+        return code;
+    }
+    engine->env = env;
+    engine->page_bytes = stat.ms_psize;
+    engine->base.value_bytes_best = (uint32_t)(stat.ms_psize - UT_LMDB_PAGE_HEADER_LEN);
+    return 0;
+}
+
+// Makes the file under another name and moves it to its place: a store.mdb is a store from the first moment, and a power
+// cut leaves none or an empty one.
+static int create_file(const lmdb_engine *engine, const char *dir_z)
+{
+    char new_z[PATH_MAX_LEN + 8];
+    (void)snprintf(new_z, sizeof new_z, "%s.new", engine->path_z); // the room is there
+    if (unlink(new_z) != 0 && errno != ENOENT)
+        return errno;
+    MDB_env *env = NULL;
+    MDB_txn *txn = NULL;
+    MDB_dbi dbi;
+    int code = mdb_env_create(&env);
+    if (code != 0)
+        return code;
+    code = mdb_env_set_mapsize(env, (size_t)engine->bytes_max);
+    if (code == 0)
+        code = mdb_env_open(env, new_z, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, FILE_MODE);
+    if (code == 0)
+        code = mdb_txn_begin(env, NULL, 0, &txn);
+    if (code == 0) {
+        code = mdb_dbi_open(txn, NULL, 0, &dbi);
+        if (code == 0)
+            code = mdb_txn_commit(txn);
+        else
+            mdb_txn_abort(txn);
+    }
+    if (code == 0)
+        code = mdb_env_sync(env, 1);
+    mdb_env_close(env);
+    if (code == 0 && rename(new_z, engine->path_z) != 0)
+        code = errno;
+    if (code != 0) {
+        (void)unlink(new_z); // the next start does it again
+        return code;
+    }
+    int dir = open(dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return errno;
+    if (fsync(dir) != 0)
+        code = errno;
+    (void)close(dir); // read only
+    return code;
+}
+
+// Takes the lock of the one writer. It is released when the process ends, however it ends.
+static ut_err lock_directory(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
+{
+    char path_z[PATH_MAX_LEN];
+    (void)snprintf(path_z, sizeof path_z, "%s/store.lock", dir_z); // its length was checked
+    engine->lock_fd = open(path_z, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+    if (engine->lock_fd < 0)
+        return open_fault(fault, path_z, errno);
+    char text_z[24] = "";
+    if (flock(engine->lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno != EWOULDBLOCK)
+            return open_fault(fault, path_z, errno);
+        ssize_t len = pread(engine->lock_fd, text_z, sizeof text_z - 1, 0);
+        long pid = len > 0 ? strtol(text_z, NULL, 10) : 0;
+        return ut_fault_set(
+            fault, UT_EBUSY,
+            "%s is in use by process %ld. Stop it first, or choose another data directory", dir_z,
+            pid);
+    }
+    int len = snprintf(text_z, sizeof text_z, "%ld\n", (long)getpid());
+    // The number is for the message above only.
+    if (ftruncate(engine->lock_fd, 0) != 0 ||
+        pwrite(engine->lock_fd, text_z, (size_t)len, 0) != len)
+        return open_fault(fault, path_z, errno != 0 ? errno : EIO);
+    return UT_OK;
+}
+
+static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
+{
+    ut_err err = ut_lmdb_file_check(engine->path_z, fault);
+    if (err == UT_ENOTFOUND && !engine->read_only) {
+        int code = create_file(engine, dir_z);
+        if (code != 0)
+            return open_fault(fault, engine->path_z, code);
+        err = UT_OK;
+    }
+    if (err != UT_OK)
+        return err;
+    int code = open_env(engine);
+    if (code == EACCES && engine->read_only) {
+        // Whoever writes has a lock file there; without one and without the right to make one, there is no writer.
+        char lock_z[PATH_MAX_LEN + 8];
+        (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
+        if (access(lock_z, F_OK) != 0) {
+            engine->lockless = true;
+            code = open_env(engine);
+        }
+    }
+    return code == 0 ? UT_OK : open_fault(fault, engine->path_z, code);
+}
+
+ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_fault *fault)
+{
+    static const char name_z[] = "/store.mdb";
+    if (strlen(config->dir_z) > PATH_MAX_LEN - 2 * sizeof name_z)
+        return ut_fault_set(fault, UT_EINVAL, "the path of the data directory is too long");
+    if (!config->read_only && config->bytes_max < UT_ENGINE_LMDB_BYTES_MIN)
+        return ut_fault_set(fault, UT_EINVAL, "a store needs at least %d bytes",
+                            (int)UT_ENGINE_LMDB_BYTES_MIN);
+    if (!config->read_only && config->bytes_max > MAP_BYTES_MAX)
+        return ut_fault_set(fault, UT_EINVAL, "a store on this machine can have at most %llu MiB",
+                            (unsigned long long)(MAP_BYTES_MAX >> 20));
+    lmdb_engine *engine = calloc(1, sizeof *engine);
+    if (engine == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    if (pthread_mutex_init(&engine->mutex, NULL) != 0) {
+        free(engine);
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    }
+    engine->base.class = &lmdb_class;
+    engine->lock_fd = -1;
+    engine->read_only = config->read_only;
+    engine->sync_each_commit = config->sync_each_commit;
+    long os_page = sysconf(_SC_PAGESIZE);
+    engine->bytes_max =
+        config->bytes_max - config->bytes_max % (uint64_t)(os_page > 0 ? os_page : 4096);
+    (void)snprintf(engine->path_z, sizeof engine->path_z, "%s%s", config->dir_z, name_z);
+
+    ut_err err = UT_OK;
+    if (!engine->read_only)
+        err = lock_directory(engine, config->dir_z, fault);
+    if (err == UT_OK)
+        err = open_file(engine, config->dir_z, fault);
+    if (err != UT_OK) {
+        if (engine->lock_fd >= 0)
+            (void)close(engine->lock_fd); // nothing was written
+        (void)pthread_mutex_destroy(&engine->mutex);
+        free(engine);
+        return err;
+    }
+    *out = &engine->base;
+    return UT_OK;
+}
+
+static void free_idle(lmdb_engine *engine)
+{
+    while (engine->idle != NULL) {
+        lmdb_txn *txn = engine->idle;
+        engine->idle = txn->next;
+        mdb_txn_abort(txn->mdb);
+        free(txn);
+    }
+    engine->idle_count = 0;
+}
+
+static void engine_close(ut_engine *base)
+{
+    lmdb_engine *engine = (lmdb_engine *)base;
+    UT_ASSERT(engine->running_count == 0 || engine->damaged);
+    // After a contradiction LMDB's own lists are not to be trusted: the memory is left to the end of the process.
+    if (engine->damaged)
+        return;
+    free_idle(engine);
+    mdb_env_close(engine->env);
+    if (engine->lock_fd >= 0)
+        (void)close(engine->lock_fd); // holds nothing that could be lost
+    (void)pthread_mutex_destroy(&engine->mutex);
+    free(engine);
+}
+
+const char *ut_engine_lmdb_version(void)
+{
+    int major;
+    int minor;
+    int patch;
+    return mdb_version(&major, &minor, &patch);
+}
+
+// ---- transactions ----
+
+// LMDB refuses everything after it could not write a meta page, and after another process enlarged the file. Both end by
+// opening again or mapping again, which needs that no transaction is open. Mutex held; code: what LMDB said.
+static int recover(lmdb_engine *engine, int code)
+{
+    if (engine->running_count > 0)
+        return code;
+    free_idle(engine);
+    if (code == MDB_MAP_RESIZED)
+        return mdb_env_set_mapsize(engine->env, 0);
+    mdb_env_close(engine->env);
+    engine->env = NULL;
+    return open_env(engine);
+}
+
+static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
+{
+    if (engine->env == NULL) {
+        int code = open_env(engine);
+        if (code != 0)
+            return code;
+    }
+    lmdb_txn *txn = write ? NULL : engine->idle;
+    int code;
+    if (txn != NULL) {
+        engine->idle = txn->next;
+        engine->idle_count -= 1;
+        code = mdb_txn_renew(txn->mdb);
+        if (code != 0)
+            mdb_txn_abort(txn->mdb);
+    } else {
+        txn = calloc(1, sizeof *txn);
+        if (txn == NULL)
+            return ENOMEM;
+        code = mdb_txn_begin(engine->env, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
+    }
+    if (code != 0) {
+        free(txn);
+        return code;
+    }
+    *out = txn;
+    return 0;
+}
+
+static ut_err txn_begin(ut_engine *base, bool write, ut_txn **out)
+{
+    lmdb_engine *engine = (lmdb_engine *)base;
+    if (write && engine->read_only)
+        return UT_EPERM;
+    lmdb_txn *txn = NULL;
+    (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, not held
+    int code = engine->damaged ? MDB_CORRUPTED : begin_locked(engine, write, &txn);
+    if (code == MDB_PANIC || code == MDB_MAP_RESIZED) {
+        code = recover(engine, code);
+        if (code == 0)
+            code = begin_locked(engine, write, &txn);
+    }
+    if (code == 0) {
+        txn->base.engine = base;
+        txn->write = write;
+        txn->failed = UT_OK;
+        txn->cursors = NULL;
+        txn->inside = false;
+        txn->next = engine->running;
+        engine->running = txn;
+        engine->running_count += 1;
+    }
+    (void)pthread_mutex_unlock(&engine->mutex);
+    if (code != 0)
+        return translate(code);
+    *out = &txn->base;
+    return UT_OK;
+}
+
+// Takes txn off the running ones, and keeps or frees it.
+static void finish(lmdb_engine *engine, lmdb_txn *txn)
+{
+    (void)pthread_mutex_lock(&engine->mutex);
+    for (lmdb_txn **at = &engine->running; *at != NULL; at = &(*at)->next) {
+        if (*at == txn) {
+            *at = txn->next;
+            break;
+        }
+    }
+    engine->running_count -= 1;
+    bool keep = !txn->write && engine->idle_count < IDLE_READS_MAX && !engine->damaged;
+    if (keep) {
+        txn->next = engine->idle;
+        engine->idle = txn;
+        engine->idle_count += 1;
+    }
+    bool damaged = engine->damaged;
+    (void)pthread_mutex_unlock(&engine->mutex);
+    if (keep)
+        return;
+    if (!txn->write && !damaged)
+        mdb_txn_abort(txn->mdb);
+    free(txn);
+}
+
+static void close_cursors(lmdb_txn *txn)
+{
+    while (txn->cursors != NULL) {
+        lmdb_cursor *cursor = txn->cursors;
+        txn->cursors = cursor->next;
+        mdb_cursor_close(cursor->mdb);
+        free(cursor);
+    }
+}
+
+static bool is_damaged(lmdb_engine *engine)
+{
+    (void)pthread_mutex_lock(&engine->mutex);
+    bool damaged = engine->damaged;
+    (void)pthread_mutex_unlock(&engine->mutex);
+    return damaged;
+}
+
+static void txn_abort(ut_txn *base)
+{
+    lmdb_txn *txn = (lmdb_txn *)base;
+    lmdb_engine *engine = (lmdb_engine *)base->engine;
+    // After a contradiction the lists that LMDB would clear up are not to be trusted; see engine_close.
+    if (!is_damaged(engine)) {
+        close_cursors(txn);
+        if (txn->write)
+            mdb_txn_abort(txn->mdb);
+        else
+            mdb_txn_reset(txn->mdb);
+    }
+    finish(engine, txn);
+}
+
+static ut_err txn_commit(ut_txn *base)
+{
+    lmdb_txn *txn = (lmdb_txn *)base;
+    lmdb_engine *engine = (lmdb_engine *)base->engine;
+    if (txn->failed != UT_OK || !txn->write) {
+        ut_err failed = txn->write ? txn->failed : UT_EINVAL;
+        txn_abort(base);
+        return failed;
+    }
+    close_cursors(txn);
+    int code;
+    GUARDED(txn, code, mdb_txn_commit(txn->mdb));
+    finish(engine, txn);
+    return translate(code);
+}
+
+// ---- records ----
+
+static MDB_val val_of(ut_bytes bytes)
+{
+    // LMDB takes pointers to what it only reads without const.
+    union {
+        const uint8_t *in;
+        void *out;
+    } pointer = {.in = bytes.data};
+    return (MDB_val){bytes.len, pointer.out};
+}
+
+static ut_bytes bytes_of(MDB_val val)
+{
+    return (ut_bytes){val.mv_data, val.mv_size};
+}
+
+// Checks that a value lies within the pages that LMDB means: a damaged length would lead out of them.
+static ut_err check_value(const lmdb_txn *txn, MDB_val val)
+{
+    const lmdb_engine *engine = (const lmdb_engine *)txn->base.engine;
+    size_t page_bytes = engine->page_bytes;
+    uintptr_t at = (uintptr_t)val.mv_data;
+    if (val.mv_size < page_bytes / 2) {
+        // Within one page of the map; a page that this transaction has changed stands on the heap.
+        return txn->write || at % page_bytes + val.mv_size <= page_bytes ? UT_OK : UT_ECORRUPT;
+    }
+    if (!txn->write && at % page_bytes != UT_LMDB_PAGE_HEADER_LEN)
+        return UT_ECORRUPT;
+    uint16_t flags;
+    uint32_t pages;
+    const uint8_t *header = (const uint8_t *)val.mv_data - UT_LMDB_PAGE_HEADER_LEN;
+    memcpy(&flags, header + sizeof(size_t) + 2, sizeof flags);
+    memcpy(&pages, header + sizeof(size_t) + 4, sizeof pages);
+    uint64_t room = (uint64_t)pages * page_bytes;
+    if ((flags & PAGE_OVERFLOW) == 0 || val.mv_size + UT_LMDB_PAGE_HEADER_LEN > room)
+        return UT_ECORRUPT;
+    return UT_OK;
+}
+
+static ut_err txn_get(ut_txn *base, ut_bytes key, ut_bytes *value)
+{
+    lmdb_txn *txn = (lmdb_txn *)base;
+    if (txn->failed != UT_OK)
+        return txn->failed;
+    MDB_val k = val_of(key);
+    MDB_val v = {0, NULL};
+    int code;
+    GUARDED(txn, code, mdb_get(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, &v));
+    if (code != 0)
+        return note(txn, code);
+    *value = bytes_of(v);
+    return check_value(txn, v);
+}
+
+static ut_err txn_put(ut_txn *base, ut_bytes key, ut_bytes value)
+{
+    lmdb_txn *txn = (lmdb_txn *)base;
+    if (txn->failed != UT_OK)
+        return txn->failed;
+    MDB_val k = val_of(key);
+    MDB_val v = val_of(value);
+    int code;
+    GUARDED(txn, code, mdb_put(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, &v, 0));
+    return note(txn, code);
+}
+
+static ut_err txn_del(ut_txn *base, ut_bytes key)
+{
+    lmdb_txn *txn = (lmdb_txn *)base;
+    if (txn->failed != UT_OK)
+        return txn->failed;
+    MDB_val k = val_of(key);
+    int code;
+    GUARDED(txn, code, mdb_del(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, NULL));
+    return note(txn, code);
+}
+
+// ---- cursors ----
+
+static ut_err cursor_open(ut_txn *base, ut_cursor **out)
+{
+    lmdb_txn *txn = (lmdb_txn *)base;
+    if (txn->failed != UT_OK)
+        return txn->failed;
+    lmdb_cursor *cursor = calloc(1, sizeof *cursor);
+    if (cursor == NULL)
+        return UT_ENOMEM;
+    int code = mdb_cursor_open(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &cursor->mdb);
+    if (code != 0) {
+        free(cursor);
+        return translate(code);
+    }
+    cursor->base.txn = base;
+    cursor->next = txn->cursors;
+    txn->cursors = cursor;
+    *out = &cursor->base;
+    return UT_OK;
+}
+
+static void cursor_close(ut_cursor *base)
+{
+    lmdb_cursor *cursor = (lmdb_cursor *)base;
+    lmdb_txn *txn = (lmdb_txn *)base->txn;
+    if (is_damaged((lmdb_engine *)txn->base.engine))
+        return;
+    for (lmdb_cursor **at = &txn->cursors; *at != NULL; at = &(*at)->next) {
+        if (*at == cursor) {
+            *at = cursor->next;
+            break;
+        }
+    }
+    mdb_cursor_close(cursor->mdb);
+    free(cursor);
+}
+
+static ut_err hand_out(lmdb_txn *txn, int code, MDB_val key, MDB_val value, ut_bytes *found_key,
+                       ut_bytes *found_value)
+{
+    if (code != 0)
+        return note(txn, code);
+    *found_key = bytes_of(key);
+    *found_value = bytes_of(value);
+    if (key.mv_size >= ((lmdb_engine *)txn->base.engine)->page_bytes / 2 ||
+        check_value(txn, key) != UT_OK)
+        return UT_ECORRUPT;
+    return check_value(txn, value);
+}
+
+static int seek_last_below(MDB_cursor *mdb, MDB_val *key, MDB_val *value)
+{
+    MDB_val wanted = *key;
+    int code = mdb_cursor_get(mdb, key, value, MDB_SET_RANGE);
+    if (code == MDB_NOTFOUND)
+        return mdb_cursor_get(mdb, key, value, MDB_LAST);
+    if (code != 0 || (key->mv_size == wanted.mv_size &&
+                      memcmp(key->mv_data, wanted.mv_data, wanted.mv_size) == 0))
+        return code;
+    return mdb_cursor_get(mdb, key, value, MDB_PREV);
+}
+
+static ut_err cursor_seek(ut_cursor *base, ut_bytes key, bool reverse, ut_bytes *found_key,
+                          ut_bytes *value)
+{
+    lmdb_cursor *cursor = (lmdb_cursor *)base;
+    lmdb_txn *txn = (lmdb_txn *)base->txn;
+    if (txn->failed != UT_OK)
+        return txn->failed;
+    MDB_val k = val_of(key);
+    MDB_val v = {0, NULL};
+    int code;
+    if (reverse)
+        GUARDED(txn, code, seek_last_below(cursor->mdb, &k, &v));
+    else
+        GUARDED(txn, code, mdb_cursor_get(cursor->mdb, &k, &v, MDB_SET_RANGE));
+    return hand_out(txn, code, k, v, found_key, value);
+}
+
+static ut_err cursor_step(ut_cursor *base, bool reverse, ut_bytes *found_key, ut_bytes *value)
+{
+    lmdb_cursor *cursor = (lmdb_cursor *)base;
+    lmdb_txn *txn = (lmdb_txn *)base->txn;
+    if (txn->failed != UT_OK)
+        return txn->failed;
+    MDB_val k = {0, NULL};
+    MDB_val v = {0, NULL};
+    int code;
+    GUARDED(txn, code, mdb_cursor_get(cursor->mdb, &k, &v, reverse ? MDB_PREV : MDB_NEXT));
+    return hand_out(txn, code, k, v, found_key, value);
+}
+
+// ---- durability and room ----
+
+static ut_err engine_sync(ut_engine *base)
+{
+    lmdb_engine *engine = (lmdb_engine *)base;
+    if (engine->read_only)
+        return UT_EPERM;
+    return engine->env == NULL ? UT_EIO : translate(mdb_env_sync(engine->env, 1));
+}
+
+typedef struct {
+    size_t oldest; // transaction that a reader still sees
+} reader_scan;
+
+// A line of LMDB's list of readers: process, thread, and the transaction or "-".
+static int scan_reader(const char *line_z, void *context)
+{
+    reader_scan *scan = context;
+    long pid;
+    unsigned long long thread;
+    unsigned long long txn;
+    if (sscanf(line_z, "%ld %llx %llu", &pid, &thread, &txn) == 3 && txn < scan->oldest)
+        scan->oldest = (size_t)txn;
+    return 0;
+}
+
+// Pages that are on the lists of free pages but that the next write transaction may not take: those freed since the
+// oldest state that a reader sees, and those that the newest transaction freed.
+static int count_pinned(MDB_txn *txn, size_t oldest, uint64_t *pages)
+{
+    MDB_cursor *cursor;
+    int code = mdb_cursor_open(txn, FREE_TREE, &cursor);
+    if (code != 0)
+        return code;
+    MDB_val key;
+    MDB_val value;
+    unsigned looked = 0;
+    for (code = mdb_cursor_get(cursor, &key, &value, MDB_LAST); code == 0;
+         code = mdb_cursor_get(cursor, &key, &value, MDB_PREV)) {
+        size_t id;
+        size_t count;
+        memcpy(&id, key.mv_data, sizeof id);
+        memcpy(&count, value.mv_data, sizeof count);
+        if (id < oldest)
+            break;
+        *pages += count;
+        looked += 1;
+        if (looked == FREE_RECORDS_MAX) {
+            *pages = UINT64_MAX; // a reader has been there for long: count all as pinned
+            break;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
+{
+    MDB_envinfo info;
+    MDB_stat main_tree;
+    MDB_stat free_tree;
+    int code = mdb_env_info(engine->env, &info);
+    if (code == 0)
+        code = mdb_stat(txn->mdb, engine->dbi, &main_tree);
+    if (code == 0)
+        code = mdb_stat(txn->mdb, FREE_TREE, &free_tree);
+    if (code != 0)
+        return code;
+    uint64_t page = engine->page_bytes;
+    uint64_t free_tree_pages =
+        free_tree.ms_branch_pages + free_tree.ms_leaf_pages + free_tree.ms_overflow_pages;
+    // Every page of the file is a meta page, in a tree, or on a list of free pages.
+    uint64_t used = 2 + main_tree.ms_branch_pages + main_tree.ms_leaf_pages +
+                    main_tree.ms_overflow_pages + free_tree_pages;
+    uint64_t total = info.me_last_pgno + 1;
+    uint64_t most = info.me_mapsize / page - 1; // LMDB leaves the last page of the map alone
+    uint64_t idle = total > used ? total - used : 0;
+
+    reader_scan scan = {info.me_last_txnid};
+    // It fails only when scan_reader does, and that does not.
+    (void)mdb_reader_list(engine->env, scan_reader, &scan);
+    uint64_t pinned = 0;
+    code = count_pinned(txn->mdb, scan.oldest, &pinned);
+    if (code != 0)
+        return code;
+    *room = (ut_engine_room){
+        .bytes_max = engine->read_only ? info.me_mapsize : engine->bytes_max,
+        .bytes_used = used * page,
+        .bytes_ready =
+            ((most > total ? most - total : 0) + (idle > pinned ? idle - pinned : 0)) * page,
+        .bytes_file = total * page,
+        .write_reserve = (main_tree.ms_branch_pages + free_tree_pages + RESERVE_PAGES) * page,
+        // The page around it, and now and then a second one when it splits.
+        .touch_bytes = (uint32_t)(page + page / 8),
+        .page_bytes = (uint32_t)page,
+    };
+    return 0;
+}
+
+static ut_err engine_room(ut_engine *base, ut_engine_room *room)
+{
+    lmdb_engine *engine = (lmdb_engine *)base;
+    ut_txn *txn;
+    ut_err err = txn_begin(base, false, &txn);
+    if (err != UT_OK)
+        return err;
+    int code = 0;
+    if (!engine->read_only && engine->rooms++ % STALE_CHECK_EVERY == 0) {
+        int dead;
+        code = mdb_reader_check(engine->env, &dead);
+    }
+    lmdb_txn *own = (lmdb_txn *)txn;
+    if (code == 0)
+        GUARDED(own, code, measure(engine, own, room));
+    txn_abort(txn);
+    return translate(code);
+}
+
+static const ut_engine_class lmdb_class = {
+    .close = engine_close,
+    .begin = txn_begin,
+    .commit = txn_commit,
+    .abort = txn_abort,
+    .get = txn_get,
+    .put = txn_put,
+    .del = txn_del,
+    .cursor_open = cursor_open,
+    .cursor_close = cursor_close,
+    .seek = cursor_seek,
+    .step = cursor_step,
+    .sync = engine_sync,
+    .room = engine_room,
+};

@@ -219,7 +219,7 @@ cross-%:
 	tools/setup build cross
 	@$(MAKE) --no-print-directory TARGET=$* program
 	@$(MAKE) --no-print-directory TARGET=$* KIND=qemu program unit
-	tests/cross/run $* $(BUILD)
+	tests/cross/run $* $(BUILD) $(qemu.$*)
 
 ## size: bytes of the program, against the limit of 1.5 MB
 size: program

@@ -10,8 +10,8 @@
 const char *ut_err_name(ut_err err)
 {
     switch (err) {
-#define X(name, value, text)                                                                       \
-    case UT_##name:                                                                                \
+#define X(name, value, text) \
+    case UT_##name:          \
         return #name;
         UT_ERR_MAP(X)
 #undef X
@@ -22,8 +22,8 @@ const char *ut_err_name(ut_err err)
 const char *ut_err_text(ut_err err)
 {
     switch (err) {
-#define X(name, value, text)                                                                       \
-    case UT_##name:                                                                                \
+#define X(name, value, text) \
+    case UT_##name:          \
         return text;
         UT_ERR_MAP(X)
 #undef X

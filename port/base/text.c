@@ -143,7 +143,7 @@ void ut_text_size(uint64_t bytes, char *out_z)
     for (;; i++) {
         uint64_t unit = UINT64_C(1) << (10 * (i + 1));
         tenths = bytes / unit * 10 + (bytes % unit * 10 + unit / 2) / unit;
-        if (tenths < 10240 || i == 5)
+        if (tenths < 10240) // at the latest with EiB
             break;
     }
     (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u.%u %s", (unsigned)(tenths / 10),

@@ -284,21 +284,12 @@ ut_err ut_sock_write(ut_sock sock, const ut_bytes *parts, size_t count, size_t *
 {
     UT_ASSERT(count <= UT_SOCK_PARTS_MAX);
     struct iovec vector[UT_SOCK_PARTS_MAX];
-    size_t used = 0;
     for (size_t i = 0; i < count; i++) {
-        if (parts[i].len == 0)
-            continue;
-        vector[used].iov_base =
-            (void *)(uintptr_t)parts[i].data; // only read; struct iovec has no const
-        vector[used].iov_len = parts[i].len;
-        used++;
-    }
-    if (used == 0) {
-        *n = 0;
-        return UT_OK;
+        vector[i].iov_base = (void *)(uintptr_t)parts[i].data; // only read; iovec has no const
+        vector[i].iov_len = parts[i].len;
     }
     struct msghdr message = {.msg_iov = vector};
-    message.msg_iovlen = (__typeof__(message.msg_iovlen))used; // size_t in glibc, int in musl
+    message.msg_iovlen = (__typeof__(message.msg_iovlen))count; // size_t in glibc, int in musl
     ssize_t sent;
     do {
         sent = sendmsg(sock, &message, MSG_NOSIGNAL);

@@ -14,6 +14,7 @@ static void equality_looks_at_length_and_content(void **state)
     assert_true(ut_bytes_equal(UT_BYTES_LIT("abc"), ut_bytes_of_z("abc")));
     assert_false(ut_bytes_equal(UT_BYTES_LIT("abc"), UT_BYTES_LIT("abd")));
     assert_false(ut_bytes_equal(UT_BYTES_LIT("abc"), UT_BYTES_LIT("ab")));
+    assert_false(ut_bytes_equal(UT_BYTES_LIT("ab"), UT_BYTES_LIT("abc")));
     assert_true(ut_bytes_equal(ut_bytes_of("a\0b", 3), UT_BYTES_LIT("a\0b")));
 }
 
@@ -76,6 +77,7 @@ static void hex_refuses_other_characters_and_odd_lengths(void **state)
             fail_msg("took \"%s\"", bad[i]);
     }
     assert_false(ut_hex_decode(UT_BYTES_LIT("0\0"), out));
+    assert_false(ut_hex_decode(ut_bytes_of("0000", 3), out)); // whatever stands behind
 }
 
 int main(void)

@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <stdarg.h>
@@ -185,9 +186,17 @@ static void wakes_before_a_wait_end_it_and_only_it(void **state)
     assert_true(ut_clock_mono_ms() - begin >= 19);
 }
 
+typedef struct {
+    ut_poller *poller;
+    pthread_t waiter;
+    atomic_bool began;
+} waker;
+
 static void *wake_it(void *context)
 {
-    ut_poller_wake(context);
+    waker *w = context;
+    atomic_store(&w->began, true);
+    ut_poller_wake(w->poller);
     return NULL;
 }
 
@@ -197,8 +206,10 @@ static void another_thread_ends_a_wait_without_end(void **state)
     ut_poll_event events[4];
     for (int i = 0; i < 200; i++) { // whichever of the two comes first
         pthread_t thread;
-        assert_int_equal(pthread_create(&thread, NULL, wake_it, p->poller), 0);
+        waker w = {.poller = p->poller};
+        assert_int_equal(pthread_create(&thread, NULL, wake_it, &w), 0);
         assert_int_equal(wait_ms(p->poller, UT_POLL_FOREVER, events, 4), 0);
+        assert_true(atomic_load(&w.began));
         assert_int_equal(pthread_join(thread, NULL), 0);
     }
     assert_int_equal(wait_ms(p->poller, 0, events, 4), 0);
@@ -214,8 +225,9 @@ static void on_signal(int number)
 
 static void *signal_it(void *context)
 {
-    const pthread_t *waiter = context;
-    (void)pthread_kill(*waiter, SIGUSR1);
+    waker *w = context;
+    atomic_store(&w->began, true);
+    (void)pthread_kill(w->waiter, SIGUSR1);
     return NULL;
 }
 
@@ -227,11 +239,12 @@ static void a_signal_handler_ends_a_wait_without_end(void **state)
     struct sigaction action = {.sa_handler = on_signal};
     struct sigaction before;
     assert_int_equal(sigaction(SIGUSR1, &action, &before), 0);
-    pthread_t self = pthread_self();
     for (int i = 0; i < 50; i++) {
         pthread_t thread;
-        assert_int_equal(pthread_create(&thread, NULL, signal_it, &self), 0);
+        waker w = {.poller = p->poller, .waiter = pthread_self()};
+        assert_int_equal(pthread_create(&thread, NULL, signal_it, &w), 0);
         assert_int_equal(wait_ms(p->poller, UT_POLL_FOREVER, events, 4), 0);
+        assert_true(atomic_load(&w.began));
         assert_int_equal(pthread_join(thread, NULL), 0);
         assert_int_equal(wait_ms(p->poller, 0, events, 4),
                          0); // the wake itself, if the signal ended the wait

@@ -164,6 +164,9 @@ static void a_ticket_ends_with_its_answer(void **state)
     assert_int_equal(ut_resolver_take(f->resolver, ticket, addrs, &count, NULL), UT_OK);
     assert_int_equal(ut_resolver_take(f->resolver, ticket, addrs, &count, NULL), UT_EINVAL);
     ut_resolver_cancel(f->resolver, ticket); // harmless
+    assert_int_equal(ut_resolver_start(f->resolver, impossible_z, 1, &ticket), UT_OK);
+    assert_int_equal(await(f, ticket, addrs, &count, NULL), UT_ERESOLVE);
+    assert_int_equal(ut_resolver_take(f->resolver, ticket, addrs, &count, NULL), UT_EINVAL);
 }
 
 static void hosts_without_a_name_or_with_too_long_a_one_are_refused(void **state)

@@ -140,6 +140,21 @@ static void more_parts_than_the_limit_are_refused(void **state)
     ut_batch_free(&batch);
 }
 
+static void a_full_index_is_an_error_of_the_records_too(void **state)
+{
+    (void)state;
+    // A resource record of 8 bytes is shorter than its entry, so that the entries run out of room first.
+    ut_batch batch;
+    ut_batch_init(&batch, 100);
+    uint32_t count = 0;
+    while (add_resource(&batch) != UINT32_MAX)
+        count++;
+    assert_int_equal(count, 100 / sizeof(ut_batch_part));
+    assert_int_equal(batch.resource_bytes.err, UT_ELIMIT);
+    assert_int_equal(batch.resource_count, count);
+    ut_batch_free(&batch);
+}
+
 static void more_spans_than_the_limit_are_refused(void **state)
 {
     (void)state;
@@ -244,6 +259,7 @@ int main(void)
         cmocka_unit_test(a_span_without_parent_is_a_root),
         cmocka_unit_test(an_unknown_status_counts_as_unset),
         cmocka_unit_test(more_parts_than_the_limit_are_refused),
+        cmocka_unit_test(a_full_index_is_an_error_of_the_records_too),
         cmocka_unit_test(more_spans_than_the_limit_are_refused),
         cmocka_unit_test(every_ceiling_is_an_error_and_never_a_crash),
         cmocka_unit_test(the_first_reason_is_kept_and_all_are_counted),

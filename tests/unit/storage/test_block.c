@@ -412,6 +412,42 @@ static void reading_and_passing_spans_may_be_mixed(void **state)
     fixture_free(&f);
 }
 
+static void spans_may_be_left_out_of_a_batch(void **state)
+{
+    (void)state;
+    // As the store leaves out what it has already: the records no longer stand one after the other.
+    fixture f;
+    fixture_init(&f, UT_BLOCK_SPANS_MAX);
+    ut_realistic_batch(5, 300, 1000, &f.batch);
+    ut_random random = {6};
+    uint32_t chosen[300], count = 0;
+    for (uint32_t i = 0; i < f.batch.span_count; i++) {
+        if (ut_random_below(&random, 3) == 0)
+            continue;
+        check(ut_block_builder_add(f.builder, &f.batch, &ut_batch_spans(&f.batch)[i]));
+        chosen[count++] = i;
+    }
+    seal_and_open(&f);
+    ut_block_cursor cursor;
+    ut_block_walk(&f.block, &cursor);
+    bool more;
+    for (;;) {
+        check(ut_block_next_group(&cursor, &more));
+        if (!more)
+            break;
+        for (;;) {
+            ut_span span;
+            uint32_t ordinal = cursor.ordinal;
+            check(ut_block_next_span(&cursor, &span, &more));
+            if (!more)
+                break;
+            assert_same_span(&f.block, &cursor, &span, &f.batch, chosen[ordinal], 5);
+        }
+    }
+    assert_int_equal(cursor.ordinal, count);
+    fixture_free(&f);
+}
+
 static void names_are_those_of_span_and_service(void **state)
 {
     (void)state;
@@ -864,6 +900,63 @@ static void damage_under_a_right_checksum_never_reads_out_of_bounds(void **state
     ut_buf_free(&payload);
 }
 
+static void a_payload_over_the_maximum_is_not_decompressed(void **state)
+{
+    (void)state;
+    // A body that LZ4 could make so long: only the maximum itself stands against it.
+    size_t body_len = UT_BLOCK_PAYLOAD_MAX / 200;
+    uint8_t *sealed = calloc(1, UT_BLOCK_HEADER_LEN + body_len);
+    assert_non_null(sealed);
+    memcpy(sealed, "UTBK", 4);
+    sealed[4] = UT_BLOCK_VERSION;
+    sealed[5] = 1;
+    sealed[6] = 1;
+    ut_put_le32(sealed + 8, UT_BLOCK_PAYLOAD_MAX + 1);
+    ut_put_le32(sealed + 12, (uint32_t)body_len);
+    fix_checksum(sealed, UT_BLOCK_HEADER_LEN + body_len);
+    ut_buf payload;
+    ut_buf_init(&payload, BYTES_MAX);
+    ut_block block;
+    assert_int_equal(
+        ut_block_open(ut_bytes_of(sealed, UT_BLOCK_HEADER_LEN + body_len), &payload, &block),
+        UT_ECORRUPT);
+    assert_int_equal(payload.cap, 0);
+    ut_buf_free(&payload);
+    free(sealed);
+}
+
+static void a_payload_shorter_than_promised_is_refused(void **state)
+{
+    (void)state;
+    fixture f;
+    small_block(&f, true);
+    ut_put_le32(f.sealed.data + 8, f.block.info.payload_len + 1);
+    fix_checksum(f.sealed.data, f.sealed.len);
+    assert_int_equal(ut_block_open(ut_buf_bytes(&f.sealed), &f.payload, &f.block), UT_ECORRUPT);
+    fixture_free(&f);
+}
+
+static void an_index_beyond_its_table_is_refused_where_it_stands(void **state)
+{
+    (void)state;
+    ut_buf sealed, payload;
+    ut_buf_init(&sealed, BYTES_MAX);
+    ut_buf_init(&payload, BYTES_MAX);
+    // Group 0 names scope 1 of 1; scope 0 names resource 0 of 0.
+    seal_raw(&sealed, UT_BYTES_LIT("\x93\x90\x91" SCOPE "\x91\x92\x01\x91" SPAN), 1);
+    ut_block block;
+    check(ut_block_open(ut_buf_bytes(&sealed), &payload, &block));
+    ut_block_cursor cursor;
+    ut_block_walk(&block, &cursor);
+    bool more;
+    assert_int_equal(ut_block_next_group(&cursor, &more), UT_ECORRUPT);
+    ut_scope scope;
+    uint32_t resource_index;
+    assert_int_equal(ut_block_scope(&block, 0, &scope, &resource_index), UT_ECORRUPT);
+    ut_buf_free(&sealed);
+    ut_buf_free(&payload);
+}
+
 static void scopes_and_resources_beyond_the_tables_are_refused(void **state)
 {
     (void)state;
@@ -946,6 +1039,7 @@ int main(void)
         cmocka_unit_test(equal_scopes_of_unlike_resources_stay_apart),
         cmocka_unit_test(spans_of_one_scope_in_a_row_form_one_group),
         cmocka_unit_test(reading_and_passing_spans_may_be_mixed),
+        cmocka_unit_test(spans_may_be_left_out_of_a_batch),
         cmocka_unit_test(names_are_those_of_span_and_service),
         cmocka_unit_test(a_builder_takes_no_more_spans_than_its_limit),
         cmocka_unit_test(a_payload_never_passes_the_target_unless_one_span_does),
@@ -959,6 +1053,9 @@ int main(void)
         cmocka_unit_test(payloads_of_a_wrong_shape_are_refused),
         cmocka_unit_test(a_cursor_that_met_damage_gives_nothing_more),
         cmocka_unit_test(damage_under_a_right_checksum_never_reads_out_of_bounds),
+        cmocka_unit_test(a_payload_over_the_maximum_is_not_decompressed),
+        cmocka_unit_test(a_payload_shorter_than_promised_is_refused),
+        cmocka_unit_test(an_index_beyond_its_table_is_refused_where_it_stands),
         cmocka_unit_test(scopes_and_resources_beyond_the_tables_are_refused),
         cmocka_unit_test(a_builder_is_used_again_after_a_batch_was_refilled),
         cmocka_unit_test(a_batch_with_many_scopes_goes_through_many_blocks),

@@ -478,7 +478,7 @@ static void numbers_beyond_32_bits_are_refused(void **state)
 static void an_attribute_is_found_by_its_key(void **state)
 {
     (void)state;
-    // {"a": "x", "service.name": "shop", "n": 7, "a": "y", "cut
+    // {"a": "x", "service.name": "shop", "n": 7, "a": "y"}
     ut_bytes map = UT_BYTES_LIT("\x84\xa1"
                                 "a\xa1x\xacservice.name\xa4shop\xa1n\x07\xa1"
                                 "a\xa1y");
@@ -493,6 +493,11 @@ static void an_attribute_is_found_by_its_key(void **state)
     assert_false(ut_attributes_find_str(UT_BYTES_LIT("\x80"), UT_BYTES_LIT("a"), &value));
     assert_false(ut_attributes_find_str(UT_BYTES_NONE, UT_BYTES_LIT("a"), &value));
     assert_false(ut_attributes_find_str(UT_BYTES_NONE, UT_BYTES_NONE, &value));
+    // {"a": 7, "a": "x"}: the first of repeated keys decides.
+    assert_false(ut_attributes_find_str(UT_BYTES_LIT("\x82\xa1"
+                                                     "a\x07\xa1"
+                                                     "a\xa1x"),
+                                        UT_BYTES_LIT("a"), &value));
     // What is damaged is not found, and nothing behind the end is read.
     for (size_t len = 0; len < map.len; len++)
         (void)ut_attributes_find_str((ut_bytes){map.data, len}, UT_BYTES_LIT("zzz"), &value);

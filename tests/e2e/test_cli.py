@@ -1,0 +1,245 @@
+"""The command line: what it prints for people and for programs, and its exit codes."""
+
+import fcntl
+import json
+import os
+import pty
+import re
+import signal
+import struct
+import subprocess
+import termios
+
+import pytest
+
+import otlp
+from agent import PROGRAM, untrace
+from waiting import DEADLINE_S, until
+
+EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_IOERR = 64, 66, 69, 74
+COMMANDS = ["run", "check", "send", "traces", "trace", "version"]
+ESCAPE = "\x1b"
+
+
+def checkout_trace():
+    """A trace of four spans, one of them with an error, and one whose parent is not there."""
+    message = otlp.request(1, service="shop")
+    spans = message.resource_spans[0].scope_spans[0].spans
+    root = spans[0]
+    root.name, start = "GET /checkout", 1_700_000_000_000_000_000
+    root.start_time_unix_nano, root.end_time_unix_nano = start, start + 100_000_000
+    for name, parent, begin_ms, end_ms in (("SELECT cart", root.span_id, 10, 30), ("POST /pay", root.span_id, 40, 90),
+                                           ("orphan", b"parent__", 50, 60)):
+        spans.add(trace_id=root.trace_id, span_id=otlp.new_span_id(), parent_span_id=parent, name=name, kind=3,
+                  start_time_unix_nano=start + begin_ms * 1_000_000, end_time_unix_nano=start + end_ms * 1_000_000)
+    spans[2].status.code, spans[2].status.message = 2, "card \x1b[31mrefused"
+    otlp.attribute(spans[2], "card", "visa \x1b]0;title\x07")
+    return message
+
+
+@pytest.fixture(scope="module")
+def stored(module_agent):
+    """An agent that has stored one trace; its data directory is read while it runs."""
+    agent = module_agent()
+    agent.message = checkout_trace()
+    agent.trace_id = otlp.first_span(agent.message).trace_id.hex()
+    agent.accept(agent.message)
+    return agent
+
+
+def on_terminal(*arguments, columns=120, **environment):
+    """What a command writes to a terminal of so many columns."""
+    parent, child = pty.openpty()
+    fcntl.ioctl(child, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdin=child, stdout=child, stderr=child,
+                               env={**os.environ, "TERM": "xterm-256color", **environment})
+    os.close(child)
+    output = b""
+    try:
+        while data := os.read(parent, 65536):
+            output += data
+    except OSError:  # the other end is closed
+        pass
+    os.close(parent)
+    assert process.wait(DEADLINE_S) == 0
+    return output.decode()
+
+
+def test_traces_lists_the_newest_first(module_agent):
+    agent = module_agent()
+    messages = [otlp.request(2, service=f"service{number}") for number in range(5)]
+    for number, message in enumerate(messages):
+        for span in otlp.spans_of(message):
+            span.start_time_unix_nano += number * 10**9
+            span.end_time_unix_nano += number * 10**9
+        agent.accept(message)
+    done = untrace("traces", "--data-dir", agent.data_dir, "--json", "--limit", 3)
+    assert done.returncode == 0
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [row["service"] for row in rows] == ["service4", "service3", "service2"]
+    assert [row["trace_id"] for row in rows] == [otlp.first_span(message).trace_id.hex() for message in messages[:1:-1]]
+    assert {row["spans"] for row in rows} == {2}
+    text = untrace("traces", "--data-dir", agent.data_dir).stdout
+    assert text.index("service4") < text.index("service0")
+    assert ESCAPE not in text
+
+
+def test_trace_draws_the_tree(stored):
+    done = untrace("trace", stored.trace_id, "--data-dir", stored.data_dir)
+    assert done.returncode == 0
+    text = done.stdout
+    lines = {name: next(line for line in text.splitlines() if name in line)
+             for name in ("GET /checkout", "SELECT cart", "POST /pay", "orphan")}
+    # Children stand under their parent, in the order of their starts.
+    assert text.index("GET /checkout") < text.index("SELECT cart") < text.index("POST /pay")
+    assert lines["SELECT cart"].index("SELECT") > lines["GET /checkout"].index("GET")
+    # A bar begins where the span begins within the trace, and is as long as the span.
+    bars = {name: line.count("█") for name, line in lines.items()}
+    assert bars["GET /checkout"] > bars["POST /pay"] > bars["SELECT cart"] > 0
+    assert lines["POST /pay"].index("█") > lines["SELECT cart"].index("█") > lines["GET /checkout"].index("█")
+    assert "100" in lines["GET /checkout"] and "shop" in lines["GET /checkout"]
+    assert "error: card ?[31mrefused" in text  # what came from outside cannot steer a terminal
+    assert "is not here" in text
+    assert ESCAPE not in text
+
+
+def test_trace_is_coloured_on_a_terminal_only(stored):
+    arguments = ("trace", stored.trace_id, "--data-dir", stored.data_dir, "--attributes")
+    text = on_terminal(*arguments)
+    assert ESCAPE + "[31m" in text  # red, for the error
+    assert re.sub(r"\x1b\[\d+m", "", text).count(ESCAPE) == 0  # nothing but our colours
+    assert ESCAPE not in on_terminal(*arguments, NO_COLOR="1")
+    assert ESCAPE not in on_terminal(*arguments, TERM="dumb")
+    for columns in 20, 60, 80, 300:
+        plain = re.sub(r"\x1b\[\d+m", "", on_terminal(*arguments, columns=columns))
+        assert max(len(line) for line in plain.splitlines() if "█" in line) <= max(columns, 60)
+
+
+def test_trace_as_json_has_everything(stored):
+    done = untrace("trace", stored.trace_id, "--data-dir", stored.data_dir, "--json")
+    trace = json.loads(done.stdout)
+    assert (trace["trace_id"], len(trace["spans"])) == (stored.trace_id, 4)
+    pay = next(span for span in trace["spans"] if span["name"] == "POST /pay")
+    assert (pay["status"], pay["status_message"], pay["duration_ns"]) == ("error", "card \x1b[31mrefused", 50_000_000)
+    assert pay["attributes"]["card"] == "visa \x1b]0;title\x07"
+
+
+def test_a_trace_is_found_by_the_beginning_of_its_id(stored):
+    for length in 8, 31:
+        done = untrace("trace", stored.trace_id[:length], "--data-dir", stored.data_dir, "--json")
+        assert json.loads(done.stdout)["trace_id"] == stored.trace_id
+    assert json.loads(untrace("trace", stored.trace_id.upper(), "--data-dir", stored.data_dir, "--json").stdout)
+
+
+@pytest.mark.parametrize("trace_id, code", [("f" * 32, EX_NOINPUT), ("xyz", EX_USAGE), ("a" * 33, EX_USAGE), ("", EX_USAGE)])
+def test_a_trace_that_is_not_there_is_an_error(stored, trace_id, code):
+    done = untrace("trace", trace_id, "--data-dir", stored.data_dir)
+    assert (done.returncode, done.stdout) == (code, "")
+    assert done.stderr.startswith("untrace: ")
+
+
+def test_an_empty_store_and_a_missing_one(module_agent, tmp_path):
+    agent = module_agent()
+    done = untrace("traces", "--data-dir", agent.data_dir)
+    assert done.returncode == 0 and "no traces yet" in done.stdout
+    assert untrace("traces", "--data-dir", agent.data_dir, "--json").stdout == ""
+    missing = tmp_path / "none"
+    done = untrace("traces", "--data-dir", missing)
+    assert done.returncode == EX_NOINPUT
+    assert str(missing) in done.stderr
+    assert not missing.exists()  # reading makes nothing
+
+
+def test_the_data_directory_comes_from_the_configuration_too(stored):
+    done = untrace("traces", "--config", stored.config_file, "--json")
+    assert json.loads(done.stdout.splitlines()[0])["trace_id"] == stored.trace_id
+    done = untrace("traces", "--json", env={**os.environ, "UNTRACE_CONFIG": str(stored.config_file)})
+    assert json.loads(done.stdout.splitlines()[0])["trace_id"] == stored.trace_id
+
+
+def test_a_closed_pipe_and_a_full_disk_are_failures(stored):
+    with open("/dev/full", "w", encoding="ascii") as full:
+        done = subprocess.run([PROGRAM, "trace", stored.trace_id, "--data-dir", stored.data_dir], stdout=full,
+                              stderr=subprocess.PIPE, check=False, timeout=DEADLINE_S)
+    assert done.returncode == EX_IOERR
+
+
+@pytest.mark.parametrize("extra", [[], ["--gzip"], ["--batch", "7"], ["--rate", "2000"]])
+def test_send_delivers_what_it_says(agent, destination, to, extra):
+    peer = destination()
+    under_test = agent([to(peer)])
+    done = untrace("send", "--endpoint", under_test.url, "--spans", 500, "--list", *extra)
+    assert done.returncode == 0, done
+    listed = [line.split() for line in done.stdout.splitlines() if re.match(r"[0-9a-f]{32} ", line)]
+    assert sum(int(spans) for _, spans, *_ in listed) == 500
+    until(lambda: len(set(peer.taken())) == 500, lambda: f"500 spans at the destination, of {len(set(peer.taken()))}")
+    assert {trace for trace, _ in peer.taken()} == {row[0] for row in listed}
+    rows = untrace("traces", "--data-dir", under_test.data_dir, "--json", "--limit", 1000).stdout.splitlines()
+    assert {(row["trace_id"], row["spans"]) for row in map(json.loads, rows)} == {(row[0], int(row[1])) for row in listed}
+
+
+def test_send_to_what_is_wrong_says_so(tmp_path, destination):
+    assert untrace("send", "--endpoint", "nonsense", "--spans", 1).returncode in (EX_USAGE, 78)
+    assert untrace("send", "--spans", "many").returncode == EX_USAGE
+    from destination import Answer
+    refusing = destination(lambda request: Answer(400, b'{"code":3,"message":"bad data"}', content_type="application/json"))
+    done = untrace("send", "--endpoint", refusing.url, "--spans", 10)
+    assert done.returncode != 0 and "400" in done.stderr
+
+
+def test_version_names_the_libraries():
+    done = untrace("version")
+    assert done.returncode == 0
+    for name in "untrace", "LMDB", "mbed", "LZ4", "libdeflate", "llhttp", "libyaml", "yyjson", "store format":
+        assert re.search(rf"{name}.* \d", done.stdout, re.IGNORECASE), done.stdout
+    assert untrace("--version").stdout == done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_refuses_what_it_does_not_know(command):
+    done = untrace(command, "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: untrace {command}")
+    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert command in untrace("help").stdout
+    for wrong in (["--no-such-option"], ["one", "two", "many"]):
+        done = untrace(command, *wrong)
+        assert (done.returncode, done.stdout) == (EX_USAGE, ""), done
+        assert wrong[-1] in done.stderr or command in done.stderr
+
+
+def test_no_command_or_an_unknown_one():
+    assert untrace().returncode == EX_USAGE
+    assert "run" in untrace().stderr
+    done = untrace("dance")
+    assert done.returncode == EX_USAGE and "dance" in done.stderr
+
+
+def test_run_ends_cleanly_with_sigterm_and_at_once_with_a_second_sigint(agent, destination, to):
+    under_test = agent([to("http://127.0.0.1:9")])
+    under_test.accept(otlp.request(3))
+    under_test.stop()  # SIGTERM, exit code 0
+    under_test.start()
+    under_test.process.send_signal(signal.SIGINT)
+    assert under_test.wait() == 0
+    # Something is under way that would hold a clean stop up.
+    peer = destination(lambda request: until(lambda: not under_test.running(), "the agent ends") and None)
+    under_test.config["destinations"] = [to(peer)]
+    under_test.config["stop_timeout"] = "60s"
+    under_test.start()
+    under_test.accept(otlp.request(3))
+    peer.wait_requests(1)
+    under_test.process.send_signal(signal.SIGINT)
+    until(lambda: "stop" in under_test.log().lower(), "the agent begins to stop")
+    if under_test.running():
+        under_test.process.send_signal(signal.SIGINT)
+    until(lambda: not under_test.running(), "the agent ends at once", deadline_s=20)
+    under_test.wait()
+
+
+def test_a_port_that_is_taken_is_named(agent):
+    first = agent()
+    second = agent(start=False, receiver={"listen": f"127.0.0.1:{first.port}"})
+    second.start(wait=False)
+    assert second.wait() == EX_UNAVAILABLE
+    assert f"127.0.0.1:{first.port}" in second.log()

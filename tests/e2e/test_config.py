@@ -1,0 +1,129 @@
+"""A wrong configuration stops the start with file, line, what was found and what was expected; `check` says the same."""
+
+import pytest
+
+from agent import untrace
+
+EX_CONFIG = 78
+DEST = "destinations:\n  - name: a\n    endpoint: http://127.0.0.1:1\n"
+HTTPS = DEST.replace("http:", "https:")
+
+# Name: text, line of the fault (0: not one line's), words of the message.
+WRONG = {
+    "not YAML": ("data_dir: [\n", 2, []),
+    "a tab as indentation": ("storage:\n\tttl: 1d\n", 2, []),
+    "two documents": ("data_dir: /a\n---\ndata_dir: /b\n", 3, ["second document"]),
+    "a list at the top": ("- a\n", 1, ["list", "mapping"]),
+    "an unknown key at the top": ("data_dir: /tmp/x\ndata_dri: /tmp/y\n", 2, ["data_dri", "data_dir"]),
+    "an unknown key below": ("storage:\n  max_size: 8MiB\n  tll: 30d\n", 3, ["tll", "ttl"]),
+    "an unknown receiver": ("receivers:\n  otlp_http: {}\n  zipkin: {}\n", 3, ["zipkin", "otlp_http"]),
+    "a key twice": ("storage:\n  ttl: 1d\n  max_size: 8MiB\n  ttl: 2d\n", 4, ["ttl", "line 2"]),
+    "text where a mapping belongs": ("storage: 8MiB\n", 1, ["8MiB", "mapping"]),
+    "a mapping where a list belongs": ("destinations:\n  name: a\n", 2, ["list"]),
+    "a list where text belongs": ("data_dir:\n  - /a\n", 2, ["list"]),
+    "an empty text": ("data_dir: ''\n", 1, ["nothing"]),
+    "an address without port": ("receivers:\n  otlp_http:\n    listen: localhost\n", 3, ["localhost", "127.0.0.1:4318"]),
+    "a port too large": ("receivers:\n  otlp_http:\n    listen: 127.0.0.1:65536\n", 3, ["65536"]),
+    "a size without sense": ("storage:\n  max_size: lots\n", 2, ["lots", "256MiB"]),
+    "a size with a wrong unit": ("storage:\n  max_size: 8MB5\n", 2, ["8MB5"]),
+    "a negative size": ("storage:\n  max_size: -1\n", 2, ["-1"]),
+    "a size too large for a number": ("storage:\n  max_size: 99999999999999999999GiB\n", 2, ["99999999999999999999GiB"]),
+    "a store too small": ("storage:\n  max_size: 1MiB\n", 2, ["1MiB", "4MiB"]),
+    "a duration without unit": ("storage:\n  ttl: 30\n", 2, ["30", "30d"]),
+    "an unknown durability": ("storage:\n  durability: maybe\n", 2, ["maybe", "commit or interval"]),
+    "an unknown log level": ("log:\n  level: loud\n", 2, ["loud", "debug"]),
+    "no number": ("receivers:\n  otlp_http:\n    max_connections: many\n", 3, ["many"]),
+    "a number out of range": ("receivers:\n  otlp_http:\n    max_connections: 0\n", 3, ["0", "1 to"]),
+    "memory below one body": ("receivers:\n  otlp_http:\n    max_body_size: 8MiB\n    max_memory: 4MiB\n", 0, ["max_memory"]),
+    "a certificate file that is not there": ("receivers:\n  otlp_http:\n    tls:\n      cert_file: /no/such.pem\n", 4,
+                                             ["/no/such.pem"]),
+    "a certificate without key": ("receivers:\n  otlp_http:\n    tls:\n      cert_file: {file}\n", 0, ["key_file"]),
+    "no name": ("destinations:\n  - endpoint: http://a:1\n", 2, ["name"]),
+    "a bad name": ("destinations:\n  - name: a b\n    endpoint: http://a:1\n", 2, ["a b"]),
+    "no endpoint": ("destinations:\n  - name: a\n", 2, ["endpoint"]),
+    "a name twice": (DEST + "  - name: a\n    endpoint: http://127.0.0.1:2\n", 4, ["a", "second"]),
+    "an endpoint without scheme": ("destinations:\n  - name: a\n    endpoint: central:4318\n", 3, ["central:4318", "http"]),
+    "an endpoint with another scheme": ("destinations:\n  - name: a\n    endpoint: ftp://central\n", 3, ["ftp"]),
+    "an endpoint with a bad port": ("destinations:\n  - name: a\n    endpoint: http://central:99999\n", 3, ["99999"]),
+    "an unknown provider": (DEST + "    provider: carrier-pigeon\n", 4, ["carrier-pigeon", "otlp"]),
+    "an unknown compression": (DEST + "    compression: zip\n", 4, ["zip", "gzip"]),
+    "an unknown encoding": (DEST + "    encoding: xml\n", 4, ["xml", "protobuf"]),
+    "a batch without spans": (DEST + "    batch: { max_spans: 0 }\n", 4, ["max_spans", "0"]),
+    "max below initial": (DEST + "    retry:\n      initial: 10s\n      max: 1s\n", 0, ["initial", "max"]),
+    "a multiplier below one": (DEST + "    retry:\n      multiplier: 0.5\n", 5, ["0.5"]),
+    "too many connections": (DEST + "    connections: 1000\n", 4, ["1000", "16"]),
+    "tls for plain http": (DEST + "    tls: { insecure: true }\n", 4, ["tls", "https"]),
+    "a CA file that is not there": (HTTPS + "    tls:\n      ca_file: /no/ca.pem\n", 5, ["/no/ca.pem"]),
+    "a CA beside insecure": (HTTPS + "    tls: { ca_file: {file}, insecure: true }\n", 4, ["insecure", "ca_file"]),
+    "insecure that is no bool": (HTTPS + "    tls:\n      insecure: sometimes\n", 5, ["sometimes", "true or false"]),
+    "a key without certificate": (HTTPS + "    tls: { key_file: {file} }\n", 4, ["cert_file"]),
+    "a header that the agent writes": (DEST + "    headers:\n      Content-Length: '5'\n", 5, ["Content-Length"]),
+    "a header with a line end": (DEST + "    headers:\n      X-A: \"secret\\r\\nX-B: 1\"\n", 5, ["X-A"]),
+    "a variable that is not set": (DEST + "    headers:\n      X-A: ${env:E2E_NOT_SET}\n", 5, ["E2E_NOT_SET"]),
+    "a broken variable": ("data_dir: ${HOME}/x\n", 1, ["${HOME}", "${env:"]),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_wrong_configuration_is_explained_with_its_place(tmp_path, name):
+    text, line, words = WRONG[name]
+    dummy = tmp_path / "dummy.pem"
+    dummy.write_text("something\n")
+    file = tmp_path / "wrong.yaml"
+    file.write_text(text.replace("{file}", str(dummy)))
+    messages = set()
+    for command in "check", "run":
+        done = untrace(command, "--config", file)
+        assert done.returncode == EX_CONFIG, done
+        message = done.stderr.strip()
+        assert "\n" not in message, message
+        assert f"{file}:{line}:" in message if line else f"{file}:" in message, message
+        for word in words:
+            assert word in message, message
+        assert "secret" not in message
+        messages.add(message)
+    assert len(messages) == 1
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    for command in "check", "run":
+        done = untrace(command, "--config", tmp_path / "none.yaml")
+        assert done.returncode == EX_CONFIG
+        assert str(tmp_path / "none.yaml") in done.stderr
+
+
+def test_bad_pem_is_refused_with_the_reason(tmp_path, authority, server_certificate):
+    bad = tmp_path / "bad.pem"
+    bad.write_text("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    config = tmp_path / "config.yaml"
+    other_key = authority.sign("other-key").key
+    for text in (f"receivers:\n  otlp_http:\n    tls: {{ cert_file: {bad}, key_file: {server_certificate.key} }}\n",
+                 f"receivers:\n  otlp_http:\n    tls: {{ cert_file: {server_certificate.cert}, key_file: {other_key} }}\n",
+                 HTTPS + f"    tls: {{ ca_file: {bad} }}\n"):
+        config.write_text(f"data_dir: {tmp_path}/data\n" + text.replace("tls:", "listen: 127.0.0.1:0\n    tls:", 1)
+                          if "receivers" in text else f"data_dir: {tmp_path}/data\n" + text)
+        done = untrace("run", "--config", config)
+        assert done.returncode == EX_CONFIG, done
+        assert "certificate" in done.stderr or "key" in done.stderr, done.stderr
+
+
+def test_check_says_what_a_good_configuration_means(tmp_path, authority):
+    file = tmp_path / "good.yaml"
+    file.write_text(f"data_dir: {tmp_path}/data\nstorage: {{ max_size: 1GiB, ttl: 7d }}\n" + HTTPS +
+                    f"    tls: {{ ca_file: {authority.cert} }}\n    headers: {{ authorization: 'Bearer secret-token' }}\n"
+                    "  - name: lax\n    endpoint: https://localhost\n    tls: { insecure: true }\n")
+    done = untrace("check", "--config", file)
+    assert (done.returncode, done.stderr) == (0, "")
+    for word in f"{tmp_path}/data", "1 GiB", "7 days", "https://127.0.0.1:1/v1/traces", "https://localhost:443/v1/traces", "NOT verified":
+        assert word in done.stdout, done.stdout
+    assert "secret-token" not in done.stdout
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_empty_file_means_all_defaults(tmp_path):
+    file = tmp_path / "empty.yaml"
+    file.write_text("")
+    done = untrace("check", "--config", file)
+    assert done.returncode == 0
+    assert "127.0.0.1:4318" in done.stdout
+    assert untrace("check", "--config", "-").returncode == 0

@@ -1,0 +1,263 @@
+"""The disk at its worst: full, read-only, damaged, of another version, in use. Nothing acknowledged is lost, and the
+agent never silently starts anew."""
+
+import hashlib
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+
+import otlp
+import wire
+from waiting import until
+
+EX_DATAERR, EX_UNAVAILABLE, EX_IOERR, EX_TEMPFAIL, EX_NOPERM, EX_CANTCREAT = 65, 69, 74, 75, 77, 73
+MIB = 1024 * 1024
+
+
+def private_mounts():
+    """The command that gives a program mounts of its own, or None where that is not allowed."""
+    for command in (["unshare", "-m", "--propagation", "private"], ["unshare", "-rm", "--propagation", "private"]):
+        if shutil.which("unshare") and subprocess.run([*command, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True,
+                                                      check=False).returncode == 0:
+            return command
+    return None
+
+
+@pytest.fixture(scope="session")
+def unshare():
+    return private_mounts() or pytest.skip("this user may not mount anything, not even for itself")
+
+
+def on_tmpfs(unshare, folder, size, then=""):
+    """A command prefix under which `folder` is a small file system of its own."""
+    folder.mkdir(exist_ok=True)
+    return [*unshare, "sh", "-ec", f'mount -t tmpfs -o size={size} none "$0"; {then} exec "$@"', str(folder)]
+
+
+def resize(agent, unshare, size):
+    user = ["-U", "--preserve-credentials"] if "-rm" in unshare else []
+    subprocess.run(["nsenter", "-t", str(agent.process.pid), *user, "-m", "mount", "-o", f"remount,size={size}", "none",
+                    str(agent.data_dir)], check=True)
+
+
+def fill_until_refused(agent, requests_max=2000):
+    """Sends until the agent refuses; gives the ids of all that it had acknowledged, and the refusal."""
+    acknowledged = set()
+    with wire.Connection(agent.port) as connection:
+        for _ in range(requests_max):
+            message = otlp.request(20, payload=2000)
+            connection.send(wire.request(message.SerializeToString()))
+            answer = connection.response()
+            if answer.status != 200:
+                return acknowledged, answer
+            acknowledged |= otlp.ids_of(message)
+    raise AssertionError("the agent took everything")
+
+
+def assert_refused_for_now(answer):
+    assert answer.status == 503, answer
+    assert int(answer.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("durability", ["commit", "interval"])
+def test_a_full_disk_is_answered_with_503_and_recovers_without_a_restart(agent, destination, to, unshare, durability):
+    peer = destination(start=False)
+    under_test = agent([to(peer)], start=False, storage={"max_size": "64MiB", "durability": durability})
+    under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, "8m"))
+    acknowledged, answer = fill_until_refused(under_test)
+    assert_refused_for_now(answer)
+    assert len(acknowledged) > 100
+    for _ in range(20):
+        message = otlp.request(20, payload=2000)
+        answer = under_test.post(message)
+        if answer.status == 200:  # a little may still fit
+            acknowledged |= otlp.ids_of(message)
+        else:
+            assert_refused_for_now(answer)
+    assert "space" in under_test.log()
+    resize(under_test, unshare, "128m")
+    # Without a restart it takes spans again, and what it had acknowledged is delivered.
+    until(lambda: under_test.post(message := otlp.request(5)).status == 200 and acknowledged.update(otlp.ids_of(message)) is None,
+          "the agent takes spans again")
+    peer.start()
+    peer.wait_for(acknowledged)
+
+
+def test_a_full_disk_still_delivers_and_a_destination_that_comes_up_makes_room(agent, destination, to, unshare):
+    peer = destination(start=False)
+    under_test = agent([to(peer)], start=False, storage={"max_size": "64MiB"})
+    under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, "8m"))
+    acknowledged, answer = fill_until_refused(under_test)
+    assert_refused_for_now(answer)
+    peer.start()
+    peer.wait_for(acknowledged)
+    under_test.stop()
+
+
+def test_a_disk_that_is_full_at_the_start_is_named(agent, unshare):
+    under_test = agent(start=False)
+    prefix = on_tmpfs(unshare, under_test.data_dir, "64k", 'dd if=/dev/zero of="$0/filler" bs=1k 2>/dev/null || true;')
+    under_test.start(wait=False, prefix=prefix)
+    assert under_test.wait() in (EX_IOERR, EX_CANTCREAT)
+    assert str(under_test.data_dir) in under_test.log()
+
+
+def disk_bytes(folder):
+    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*") if file.is_file())
+
+
+def test_the_budget_is_kept_and_the_newest_spans_survive(agent, destination, to):
+    budget = 8 * MIB
+    peer = destination(start=False)
+    under_test = agent([to(peer)], storage={"max_size": budget})
+    newest = set()
+    with wire.Connection(under_test.port) as connection:
+        for number in range(400):  # 24 MB or more after compression
+            message = otlp.request(30, payload=4000)
+            connection.send(wire.request(message.SerializeToString()))
+            answer = connection.response()
+            assert answer.status == 200, answer
+            assert number % 50 or disk_bytes(under_test.data_dir) <= budget * 1.05
+            if number >= 390:
+                newest |= otlp.ids_of(message)
+    assert disk_bytes(under_test.data_dir) <= budget * 1.05
+    peer.start()
+    peer.wait_for(newest)
+    # And it goes on after a restart.
+    under_test.stop()
+    under_test.start()
+    message = otlp.request(3)
+    under_test.accept(message)
+    peer.wait_for(otlp.ids_of(message))
+
+
+def test_a_read_only_disk_is_named(agent, unshare):
+    under_test = agent(start=False)
+    under_test.start(wait=False, prefix=on_tmpfs(unshare, under_test.data_dir, "8m", 'mount -o remount,ro none "$0";'))
+    assert under_test.wait() in (EX_IOERR, EX_CANTCREAT, EX_NOPERM)
+    assert str(under_test.data_dir) in under_test.log()
+
+
+def test_a_data_directory_that_is_a_file_is_named(agent):
+    under_test = agent(start=False)
+    under_test.data_dir.write_text("not a directory")
+    under_test.start(wait=False)
+    assert under_test.wait() in (EX_IOERR, EX_CANTCREAT, EX_DATAERR, EX_UNAVAILABLE, 66)
+    assert str(under_test.data_dir) in under_test.log()
+    assert under_test.data_dir.read_text() == "not a directory"
+
+
+# ---- damage --------------------------------------------------------------------------------------
+
+@pytest.fixture
+def stopped(agent):
+    """An agent that has stored something for a destination that is not there, and was stopped."""
+    under_test = agent([{"name": "down", "endpoint": "http://127.0.0.1:9", "retry": {"initial": "1h", "max": "1h"}}])
+    under_test.ids = set()
+    for _ in range(30):
+        message = otlp.request(10, payload=1000)
+        under_test.accept(message)
+        under_test.ids |= otlp.ids_of(message)
+    under_test.stop()
+    under_test.database = max(under_test.data_dir.iterdir(), key=lambda file: file.stat().st_size)
+    return under_test
+
+
+def digest(folder):
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(folder.iterdir())
+            if "lock" not in file.name}
+
+
+def zero_the_metas(file):
+    with open(file, "r+b") as data:
+        data.write(bytes(8192))
+
+
+def noise_in_the_metas(file):
+    with open(file, "r+b") as data:
+        data.write(random.randbytes(8192))
+
+
+DAMAGES = {
+    "both meta pages are zeros": zero_the_metas,
+    "both meta pages are noise": noise_in_the_metas,
+    "cut to a hundred bytes": lambda file: os.truncate(file, 100),
+    "cut to one page": lambda file: os.truncate(file, 4096),
+    "cut in half": lambda file: os.truncate(file, file.stat().st_size // 2 // 4096 * 4096),
+    "empty": lambda file: os.truncate(file, 0),
+    "something else altogether": lambda file: file.write_bytes(b"SQLite format 3\0" * 4096),
+    "a directory": lambda file: (file.unlink(), file.mkdir()),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_database_is_refused_and_left_as_it_is(stopped, damage):
+    DAMAGES[damage](stopped.database)
+    before = digest(stopped.data_dir) if stopped.database.is_file() else None
+    stopped.start(wait=False)
+    code = stopped.wait()
+    log = stopped.log()
+    assert code in (EX_DATAERR, EX_IOERR), (code, log)
+    assert str(stopped.data_dir) in log, log
+    assert "panic" not in log and "assert" not in log.lower()
+    if before:
+        assert digest(stopped.data_dir) == before
+
+
+def test_a_page_of_noise_never_crashes_the_agent(stopped, destination):
+    """Wherever the damage is: it starts or says why not, and never dies of a signal."""
+    random.seed(7)
+    whole = stopped.database.read_bytes()
+    peer = destination()
+    stopped.config["destinations"] = [{"name": "down", "endpoint": peer.url, "batch": {"max_delay": "10ms"}}]
+    for _ in range(30):
+        damaged = bytearray(whole)
+        page = random.randrange(2, len(whole) // 4096) * 4096
+        if random.random() < 0.5:
+            damaged[page:page + 4096] = random.randbytes(4096)
+        else:
+            for _ in range(8):
+                damaged[page + random.randrange(4096)] ^= 1 << random.randrange(8)
+        stopped.database.write_bytes(damaged)
+        stopped.start(wait=False)
+        until(lambda: " ready " in stopped.log() or not stopped.running(), stopped.log)
+        if stopped.running():
+            answer = stopped.post(otlp.request(3))
+            assert answer.status in (200, 500, 503)
+            stopped.stop()
+        else:
+            assert stopped.wait() in (EX_DATAERR, EX_IOERR), stopped.log()
+            assert str(stopped.data_dir) in stopped.log()
+
+
+def test_another_format_version_is_refused_and_left_as_it_is(stopped):
+    content = stopped.database.read_bytes()
+    changed = change_version(content)
+    stopped.database.write_bytes(changed)
+    stopped.start(wait=False)
+    assert stopped.wait() == EX_DATAERR, stopped.log()
+    assert str(stopped.data_dir) in stopped.log() and "version" in stopped.log()
+    assert stopped.database.read_bytes() == changed
+
+
+def change_version(content):
+    """The same database with a format version from the future."""
+    raise NotImplementedError
+
+
+def test_a_second_agent_on_the_same_directory_is_refused(agent):
+    first = agent()
+    first.accept(otlp.request(3))
+    second = agent(start=False)
+    second.config["data_dir"] = str(first.data_dir)
+    second.start(wait=False)
+    assert second.wait() in (EX_UNAVAILABLE, EX_TEMPFAIL), second.log()
+    assert str(first.data_dir) in second.log()
+    first.accept(otlp.request(3))
+    # Once the first is gone, even by a kill, the directory is free.
+    first.kill()
+    second.start()
+    second.accept(otlp.request(3))

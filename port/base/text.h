@@ -1,14 +1,17 @@
-// Text to values and back, as configuration, command line and tables write them: sizes, durations, times.
+// Text to values and back, as configuration, command line and tables write them: sizes, durations,
+// times.
 #ifndef UT_PORT_BASE_TEXT_H
 #define UT_PORT_BASE_TEXT_H
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"
 
-// "256MiB", "1GiB", "64KiB", "10MB" (decimal), "4096", "512B". UT_EFORMAT otherwise, or on overflow.
+// "256MiB", "1GiB", "64KiB", "10MB" (decimal), "4096", "512B". UT_EFORMAT otherwise, or on
+// overflow.
 ut_err ut_text_parse_size(ut_bytes text, uint64_t *bytes);
 
-// "30d", "12h", "5m", "1.5s", "250ms", "1h30m", "0". A bare number other than 0 is refused: the unit must be said.
+// "30d", "12h", "5m", "1.5s", "250ms", "1h30m", "0". A bare number other than 0 is refused: the
+// unit must be said.
 ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms);
 
 // Decimal, no sign, no spaces, fits 64 bits.
@@ -16,13 +19,15 @@ ut_err ut_text_parse_uint(ut_bytes text, uint64_t *value);
 
 enum { UT_TEXT_SHORT_MAX = 40 };
 
-// "1.3 MiB"; "1.24 s", "830 us"; "2026-11-20T18:40:00.123Z" (UTC). out_z holds UT_TEXT_SHORT_MAX bytes.
+// "1.3 MiB"; "1.24 s", "830 us"; "2026-11-20T18:40:00.123Z" (UTC). out_z holds UT_TEXT_SHORT_MAX
+// bytes.
 void ut_text_size(uint64_t bytes, char *out_z);
 void ut_text_duration(uint64_t ns, char *out_z);
 void ut_text_time(uint64_t unix_ns, char *out_z);
 
-// Length of the well-formed UTF-8 sequence that begins at text (1..4), or 0 when there is none. left >= 1: the bytes there are.
-size_t ut_text_utf8_len(const uint8_t *text, size_t left);
+// Length of the well-formed UTF-8 sequence at the front, 1..4, or 0 when there is none there.
+// at: left bytes, at least 1.
+size_t ut_text_utf8_len(const uint8_t *at, size_t left);
 
 // True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms).
 bool ut_text_utf8_valid(ut_bytes text);

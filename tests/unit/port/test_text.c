@@ -33,8 +33,10 @@ static void check_bad(parse *parse_one, const char *const *table, size_t count)
     }
 }
 
-#define CHECK_GOOD(parse_one, table) check_good(parse_one, table, sizeof table / sizeof table[0])
-#define CHECK_BAD(parse_one, table)  check_bad(parse_one, table, sizeof table / sizeof table[0])
+#define CHECK_GOOD(parse_one, table) \
+    check_good((parse_one), (table), sizeof(table) / sizeof((table)[0]))
+#define CHECK_BAD(parse_one, table) \
+    check_bad((parse_one), (table), sizeof(table) / sizeof((table)[0]))
 
 static void numbers_are_decimal_and_fit_64_bits(void **state)
 {
@@ -193,7 +195,7 @@ static void check_shown(void (*show)(uint64_t value, char *out_z), const shown *
     }
 }
 
-#define CHECK_SHOWN(show, table) check_shown(show, table, sizeof table / sizeof table[0])
+#define CHECK_SHOWN(show, table) check_shown((show), (table), sizeof(table) / sizeof((table)[0]))
 
 static void sizes_are_shown_rounded_in_the_unit_that_fits(void **state)
 {

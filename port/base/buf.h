@@ -24,12 +24,12 @@ void ut_buf_free(ut_buf *buf);
 // than keep_bytes_max, which is then given back.
 void ut_buf_reset(ut_buf *buf, size_t keep_bytes_max);
 
-// The slow path of ut_buf_reserve: grows by doubling. NULL with buf->err set at the ceiling or without
-// memory.
+// The slow path of ut_buf_reserve: grows by doubling. NULL with buf->err set at the ceiling or
+// without memory.
 uint8_t *ut_buf_grow(ut_buf *buf, size_t room);
 
-// A pointer to at least room writable bytes behind the content, or NULL when buf->err is set. Does not change
-// len: the caller adds what it wrote. Valid until the next call on buf.
+// A pointer to at least room writable bytes behind the content, or NULL when buf->err is set. Does
+// not change len: the caller adds what it wrote. Valid until the next call on buf.
 static inline uint8_t *ut_buf_reserve(ut_buf *buf, size_t room)
 {
     if (buf->err == UT_OK && buf->cap - buf->len >= room && buf->data != NULL)

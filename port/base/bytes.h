@@ -13,7 +13,7 @@ typedef struct {
     size_t len;
 } ut_bytes;
 
-#define UT_BYTES_NONE ((ut_bytes){NULL, 0})
+#define UT_BYTES_NONE     ((ut_bytes){NULL, 0})
 #define UT_BYTES_LIT(lit) ((ut_bytes){(const uint8_t *)(lit), sizeof(lit) - 1})
 
 static inline ut_bytes ut_bytes_of(const void *data, size_t len)
@@ -84,7 +84,8 @@ static inline void ut_put_le64(uint8_t out[8], uint64_t v)
 // Lower-case hex of in into out_z (2 * len + 1 bytes with the NUL).
 void ut_hex_encode(ut_bytes in, char *out_z);
 
-// Reads hex of either case; text.len must be even. out: text.len / 2 bytes. False on another character.
+// Reads hex of either case; text.len must be even. out: text.len / 2 bytes. False on another
+// character.
 bool ut_hex_decode(ut_bytes text, uint8_t *out);
 
 #endif

@@ -4,28 +4,28 @@
 #define UT_PORT_BASE_ERR_H
 
 // One row an error: name, value, text for a person.
-#define UT_ERR_MAP(X)                                                                              \
-    X(OK, 0, "ok")                                                                                 \
-    X(EAGAIN, -1, "not ready yet")                                                                 \
-    X(ENOMEM, -2, "out of memory")                                                                 \
-    X(ELIMIT, -3, "a limit was reached")                                                           \
-    X(EFULL, -4, "the store is full")                                                              \
-    X(ENOSPC, -5, "no space left on the disk")                                                     \
-    X(EIO, -6, "input or output error")                                                            \
-    X(ECORRUPT, -7, "stored data is damaged")                                                      \
-    X(EFORMAT, -8, "the bytes do not decode")                                                      \
-    X(EVERSION, -9, "unsupported format version")                                                  \
-    X(EBUSY, -10, "in use by another process")                                                     \
-    X(ENOTFOUND, -11, "not found")                                                                 \
-    X(EEXIST, -12, "exists already")                                                               \
-    X(EINVAL, -13, "invalid argument")                                                             \
-    X(ECLOSED, -14, "closed by the peer")                                                          \
-    X(ETIMEOUT, -15, "timed out")                                                                  \
-    X(ECONNECT, -16, "connection failed")                                                          \
-    X(ERESOLVE, -17, "name not resolved")                                                          \
-    X(ETLS, -18, "TLS failed")                                                                     \
-    X(EPERM, -19, "permission denied")                                                             \
-    X(EPROTO, -20, "the peer broke the protocol")                                                  \
+#define UT_ERR_MAP(X)                             \
+    X(OK, 0, "ok")                                \
+    X(EAGAIN, -1, "not ready yet")                \
+    X(ENOMEM, -2, "out of memory")                \
+    X(ELIMIT, -3, "a limit was reached")          \
+    X(EFULL, -4, "the store is full")             \
+    X(ENOSPC, -5, "no space left on the disk")    \
+    X(EIO, -6, "input or output error")           \
+    X(ECORRUPT, -7, "stored data is damaged")     \
+    X(EFORMAT, -8, "the bytes do not decode")     \
+    X(EVERSION, -9, "unsupported format version") \
+    X(EBUSY, -10, "in use by another process")    \
+    X(ENOTFOUND, -11, "not found")                \
+    X(EEXIST, -12, "exists already")              \
+    X(EINVAL, -13, "invalid argument")            \
+    X(ECLOSED, -14, "closed by the peer")         \
+    X(ETIMEOUT, -15, "timed out")                 \
+    X(ECONNECT, -16, "connection failed")         \
+    X(ERESOLVE, -17, "name not resolved")         \
+    X(ETLS, -18, "TLS failed")                    \
+    X(EPERM, -19, "permission denied")            \
+    X(EPROTO, -20, "the peer broke the protocol") \
     X(ECANCELED, -21, "cancelled")
 
 typedef enum {

@@ -1,4 +1,5 @@
-// Log lines: one line an event, to a sink that the platform gives. No global logger: whoever logs holds a ut_log.
+// Log lines: one line an event, to a sink that the platform gives. No global logger: whoever logs
+// holds a ut_log.
 #ifndef UT_PORT_BASE_LOG_H
 #define UT_PORT_BASE_LOG_H
 
@@ -17,10 +18,10 @@ typedef struct {
     void *context;
 } ut_log;
 
-// Writes "area: message". Bytes below 0x20 in the message are written as '?', so that nothing from outside can
-// forge a line. Secrets are never passed here. log may be NULL: nothing is written.
-void ut_log_write(const ut_log *log, ut_log_level level, const char *area_z, const char *format_z, ...)
-    __attribute__((format(printf, 4, 5)));
+// Writes "area: message". Bytes below 0x20 in the message are written as '?', so that nothing from
+// outside can forge a line. Secrets are never passed here. log may be NULL: nothing is written.
+void ut_log_write(const ut_log *log, ut_log_level level, const char *area_z, const char *format_z,
+                  ...) __attribute__((format(printf, 4, 5)));
 
 const char *ut_log_level_name(ut_log_level level); // "error", "warn", "info", "debug"
 

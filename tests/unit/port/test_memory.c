@@ -1,5 +1,6 @@
-// memcpy, memmove, memset and memcmp of the program that this is linked into: in the static build ours, elsewhere
-// the C library's. Areas end at a page that may not be touched, so that one byte too many is a crash.
+// memcpy, memmove, memset and memcmp of the program that this is linked into: in the static build
+// ours, elsewhere the C library's. Areas end at a page that may not be touched, so that one byte
+// too many is a crash.
 #include "port/base/bytes.h"
 
 #include <stdarg.h>
@@ -10,7 +11,8 @@
 
 enum { SIZE_EACH_MAX = 1024, AREA = 65536, PAGE = 4096, EDGE = 64 };
 
-// Through volatile pointers, because the compiler knows these functions and would put its own code in their place.
+// Through volatile pointers, because the compiler knows these functions and would put its own code
+// in their place.
 static void *(*volatile copy)(void *, const void *, size_t) = memcpy;
 static void *(*volatile move)(void *, const void *, size_t) = memmove;
 static void *(*volatile set)(void *, int, size_t) = memset;

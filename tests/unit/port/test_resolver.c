@@ -1,5 +1,6 @@
-// Name resolution: what is answered at once, what goes through the threads, limits, cancelling, closing. No test
-// needs a name server: the names that go through the threads are decided inside the C library.
+// Name resolution: what is answered at once, what goes through the threads, limits, cancelling,
+// closing. No test needs a name server: the names that go through the threads are decided inside
+// the C library.
 #include "port/port.h"
 
 #include <stdio.h>

@@ -1,4 +1,5 @@
-// Sockets over loopback and Unix paths: what each end sees when the other writes, ends, resets or is not there.
+// Sockets over loopback and Unix paths: what each end sees when the other writes, ends, resets or
+// is not there.
 #include "port/port.h"
 
 #include <fcntl.h>

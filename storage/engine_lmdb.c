@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -68,12 +69,12 @@ typedef struct {
     MDB_env *env;  // NULL: closed after a fatal error, and not yet open again
     MDB_dbi dbi;
     size_t page_bytes;
+    atomic_bool damaged;   // LMDB met a contradiction: nothing more is read or written
     pthread_mutex_t mutex; // guards what follows
     lmdb_txn *idle;        // ended read transactions
     lmdb_txn *running;     // open ones
     unsigned idle_count;
     unsigned running_count;
-    bool damaged; // LMDB met a contradiction: nothing more is read or written
     unsigned rooms;
 } lmdb_engine;
 
@@ -159,8 +160,8 @@ static void on_contradiction(MDB_env *env, const char *message_z)
 {
     lmdb_engine *engine = mdb_env_get_userctx(env);
     lmdb_txn *found = NULL;
+    atomic_store(&engine->damaged, true);
     (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, and held by no caller
-    engine->damaged = true;
     for (lmdb_txn *txn = engine->running; txn != NULL && found == NULL; txn = txn->next) {
         if (txn->inside && pthread_equal(txn->thread, pthread_self()))
             found = txn;
@@ -399,9 +400,9 @@ static void free_idle(lmdb_engine *engine)
 static void engine_close(ut_engine *base)
 {
     lmdb_engine *engine = (lmdb_engine *)base;
-    UT_ASSERT(engine->running_count == 0 || engine->damaged);
+    UT_ASSERT(engine->running_count == 0 || atomic_load(&engine->damaged));
     // After a contradiction LMDB's own lists are not to be trusted: the memory is left to the end of the process.
-    if (engine->damaged)
+    if (atomic_load(&engine->damaged))
         return;
     free_idle(engine);
     mdb_env_close(engine->env);
@@ -471,7 +472,7 @@ static ut_err txn_begin(ut_engine *base, bool write, ut_txn **out)
         return UT_EPERM;
     lmdb_txn *txn = NULL;
     (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, not held
-    int code = engine->damaged ? MDB_CORRUPTED : begin_locked(engine, write, &txn);
+    int code = atomic_load(&engine->damaged) ? MDB_CORRUPTED : begin_locked(engine, write, &txn);
     if (code == MDB_PANIC || code == MDB_MAP_RESIZED) {
         code = recover(engine, code);
         if (code == 0)
@@ -505,17 +506,17 @@ static void finish(lmdb_engine *engine, lmdb_txn *txn)
         }
     }
     engine->running_count -= 1;
-    bool keep = !txn->write && engine->idle_count < IDLE_READS_MAX && !engine->damaged;
+    bool keep =
+        !txn->write && engine->idle_count < IDLE_READS_MAX && !atomic_load(&engine->damaged);
     if (keep) {
         txn->next = engine->idle;
         engine->idle = txn;
         engine->idle_count += 1;
     }
-    bool damaged = engine->damaged;
     (void)pthread_mutex_unlock(&engine->mutex);
     if (keep)
         return;
-    if (!txn->write && !damaged)
+    if (!txn->write && !atomic_load(&engine->damaged))
         mdb_txn_abort(txn->mdb);
     free(txn);
 }
@@ -530,20 +531,12 @@ static void close_cursors(lmdb_txn *txn)
     }
 }
 
-static bool is_damaged(lmdb_engine *engine)
-{
-    (void)pthread_mutex_lock(&engine->mutex);
-    bool damaged = engine->damaged;
-    (void)pthread_mutex_unlock(&engine->mutex);
-    return damaged;
-}
-
 static void txn_abort(ut_txn *base)
 {
     lmdb_txn *txn = (lmdb_txn *)base;
     lmdb_engine *engine = (lmdb_engine *)base->engine;
     // After a contradiction the lists that LMDB would clear up are not to be trusted; see engine_close.
-    if (!is_damaged(engine)) {
+    if (!atomic_load(&engine->damaged)) {
         close_cursors(txn);
         if (txn->write)
             mdb_txn_abort(txn->mdb);
@@ -673,7 +666,7 @@ static void cursor_close(ut_cursor *base)
 {
     lmdb_cursor *cursor = (lmdb_cursor *)base;
     lmdb_txn *txn = (lmdb_txn *)base->txn;
-    if (is_damaged((lmdb_engine *)txn->base.engine))
+    if (atomic_load(&((lmdb_engine *)txn->base.engine)->damaged))
         return;
     for (lmdb_cursor **at = &txn->cursors; *at != NULL; at = &(*at)->next) {
         if (*at == cursor) {

@@ -70,8 +70,7 @@ static record *record_new(ut_bytes key, ut_bytes value)
 
 static void record_drop(record *old)
 {
-    old->users -= 1;
-    if (old->users == 0)
+    if (__atomic_sub_fetch(&old->users, 1, __ATOMIC_ACQ_REL) == 0)
         free(old);
 }
 
@@ -90,7 +89,7 @@ static table *table_copy(const table *from)
     made->records = must(malloc(made->cap * sizeof(record *)));
     for (size_t i = 0; i < from->count; i++) {
         made->records[i] = from->records[i];
-        made->records[i]->users += 1;
+        __atomic_add_fetch(&made->records[i]->users, 1, __ATOMIC_RELAXED);
     }
     return made;
 }
@@ -433,9 +432,9 @@ struct faulty_cursor {
 static bool strike(ut_engine *base)
 {
     ut_faults *faults = ((faulty_engine *)base)->faults;
-    faults->calls += 1;
-    return faults->fail_at != 0 && (faults->calls == faults->fail_at ||
-                                    (faults->fail_after && faults->calls > faults->fail_at));
+    uint64_t call = __atomic_add_fetch(&faults->calls, 1, __ATOMIC_RELAXED);
+    return faults->fail_at != 0 &&
+           (call == faults->fail_at || (faults->fail_after && call > faults->fail_at));
 }
 
 static ut_err struck(const ut_engine *base)

@@ -223,9 +223,75 @@ static bool put_any_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned d
     return put_variant(d, out, &variant, depth);
 }
 
+// MessagePack text of less than 256 bytes; at: room for 2 + len + UT_COPY_STEP.
+static inline uint8_t *write_short_text(uint8_t *at, const uint8_t *text, size_t len,
+                                        const uint8_t *text_end)
+{
+    if (len < 32) {
+        *at++ = (uint8_t)(0xa0 | len);
+    } else {
+        *at++ = 0xd9;
+        *at++ = (uint8_t)len;
+    }
+    ut_copy_steps(at, text, len, text_end);
+    return at + len;
+}
+
+// Writes a KeyValue of the frequent form at once: a key, then a value that is one text or number, each short and nothing
+// else. False when it is another; nothing has been written then.
+static inline bool put_short_pair(const decoder *d, ut_buf *out, ut_bytes pair)
+{
+    const uint8_t *end = pair.data + pair.len;
+    const uint8_t *body_end = d->body.data + d->body.len;
+    const uint8_t *key = pair.data + 2;
+    if (pair.len < 6 || pair.data[0] != UT_PB_TAG(UT_KEY_VALUE_KEY, UT_PB_LEN) ||
+        pair.data[1] > pair.len - 6)
+        return false;
+    size_t key_len = pair.data[1]; // one byte: above 0x7f it would be longer than the pair, or fail below
+    const uint8_t *at = key + key_len;
+    // The value's tag and length, of one or two bytes; it ends where the pair ends.
+    if (key_len >= 0x80 || *at++ != UT_PB_TAG(UT_KEY_VALUE_VALUE, UT_PB_LEN))
+        return false;
+    size_t len = *at++;
+    if (len >= 0x80) {
+        len = (len & 0x7f) | (size_t)*at << 7;
+        if (*at++ >= 0x80)
+            return false;
+    }
+    if (len < 2 || len != (size_t)(end - at))
+        return false;
+    uint8_t *to = ut_buf_reserve(out, pair.len + 2 * UT_COPY_STEP);
+    if (to == NULL)
+        return false;
+    uint8_t tag = *at++;
+    if (tag == UT_PB_TAG(UT_ANY_STRING, UT_PB_LEN)) {
+        len = *at++;
+        if (len >= 0x80) {
+            if (at == end || *at > 1) // a text of 256 bytes or more, or a length that is cut
+                return false;
+            len = (len & 0x7f) | (size_t)*at++ << 7;
+        }
+        if (len != (size_t)(end - at))
+            return false;
+        uint8_t *behind = write_short_text(to, key, key_len, body_end);
+        behind = write_short_text(behind, at, len, body_end);
+        out->len += (size_t)(behind - to);
+        return true;
+    }
+    if (tag == UT_PB_TAG(UT_ANY_INT, UT_PB_VARINT)) {
+        uint64_t value;
+        if (ut_pb_read_varint(at, end, &value) != end)
+            return false;
+        out->len += (size_t)(write_short_text(to, key, key_len, body_end) - to);
+        ut_mp_put_int(out, (int64_t)value);
+        return true;
+    }
+    return false;
+}
+
 static bool put_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned depth)
 {
-    return put_any_key_value(d, out, pair, depth);
+    return put_short_pair(d, out, pair) || put_any_key_value(d, out, pair, depth);
 }
 
 // The attributes among the fields from seen.first to seen.end; the map's header is written.

@@ -37,9 +37,99 @@ static void put_optional_i32(ut_buf *out, uint32_t number, uint32_t value)
         ut_pb_put_i32(out, number, value);
 }
 
+// The value that comes next, when it is text or a number of the frequent, short forms. False when it is another; the
+// reader's place is then not valid.
+typedef struct {
+    uint8_t tag; // of AnyValue
+    uint64_t number;
+    ut_bytes text;
+    size_t len; // of the AnyValue's fields
+} short_value;
+
+static inline bool take_short_value(ut_mp_reader *reader, short_value *value)
+{
+    const uint8_t *at = reader->at;
+    size_t left = (size_t)(reader->end - at);
+    if (left < 5) // the longest head
+        return false;
+    size_t head = 1;
+    size_t len = *at & 0x1fu;
+    if ((*at & 0xe0) == 0xa0 || *at == 0xd9) {
+        if (*at == 0xd9) {
+            head = 2;
+            len = at[1];
+        }
+        if (left < head + len)
+            return false;
+        value->tag = UT_PB_TAG(UT_ANY_STRING, UT_PB_LEN);
+        value->text = (ut_bytes){at + head, len};
+        value->len = 1 + ut_pb_varint_len(len) + len;
+        reader->at = at + head + len;
+        return true;
+    }
+    if (*at < 0x80)
+        value->number = *at;
+    else if (*at == 0xcc)
+        value->number = at[1], head = 2;
+    else if (*at == 0xcd)
+        value->number = (uint64_t)at[1] << 8 | at[2], head = 3;
+    else if (*at == 0xce)
+        value->number = ut_get_be32(at + 1), head = 5;
+    else
+        return false;
+    value->tag = UT_PB_TAG(UT_ANY_INT, UT_PB_VARINT);
+    value->text = UT_BYTES_NONE;
+    value->len = 1 + ut_pb_varint_len(value->number);
+    reader->at = at + head;
+    return true;
+}
+
+// Writes a KeyValue of a short key and a short value at once, without slots. False when it is another.
+static inline bool put_short_pair(ut_buf *out, uint32_t number, ut_mp_reader *reader)
+{
+    ut_mp_reader ahead = *reader;
+    size_t left = (size_t)(ahead.end - ahead.at);
+    short_value value;
+    if (left < 2 || (*ahead.at & 0xe0) != 0xa0)
+        return false;
+    size_t key_len = *ahead.at & 0x1fu;
+    const uint8_t *key = ahead.at + 1;
+    if (key_len == 0 || left < 1 + key_len)
+        return false;
+    ahead.at += 1 + key_len;
+    if (!take_short_value(&ahead, &value))
+        return false;
+    size_t len = 2 + key_len + 1 + ut_pb_varint_len(value.len) + value.len;
+    uint8_t *at = ut_buf_reserve(out, len + 2 * UT_PB_VARINT_LEN_MAX + UT_COPY_STEP);
+    if (at == NULL)
+        return false;
+    uint8_t *begin = at;
+    *at++ = (uint8_t)UT_PB_TAG(number, UT_PB_LEN);
+    at = ut_pb_write_varint(at, len);
+    *at++ = UT_PB_TAG(UT_KEY_VALUE_KEY, UT_PB_LEN);
+    *at++ = (uint8_t)key_len;
+    ut_copy_steps(at, key, key_len, ahead.end);
+    at += key_len;
+    *at++ = UT_PB_TAG(UT_KEY_VALUE_VALUE, UT_PB_LEN);
+    at = ut_pb_write_varint(at, value.len);
+    *at++ = value.tag;
+    if (value.tag == UT_PB_TAG(UT_ANY_STRING, UT_PB_LEN)) {
+        at = ut_pb_write_varint(at, value.text.len);
+        ut_copy_steps(at, value.text.data, value.text.len, ahead.end);
+        at += value.text.len;
+    } else {
+        at = ut_pb_write_varint(at, value.number);
+    }
+    out->len += (size_t)(at - begin);
+    *reader = ahead;
+    return true;
+}
+
 // A KeyValue, whose key and value come next.
 static bool put_key_value(ut_buf *out, uint32_t number, ut_mp_reader *reader, unsigned depth)
 {
+    if (put_short_pair(out, number, reader))
+        return true;
     ut_bytes key = ut_mp_get_str(reader);
     ut_pb_slot pair = ut_pb_open(out, number, key.len + AROUND);
     put_optional_bytes(out, UT_KEY_VALUE_KEY, key);

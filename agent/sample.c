@@ -97,28 +97,33 @@ typedef struct {
 
 static const query queries[] = {
     {"SELECT", "orders",
-     "SELECT id, customer_id, total_cents, state FROM orders WHERE id = $1 AND deleted_at IS NULL"},
+     "SELECT o.id, o.customer_id, o.total_cents, o.currency, o.state, o.created_at, o.updated_at "
+     "FROM orders o JOIN order_states s ON s.id = o.state "
+     "WHERE o.id = $1 AND o.deleted_at IS NULL AND s.visible LIMIT 1"},
     {"INSERT", "order_lines",
-     "INSERT INTO order_lines (order_id, sku, quantity, price_cents) VALUES ($1, $2, $3, $4) "
-     "RETURNING id"},
+     "INSERT INTO order_lines (order_id, sku, quantity, price_cents, tax_cents, discount_cents, "
+     "warehouse) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (order_id, sku) DO UPDATE SET "
+     "quantity = EXCLUDED.quantity RETURNING id"},
     {"SELECT", "stock",
-     "SELECT sku, on_hand, reserved FROM stock WHERE sku = ANY($1) AND warehouse = $2 FOR UPDATE"},
+     "SELECT sku, warehouse, on_hand, reserved, on_hand - reserved AS available FROM stock WHERE "
+     "sku = ANY($1) AND warehouse = $2 AND on_hand > 0 ORDER BY warehouse, sku FOR UPDATE SKIP "
+     "LOCKED"},
     {"UPDATE", "stock",
-     "UPDATE stock SET reserved = reserved + $1, updated_at = now() WHERE sku = $2 AND on_hand - "
-     "reserved >= $1"},
+     "UPDATE stock SET reserved = reserved + $1, updated_at = now(), updated_by = $4 WHERE sku = "
+     "$2 AND warehouse = $3 AND on_hand - reserved >= $1 RETURNING sku, on_hand, reserved"},
     {"SELECT", "customers",
-     "SELECT c.id, c.email, a.city, a.zip FROM customers c JOIN addresses a ON a.customer_id = "
-     "c.id WHERE c.id = $1"},
+     "SELECT c.id, c.email, c.locale, a.street, a.city, a.zip, a.country FROM customers c LEFT JOIN "
+     "addresses a ON a.customer_id = c.id AND a.is_default WHERE c.id = $1 AND c.active"},
     {"INSERT", "payments",
-     "INSERT INTO payments (order_id, provider, amount_cents, idempotency_key) VALUES ($1, $2, $3, "
-     "$4)"},
+     "INSERT INTO payments (order_id, provider, amount_cents, currency, idempotency_key, state) "
+     "VALUES ($1, $2, $3, $4, $5, 'authorized') ON CONFLICT (idempotency_key) DO NOTHING"},
 };
 
 static const char *const user_agents_z[] = {
     "Mozilla/5.0 (X11; Linux x86_64; rv:124.0) Gecko/20100101 Firefox/124.0",
     "Mozilla/5.0 (iPhone; CPU iPhone OS 17_4 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148",
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/123.0.0.0 Safari/537.36",
-    "okhttp/4.12.0",
+    "ShopApp/8.2.1 (Android 14; Pixel 8; build 82144) okhttp/4.12.0",
 };
 
 // ---- random numbers: xoshiro256** (https://prng.di.unimi.it), public domain algorithm ----
@@ -224,6 +229,7 @@ static void put_bool(ut_buf *out, uint32_t field, const char *key_z, bool value)
 typedef struct {
     ut_sample *sample;
     uint8_t trace_id[16];
+    char request_id_z[37]; // a UUID that the services hand on
     uint32_t left; // spans it may still have
     bool fails;    // its last database call fails, and all above it
 } trace;
@@ -283,27 +289,29 @@ static void add_query(trace *t, uint32_t where, const span *parent, uint64_t sta
 {
     ut_sample *sample = t->sample;
     const query *q = &queries[pick(sample, sizeof queries / sizeof queries[0])];
-    char text_z[64];
+    char text_z[96];
     (void)snprintf(text_z, sizeof text_z, "%s shop.%s", q->operation_z, q->table_z);
     span s = open_span(t, &sample->spans[where][SCOPE_DATABASE], parent, text_z, KIND_CLIENT,
                        start_ns, end_ns);
     ut_buf *out = s.out;
     put_text(out, UT_SPAN_ATTRIBUTES, "db.system", "postgresql");
     put_text(out, UT_SPAN_ATTRIBUTES, "db.name", "shop");
-    put_text(out, UT_SPAN_ATTRIBUTES, "db.user", services[where].name_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "db.operation", q->operation_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "db.sql.table", q->table_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "db.statement", q->statement_z);
-    (void)snprintf(text_z, sizeof text_z, "pg-%u.db.shop.internal", pick(sample, 3));
+    unsigned replica = pick(sample, 3);
+    (void)snprintf(text_z, sizeof text_z,
+                   "postgresql://pg-%u.db.shop.internal:5432/shop?application_name=%s", replica,
+                   services[where].name_z);
+    put_text(out, UT_SPAN_ATTRIBUTES, "db.connection_string", text_z);
+    (void)snprintf(text_z, sizeof text_z, "pg-%u.db.shop.internal", replica);
     put_text(out, UT_SPAN_ATTRIBUTES, "net.peer.name", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "net.peer.port", 5432);
     (void)snprintf(text_z, sizeof text_z, "10.8.%u.%u", pick(sample, 16), pick(sample, 255));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.addr", text_z);
-    put_text(out, UT_SPAN_ATTRIBUTES, "net.transport", "ip_tcp");
     put_number(out, UT_SPAN_ATTRIBUTES, "db.rows", pick(sample, 400));
     (void)snprintf(text_z, sizeof text_z, "pool-1-thread-%u", pick(sample, 32));
     put_text(out, UT_SPAN_ATTRIBUTES, "thread.name", text_z);
-    put_number(out, UT_SPAN_ATTRIBUTES, "thread.id", 20 + pick(sample, 200));
     if (fails) {
         static const char *const exception_z[][2] = {
             {"exception.type", "SerializationFailure"},
@@ -314,9 +322,10 @@ static void add_query(trace *t, uint32_t where, const span *parent, uint64_t sta
              "    at Handler.ServeHTTP (server.go:88)"},
         };
         put_event(&s, end_ns, "exception", exception_z, 3);
-    } else if (pick(sample, 8) == 0) {
-        static const char *const waited_z[][2] = {{"pool.name", "shop-rw"}};
-        put_event(&s, start_ns, "connection acquired", waited_z, 1);
+    } else if (pick(sample, 4) == 0) {
+        static const char *const waited_z[][2] = {{"pool.name", "shop-rw"},
+                                                  {"pool.state", "busy"}};
+        put_event(&s, start_ns, "connection acquired", waited_z, 2);
     }
     close_span(&s, fails, "could not serialize access due to concurrent update", false);
 }
@@ -344,6 +353,7 @@ static void add_call(trace *t, uint32_t where, uint32_t target, const span *pare
                    (unsigned)peer->port, path_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.url", text_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.flavor", "1.1");
+    put_text(out, UT_SPAN_ATTRIBUTES, "http.request.header.x_request_id", t->request_id_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.status_code", t->fails ? 503 : 200);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.request_content_length", pick(sample, 2000));
     put_number(out, UT_SPAN_ATTRIBUTES, "http.response_content_length", 200 + pick(sample, 60000));
@@ -352,8 +362,9 @@ static void add_call(trace *t, uint32_t where, uint32_t target, const span *pare
     put_number(out, UT_SPAN_ATTRIBUTES, "net.peer.port", peer->port);
     (void)snprintf(text_z, sizeof text_z, "10.4.%u.%u", pick(sample, 32), pick(sample, 255));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.addr", text_z);
-    put_text(out, UT_SPAN_ATTRIBUTES, "net.transport", "ip_tcp");
     put_text(out, UT_SPAN_ATTRIBUTES, "peer.service", peer->name_z);
+    (void)snprintf(text_z, sizeof text_z, "http-client-%u", pick(sample, 16));
+    put_text(out, UT_SPAN_ATTRIBUTES, "thread.name", text_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "rpc.retry.policy",
              "exponential, 3 attempts, 250ms..2s, jitter full");
     if (pick(sample, 6) == 0) {
@@ -382,19 +393,23 @@ static void add_request(trace *t, uint32_t where, const span *parent, uint64_t s
     ut_buf *out = s.out;
     put_text(out, UT_SPAN_ATTRIBUTES, "http.method", r->method_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.scheme", "http");
+    put_text(out, UT_SPAN_ATTRIBUTES, "http.request.header.x_request_id", t->request_id_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.route", r->route_z);
     int len = snprintf(text_z, sizeof text_z, r->target_format_z, pick(sample, 1000000));
     UT_ASSERT(len > 0 && (size_t)len < sizeof text_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.target", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.status_code", t->fails ? 503 : 200);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.user_agent",
-             parent != NULL ? here->runtime_z : user_agents_z[pick(sample, 4)]);
+             parent != NULL ? "shop-http/5.2.0 (retry=3; timeout=2s)" : user_agents_z[pick(sample, 4)]);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.response_content_length", 200 + pick(sample, 60000));
     (void)snprintf(text_z, sizeof text_z, "10.4.%u.%u", pick(sample, 32), pick(sample, 255));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.addr", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.port", 32768 + pick(sample, 28000));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.host.name", here->host_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "net.host.port", here->port);
+    (void)snprintf(text_z, sizeof text_z, "http-nio-%u-exec-%u", (unsigned)here->port,
+                   pick(sample, 200));
+    put_text(out, UT_SPAN_ATTRIBUTES, "thread.name", text_z);
     if (parent == NULL) {
         (void)snprintf(text_z, sizeof text_z, "u-%06u", pick(sample, 1000000));
         put_text(out, UT_SPAN_ATTRIBUTES, "enduser.id", text_z);
@@ -429,6 +444,10 @@ static uint32_t add_trace(ut_sample *sample, uint32_t spans_max, uint64_t end_ns
         wanted = spans_max;
     trace t = {.sample = sample, .left = wanted, .fails = pick(sample, 15) == 0};
     random_id(sample, t.trace_id, sizeof t.trace_id);
+    uint64_t uuid = next_random(sample);
+    (void)snprintf(t.request_id_z, sizeof t.request_id_z, "%08x-%04x-4%03x-8%03x-%012" PRIx64,
+                   (unsigned)(uuid >> 32), (unsigned)(uuid >> 16 & 0xffff), (unsigned)(uuid & 0xfff),
+                   (unsigned)pick(sample, 0x1000), next_random(sample) >> 16);
     uint64_t duration_ns = 4000000u + (uint64_t)pick(sample, 900) * 1000000u; // 4 ms to 0.9 s
     add_request(&t, 0, NULL, end_ns - duration_ns, end_ns, 0);
     ut_sample_trace entry = {.spans = wanted - t.left};

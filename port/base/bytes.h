@@ -31,6 +31,23 @@ static inline bool ut_bytes_equal(ut_bytes a, ut_bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+enum { UT_COPY_STEP = 32 };
+
+// memcpy for the many short texts of a span: copies in steps of UT_COPY_STEP bytes while there is that much to read before
+// from_end, which costs a few moves instead of a call. to: room for len + UT_COPY_STEP bytes; what stands behind len is
+// overwritten. The areas do not overlap.
+static inline void ut_copy_steps(uint8_t *to, const uint8_t *from, size_t len,
+                                 const uint8_t *from_end)
+{
+    size_t rounded = (len + UT_COPY_STEP - 1) & ~(size_t)(UT_COPY_STEP - 1);
+    if (rounded > (size_t)(from_end - from)) {
+        memcpy(to, from, len);
+        return;
+    }
+    for (size_t done = 0; done < len; done += UT_COPY_STEP)
+        memcpy(to + done, from + done, UT_COPY_STEP);
+}
+
 // Big-endian integers, as keys hold them.
 static inline void ut_put_be32(uint8_t out[4], uint32_t v)
 {

@@ -14,8 +14,8 @@ enum {
 // The parts of an http or https URL.
 typedef struct {
     bool tls;
-    char host_z[UT_HOST_MAX]; // without brackets
-    uint16_t port;            // 80 or 443 when the URL has none
+    char host_z[UT_HOST_MAX];            // without brackets
+    uint16_t port;                       // 80 or 443 when the URL has none
     char path_z[UT_DESTINATION_URL_MAX]; // begins with '/'; query included
 } ut_url;
 
@@ -23,16 +23,18 @@ typedef struct {
 ut_err ut_url_parse(const char *text_z, ut_url *url, ut_fault *fault);
 
 typedef struct {
-    char *name_z; // owned
+    char *name_z;  // owned
     char *value_z; // owned; may be a secret: never logged
 } ut_header;
 
-// Filled from the configuration; every pointer is owned by whoever filled it and outlives the dispatcher.
+// Filled from the configuration; every pointer is owned by whoever filled it and outlives the
+// dispatcher.
 typedef struct {
     const char *name_z;
     uint32_t org;
     uint32_t dest; // number in the ledger
-    ut_url url;    // whole: for the provider otlp, "/v1/traces" is already appended to the configured endpoint's path
+    ut_url
+        url; // whole: for the provider otlp, "/v1/traces" is already appended to the configured endpoint's path
     ut_header headers[UT_DESTINATION_HEADERS_MAX];
     size_t header_count;
     const ut_otlp_encoder *encoder;
@@ -44,8 +46,10 @@ typedef struct {
     ut_bytes cert_pem;
     ut_bytes key_pem;
 
-    uint32_t connections;     // batches in flight at once, each on a connection of its own; 1..UT_DESTINATION_CONNECTIONS_MAX
-    uint32_t batch_spans_max; // a batch is sent when it reaches one of these, or its oldest block waits max_delay
+    uint32_t
+        connections; // batches in flight at once, each on a connection of its own; 1..UT_DESTINATION_CONNECTIONS_MAX
+    uint32_t
+        batch_spans_max; // a batch is sent when it reaches one of these, or its oldest block waits max_delay
     uint32_t batch_bytes_max; // encoded, before compression; a single span may pass it
     uint32_t batch_delay_ms_max;
 

@@ -1,4 +1,5 @@
-// A connected socket with or without TLS, read and written alike. Used by the client and by the receivers.
+// A connected socket with or without TLS, read and written alike. Used by the client and by the
+// receivers.
 #ifndef UT_TRANSPORT_STREAM_H
 #define UT_TRANSPORT_STREAM_H
 
@@ -11,7 +12,8 @@ typedef struct {
 
 // UT_EAGAIN sets *want to the readiness to wait for. Otherwise as ut_sock_read and ut_sock_write.
 ut_err ut_stream_read(ut_stream *stream, void *out, size_t cap, size_t *n, uint32_t *want);
-ut_err ut_stream_write(ut_stream *stream, const ut_bytes *parts, size_t count, size_t *n, uint32_t *want);
+ut_err ut_stream_write(ut_stream *stream, const ut_bytes *parts, size_t count, size_t *n,
+                       uint32_t *want);
 void ut_stream_close(ut_stream *stream); // frees tls, closes sock
 
 #endif

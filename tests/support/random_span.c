@@ -102,9 +102,10 @@ static ut_bytes text(maker *m, unsigned slot)
 static uint64_t integer(ut_random *random)
 {
     // Every width, and the numbers around each border.
-    uint64_t value = ut_random_next(random) >> ut_random_below(random, 64);
+    unsigned shift = ut_random_below(random, 64);
+    uint64_t value = ut_random_next(random) >> shift;
     if (one_in(random, 2))
-        value = (UINT64_C(1) << ut_random_below(random, 64)) - ut_random_below(random, 3);
+        value = (UINT64_C(1) << shift) - ut_random_below(random, 3);
     return one_in(random, 2) ? value : 0 - value;
 }
 
@@ -252,10 +253,12 @@ static uint32_t add_resource(maker *m, ut_batch *batch)
 {
     ut_buf *out = &batch->resource_bytes;
     size_t begin = out->len;
-    ut_resource resource = {.dropped_attributes = count32(&m->random),
-                            .schema_url = text(m, 0),
-                            .unknown = unknown(m, 0),
-                            .unknown_envelope = unknown(m, 1)};
+    ut_resource resource;
+    memset(&resource, 0, sizeof resource);
+    resource.dropped_attributes = count32(&m->random);
+    resource.schema_url = text(m, 0);
+    resource.unknown = unknown(m, 0);
+    resource.unknown_envelope = unknown(m, 1);
     ut_resource_write_head(out);
     put_attributes(m, out, false);
     ut_resource_write_tail(out, &resource);
@@ -266,7 +269,10 @@ static uint32_t add_scope(maker *m, ut_batch *batch, uint32_t resource)
 {
     ut_buf *out = &batch->scope_bytes;
     size_t begin = out->len;
-    ut_scope scope = {.name = text(m, 0), .version = text(m, 1)};
+    ut_scope scope;
+    memset(&scope, 0, sizeof scope);
+    scope.name = text(m, 0);
+    scope.version = text(m, 1);
     ut_scope_write_head(out, &scope);
     put_attributes(m, out, false);
     scope.dropped_attributes = count32(&m->random);
@@ -286,12 +292,15 @@ static uint64_t time_ns(ut_random *random)
 
 static void put_event(maker *m, ut_buf *out, uint64_t start_ns)
 {
-    ut_event event = {.time_ns = one_in(&m->random, 4)
-                                     ? time_ns(&m->random)
-                                     : start_ns + ut_random_below(&m->random, 1000000),
-                      .name = text(m, 0),
-                      .dropped_attributes = count32(&m->random),
-                      .unknown = unknown(m, 0)};
+    ut_event event;
+    memset(&event, 0, sizeof event);
+    if (one_in(&m->random, 4))
+        event.time_ns = time_ns(&m->random);
+    else
+        event.time_ns = start_ns + ut_random_below(&m->random, 1000000);
+    event.name = text(m, 0);
+    event.dropped_attributes = count32(&m->random);
+    event.unknown = unknown(m, 0);
     ut_event_write_head(out, start_ns, &event);
     put_attributes(m, out, false);
     ut_event_write_tail(out, &event);
@@ -302,15 +311,25 @@ static void put_link(maker *m, ut_buf *out)
     static const uint8_t lengths[] = {0, 1, 16, 16, 16, 64};
     uint8_t ids[128];
     fill(&m->random, ids, sizeof ids);
-    ut_link link = {.trace_id = {ids, lengths[ut_random_below(&m->random, 6)]},
-                    .span_id = {ids + 64, one_in(&m->random, 8) ? 64 : UT_SPAN_ID_LEN},
-                    .trace_state = text(m, 0),
-                    .dropped_attributes = count32(&m->random),
-                    .flags = count32(&m->random),
-                    .unknown = unknown(m, 0)};
+    ut_link link;
+    memset(&link, 0, sizeof link);
+    link.trace_id = ut_bytes_of(ids, lengths[ut_random_below(&m->random, sizeof lengths)]);
+    link.span_id = ut_bytes_of(ids + 64, one_in(&m->random, 8) ? 64 : UT_SPAN_ID_LEN);
+    link.trace_state = text(m, 0);
+    link.dropped_attributes = count32(&m->random);
+    link.flags = count32(&m->random);
+    link.unknown = unknown(m, 0);
     ut_link_write_head(out, &link);
     put_attributes(m, out, false);
     ut_link_write_tail(out, &link);
+}
+
+// Mostly one of the codes that exist, sometimes any number.
+static int32_t any_or_below(ut_random *random, uint32_t bound)
+{
+    if (one_in(random, 8))
+        return (int32_t)integer(random);
+    return (int32_t)ut_random_below(random, bound);
 }
 
 static void add_span(maker *m, ut_batch *batch, uint32_t scope, bool deep)
@@ -324,17 +343,16 @@ static void add_span(maker *m, ut_batch *batch, uint32_t scope, bool deep)
     trace_id[0] |= 1;
     span_id[0] |= 1;
     parent[0] |= 1;
-    ut_span span = {
-        .trace_id = {trace_id, sizeof trace_id},
-        .span_id = {span_id, sizeof span_id},
-        .parent_span_id = {parent, one_in(&m->random, 3) ? 0 : sizeof parent},
-        .name = text(m, 0),
-        .kind = one_in(&m->random, 8) ? (int32_t)integer(&m->random)
-                                      : (int32_t)ut_random_below(&m->random, 6),
-        .start_ns = time_ns(&m->random),
-        .status_code = one_in(&m->random, 8) ? (int32_t)integer(&m->random)
-                                             : (int32_t)ut_random_below(&m->random, 3),
-    };
+    // One call a statement: the order of calls within an initialiser is the compiler's choice.
+    ut_span span;
+    memset(&span, 0, sizeof span);
+    span.trace_id = ut_bytes_of(trace_id, sizeof trace_id);
+    span.span_id = ut_bytes_of(span_id, sizeof span_id);
+    span.parent_span_id = ut_bytes_of(parent, one_in(&m->random, 3) ? 0 : sizeof parent);
+    span.name = text(m, 0);
+    span.kind = any_or_below(&m->random, 6);
+    span.start_ns = time_ns(&m->random);
+    span.status_code = any_or_below(&m->random, 3);
     span.end_ns = one_in(&m->random, 4) ? time_ns(&m->random)
                                         : span.start_ns + ut_random_below(&m->random, 1u << 30);
     ut_buf *out = &batch->span_bytes;
@@ -442,12 +460,14 @@ static void put_http_attributes(ut_random *random, ut_buf *out, bool failed)
     char path_z[64];
     char query_z[48];
     char peer_z[24];
-    (void)snprintf(path_z, sizeof path_z, "/api/v2/orders/%u/items",
-                   ut_random_below(random, 100000));
-    (void)snprintf(query_z, sizeof query_z, "page=%u&session=%08x", ut_random_below(random, 50),
-                   (unsigned)ut_random_next(random));
-    (void)snprintf(peer_z, sizeof peer_z, "10.2.%u.%u", ut_random_below(random, 256),
-                   ut_random_below(random, 256));
+    unsigned order = ut_random_below(random, 100000);
+    unsigned page = ut_random_below(random, 50);
+    unsigned session = (unsigned)(ut_random_next(random) & UINT32_MAX);
+    unsigned net = ut_random_below(random, 256);
+    unsigned host = ut_random_below(random, 256);
+    (void)snprintf(path_z, sizeof path_z, "/api/v2/orders/%u/items", order);
+    (void)snprintf(query_z, sizeof query_z, "page=%u&session=%08x", page, session);
+    (void)snprintf(peer_z, sizeof peer_z, "10.2.%u.%u", net, host);
     ut_mp_put_map(out, 13);
     put_str(out, "http.request.method", one_in(random, 3) ? "POST" : "GET");
     put_str(out, "http.route", "/api/v2/orders/{id}/items");
@@ -548,15 +568,15 @@ void ut_realistic_batch(uint64_t seed, uint32_t spans, uint64_t start_ns, ut_bat
 
 // ---- comparing ----
 
-#define DIFFERS(field)                                                                             \
-    do {                                                                                           \
-        if (a->field != b->field)                                                                  \
-            return #field;                                                                         \
+#define DIFFERS(field)            \
+    do {                          \
+        if (a->field != b->field) \
+            return #field;        \
     } while (0)
-#define BYTES_DIFFER(field)                                                                        \
-    do {                                                                                           \
-        if (!ut_bytes_equal(a->field, b->field))                                                   \
-            return #field;                                                                         \
+#define BYTES_DIFFER(field)                      \
+    do {                                         \
+        if (!ut_bytes_equal(a->field, b->field)) \
+            return #field;                       \
     } while (0)
 
 const char *ut_span_difference(const ut_span *a, const ut_span *b)

@@ -21,19 +21,16 @@ static void check(ut_err err)
         fail_msg("unexpected %s", ut_err_name(err));
 }
 
-// A copy that ends exactly where the memory does, so that the address sanitizer sees a read behind it.
-static ut_bytes exact_copy(ut_bytes bytes)
+// Moves bytes into memory that ends exactly where they do, so that the address sanitizer sees a read
+// behind it. Returns that memory, to be freed.
+static uint8_t *move_to_exact(ut_bytes *bytes)
 {
-    uint8_t *copy = malloc(bytes.len == 0 ? 1 : bytes.len);
+    uint8_t *copy = malloc(bytes->len == 0 ? 1 : bytes->len);
     assert_non_null(copy);
-    if (bytes.len > 0)
-        memcpy(copy, bytes.data, bytes.len);
-    return (ut_bytes){copy, bytes.len};
-}
-
-static void free_copy(ut_bytes copy)
-{
-    free((void *)(uintptr_t)copy.data);
+    if (bytes->len > 0)
+        memcpy(copy, bytes->data, bytes->len);
+    bytes->data = copy;
+    return copy;
 }
 
 // Makes the checksum of a changed block right again.
@@ -148,12 +145,13 @@ static void random_spans_come_back_equal(void **state)
             }
             uint32_t count = ut_block_builder_count(builder);
             check(ut_block_seal(builder, received_ns + seed, HOUR, &sealed));
-            ut_bytes copy = exact_copy(ut_buf_bytes(&sealed));
+            ut_bytes copy = ut_buf_bytes(&sealed);
+            uint8_t *bytes = move_to_exact(&copy);
             ut_block block;
             ut_block_info peeked;
             check(ut_block_peek(copy, &peeked));
             check(ut_block_open(copy, &payload, &block));
-            free_copy(copy); // an open block borrows nothing of it
+            free(bytes); // an open block borrows nothing of it
             assert_true(block.info.received_ns == received_ns + seed &&
                         peeked.received_ns == block.info.received_ns);
             assert_int_equal(block.info.expiry_hour, HOUR);
@@ -668,8 +666,8 @@ static void any_flipped_byte_is_noticed(void **state)
     for (int compressed = 0; compressed < 2; compressed++) {
         fixture f;
         small_block(&f, compressed != 0);
-        ut_bytes copy = exact_copy(ut_buf_bytes(&f.sealed));
-        uint8_t *bytes = (uint8_t *)(uintptr_t)copy.data;
+        ut_bytes copy = ut_buf_bytes(&f.sealed);
+        uint8_t *bytes = move_to_exact(&copy);
         for (size_t i = 0; i < copy.len; i++) {
             for (unsigned flip = 1; flip < 256; flip++) {
                 bytes[i] = (uint8_t)(bytes[i] ^ flip);
@@ -681,7 +679,7 @@ static void any_flipped_byte_is_noticed(void **state)
             }
         }
         check(ut_block_open(copy, &f.payload, &f.block));
-        free_copy(copy);
+        free(bytes);
         fixture_free(&f);
     }
 }
@@ -693,12 +691,13 @@ static void a_block_cut_at_any_length_is_noticed(void **state)
         fixture f;
         small_block(&f, compressed != 0);
         for (size_t len = 0; len < f.sealed.len; len++) {
-            ut_bytes copy = exact_copy((ut_bytes){f.sealed.data, len});
+            ut_bytes copy = {f.sealed.data, len};
+            uint8_t *bytes = move_to_exact(&copy);
             ut_block_info info;
             assert_int_equal(ut_block_open(copy, &f.payload, &f.block), UT_ECORRUPT);
             assert_int_equal(ut_block_peek(copy, &info),
                              len < UT_BLOCK_HEADER_LEN ? UT_ECORRUPT : UT_OK);
-            free_copy(copy);
+            free(bytes);
         }
         ut_buf_add_byte(&f.sealed, 0);
         assert_int_equal(ut_block_open(ut_buf_bytes(&f.sealed), &f.payload, &f.block), UT_ECORRUPT);
@@ -710,9 +709,9 @@ static void a_header_out_of_bounds_is_refused_even_with_a_right_checksum(void **
 {
     (void)state;
     static const struct {
-        size_t at;
+        uint32_t at;
         uint32_t value;
-        size_t width;
+        uint32_t width;
         ut_err err;
     } rows[] = {
         {4, 0, 1, UT_EVERSION},
@@ -730,8 +729,8 @@ static void a_header_out_of_bounds_is_refused_even_with_a_right_checksum(void **
     fixture f;
     small_block(&f, true);
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        ut_bytes copy = exact_copy(ut_buf_bytes(&f.sealed));
-        uint8_t *bytes = (uint8_t *)(uintptr_t)copy.data;
+        ut_bytes copy = ut_buf_bytes(&f.sealed);
+        uint8_t *bytes = move_to_exact(&copy);
         for (size_t n = 0; n < rows[i].width; n++)
             bytes[rows[i].at + n] = (uint8_t)(rows[i].value >> (8 * n));
         fix_checksum(bytes, copy.len);
@@ -741,7 +740,7 @@ static void a_header_out_of_bounds_is_refused_even_with_a_right_checksum(void **
             fail_msg("row %u", (unsigned)i);
         assert_int_equal(fresh.cap, 0); // refused before any memory was asked for
         ut_buf_free(&fresh);
-        free_copy(copy);
+        free(bytes);
     }
     fixture_free(&f);
 }
@@ -864,8 +863,8 @@ static void damage_under_a_right_checksum_never_reads_out_of_bounds(void **state
             check(ut_block_builder_add(f.builder, &f.batch, &ut_batch_spans(&f.batch)[count++]));
         seal_and_open(&f);
         for (int round = 0; round < 2000; round++) {
-            ut_bytes copy = exact_copy(ut_buf_bytes(&f.payload));
-            uint8_t *bytes = (uint8_t *)(uintptr_t)copy.data;
+            ut_bytes copy = ut_buf_bytes(&f.payload);
+            uint8_t *bytes = move_to_exact(&copy);
             for (unsigned n = 1 + ut_random_below(&random, 3); n > 0; n--)
                 bytes[ut_random_below(&random, (uint32_t)copy.len)] =
                     (uint8_t)ut_random_next(&random);
@@ -877,11 +876,11 @@ static void damage_under_a_right_checksum_never_reads_out_of_bounds(void **state
                 err = walk(&block, &spans);
             assert_true(err == UT_OK || err == UT_ECORRUPT);
             refused += err != UT_OK;
-            free_copy(copy);
+            free(bytes);
 
             // The same to the compressed body.
-            copy = exact_copy(ut_buf_bytes(&f.sealed));
-            bytes = (uint8_t *)(uintptr_t)copy.data;
+            copy = ut_buf_bytes(&f.sealed);
+            bytes = move_to_exact(&copy);
             for (unsigned n = 1 + ut_random_below(&random, 3); n > 0; n--)
                 bytes[UT_BLOCK_HEADER_LEN +
                       ut_random_below(&random, (uint32_t)(copy.len - UT_BLOCK_HEADER_LEN))] =
@@ -891,7 +890,7 @@ static void damage_under_a_right_checksum_never_reads_out_of_bounds(void **state
             if (err == UT_OK)
                 err = walk(&block, &spans);
             assert_true(err == UT_OK || err == UT_ECORRUPT);
-            free_copy(copy);
+            free(bytes);
         }
         fixture_free(&f);
     }

@@ -306,7 +306,7 @@ static void a_longer_record_of_a_newer_program_is_read(void **state)
         ut_buf_init(&record, BUF_MAX);
         ut_buf_init(&longer, BUF_MAX);
         write_record(&record, k);
-        size_t offsets[16];
+        size_t offsets[16] = {0};
         size_t count = elements(&record, offsets);
         ut_mp_put_array(&longer, (uint32_t)count + 2);
         ut_buf_add(&longer, record.data + offsets[0], record.len - offsets[0]);
@@ -348,7 +348,7 @@ static void a_shorter_record_is_refused(void **state)
         ut_buf_init(&record, BUF_MAX);
         ut_buf_init(&shorter, BUF_MAX);
         write_record(&record, k);
-        size_t offsets[16];
+        size_t offsets[16] = {0};
         size_t count = elements(&record, offsets);
         ut_mp_put_array(&shorter, (uint32_t)count - 1);
         ut_buf_add(&shorter, record.data + offsets[0], offsets[count - 1] - offsets[0]);
@@ -373,7 +373,7 @@ static void a_field_of_a_wrong_type_is_refused(void **state)
         ut_buf_init(&record, BUF_MAX);
         ut_buf_init(&broken, BUF_MAX);
         write_record(&record, k);
-        size_t offsets[16];
+        size_t offsets[16] = {0};
         size_t count = elements(&record, offsets);
         for (size_t i = 0; i < count; i++) {
             ut_mp_reader at =
@@ -424,7 +424,7 @@ static ut_err read_span_with(size_t i, ut_bytes raw)
     ut_buf_init(&record, BUF_MAX);
     ut_buf_init(&changed, BUF_MAX);
     write_record(&record, SPAN);
-    size_t offsets[16];
+    size_t offsets[16] = {0};
     (void)elements(&record, offsets);
     ut_buf_add(&changed, record.data, offsets[i]);
     ut_buf_add_bytes(&changed, raw);

@@ -2,6 +2,11 @@
 
 VERSION = 0.1.0
 
+# As many jobs as there are processors, unless -j says otherwise.
+ifeq ($(MAKELEVEL)$(filter -j%,$(MAKEFLAGS)),0)
+MAKEFLAGS += -j$(shell nproc)
+endif
+
 # Where things go. Two builds at the same time need two BUILD directories; they may share DEPS_DIR.
 BUILD    ?= build
 DEPS_DIR ?= build/deps
@@ -214,7 +219,8 @@ bench: program $(BENCHES)
 	BUILD=$(BUILD) BENCH_BIN=$(OUT)/bench tests/bench/run
 
 ## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
-cross: $(CROSS_TARGETS:%=cross-%)
+cross:
+	@for target in $(CROSS_TARGETS); do $(MAKE) --no-print-directory cross-$$target || exit; done
 cross-%:
 	tools/setup build cross
 	@$(MAKE) --no-print-directory TARGET=$* program

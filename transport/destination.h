@@ -33,8 +33,8 @@ typedef struct {
     const char *name_z;
     uint32_t org;
     uint32_t dest; // number in the ledger
-    ut_url
-        url; // whole: for the provider otlp, "/v1/traces" is already appended to the configured endpoint's path
+    // Whole: for the provider otlp, "/v1/traces" is already appended to the configured path.
+    ut_url url;
     ut_header headers[UT_DESTINATION_HEADERS_MAX];
     size_t header_count;
     const ut_otlp_encoder *encoder;
@@ -46,10 +46,10 @@ typedef struct {
     ut_bytes cert_pem;
     ut_bytes key_pem;
 
-    uint32_t
-        connections; // batches in flight at once, each on a connection of its own; 1..UT_DESTINATION_CONNECTIONS_MAX
-    uint32_t
-        batch_spans_max; // a batch is sent when it reaches one of these, or its oldest block waits max_delay
+    // Batches in flight at once, each on its own connection; 1..UT_DESTINATION_CONNECTIONS_MAX.
+    uint32_t connections;
+    // A batch is sent when it reaches one of these, or when its oldest block has waited so long.
+    uint32_t batch_spans_max;
     uint32_t batch_bytes_max; // encoded, before compression; a single span may pass it
     uint32_t batch_delay_ms_max;
 

@@ -8,12 +8,12 @@
 #include "transport/stream.h"
 
 enum {
-    UT_HTTP_ANSWER_BYTES_MAX =
-        4 * 1024 * 1024, // OTLP: a larger answer is an error that is not tried again
+    // OTLP: a larger answer is an error that is not tried again.
+    UT_HTTP_ANSWER_BYTES_MAX = 4 * 1024 * 1024,
     UT_HTTP_ANSWER_HEAD_MAX = 64 * 1024,
     UT_HTTP_REQUEST_HEAD_MAX = 64 * 1024,
-    UT_HTTP_CONNECT_MS_MAX =
-        10 * 1000, // for one address; less when several share the request's time
+    // For one address; less when several share the request's time.
+    UT_HTTP_CONNECT_MS_MAX = 10 * 1000,
     // An unused connection is closed after this: below the minute after which many servers close
     // theirs.
     UT_HTTP_IDLE_MS_MAX = 50 * 1000,

@@ -16,8 +16,9 @@ enum {
 
 typedef struct {
     bool server;
-    ut_bytes
-        ca_pem; // client: trust anchors. Server: when not empty, clients must show a certificate signed by one of them
+    // Client: trust anchors. Server: when not empty, clients must show a certificate signed by one
+    // of them.
+    ut_bytes ca_pem;
     ut_bytes cert_pem; // own certificate chain; server: required
     ut_bytes key_pem;  // its key, not encrypted
     bool insecure; // client only: nothing of the peer is verified. The caller warns at each start
@@ -43,8 +44,8 @@ ut_err ut_tls_handshake(ut_tls *tls, uint32_t *want, ut_fault *fault);
 // UT_ECLOSED: the peer ended the stream with close_notify. UT_EIO: the connection broke, or was
 // closed without it.
 ut_err ut_tls_read(ut_tls *tls, void *out, size_t cap, size_t *n, uint32_t *want);
-ut_err ut_tls_write(ut_tls *tls, ut_bytes bytes, size_t *n,
-                    uint32_t *want);                 // after UT_EAGAIN: again with the same bytes
+// After UT_EAGAIN: again with the same bytes.
+ut_err ut_tls_write(ut_tls *tls, ut_bytes bytes, size_t *n, uint32_t *want);
 ut_err ut_tls_shutdown(ut_tls *tls, uint32_t *want); // close_notify
 // Why the last read, write or shutdown returned UT_ETLS (an alert of the peer, a damaged record),
 // for a person.

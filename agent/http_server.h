@@ -1,0 +1,136 @@
+// An HTTP/1.1 server on one listening address: connections, parsing (llhttp), limits, timeouts,
+// answers in order. What is asked and what it means is the handler's; nothing here knows of OTLP.
+// A step machine on the thread of its poller: it never blocks and reads no clock but the wall clock
+// for the Date field.
+#ifndef UT_AGENT_HTTP_SERVER_H
+#define UT_AGENT_HTTP_SERVER_H
+
+#include "agent/http_reply.h"
+#include "port/base/log.h"
+#include "transport/stream.h"
+
+enum {
+    // Requests of one connection that wait for their answers; reading pauses there.
+    UT_HTTP_SERVER_PIPELINE_MAX = 32,
+    // Bytes of a request target; longer is 414.
+    UT_HTTP_SERVER_TARGET_MAX = 8 * 1024,
+    // Header fields of a request; more is 431.
+    UT_HTTP_SERVER_FIELDS_MAX = 100,
+    // The rest of a refused body is read and thrown away up to this many bytes, so that the
+    // connection can go on; a longer one ends the connection.
+    UT_HTTP_SERVER_DISCARD_MAX = 256 * 1024,
+    // Bytes of a body that must arrive within each body timeout, or its rest if that is less.
+    UT_HTTP_SERVER_PROGRESS_MIN = 16 * 1024,
+    // Connections over the limit that are told why at one time; further ones are just closed.
+    UT_HTTP_SERVER_TURNED_AWAY_MAX = 64,
+    // A connection that ends after an answer is read on (and what comes is thrown away) until the
+    // peer closes it, so that the peer gets to see the answer: at most so long between two reads,
+    // and so long in all.
+    UT_HTTP_SERVER_LINGER_MS = 2000,
+    UT_HTTP_SERVER_LINGER_TOTAL_MS = 20000,
+    // Out of descriptors, no connection is taken for so long, or until one closes.
+    UT_HTTP_SERVER_ACCEPT_PAUSE_MS = 500,
+    // Buffers kept for the next requests are given back after so long without a request.
+    UT_HTTP_SERVER_TRIM_MS = 1000,
+};
+
+typedef struct ut_http_server ut_http_server;
+
+// A request under way and the place of its answer. Lives from on_head to ut_http_server_reply, even
+// when the connection is gone in between.
+typedef struct {
+    uint64_t note; // the handler's own; 0 at first. Must own nothing: see on_head
+} ut_http_exchange;
+
+typedef struct {
+    ut_bytes name; // as sent, in any case
+    ut_bytes value;
+} ut_http_field;
+
+// The head of a request; borrowed for the call of on_head.
+typedef struct {
+    const char *method_z;
+    ut_bytes path;  // up to the '?', not decoded; of "http://host/path" the part behind the host
+    ut_bytes query; // behind the '?', empty when there is none
+    const ut_http_field *fields;
+    size_t field_count;
+} ut_http_head;
+
+// How often the field occurs (name_z in any case); value: out, of the first one.
+size_t ut_http_head_find(const ut_http_head *head, const char *name_z, ut_bytes *value);
+
+typedef struct {
+    void *context;
+    // A head is complete. The handler may reply at once; the body is then never asked for.
+    // Otherwise on_body follows, or on_refuse, or nothing at all when the connection ends before.
+    void (*on_head)(void *context, ut_http_exchange *exchange, const ut_http_head *head);
+    // The body is complete; borrowed for the call. The handler replies now or later, once.
+    void (*on_body)(void *context, ut_http_exchange *exchange, ut_bytes body);
+    // The server refuses a request after its head was accepted (400, 413, 417, 503); the handler
+    // replies within the call with that status, in the form that its clients read.
+    void (*on_refuse)(void *context, ut_http_exchange *exchange, int status, const char *reason_z);
+} ut_http_handler;
+
+typedef struct {
+    ut_poller *poller;
+    ut_tls_context *tls; // NULL: plain. Borrowed, as poller and log are
+    const ut_log *log;
+    const char *area_z; // for log lines
+    ut_http_handler handler;
+    ut_addr listen;
+    uint64_t body_bytes_max;   // of one body as sent; more is 413
+    uint64_t memory_bytes_max; // of all requests under way together; more is 503 with Retry-After
+    uint32_t connections_max;  // further ones get 503 and are closed
+    uint32_t header_bytes_max; // of request line and header fields; more is 431
+    uint32_t head_timeout_ms;  // from the first byte (first request: from the connection) on; 408
+    uint32_t body_timeout_ms;  // a body that makes no progress, an answer that is not read
+    uint32_t idle_timeout_ms;  // between requests
+} ut_http_server_config;
+
+// Opens the listening socket and watches it. UT_EBUSY, UT_EPERM, UT_EIO, UT_ENOMEM; faults name the
+// address.
+ut_err ut_http_server_open(const ut_http_server_config *config, ut_http_server **server,
+                           ut_fault *fault);
+
+// Closes everything at once. Every exchange given to on_body must have been replied to. NULL is
+// ignored.
+void ut_http_server_close(ut_http_server *server);
+
+// The address it listens on, with the port that the system chose for port 0.
+ut_err ut_http_server_addr(const ut_http_server *server, ut_addr *addr);
+
+// One event of the poller whose tag is of a server (of any: the tag knows its own).
+void ut_http_server_event(const ut_poll_event *event, uint64_t now_ms);
+
+// Sends what replies wait and ends what has timed out. *next_ms: when to call again at the latest
+// (monotonic; UINT64_MAX: only after an event or a reply). Call it after every round of events.
+void ut_http_server_step(ut_http_server *server, uint64_t now_ms, uint64_t *next_ms);
+
+// Answers a request, once; it is sent by the next step, in its turn. The body of reply is copied.
+// The exchange ends with it.
+void ut_http_server_reply(ut_http_server *server, ut_http_exchange *exchange,
+                          const ut_http_reply *reply);
+
+// Stops listening, closes idle connections, and lets the others end after the requests that have
+// begun to arrive.
+void ut_http_server_stop(ut_http_server *server, uint64_t now_ms);
+// After stop: nothing is under way any more.
+bool ut_http_server_idle(const ut_http_server *server);
+
+// The memory of requests under way. Bodies are counted here; what a handler holds for a request, it
+// counts with these. False: not counted, over memory_bytes_max.
+bool ut_http_server_charge(ut_http_server *server, size_t bytes);
+void ut_http_server_discharge(ut_http_server *server, size_t bytes);
+uint64_t ut_http_server_memory_left(const ut_http_server *server);
+
+typedef struct {
+    uint32_t connections; // open now, those that linger included
+    uint32_t under_way;   // requests between head and reply
+    uint64_t memory;      // bytes counted now
+    uint64_t requests;    // heads, since the start
+    uint64_t refused;     // requests that were answered here, not by on_head or on_body
+    uint64_t turned_away; // connections over the limit
+} ut_http_server_stats;
+void ut_http_server_get_stats(const ut_http_server *server, ut_http_server_stats *stats);
+
+#endif

@@ -380,7 +380,7 @@ static bool conn_send(ut_http_conn *c)
         return false;
     const size_t from = waiting ? c->out_sent : 0;
     size_t sent = 0;
-    if (!send_bytes(c, ut_bytes_of(out->data + from, out->len - from), &sent))
+    if (out->len > from && !send_bytes(c, ut_bytes_of(out->data + from, out->len - from), &sent))
         return false;
     if (from + sent == out->len) {
         ut_buf_free(&c->out);

@@ -1,0 +1,417 @@
+// The thread that owns the store: queue, group commit, marks, sweeps.
+#include "agent/store_thread.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+enum { STACK_BYTES = 512 * 1024 };
+
+typedef struct {
+    ut_delivery *items; // UT_STORE_THREAD_MARKS_MAX of them
+    size_t count;
+} mark_list;
+
+struct ut_store_thread {
+    ut_store_thread_config config;
+    pthread_t handle;
+    pthread_mutex_t lock;
+    pthread_cond_t work;
+
+    // Under the lock.
+    ut_store_job *queue_first;
+    ut_store_job *queue_last;
+    size_t queue_count;
+    ut_store_job *done_first;
+    ut_store_job *done_last;
+    mark_list marks_in;
+    uint64_t marks_since_ms;
+    bool marks_refused;
+    bool asleep;
+    bool stopping;
+
+    // The store thread's own.
+    ut_store_job *group[UT_STORE_THREAD_GROUP_MAX];
+    ut_store_append appends[UT_STORE_THREAD_GROUP_MAX];
+    size_t group_count;
+    mark_list marks; // taken; kept until they are committed
+    uint64_t retry_at_ms;
+    uint32_t backoff_ms; // 0: the last commit worked
+    uint64_t sweep_at_ms;
+    uint64_t sync_at_ms;
+    bool unsynced;
+    bool sweep_failing;
+    bool sync_failing;
+};
+
+static void marks_clear(mark_list *marks)
+{
+    for (size_t i = 0; i < marks->count; i++)
+        free((void *)(uintptr_t)marks->items[i].dead_ordinals);
+    marks->count = 0;
+}
+
+ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    const bool room = !thread->stopping && thread->queue_count < UT_STORE_THREAD_QUEUE_MAX;
+    bool wake = false;
+    if (room) {
+        job->next = NULL;
+        if (thread->queue_last != NULL)
+            thread->queue_last->next = job;
+        else
+            thread->queue_first = job;
+        thread->queue_last = job;
+        thread->queue_count++;
+        wake = thread->asleep;
+    }
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (wake)
+        (void)pthread_cond_signal(&thread->work);
+    return room ? UT_OK : UT_EAGAIN;
+}
+
+void ut_store_thread_deliver(ut_store_thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    ut_store_job *job = thread->done_first;
+    thread->done_first = NULL;
+    thread->done_last = NULL;
+    (void)pthread_mutex_unlock(&thread->lock);
+    while (job != NULL) {
+        ut_store_job *next = job->next;
+        job->done(job);
+        job = next;
+    }
+}
+
+ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
+{
+    ut_store_thread *thread = context;
+    ut_delivery copy = *mark;
+    uint16_t *ordinals = NULL;
+    bool room = true;
+    if (mark->dead_ordinals != NULL && mark->spans_dead > 0) {
+        const size_t size = mark->spans_dead * sizeof *ordinals;
+        ordinals = malloc(size);
+        if (ordinals != NULL)
+            memcpy(ordinals, mark->dead_ordinals, size);
+        else
+            room = false; // as good as full
+    }
+    copy.dead_ordinals = ordinals;
+
+    (void)pthread_mutex_lock(&thread->lock);
+    mark_list *marks = &thread->marks_in;
+    room = room && !thread->stopping && marks->count < UT_STORE_THREAD_MARKS_MAX;
+    bool wake = false;
+    if (room) {
+        if (marks->count == 0) {
+            thread->marks_since_ms = ut_clock_mono_ms();
+            wake = thread->asleep; // to set its alarm
+        }
+        marks->items[marks->count++] = copy;
+    } else {
+        thread->marks_refused = true;
+    }
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (wake)
+        (void)pthread_cond_signal(&thread->work);
+    if (!room)
+        free(ordinals);
+    return room ? UT_OK : UT_EAGAIN;
+}
+
+// ---- on the store thread
+
+static void failed(ut_store_thread *t, ut_err err)
+{
+    if (t->backoff_ms == 0) {
+        ut_log_write(t->config.log, UT_LOG_ERROR, "store",
+                     "cannot commit: %s; requests get 503 until it works again", ut_err_text(err));
+        t->backoff_ms = UT_STORE_THREAD_BACKOFF_MS;
+    } else if (t->backoff_ms < UT_STORE_THREAD_BACKOFF_MAX_MS) {
+        t->backoff_ms *= 2;
+        if (t->backoff_ms > UT_STORE_THREAD_BACKOFF_MAX_MS)
+            t->backoff_ms = UT_STORE_THREAD_BACKOFF_MAX_MS;
+    }
+    t->retry_at_ms = ut_clock_mono_ms() + t->backoff_ms;
+}
+
+static void worked(ut_store_thread *t)
+{
+    if (t->backoff_ms != 0)
+        ut_log_write(t->config.log, UT_LOG_INFO, "store", "commits work again");
+    t->backoff_ms = 0;
+    t->retry_at_ms = 0;
+    t->unsynced = true;
+    if (t->config.committed != NULL)
+        t->config.committed(t->config.context, ut_store_last_seq(t->config.store));
+}
+
+static ut_err commit(ut_store_thread *t, size_t from, size_t count, const mark_list *marks)
+{
+    for (size_t i = from; i < from + count; i++) {
+        t->appends[i].stored = 0;
+        t->appends[i].duplicates = 0;
+    }
+    return ut_store_commit(t->config.store, ut_clock_wall_ns(), t->appends + from, count,
+                           marks != NULL ? marks->items : NULL, marks != NULL ? marks->count : 0);
+}
+
+static void set_results(ut_store_thread *t, size_t from, size_t count, ut_err err)
+{
+    for (size_t i = from; i < from + count; i++) {
+        t->group[i]->result = err;
+        t->group[i]->append = t->appends[i];
+    }
+}
+
+// A group that was too big as a whole: one of it may be the only one that does not fit.
+static ut_err commit_singly(ut_store_thread *t, ut_err group_err)
+{
+    ut_err last_err = group_err;
+    bool any = false;
+    uint32_t in_a_row = 0;
+    size_t i = 0;
+    for (; i < t->group_count && in_a_row < UT_STORE_THREAD_SINGLES_MAX; i++) {
+        const ut_err err = commit(t, i, 1, NULL);
+        set_results(t, i, 1, err);
+        if (err == UT_OK) {
+            any = true;
+            in_a_row = 0;
+        } else {
+            last_err = err;
+            in_a_row++;
+        }
+        if (err == UT_EIO || err == UT_ENOSPC)
+            in_a_row = UT_STORE_THREAD_SINGLES_MAX; // the others fare no better
+    }
+    set_results(t, i, t->group_count - i, last_err);
+    if (t->marks.count > 0 && commit(t, 0, 0, &t->marks) == UT_OK) {
+        marks_clear(&t->marks);
+        any = true;
+    }
+    return any ? UT_OK : last_err;
+}
+
+static void commit_group(ut_store_thread *t)
+{
+    for (size_t i = 0; i < t->group_count; i++)
+        t->appends[i] = t->group[i]->append;
+    ut_err err = commit(t, 0, t->group_count, &t->marks);
+    if (err == UT_OK)
+        marks_clear(&t->marks);
+    set_results(t, 0, t->group_count, err);
+    const bool too_big = err == UT_EFULL || err == UT_ENOMEM || err == UT_ELIMIT;
+    if (too_big && (t->group_count > 1 || (t->group_count == 1 && t->marks.count > 0)))
+        err = commit_singly(t, err);
+    if (err == UT_OK)
+        worked(t);
+    else
+        failed(t, err);
+}
+
+static void sweep(ut_store_thread *t, uint64_t now_ms)
+{
+    bool more = false;
+    const ut_err err = ut_store_sweep(t->config.store, ut_clock_wall_ns(), &more);
+    if (err != UT_OK && !t->sweep_failing)
+        ut_log_write(t->config.log, UT_LOG_ERROR, "store",
+                     "cannot remove what has expired: %s; trying again", ut_err_text(err));
+    else if (err == UT_OK && t->sweep_failing)
+        ut_log_write(t->config.log, UT_LOG_INFO, "store", "removing what has expired works again");
+    t->sweep_failing = err != UT_OK;
+    t->sweep_at_ms = err == UT_OK && more ? now_ms : now_ms + UT_STORE_THREAD_SWEEP_MS;
+}
+
+static void sync_engine(ut_store_thread *t, uint64_t now_ms)
+{
+    ut_engine *engine = ut_store_engine(t->config.store);
+    const ut_err err = engine->class->sync(engine);
+    if (err != UT_OK && !t->sync_failing)
+        ut_log_write(t->config.log, UT_LOG_ERROR, "store",
+                     "cannot sync: %s; what was acknowledged since the last sync is not safe",
+                     ut_err_text(err));
+    else if (err == UT_OK && t->sync_failing)
+        ut_log_write(t->config.log, UT_LOG_INFO, "store", "sync works again");
+    t->sync_failing = err != UT_OK;
+    t->unsynced = err != UT_OK;
+    t->sync_at_ms = now_ms + t->config.sync_interval_ms;
+}
+
+// Under the lock: moves what waits into the group, up to its limits, and the marks if there is room.
+static void take_group(ut_store_thread *t)
+{
+    size_t bytes = 0;
+    t->group_count = 0;
+    while (t->queue_first != NULL && t->group_count < UT_STORE_THREAD_GROUP_MAX) {
+        ut_store_job *job = t->queue_first;
+        if (t->group_count > 0 && bytes + job->bytes > UT_STORE_THREAD_GROUP_BYTES_MAX)
+            break;
+        bytes += job->bytes;
+        t->queue_first = job->next;
+        if (t->queue_first == NULL)
+            t->queue_last = NULL;
+        t->queue_count--;
+        t->group[t->group_count++] = job;
+    }
+    if (t->marks.count == 0) {
+        const mark_list empty = t->marks;
+        t->marks = t->marks_in;
+        t->marks_in = empty;
+    }
+}
+
+// Under the lock.
+static void hand_back(ut_store_thread *t)
+{
+    for (size_t i = 0; i < t->group_count; i++) {
+        ut_store_job *job = t->group[i];
+        job->next = NULL;
+        if (t->done_last != NULL)
+            t->done_last->next = job;
+        else
+            t->done_first = job;
+        t->done_last = job;
+    }
+}
+
+// Under the lock: sleeps until work comes or until_ms.
+static void sleep_until(ut_store_thread *t, uint64_t until_ms)
+{
+    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
+                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    t->asleep = true;
+    (void)pthread_cond_timedwait(&t->work, &t->lock, &until); // the time is looked at again anyway
+    t->asleep = false;
+}
+
+static uint64_t earlier(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+// Commits what waits. Entered under the lock, left without it. False: give up, the store does not
+// work and the thread is to end.
+static bool commit_waiting(ut_store_thread *t)
+{
+    take_group(t);
+    const bool tell = t->marks_refused && t->marks_in.count == 0;
+    t->marks_refused = t->marks_refused && !tell;
+    (void)pthread_mutex_unlock(&t->lock);
+
+    if (tell && t->config.marks_taken != NULL)
+        t->config.marks_taken(t->config.context);
+    commit_group(t);
+
+    (void)pthread_mutex_lock(&t->lock);
+    hand_back(t);
+    const bool last = t->stopping && t->queue_first == NULL;
+    (void)pthread_mutex_unlock(&t->lock);
+    if (t->group_count > 0)
+        ut_poller_wake(t->config.done_poller); // once for all of them
+    return !(last && t->backoff_ms != 0);
+}
+
+static void *run(void *context)
+{
+    ut_store_thread *t = context;
+    bool working = true;
+    (void)pthread_mutex_lock(&t->lock);
+    while (working) {
+        const uint64_t now_ms = ut_clock_mono_ms();
+        uint64_t marks_at_ms = UINT64_MAX;
+        if (t->marks.count > 0)
+            marks_at_ms = t->retry_at_ms; // a commit of these has failed
+        else if (t->marks_in.count > 0)
+            marks_at_ms = t->stopping ? now_ms : t->marks_since_ms + UT_STORE_THREAD_MARK_DELAY_MS;
+        uint64_t commit_at_ms = t->queue_first != NULL ? now_ms : marks_at_ms;
+        if (commit_at_ms < t->retry_at_ms)
+            commit_at_ms = t->retry_at_ms;
+        if (t->stopping && commit_at_ms != UINT64_MAX)
+            commit_at_ms = now_ms;
+        const uint64_t sync_at_ms =
+            t->config.sync_interval_ms > 0 && t->unsynced ? t->sync_at_ms : UINT64_MAX;
+
+        if (commit_at_ms <= now_ms) {
+            working = commit_waiting(t);
+        } else if (t->stopping) {
+            break;
+        } else if (now_ms < t->sweep_at_ms && now_ms < sync_at_ms) {
+            sleep_until(t, earlier(commit_at_ms, earlier(t->sweep_at_ms, sync_at_ms)));
+            continue;
+        } else {
+            (void)pthread_mutex_unlock(&t->lock);
+        }
+        if (now_ms >= sync_at_ms)
+            sync_engine(t, now_ms);
+        if (now_ms >= t->sweep_at_ms)
+            sweep(t, now_ms); // a slice; the next one comes behind the next commit
+        (void)pthread_mutex_lock(&t->lock);
+    }
+    (void)pthread_mutex_unlock(&t->lock);
+    if (t->config.sync_interval_ms > 0 && t->unsynced)
+        sync_engine(t, ut_clock_mono_ms());
+    return NULL;
+}
+
+ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thread **out)
+{
+    pthread_attr_t attr;
+    pthread_condattr_t cond;
+    ut_store_thread *t = calloc(1, sizeof *t);
+    if (t == NULL)
+        return UT_ENOMEM;
+    t->config = *config;
+    t->marks_in.items = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *t->marks_in.items);
+    t->marks.items = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *t->marks.items);
+    if (t->marks_in.items == NULL || t->marks.items == NULL) {
+        free(t->marks_in.items);
+        free(t->marks.items);
+        free(t);
+        return UT_ENOMEM;
+    }
+    t->sweep_at_ms = ut_clock_mono_ms() + UT_STORE_THREAD_SWEEP_MS;
+    // None of these fails on Linux with arguments like these.
+    (void)pthread_mutex_init(&t->lock, NULL);
+    (void)pthread_condattr_init(&cond);
+    (void)pthread_condattr_setclock(&cond, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&t->work, &cond);
+    (void)pthread_condattr_destroy(&cond);
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
+    const int failure = pthread_create(&t->handle, &attr, run, t);
+    (void)pthread_attr_destroy(&attr);
+    if (failure != 0) {
+        t->stopping = true;
+        ut_store_thread_free(t);
+        return UT_EIO;
+    }
+    *out = t;
+    return UT_OK;
+}
+
+void ut_store_thread_join(ut_store_thread *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    t->stopping = true;
+    (void)pthread_mutex_unlock(&t->lock);
+    (void)pthread_cond_signal(&t->work);
+    (void)pthread_join(t->handle, NULL);
+}
+
+void ut_store_thread_free(ut_store_thread *t)
+{
+    if (t == NULL)
+        return;
+    UT_ASSERT(t->queue_first == NULL && t->done_first == NULL);
+    marks_clear(&t->marks_in);
+    marks_clear(&t->marks);
+    free(t->marks_in.items);
+    free(t->marks.items);
+    (void)pthread_cond_destroy(&t->work);
+    (void)pthread_mutex_destroy(&t->lock);
+    free(t);
+}

@@ -1,0 +1,70 @@
+// The store thread: takes all requests and delivery marks that wait, writes them in one durable
+// commit, and hands the requests back; sweeps what has expired between commits. What is in a
+// request and what is answered is not known here.
+#ifndef UT_AGENT_STORE_THREAD_H
+#define UT_AGENT_STORE_THREAD_H
+
+#include "port/port.h"
+#include "storage/store.h"
+
+enum {
+    UT_STORE_THREAD_QUEUE_MAX = 4096,                  // requests that wait; more is UT_EAGAIN
+    UT_STORE_THREAD_GROUP_MAX = 256,                   // requests of one commit
+    UT_STORE_THREAD_GROUP_BYTES_MAX = 4 * 1024 * 1024, // of batches; a single request may pass it
+    UT_STORE_THREAD_MARKS_MAX = 1024,                  // marks that wait; more is UT_EAGAIN
+    // Marks are committed with the next requests, or after so long by themselves. A crash within
+    // this time sends their blocks a second time.
+    UT_STORE_THREAD_MARK_DELAY_MS = 200,
+    UT_STORE_THREAD_SWEEP_MS = 1000, // between two looks at what has expired
+    // After a commit that failed as a whole the next is tried after so long; it doubles up to the
+    // second figure.
+    UT_STORE_THREAD_BACKOFF_MS = 50,
+    UT_STORE_THREAD_BACKOFF_MAX_MS = 1000,
+    // A group that did not fit is tried request by request until so many in a row do not fit.
+    UT_STORE_THREAD_SINGLES_MAX = 3,
+};
+
+typedef struct ut_store_thread ut_store_thread;
+
+// One request on its way through the store thread. Owned by whoever submits it; not to be touched
+// between ut_store_thread_submit and done.
+typedef struct ut_store_job ut_store_job;
+struct ut_store_job {
+    ut_store_append append;          // stored and duplicates are set when result is UT_OK
+    size_t bytes;                    // memory of its batch
+    ut_err result;                   // UT_OK: durable. Otherwise nothing of it is stored
+    void (*done)(ut_store_job *job); // called by ut_store_thread_deliver
+    ut_store_job *next;              // the thread's own
+};
+
+typedef struct {
+    ut_store *store; // this thread's alone from start to join
+    const ut_log *log;
+    uint32_t sync_interval_ms; // 0: each commit is durable; else the engine is synced so often
+    ut_poller *done_poller;    // woken once a group has been handed back
+    // Blocks up to seq are committed. On the store thread; may be NULL.
+    void (*committed)(void *context, uint64_t seq);
+    // There is room for marks again after UT_EAGAIN. On the store thread; may be NULL.
+    void (*marks_taken)(void *context);
+    void *context;
+} ut_store_thread_config;
+
+// UT_ENOMEM, UT_EIO.
+ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thread **thread);
+
+// Hands a request over. UT_EAGAIN: the queue is full; the job stays the caller's. Any thread.
+ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job);
+
+// Calls done of every request that has been handed back. One thread: the one of done_poller.
+void ut_store_thread_deliver(ut_store_thread *thread);
+
+// Takes one mark; all of it is copied. UT_EAGAIN: too many wait, offer it again. Any thread. Its
+// form is that of ut_dispatcher_config.mark, with the thread as context.
+ut_err ut_store_thread_mark(void *thread, const ut_delivery *mark);
+
+// Commits what waits, ends the thread and waits for it. What could not be committed is handed back
+// with its error; call ut_store_thread_deliver once more.
+void ut_store_thread_join(ut_store_thread *thread);
+void ut_store_thread_free(ut_store_thread *thread); // after join; NULL is ignored
+
+#endif

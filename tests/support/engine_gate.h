@@ -1,0 +1,25 @@
+// A gate in front of an engine's commits, for tests with threads: holds them up, makes them fail, counts them. The test's
+// thread may call all of this while another uses the engine.
+#ifndef UT_TESTS_SUPPORT_ENGINE_GATE_H
+#define UT_TESTS_SUPPORT_ENGINE_GATE_H
+
+#include "storage/engine.h"
+
+typedef struct ut_engine_gate ut_engine_gate;
+
+// Puts a gate before engine, which stays the caller's and is closed as before. Stops the program without memory.
+ut_engine_gate *ut_engine_gate_put(ut_engine *engine);
+// After the engine is closed.
+void ut_engine_gate_free(ut_engine_gate *gate);
+
+// While held, write transactions wait at their commit.
+void ut_engine_gate_hold(ut_engine_gate *gate, bool held);
+// How many wait there now (0 or 1).
+unsigned ut_engine_gate_waiting(ut_engine_gate *gate);
+// From now on commits fail with err; UT_OK: they work again.
+void ut_engine_gate_fail(ut_engine_gate *gate, ut_err err);
+// Commits of write transactions, failed ones included, and syncs.
+unsigned ut_engine_gate_commits(ut_engine_gate *gate);
+unsigned ut_engine_gate_syncs(ut_engine_gate *gate);
+
+#endif

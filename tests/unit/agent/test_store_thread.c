@@ -1,0 +1,476 @@
+// The store thread over a real store: groups, failures, marks, the end.
+#include "agent/store_thread.h"
+#include "tests/support/engine_gate.h"
+#include "tests/support/engine_memory.h"
+#include "tests/support/otlp_body.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+
+enum {
+    PATIENCE_MS = 20000, // before a test says that something never happens
+    BUDGET = 16 * 1024 * 1024,
+    JOBS_MAX = UT_STORE_THREAD_QUEUE_MAX + 16,
+    BATCH_BYTES_MAX = 64 * 1024 * 1024,
+};
+
+typedef struct {
+    ut_store_job job; // first member
+    size_t *done;
+} test_job;
+
+typedef struct {
+    ut_poller *poller;
+    ut_engine *engine;
+    ut_engine_gate *gate;
+    ut_store *store;
+    ut_store_thread *thread;
+    bool joined;
+    uint32_t dest;
+    test_job jobs[JOBS_MAX];
+    size_t done;
+    _Atomic uint64_t seq;
+    atomic_uint marks_taken;
+    ut_batch batch;  // ten spans
+    ut_batch batch2; // ten others
+} fixture;
+
+static void on_done(ut_store_job *job)
+{
+    test_job *t = (test_job *)(void *)job;
+    (*t->done)++;
+}
+
+static void on_committed(void *context, uint64_t seq)
+{
+    fixture *f = context;
+    atomic_store(&f->seq, seq);
+}
+
+static void on_marks_taken(void *context)
+{
+    fixture *f = context;
+    atomic_fetch_add(&f->marks_taken, 1);
+}
+
+static void start(fixture *f, uint64_t budget, uint32_t sync_interval_ms)
+{
+    ut_fault fault = {UT_OK, ""};
+    f->engine = ut_engine_memory_open(budget);
+    f->gate = ut_engine_gate_put(f->engine);
+    const ut_store_config store = {.bytes_max = budget, .ttl_ms = 0};
+    if (ut_store_open(f->engine, &store, &f->store, &fault) != UT_OK)
+        fail_msg("%s", fault.text_z);
+    assert_int_equal(ut_store_add_destination(f->store, UT_ORG_DEFAULT, "central", &f->dest),
+                     UT_OK);
+    const ut_store_thread_config config = {
+        .store = f->store,
+        .sync_interval_ms = sync_interval_ms,
+        .done_poller = f->poller,
+        .committed = on_committed,
+        .marks_taken = on_marks_taken,
+        .context = f,
+    };
+    assert_int_equal(ut_store_thread_start(&config, &f->thread), UT_OK);
+}
+
+static int set_up_bare(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    assert_int_equal(ut_poller_open(&f->poller), UT_OK);
+    ut_batch_init(&f->batch, BATCH_BYTES_MAX);
+    ut_batch_init(&f->batch2, BATCH_BYTES_MAX);
+    ut_make_spans(1, 10, &f->batch);
+    ut_make_spans(2, 10, &f->batch2);
+    *state = f;
+    return 0;
+}
+
+static int set_up(void **state)
+{
+    (void)set_up_bare(state);
+    start(*state, BUDGET, 0);
+    return 0;
+}
+
+static void join(fixture *f)
+{
+    ut_engine_gate_hold(f->gate, false);
+    ut_store_thread_join(f->thread);
+    ut_store_thread_deliver(f->thread);
+    f->joined = true;
+}
+
+static int tear_down(void **state)
+{
+    fixture *f = *state;
+    if (!f->joined)
+        join(f);
+    ut_store_thread_free(f->thread);
+    ut_store_close(f->store);
+    ut_engine_gate_free(f->gate);
+    ut_poller_close(f->poller);
+    ut_batch_free(&f->batch);
+    ut_batch_free(&f->batch2);
+    free(f);
+    return 0;
+}
+
+static ut_err submit(fixture *f, size_t i, const ut_batch *batch)
+{
+    f->jobs[i] = (test_job){.job = {.append = {.org = UT_ORG_DEFAULT, .batch = batch},
+                                    .bytes = ut_batch_memory(batch),
+                                    .done = on_done},
+                            .done = &f->done};
+    return ut_store_thread_submit(f->thread, &f->jobs[i].job);
+}
+
+static void give_up_after(uint64_t begin_ms, const char *what_z)
+{
+    if (ut_clock_mono_ms() - begin_ms > PATIENCE_MS)
+        fail_msg("%s never happened", what_z);
+    (void)sched_yield();
+}
+
+// Waits for wakes until so many are done.
+static void wait_for_done(fixture *f, size_t count)
+{
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (f->done < count) {
+        ut_poll_event event;
+        size_t events = 0;
+        assert_int_equal(ut_poller_wait(f->poller, PATIENCE_MS, &event, 1, &events), UT_OK);
+        ut_store_thread_deliver(f->thread);
+        give_up_after(begin_ms, "the end of the requests");
+    }
+    assert_int_equal(f->done, count);
+}
+
+static void wait_at_gate(fixture *f)
+{
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (ut_engine_gate_waiting(f->gate) == 0)
+        give_up_after(begin_ms, "a commit");
+}
+
+static ut_store_destination destination_of(fixture *f)
+{
+    ut_store_destination out[4];
+    assert_int_equal(ut_store_get_destinations(f->store, out, 4), 1);
+    return out[0];
+}
+
+static ut_delivery mark_of(const fixture *f, uint64_t seq, ut_delivery_state state)
+{
+    return (ut_delivery){.org = UT_ORG_DEFAULT,
+                         .dest = f->dest,
+                         .seq = seq,
+                         .state = state,
+                         .attempts = 1,
+                         .updated_ns = 1,
+                         .spans = 10};
+}
+
+// ---- claims
+
+static void a_request_is_handed_back_when_it_is_committed(void **state)
+{
+    fixture *f = *state;
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    ut_store_thread_deliver(f->thread);
+    assert_int_equal(f->done, 0);
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, 1);
+    assert_int_equal(f->jobs[0].job.result, UT_OK);
+    assert_int_equal(f->jobs[0].job.append.stored, 10);
+    assert_int_equal(f->jobs[0].job.append.duplicates, 0);
+    assert_true(atomic_load(&f->seq) >= 1);
+    assert_int_equal(submit(f, 1, &f->batch), UT_OK);
+    wait_for_done(f, 2);
+    assert_int_equal(f->jobs[1].job.result, UT_OK);
+    assert_int_equal(f->jobs[1].job.append.stored, 0);
+    assert_int_equal(f->jobs[1].job.append.duplicates, 10);
+}
+
+static void requests_that_arrive_during_a_commit_share_the_next(void **state)
+{
+    fixture *f = *state;
+    ut_engine_gate_hold(f->gate, true);
+    const unsigned before = ut_engine_gate_commits(f->gate);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    for (size_t i = 1; i <= 100; i++)
+        assert_int_equal(submit(f, i, &f->batch2), UT_OK);
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, 101);
+    assert_int_equal(ut_engine_gate_commits(f->gate) - before, 2);
+    assert_int_equal(f->jobs[1].job.append.stored, 10);
+    assert_int_equal(f->jobs[100].job.append.duplicates, 10);
+}
+
+static void a_group_ends_at_its_limits(void **state)
+{
+    fixture *f = *state;
+    ut_engine_gate_hold(f->gate, true);
+    const unsigned before = ut_engine_gate_commits(f->gate);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    for (size_t i = 1; i <= UT_STORE_THREAD_GROUP_MAX + 1; i++)
+        assert_int_equal(submit(f, i, &f->batch2), UT_OK);
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, UT_STORE_THREAD_GROUP_MAX + 2);
+    assert_int_equal(ut_engine_gate_commits(f->gate) - before, 3);
+
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    for (size_t i = 1; i <= 3; i++) {
+        f->jobs[i] = (test_job){.job = {.append = {.org = UT_ORG_DEFAULT, .batch = &f->batch2},
+                                        .bytes = UT_STORE_THREAD_GROUP_BYTES_MAX + 1,
+                                        .done = on_done},
+                                .done = &f->done};
+        assert_int_equal(ut_store_thread_submit(f->thread, &f->jobs[i].job), UT_OK);
+    }
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, UT_STORE_THREAD_GROUP_MAX + 6);
+    assert_int_equal(ut_engine_gate_commits(f->gate) - before, 7);
+}
+
+static void a_full_queue_refuses(void **state)
+{
+    fixture *f = *state;
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    for (size_t i = 1; i <= UT_STORE_THREAD_QUEUE_MAX; i++)
+        assert_int_equal(submit(f, i, &f->batch2), UT_OK);
+    assert_int_equal(submit(f, UT_STORE_THREAD_QUEUE_MAX + 1, &f->batch2), UT_EAGAIN);
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, UT_STORE_THREAD_QUEUE_MAX + 1);
+    assert_int_equal(submit(f, 0, &f->batch2), UT_OK);
+    wait_for_done(f, UT_STORE_THREAD_QUEUE_MAX + 2);
+}
+
+static void a_failed_commit_fails_its_requests_and_later_ones_work(void **state)
+{
+    fixture *f = *state;
+    const ut_err errs[] = {UT_ENOSPC, UT_EIO, UT_EFULL};
+    size_t done = 0;
+    for (size_t k = 0; k < 3; k++) {
+        ut_engine_gate_fail(f->gate, errs[k]);
+        ut_engine_gate_hold(f->gate, true);
+        assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+        wait_at_gate(f);
+        for (size_t i = 1; i < 10; i++)
+            assert_int_equal(submit(f, i, &f->batch2), UT_OK);
+        ut_engine_gate_hold(f->gate, false);
+        done += 10;
+        wait_for_done(f, done);
+        for (size_t i = 0; i < 10; i++)
+            assert_int_equal(f->jobs[i].job.result, errs[k]);
+        ut_engine_gate_fail(f->gate, UT_OK);
+        assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+        done++;
+        wait_for_done(f, done);
+        assert_int_equal(f->jobs[0].job.result, UT_OK);
+        assert_int_equal(f->jobs[0].job.append.stored, k == 0 ? 10 : 0);
+    }
+}
+
+static void a_request_that_does_not_fit_fails_alone(void **state)
+{
+    fixture *f = *state;
+    start(f, UT_STORE_BYTES_MIN, 0);
+    ut_batch big;
+    ut_batch_init(&big, BATCH_BYTES_MAX);
+    ut_make_big_spans(3, 20000, &big);
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
+    assert_int_equal(submit(f, 2, &big), UT_OK);
+    f->jobs[2].job.bytes = 1;
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, 3);
+    assert_int_equal(f->jobs[0].job.result, UT_OK);
+    assert_int_equal(f->jobs[1].job.result, UT_OK);
+    assert_int_equal(f->jobs[1].job.append.stored, 10);
+    assert_int_equal(f->jobs[2].job.result, UT_EFULL);
+    ut_batch_free(&big);
+}
+
+static void marks_are_committed_by_themselves_after_a_moment(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    const unsigned before = ut_engine_gate_commits(f->gate);
+    const ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (ut_engine_gate_commits(f->gate) == before)
+        give_up_after(begin_ms, "a commit of marks");
+    join(f);
+    assert_int_equal(destination_of(f).counts.delivered, 10);
+}
+
+static void marks_ride_along_with_requests(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    const unsigned before = ut_engine_gate_commits(f->gate);
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 1, &f->batch), UT_OK);
+    wait_at_gate(f);
+    const ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    assert_int_equal(submit(f, 2, &f->batch2), UT_OK);
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, 3);
+    join(f);
+    assert_int_equal(ut_engine_gate_commits(f->gate) - before, 2);
+    assert_int_equal(destination_of(f).counts.delivered, 10);
+}
+
+static void marks_are_kept_while_commits_fail(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    const unsigned before = ut_engine_gate_commits(f->gate);
+    ut_engine_gate_fail(f->gate, UT_ENOSPC);
+    const uint16_t ordinals[] = {3, 4};
+    ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    mark.spans_dead = 2;
+    mark.dead_ordinals = ordinals;
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (ut_engine_gate_commits(f->gate) < before + 2)
+        give_up_after(begin_ms, "a second try");
+    ut_engine_gate_fail(f->gate, UT_OK);
+    join(f);
+    assert_int_equal(destination_of(f).counts.delivered, 8);
+    assert_int_equal(destination_of(f).counts.dead, 2);
+}
+
+static void marks_over_the_limit_are_refused_until_there_is_room(void **state)
+{
+    fixture *f = *state;
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    const ut_delivery mark = mark_of(f, 1, UT_DELIVERY_PENDING);
+    for (size_t i = 0; i < UT_STORE_THREAD_MARKS_MAX; i++)
+        assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_EAGAIN);
+    assert_int_equal(atomic_load(&f->marks_taken), 0);
+    ut_engine_gate_hold(f->gate, false);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (atomic_load(&f->marks_taken) == 0)
+        give_up_after(begin_ms, "room for marks");
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    wait_for_done(f, 1);
+}
+
+static void the_end_commits_what_waits(void **state)
+{
+    fixture *f = *state;
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
+    const ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    join(f);
+    assert_int_equal(f->done, 2);
+    assert_int_equal(f->jobs[1].job.result, UT_OK);
+    assert_int_equal(destination_of(f).counts.accepted, 20);
+    assert_int_equal(destination_of(f).counts.delivered, 10);
+    assert_int_equal(submit(f, 2, &f->batch2), UT_EAGAIN);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_EAGAIN);
+}
+
+static void the_end_comes_although_commits_fail(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    ut_engine_gate_fail(f->gate, UT_EIO);
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
+    wait_at_gate(f);
+    assert_int_equal(submit(f, 2, &f->batch2), UT_OK);
+    const ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    join(f);
+    assert_int_equal(f->done, 3);
+    assert_int_equal(f->jobs[1].job.result, UT_EIO);
+    assert_int_equal(f->jobs[2].job.result, UT_EIO);
+}
+
+static void with_an_interval_the_engine_is_synced_later_and_at_the_end(void **state)
+{
+    fixture *f = *state;
+    start(f, BUDGET, 5);
+    const unsigned before = ut_engine_gate_syncs(f->gate);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (ut_engine_gate_syncs(f->gate) == before)
+        give_up_after(begin_ms, "a sync");
+    // A sync that fails is tried again.
+    ut_engine_gate_fail(f->gate, UT_EIO);
+    const unsigned failing = ut_engine_gate_syncs(f->gate);
+    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
+    wait_for_done(f, 2);
+    assert_int_equal(f->jobs[1].job.result, UT_EIO);
+    ut_engine_gate_fail(f->gate, UT_OK);
+    assert_int_equal(submit(f, 2, &f->batch2), UT_OK);
+    wait_for_done(f, 3);
+    assert_int_equal(f->jobs[2].job.result, UT_OK);
+    join(f);
+    assert_true(ut_engine_gate_syncs(f->gate) > failing);
+}
+
+static void without_an_interval_nothing_is_synced_beside_commits(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    join(f);
+    assert_int_equal(ut_engine_gate_syncs(f->gate), 0);
+}
+
+int main(void)
+{
+#define CLAIM(name)      cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define CLAIM_BARE(name) cmocka_unit_test_setup_teardown(name, set_up_bare, tear_down)
+    const struct CMUnitTest tests[] = {
+        CLAIM(a_request_is_handed_back_when_it_is_committed),
+        CLAIM(requests_that_arrive_during_a_commit_share_the_next),
+        CLAIM(a_group_ends_at_its_limits),
+        CLAIM(a_full_queue_refuses),
+        CLAIM(a_failed_commit_fails_its_requests_and_later_ones_work),
+        CLAIM_BARE(a_request_that_does_not_fit_fails_alone),
+        CLAIM(marks_are_committed_by_themselves_after_a_moment),
+        CLAIM(marks_ride_along_with_requests),
+        CLAIM(marks_are_kept_while_commits_fail),
+        CLAIM(marks_over_the_limit_are_refused_until_there_is_room),
+        CLAIM(the_end_commits_what_waits),
+        CLAIM(the_end_comes_although_commits_fail),
+        CLAIM_BARE(with_an_interval_the_engine_is_synced_later_and_at_the_end),
+        CLAIM(without_an_interval_nothing_is_synced_beside_commits),
+    };
+    return cmocka_run_group_tests_name("store_thread", tests, NULL, NULL);
+}

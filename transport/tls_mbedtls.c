@@ -52,6 +52,7 @@ struct ut_tls {
     size_t write_len;         // of a write that is not finished, else 0
     int last_error;           // of the library, for ut_tls_explain
     bool eof;                 // the socket has ended
+    bool heard;               // the peer has sent data behind the handshake
     bool session_offered;     // a saved session was offered to the server
     bool certificates_sent;   // the handshake went through the state that sends or awaits them
     char detail_z[DETAIL_TEXT_MAX]; // names or date of the peer's certificate, when they are wrong
@@ -295,6 +296,14 @@ static ut_err library_fault(const ut_tls *tls, int code, ut_fault *fault)
     case MBEDTLS_ERR_SSL_DECODE_ERROR:
         return ut_fault_set(fault, UT_ETLS,
                             "the peer does not speak TLS; is it a plain HTTP port?");
+    case MBEDTLS_ERR_SSL_INVALID_MAC:
+        // In TLS 1.3 a server refuses a client certificate when the client's handshake is over, and
+        // this library's server does so with the keys of the handshake.
+        if (!tls->heard && !tls->context->server)
+            return ut_fault_set(fault, UT_ETLS,
+                                "the peer ended TLS in a way that cannot be read; it may want "
+                                "another client certificate, or one at all");
+        return ut_fault_set(fault, UT_ETLS, "TLS received a damaged record");
     case MBEDTLS_ERR_SSL_BAD_PROTOCOL_VERSION:
         return ut_fault_set(fault, UT_ETLS, "the peer speaks neither TLS 1.2 nor 1.3");
     case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
@@ -401,9 +410,23 @@ static unsigned char *copy_pem(ut_bytes pem, size_t *len)
     return copy;
 }
 
+static bool holds(ut_bytes pem, const char *armour_z)
+{
+    size_t len = strlen(armour_z);
+    for (size_t i = 0; i + len <= pem.len; i++) {
+        if (memcmp(pem.data + i, armour_z, len) == 0)
+            return true;
+    }
+    return false;
+}
+
 static ut_err parse_certificates(ut_bytes pem, const char *what_z, mbedtls_x509_crt *out,
                                  ut_fault *fault)
 {
+    if (!holds(pem, "-----BEGIN CERTIFICATE-----"))
+        return ut_fault_set(
+            fault, UT_ETLS,
+            "the %s holds no PEM certificate (expected -----BEGIN CERTIFICATE-----)", what_z);
     size_t len = 0;
     unsigned char *copy = copy_pem(pem, &len);
     if (copy == NULL)
@@ -416,11 +439,6 @@ static ut_err parse_certificates(ut_bytes pem, const char *what_z, mbedtls_x509_
         return UT_OK;
     if (code == MBEDTLS_ERR_X509_ALLOC_FAILED || code == MBEDTLS_ERR_PEM_ALLOC_FAILED)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory for the %s", what_z);
-    if (code == MBEDTLS_ERR_X509_CERT_UNKNOWN_FORMAT ||
-        code == MBEDTLS_ERR_PEM_NO_HEADER_FOOTER_PRESENT)
-        return ut_fault_set(
-            fault, UT_ETLS,
-            "the %s holds no PEM certificate (expected -----BEGIN CERTIFICATE-----)", what_z);
     char text_z[128] = "no certificate in it is usable";
     if (code < 0)
         mbedtls_strerror(code, text_z, sizeof text_z);
@@ -447,13 +465,11 @@ static ut_err parse_key(ut_bytes pem, mbedtls_pk_context *out, ut_fault *fault)
     case MBEDTLS_ERR_PK_ALLOC_FAILED:
         return ut_fault_set(fault, UT_ENOMEM, "out of memory for the private key");
     default: {
-        // An encrypted PKCS#8 key is told by its armour: the library may have no cipher for it.
-        static const char encrypted_z[] = "-----BEGIN ENCRYPTED PRIVATE KEY-----";
-        for (size_t i = 0; i + sizeof encrypted_z - 1 <= pem.len; i++) {
-            if (memcmp(pem.data + i, encrypted_z, sizeof encrypted_z - 1) == 0)
-                return ut_fault_set(fault, UT_ETLS,
-                                    "the private key is encrypted; give it without a passphrase");
-        }
+        // The library may lack the cipher and not see that it is one: both forms of encrypted keys have
+        // this word in their armour.
+        if (holds(pem, "ENCRYPTED"))
+            return ut_fault_set(fault, UT_ETLS,
+                                "the private key is encrypted; give it without a passphrase");
         char text_z[128];
         mbedtls_strerror(code, text_z, sizeof text_z);
         return ut_fault_set(fault, UT_ETLS, "the private key does not parse: %s", text_z);
@@ -656,6 +672,7 @@ ut_err ut_tls_read(ut_tls *tls, void *out, size_t cap, size_t *n, uint32_t *want
     for (;;) {
         int code = mbedtls_ssl_read(&tls->ssl, out, cap);
         if (code > 0) {
+            tls->heard = true;
             *n = (size_t)code;
             return UT_OK;
         }

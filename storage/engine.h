@@ -1,10 +1,11 @@
-// What the store needs of a database: ordered short keys, prefix scans, one write transaction at a time, nothing that
-// outlives its transaction. LMDB implements it (engine_lmdb.c); an append-only log on raw flash, without mmap and with
-// a few KB of RAM, can. tests/support/engine_memory.c implements it for tests.
+// What the store needs of a database: ordered short keys, prefix scans, one write transaction at a
+// time, nothing that outlives its transaction. LMDB implements it (engine_lmdb.c); an append-only
+// log on raw flash, without mmap and with a few KB of RAM, can. tests/support/engine_memory.c
+// implements it for tests.
 //
-// What a transaction hands out is borrowed until the next call that uses the same transaction or one of its cursors.
-// One write transaction at a time, all of them on one thread; any number of read transactions, each on one thread at
-// a time. In one process a directory is open at most once.
+// What a transaction hands out is borrowed until the next call that uses the same transaction or
+// one of its cursors. One write transaction at a time, all of them on one thread; any number of
+// read transactions, each on one thread at a time. In one process a directory is open at most once.
 #ifndef UT_STORAGE_ENGINE_H
 #define UT_STORAGE_ENGINE_H
 
@@ -17,8 +18,9 @@ typedef struct ut_cursor ut_cursor; // first member: ut_txn *txn
 
 enum { UT_ENGINE_KEY_MAX = 64 }; // longest key that an engine must take; 1 is the shortest
 
-// Room, for budgets; bytes. A tree that copies before it writes needs room for the copies while a transaction runs, and
-// what a transaction frees only a later one can use: a budget that forgets this wedges.
+// Room, for budgets; bytes. A tree that copies before it writes needs room for the copies while a
+// transaction runs, and what a transaction frees only a later one can use: a budget that forgets
+// this wedges.
 typedef struct {
     uint64_t bytes_max;   // what the store may ever take
     uint64_t bytes_used;  // what it takes, free pages not counted
@@ -31,28 +33,32 @@ typedef struct {
 
 typedef struct {
     void (*close)(ut_engine *engine); // no transaction may be open
-    // UT_EIO, UT_ENOMEM, UT_ELIMIT (too many readers), UT_EPERM (write on a read-only engine), UT_ECORRUPT.
+    // UT_EIO, UT_ENOMEM, UT_ELIMIT (too many readers), UT_EPERM (write on a read-only engine),
+    // UT_ECORRUPT.
     ut_err (*begin)(ut_engine *engine, bool write, ut_txn **txn);
-    // Durable on return unless the engine was opened with sync off. On an error nothing of the transaction is stored; only
-    // after UT_EIO all of it may be, and whoever keeps numbers in memory reads them again. txn is released in either case.
-    // UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM; the error of a put that failed.
+    // Durable on return unless the engine was opened with sync off. On an error nothing of the
+    // transaction is stored; only after UT_EIO all of it may be, and whoever keeps numbers in
+    // memory reads them again. txn is released in either case. UT_EFULL, UT_ENOSPC, UT_EIO,
+    // UT_ENOMEM; the error of a put that failed.
     ut_err (*commit)(ut_txn *txn);
     void (*abort)(ut_txn *txn); // also ends a read transaction; closes its cursors
     // UT_ENOTFOUND.
     ut_err (*get)(ut_txn *txn, ut_bytes key, ut_bytes *value);
-    // Inserts or replaces. UT_EFULL, UT_ENOMEM, UT_EIO, UT_ENOSPC: the transaction can then only be aborted.
-    // key and value may not point into what the transaction handed out.
+    // Inserts or replaces. UT_EFULL, UT_ENOMEM, UT_EIO, UT_ENOSPC: the transaction can then only be
+    // aborted. key and value may not point into what the transaction handed out.
     ut_err (*put)(ut_txn *txn, ut_bytes key, ut_bytes value);
     // Deletes; UT_ENOTFOUND (the transaction goes on), and errors as put.
     ut_err (*del)(ut_txn *txn, ut_bytes key);
-    // A cursor lives at most as long as its transaction. Writes through the transaction end its position: seek again.
+    // A cursor lives at most as long as its transaction. Writes through the transaction end its
+    // position: seek again.
     ut_err (*cursor_open)(ut_txn *txn, ut_cursor **cursor);
     void (*cursor_close)(ut_cursor *cursor);
     // Moves to the first key >= key (reverse: the last key <= key). UT_ENOTFOUND at the end.
     ut_err (*seek)(ut_cursor *cursor, ut_bytes key, bool reverse, ut_bytes *found_key,
                    ut_bytes *value);
     ut_err (*step)(ut_cursor *cursor, bool reverse, ut_bytes *found_key, ut_bytes *value);
-    // Makes all that was committed durable (for durability: interval). The thread of the write transactions.
+    // Makes all that was committed durable (for durability: interval). The thread of the write
+    // transactions.
     ut_err (*sync)(ut_engine *engine);
     // The thread of the write transactions, outside of one.
     ut_err (*room)(ut_engine *engine, ut_engine_room *room);
@@ -60,8 +66,8 @@ typedef struct {
 
 struct ut_engine {
     const ut_engine_class *class;
-    // Values up to this length need no neighbouring free pages. Longer ones are allowed, but room for them runs out
-    // first in an old, fragmented store: what can be cut in pieces should be.
+    // Values up to this length need no neighbouring free pages. Longer ones are allowed, but room
+    // for them runs out first in an old, fragmented store: what can be cut in pieces should be.
     uint32_t value_bytes_best;
 };
 struct ut_txn {
@@ -116,19 +122,22 @@ static inline ut_err ut_cursor_next(ut_cursor *cursor, ut_bytes *found_key, ut_b
 typedef struct {
     const char *dir_z;  // existing directory; the engine's files live in it
     uint64_t bytes_max; // budget of the data file in bytes, never exceeded; not used when read_only
-    bool
-        read_only; // opens beside a running agent, after a crash, or on a copy; writes nothing to the data file
+    // Opens beside a running agent, after a crash, or on a copy; writes nothing to the data
+    // file.
+    bool read_only;
     bool sync_each_commit; // false: commits are ordered but durable only after sync()
 } ut_engine_config;
 
 enum { UT_ENGINE_LMDB_BYTES_MIN = 1024 * 1024 };
 
-// Opens or creates. Faults carry the path and what to do. UT_ENOTFOUND (read_only and no store), UT_ECORRUPT (damaged
-// or not a store), UT_EVERSION, UT_EBUSY (another process writes to it), UT_EPERM, UT_ENOSPC, UT_EIO, UT_ENOMEM, UT_EINVAL
-// (bytes_max below UT_ENGINE_LMDB_BYTES_MIN, or more than this machine can address).
+// Opens or creates. Faults carry the path and what to do. UT_ENOTFOUND (read_only and no store),
+// UT_ECORRUPT (damaged or not a store), UT_EVERSION, UT_EBUSY (another process writes to it),
+// UT_EPERM, UT_ENOSPC, UT_EIO, UT_ENOMEM, UT_EINVAL (bytes_max below UT_ENGINE_LMDB_BYTES_MIN, or
+// more than this machine can address).
 //
-// Files in dir_z: store.mdb (the data), store.mdb-lock (readers and their transactions; may be deleted while nobody has
-// the store open, and need not be copied), store.lock (held by the one process that writes).
+// Files in dir_z: store.mdb (the data), store.mdb-lock (readers and their transactions; may be
+// deleted while nobody has the store open, and need not be copied), store.lock (held by the one
+// process that writes).
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **engine, ut_fault *fault);
 
 // The library's version text, for `untrace version`.

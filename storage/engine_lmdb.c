@@ -1,6 +1,6 @@
-// The engine over LMDB: one unnamed database in one file. Everything that is LMDB's or the file system's way of doing
-// things ends here: codes are translated, a damaged tree becomes an error, a broken environment is opened again.
-// Not for what the records mean: store.c knows.
+// The engine over LMDB: one unnamed database in one file. Everything that is LMDB's or the file
+// system's way of doing things ends here: codes are translated, a damaged tree becomes an error, a
+// broken environment is opened again. Not for what the records mean: store.c knows.
 #define _GNU_SOURCE
 #include "storage/engine.h"
 
@@ -51,8 +51,8 @@ struct lmdb_txn {
     lmdb_cursor *cursors;
     bool write;
     ut_err failed; // first error that leaves nothing but an abort
-    // LMDB calls a function and then aborts the program when a tree contradicts itself. The function leaves through this
-    // point, on the thread that is inside LMDB.
+    // LMDB calls a function and then aborts the program when a tree contradicts itself. The
+    // function leaves through this point, on the thread that is inside LMDB.
     volatile bool inside;
     pthread_t thread;
     jmp_buf trap;
@@ -154,8 +154,8 @@ static ut_err open_fault(ut_fault *fault, const char *path_z, int code)
                         hint_z);
 }
 
-// LMDB's last call before it would abort the program. Which transaction the thread is in is found by its thread: LMDB gives
-// no more than the environment.
+// LMDB's last call before it would abort the program. Which transaction the thread is in is found
+// by its thread: LMDB gives no more than the environment.
 static void on_contradiction(MDB_env *env, const char *message_z)
 {
     lmdb_engine *engine = mdb_env_get_userctx(env);
@@ -172,8 +172,8 @@ static void on_contradiction(MDB_env *env, const char *message_z)
     longjmp(found->trap, 1);
 }
 
-// Runs a call into LMDB; a contradiction becomes MDB_CORRUPTED. Nothing that is changed inside may be used behind it but
-// through memory.
+// Runs a call into LMDB; a contradiction becomes MDB_CORRUPTED. Nothing that is changed inside may
+// be used behind it but through memory.
 #define GUARDED(txn, code, call)        \
     do {                                \
         (txn)->thread = pthread_self(); \
@@ -248,8 +248,8 @@ static int open_env(lmdb_engine *engine)
     return 0;
 }
 
-// Makes the file under another name and moves it to its place: a store.mdb is a store from the first moment, and a power
-// cut leaves none or an empty one.
+// Makes the file under another name and moves it to its place: a store.mdb is a store from the
+// first moment, and a power cut leaves none or an empty one.
 static int create_file(const lmdb_engine *engine, const char *dir_z)
 {
     char new_z[PATH_MAX_LEN + 8];
@@ -332,7 +332,8 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
         return err;
     int code = open_env(engine);
     if (code == EACCES && engine->read_only) {
-        // Whoever writes has a lock file there; without one and without the right to make one, there is no writer.
+        // Whoever writes has a lock file there; without one and without the right to make one,
+        // there is no writer.
         char lock_z[PATH_MAX_LEN + 8];
         (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
         if (access(lock_z, F_OK) != 0) {
@@ -401,7 +402,8 @@ static void engine_close(ut_engine *base)
 {
     lmdb_engine *engine = (lmdb_engine *)base;
     UT_ASSERT(engine->running_count == 0 || atomic_load(&engine->damaged));
-    // After a contradiction LMDB's own lists are not to be trusted: the memory is left to the end of the process.
+    // After a contradiction LMDB's own lists are not to be trusted: the memory is left to the end
+    // of the process.
     if (atomic_load(&engine->damaged))
         return;
     free_idle(engine);
@@ -422,8 +424,9 @@ const char *ut_engine_lmdb_version(void)
 
 // ---- transactions ----
 
-// LMDB refuses everything after it could not write a meta page, and after another process enlarged the file. Both end by
-// opening again or mapping again, which needs that no transaction is open. Mutex held; code: what LMDB said.
+// LMDB refuses everything after it could not write a meta page, and after another process enlarged
+// the file. Both end by opening again or mapping again, which needs that no transaction is open.
+// Mutex held; code: what LMDB said.
 static int recover(lmdb_engine *engine, int code)
 {
     if (engine->running_count > 0)
@@ -535,7 +538,8 @@ static void txn_abort(ut_txn *base)
 {
     lmdb_txn *txn = (lmdb_txn *)base;
     lmdb_engine *engine = (lmdb_engine *)base->engine;
-    // After a contradiction the lists that LMDB would clear up are not to be trusted; see engine_close.
+    // After a contradiction the lists that LMDB would clear up are not to be trusted; see
+    // engine_close.
     if (!atomic_load(&engine->damaged)) {
         close_cursors(txn);
         if (txn->write)
@@ -579,7 +583,8 @@ static ut_bytes bytes_of(MDB_val val)
     return (ut_bytes){val.mv_data, val.mv_size};
 }
 
-// Checks that a value lies within the pages that LMDB means: a damaged length would lead out of them.
+// Checks that a value lies within the pages that LMDB means: a damaged length would lead out of
+// them.
 static ut_err check_value(const lmdb_txn *txn, MDB_val val)
 {
     const lmdb_engine *engine = (const lmdb_engine *)txn->base.engine;
@@ -759,8 +764,8 @@ static int scan_reader(const char *line_z, void *context)
     return 0;
 }
 
-// Pages that are on the lists of free pages but that the next write transaction may not take: those freed since the
-// oldest state that a reader sees, and those that the newest transaction freed.
+// Pages that are on the lists of free pages but that the next write transaction may not take: those
+// freed since the oldest state that a reader sees, and those that the newest transaction freed.
 static int count_pinned(MDB_txn *txn, size_t oldest, uint64_t *pages)
 {
     MDB_cursor *cursor;

@@ -1,5 +1,6 @@
-// Checks of an LMDB data file by reading it; see lmdb_file.h. The layout follows the structures MDB_page, MDB_meta, MDB_db and
-// MDB_node of LMDB 0.9 (mdb.c), which are in the byte order and word size of the machine that wrote them.
+// Checks of an LMDB data file by reading it; see lmdb_file.h. The layout follows the structures
+// MDB_page, MDB_meta, MDB_db and MDB_node of LMDB 0.9 (mdb.c), which are in the byte order and word
+// size of the machine that wrote them.
 #include "storage/lmdb_file.h"
 
 #include <errno.h>

@@ -1,5 +1,6 @@
-// Looks at an LMDB data file with plain reads, before anything maps it: a file that is cut, foreign or of another kind of
-// machine becomes a clear fault instead of a bus error. Not for reading records: engine_lmdb.c does that through LMDB.
+// Looks at an LMDB data file with plain reads, before anything maps it: a file that is cut, foreign
+// or of another kind of machine becomes a clear fault instead of a bus error. Not for reading
+// records: engine_lmdb.c does that through LMDB.
 #ifndef UT_STORAGE_LMDB_FILE_H
 #define UT_STORAGE_LMDB_FILE_H
 
@@ -11,10 +12,11 @@ enum { UT_LMDB_DATA_VERSION = 1 }; // of LMDB 0.9
 // LMDB's page header on this machine: page number, padding, flags, and a word of counts.
 enum { UT_LMDB_PAGE_HEADER_LEN = sizeof(size_t) + 8 };
 
-// Checks both meta pages, the roots that the newer one names, and that every page in use lies within the file. (LMDB does not
-// write pages that were allocated and freed in one transaction, so that a healthy file may end before its last page.)
-// May run beside a writer.
-// UT_ENOTFOUND (no file, or an empty one), UT_EPERM, UT_EIO, UT_ECORRUPT, UT_EVERSION, UT_ENOMEM; the fault names the file.
+// Checks both meta pages, the roots that the newer one names, and that every page in use lies
+// within the file. (LMDB does not write pages that were allocated and freed in one transaction, so
+// that a healthy file may end before its last page.) May run beside a writer. UT_ENOTFOUND (no
+// file, or an empty one), UT_EPERM, UT_EIO, UT_ECORRUPT, UT_EVERSION, UT_ENOMEM; the fault names
+// the file.
 ut_err ut_lmdb_file_check(const char *path_z, ut_fault *fault);
 
 #endif

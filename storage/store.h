@@ -1,7 +1,9 @@
-// The store: one durable commit for many requests, the ledger of deliveries, and retention. Everything that changes the
-// database goes through here, on one thread (the store thread). Not for questions: query.h reads.
+// The store: one durable commit for many requests, the ledger of deliveries, and retention.
+// Everything that changes the database goes through here, on one thread (the store thread). Not for
+// questions: query.h reads.
 //
-// It is a step machine: nothing here waits, starts a thread or reads a clock; the caller gives the time.
+// It is a step machine: nothing here waits, starts a thread or reads a clock; the caller gives the
+// time.
 #ifndef UT_STORAGE_STORE_H
 #define UT_STORAGE_STORE_H
 
@@ -22,21 +24,24 @@ enum {
 typedef struct ut_store ut_store;
 
 typedef struct {
-    uint64_t bytes_max;   // budget; at least UT_STORE_BYTES_MIN
-    uint64_t ttl_ms;      // default life of a span; 0: until the budget needs the room
-    const ut_log *log;    // may be NULL
+    uint64_t bytes_max; // budget; at least UT_STORE_BYTES_MIN
+    uint64_t ttl_ms;    // default life of a span; 0: until the budget needs the room
+    const ut_log *log;  // may be NULL
 } ut_store_config;
 
-// Takes over engine (closed by ut_store_close, and also when this fails). Checks or writes the format version, reads counters and
-// destinations. A reader (engine opened read_only) may use only the reading functions. UT_EVERSION, UT_ECORRUPT, UT_EIO, UT_ENOMEM.
-ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store **store, ut_fault *fault);
+// Takes over engine (closed by ut_store_close, and also when this fails). Checks or writes the
+// format version, reads counters and destinations. A reader (engine opened read_only) may use only
+// the reading functions. UT_EVERSION, UT_ECORRUPT, UT_EIO, UT_ENOMEM.
+ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store **store,
+                     ut_fault *fault);
 void ut_store_close(ut_store *store);
 ut_engine *ut_store_engine(ut_store *store);
 
 // ---- destinations ----
 
-// Finds or makes the number of a destination by name (1..UT_STORE_NAME_MAX bytes), and makes it active: from now on every block gets a ledger entry
-// for it. Store thread, before the first commit. UT_ELIMIT, UT_EIO, UT_EFULL.
+// Finds or makes the number of a destination by name (1..UT_STORE_NAME_MAX bytes), and makes it
+// active: from now on every block gets a ledger entry for it. Store thread, before the first
+// commit. UT_ELIMIT, UT_EIO, UT_EFULL.
 ut_err ut_store_add_destination(ut_store *store, uint32_t org, const char *name_z, uint32_t *dest);
 
 // ---- group commit ----
@@ -49,7 +54,11 @@ typedef struct {
     uint32_t duplicates;   // out: spans that the store had already
 } ut_store_append;
 
-typedef enum { UT_DELIVERY_PENDING = 0, UT_DELIVERY_DELIVERED = 1, UT_DELIVERY_DEAD = 2 } ut_delivery_state;
+typedef enum {
+    UT_DELIVERY_PENDING = 0,
+    UT_DELIVERY_DELIVERED = 1,
+    UT_DELIVERY_DEAD = 2
+} ut_delivery_state;
 
 // A block's standing with one destination. As a mark: what the dispatcher learned, to be written.
 typedef struct {
@@ -58,35 +67,39 @@ typedef struct {
     uint64_t seq;
     ut_delivery_state state;
     uint32_t attempts;
-    uint64_t next_try_ns;  // wall clock; pending only, 0: now
-    uint64_t updated_ns;   // wall clock of this state
-    uint32_t spans;        // spans in the block
-    uint32_t spans_dead;   // of them, refused for good (a block can be delivered in part)
-    uint16_t http_status;  // of the last answer, 0: none
+    uint64_t next_try_ns; // wall clock; pending only, 0: now
+    uint64_t updated_ns;  // wall clock of this state
+    uint32_t spans;       // spans in the block
+    uint32_t spans_dead;  // of them, refused for good (a block can be delivered in part)
+    uint16_t http_status; // of the last answer, 0: none
     char reason_z[UT_STORE_REASON_MAX]; // last error, empty when none
-    const uint16_t *dead_ordinals; // spans_dead ordinals, or NULL when all are dead or none; borrowed for the call (marks only)
+    // spans_dead ordinals, or NULL when all are dead or none; borrowed for the call (marks only).
+    const uint16_t *dead_ordinals;
 } ut_delivery;
 
-// Writes all appends and all marks in one transaction: blocks, trace entries, root spans, summaries, TTL entries, one ledger entry per
-// active destination, counters. Spans already stored (organisation, trace id, span id) are left out, also within the group.
-// Durable on return when the engine syncs. On an error nothing of the group is stored and the store goes on working.
-// Makes room first when the budget asks for it (oldest blocks go, delivered before undelivered).
+// Writes all appends and all marks in one transaction: blocks, trace entries, root spans,
+// summaries, TTL entries, one ledger entry per active destination, counters. Spans already stored
+// (organisation, trace id, span id) are left out, also within the group. Durable on return when the
+// engine syncs. On an error nothing of the group is stored and the store goes on working. Makes
+// room first when the budget asks for it (oldest blocks go, delivered before undelivered).
 // UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM. Store thread.
-ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends, size_t append_count,
-                       const ut_delivery *marks, size_t mark_count);
+ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends,
+                       size_t append_count, const ut_delivery *marks, size_t mark_count);
 
 // The newest sequence number; rises with every block. Any thread.
 uint64_t ut_store_last_seq(const ut_store *store);
 
 // ---- retention ----
 
-// Deletes blocks whose TTL bucket is due, and the oldest ones while the budget asks for it, in one transaction of bounded size.
-// *more: call again soon. Store thread. UT_EIO, UT_ENOSPC: nothing changed, try again later.
+// Deletes blocks whose TTL bucket is due, and the oldest ones while the budget asks for it, in one
+// transaction of bounded size. *more: call again soon. Store thread. UT_EIO, UT_ENOSPC: nothing
+// changed, try again later.
 ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more);
 
 // ---- counters ----
 
-// Spans, since the store was made. For every destination: accepted = delivered + dead + expired + evicted + pending.
+// Spans, since the store was made. For every destination: accepted = delivered + dead + expired +
+// evicted + pending.
 typedef struct {
     uint64_t accepted; // ledger entries made, in spans
     uint64_t delivered;
@@ -105,6 +118,7 @@ typedef struct {
 } ut_store_counts;
 
 typedef struct {
+    uint32_t org;
     uint32_t dest;
     char name_z[UT_STORE_NAME_MAX + 1];
     bool active;
@@ -116,7 +130,8 @@ void ut_store_get_counts(const ut_store *store, ut_store_counts *counts);
 size_t ut_store_get_destinations(const ut_store *store, ut_store_destination *out, size_t cap);
 
 // ---- reading, for the dispatcher ----
-// A view is one read transaction with the buffers it needs. Keep it open only briefly: it pins old pages. One thread at a time.
+// A view is one read transaction with the buffers it needs. Keep it open only briefly: it pins old
+// pages. One thread at a time.
 
 typedef struct ut_store_view ut_store_view;
 ut_err ut_store_view_open(ut_engine *engine, ut_store_view **view); // allocates; no transaction yet
@@ -124,12 +139,15 @@ void ut_store_view_close(ut_store_view *view);
 ut_err ut_store_view_begin(ut_store_view *view);
 void ut_store_view_end(ut_store_view *view); // also when none is begun
 
-// The first ledger entry of (org, dest) with seq > after that is pending. UT_ENOTFOUND. spans is filled. Looks at no more than
-// scan_max entries: UT_EAGAIN with delivery->seq set to the last one seen, to go on from.
-ut_err ut_store_next_pending(ut_store_view *view, uint32_t org, uint32_t dest, uint64_t after, uint32_t scan_max,
-                             ut_delivery *delivery);
+// The first ledger entry of (org, dest) with seq > after that is pending. UT_ENOTFOUND. spans is
+// filled. Looks at no more than scan_max entries: UT_EAGAIN with delivery->seq set to the last one
+// seen, to go on from.
+ut_err ut_store_next_pending(ut_store_view *view, uint32_t org, uint32_t dest, uint64_t after,
+                             uint32_t scan_max, ut_delivery *delivery);
 
-// Opens a block into payload (a buffer of the caller's). UT_ENOTFOUND (it has expired), UT_ECORRUPT.
-ut_err ut_store_read_block(ut_store_view *view, uint32_t org, uint64_t seq, ut_buf *payload, ut_block *block);
+// Opens a block into payload (a buffer of the caller's). UT_ENOTFOUND (it has expired),
+// UT_ECORRUPT.
+ut_err ut_store_read_block(ut_store_view *view, uint32_t org, uint64_t seq, ut_buf *payload,
+                           ut_block *block);
 
 #endif

@@ -1,5 +1,6 @@
-// The contract suite of engines, run against the engine in memory, the same with a wrapper around it, and LMDB; then what
-// only LMDB promises: durability, damaged and foreign files, budgets, readers beside a writer.
+// The contract suite of engines, run against the engine in memory, the same with a wrapper around
+// it, and LMDB; then what only LMDB promises: durability, damaged and foreign files, budgets,
+// readers beside a writer.
 #include "storage/engine.h"
 #include "storage/lmdb_file.h"
 #include "tests/support/engine_memory.h"
@@ -734,7 +735,8 @@ static uint8_t *sample_file(fixture *f, char path_z[UT_TEMP_PATH_MAX], size_t *l
     return read_whole(path_z, len);
 }
 
-// Opens for writing, reads everything, writes a little. Ends with 0 when all went well, and with 7 when an error came back.
+// Opens for writing, reads everything, writes a little. Ends with 0 when all went well, and with 7
+// when an error came back.
 static void use_all(void *context)
 {
     ut_engine *engine;
@@ -842,8 +844,8 @@ static void another_lmdb_version_is_a_clear_fault(void **state)
     free(data);
 }
 
-// Zeros are what a lost write leaves. (LMDB follows the garbage in a tree page that was overwritten with something else, and
-// may crash: only `verify` can tell.)
+// Zeros are what a lost write leaves. (LMDB follows the garbage in a tree page that was overwritten
+// with something else, and may crash: only `verify` can tell.)
 static void an_overwritten_page_never_ends_the_program(void **state)
 {
     fixture *f = *state;
@@ -1074,7 +1076,8 @@ static void a_full_disk_is_an_error_and_passes(void **state)
     ut_txn_abort(txn);
 }
 
-// The descriptor through which LMDB writes meta pages: the one on the file that was opened for writing only.
+// The descriptor through which LMDB writes meta pages: the one on the file that was opened for
+// writing only.
 static int meta_descriptor(void)
 {
     for (int fd = 3; fd < 64; fd++) {
@@ -1169,7 +1172,8 @@ static void what_is_ready_can_be_written(void **state)
                     ut_txn_put(txn, (ut_bytes){key, 9}, (ut_bytes){bytes, sizeof bytes}), UT_OK);
             }
         } else {
-            // Deletes at random places while the reserve and half of what is left pay for the copies.
+            // Deletes at random places while the reserve and half of what is left pay for the
+            // copies.
             uint64_t deletes = room.bytes_ready / 2 / room.touch_bytes;
             for (uint64_t i = 0; i < deletes; i++) {
                 ut_cursor *cursor;

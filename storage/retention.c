@@ -1,0 +1,468 @@
+// Retention: blocks leave when their time is over, or when the budget needs their room. A budget is
+// kept in what the engine says it has ready, not in sums of lengths, and there is always room left
+// for the next removal: so a full store never wedges. A block is removed in steps of bounded size;
+// what a transaction leaves undone, a later one goes on with. Not for damaged blocks alone: one
+// that cannot be read is removed all the same, because its members stand beside it.
+#include "storage/store_core.h"
+
+#include "storage/key.h"
+
+enum {
+    STEP_TOUCHES = 64, // of one step: a piece of members, or what belongs to the block as a whole
+    SWEEP_TOUCHES = 2048, // of one call of ut_store_sweep
+    MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
+    TICKS_MAX = 2,        // empty transactions that let pages of earlier ones become free
+    PIECES_MAX = 1024,    // pieces deleted in one transaction
+    PIECES_A_TOUCH = 32,  // neighbouring keys that share a page
+    WINDOW_BLOCKS = 64,   // how far behind the oldest block a delivered one is looked for
+    MEMBERS_LEN_MAX = UT_PIECES_MEMBERS_MAX * UT_RECORD_TRACE_PREFIX,
+    LOST_TOLD_EVERY_S = 60,
+};
+
+static const uint64_t hour_ns = UINT64_C(3600) * 1000000000;
+
+// ---- removing one block ----
+
+// The touches of one step; a step more is begun only when there is room for it.
+static uint64_t step_touches(const ut_store *store)
+{
+    return STEP_TOUCHES + 2 * (uint64_t)store->ledger.count;
+}
+
+typedef struct {
+    uint64_t touches_max;
+    uint64_t touches;
+    uint64_t pieces;
+    uint64_t bytes; // roughly what has become free
+    bool all;       // the block is gone
+} progress;
+
+static bool is_spent(const ut_store *store, const progress *done)
+{
+    return done->touches + step_touches(store) > done->touches_max || done->pieces >= PIECES_MAX;
+}
+
+// The part that counts: the block leaves the ledger and the counters. A block without a summary has
+// left them before.
+static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, bool expired,
+                           progress *done)
+{
+    ut_key key = ut_key_summary(org, seq);
+    ut_bytes value;
+    ut_err err = ut_txn_get(store->txn, ut_key_bytes(&key), &value);
+    if (err == UT_ENOTFOUND)
+        return UT_OK;
+    if (err != UT_OK)
+        return err;
+    ut_record_summary summary = {0};
+    if (ut_record_read_summary(value, &summary) != UT_OK)
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the summary of block %llu is damaged; the block is removed",
+                     (unsigned long long)seq);
+    uint32_t pending;
+    err = ut_txn_del(store->txn, ut_key_bytes(&key));
+    if (err == UT_OK)
+        err = ut_ledger_remove(store, org, seq, expired, &pending);
+    if (err != UT_OK)
+        return err;
+    // The one who removes by time deletes the entry of that time when the block is gone.
+    if (!expired && summary.expiry_hour != 0) {
+        key = ut_key_expiry(summary.expiry_hour, org, seq);
+        err = ut_txn_del(store->txn, ut_key_bytes(&key));
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+    }
+    if (expired)
+        store->next_state.counts.spans_expired += summary.span_count;
+    else
+        store->next_state.counts.spans_evicted += summary.span_count;
+    store->next_state.counts.blocks_removed += 1;
+    if (!expired)
+        store->lost_spans += pending;
+    done->touches += 4 + 2 * (uint64_t)store->next_ledger.count;
+    done->bytes += summary.sealed_len + 24 * (uint64_t)summary.span_count;
+    return UT_OK;
+}
+
+static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
+                             ut_bytes value, progress *done)
+{
+    uint8_t members[MEMBERS_LEN_MAX];
+    if (value.len > sizeof members || value.len % UT_RECORD_TRACE_PREFIX != 0) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the members of block %llu are damaged; some of its index entries stay behind",
+                     (unsigned long long)seq);
+        return UT_OK;
+    }
+    size_t len = value.len;
+    if (len > 0)
+        memcpy(members, value.data, len); // the value is borrowed until the next call
+    ut_err err = UT_OK;
+    for (size_t at = 0; at < len && err == UT_OK; at += UT_RECORD_TRACE_PREFIX) {
+        uint32_t touched = 0;
+        err = ut_trace_index_remove(&store->index, store->txn, cursor, org, members + at, seq,
+                                    &touched);
+        done->touches += touched;
+    }
+    return err;
+}
+
+// Removes a block, or begins to: done->all tells. Goes on where an earlier call ended.
+static ut_err remove_block(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
+                           bool expired, progress *done)
+{
+    done->all = false;
+    ut_err err = leave_ledger(store, org, seq, expired, done);
+    while (err == UT_OK) {
+        ut_key first = ut_pieces_key(org, seq, 0);
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found_org;
+        uint64_t found_seq;
+        uint32_t piece;
+        err = ut_cursor_seek(cursor, ut_key_bytes(&first), &key, &value);
+        if (err == UT_ENOTFOUND ||
+            (err == UT_OK && (!ut_pieces_read_key(key, &found_org, &found_seq, &piece) ||
+                              found_org != org || found_seq != seq))) {
+            done->all = true;
+            err = UT_OK;
+            break;
+        }
+        if (err != UT_OK)
+            break;
+        if (is_spent(store, done))
+            break; // the next transaction goes on here
+        if (piece < UT_PIECES_BLOCK_FROM)
+            err = remove_members(store, cursor, org, seq, value, done);
+        ut_key own = ut_pieces_key(org, seq, piece);
+        if (err == UT_OK)
+            err = ut_txn_del(store->txn, ut_key_bytes(&own));
+        done->pieces += 1;
+        if (done->pieces % PIECES_A_TOUCH == 0)
+            done->touches += 1;
+    }
+    if (err == UT_OK)
+        store->removal = (ut_removal){.open = !done->all, .org = org, .seq = seq};
+    return err;
+}
+
+// ---- choosing ----
+
+// The oldest block of all organisations; its number is the lowest.
+static ut_err find_oldest(ut_cursor *cursor, uint32_t *org, uint64_t *seq)
+{
+    uint8_t from[UT_KEY_PREFIX_ORG] = {UT_KEY_BLOCK};
+    bool found = false;
+    for (;;) {
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found_org;
+        uint64_t found_seq;
+        uint32_t piece;
+        ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof from}, &key, &value);
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+        if (err == UT_ENOTFOUND || !ut_pieces_read_key(key, &found_org, &found_seq, &piece))
+            return found ? UT_OK : UT_ENOTFOUND;
+        if (!found || found_seq < *seq) {
+            *org = found_org;
+            *seq = found_seq;
+            found = true;
+        }
+        if (found_org == UINT32_MAX)
+            return UT_OK;
+        ut_put_be32(from + 1, found_org + 1);
+    }
+}
+
+// The block that goes next: one whose removal was begun, else the oldest that no destination waits
+// for, if one stands among the oldest, else the oldest of all. UT_ENOTFOUND: the store is empty.
+static ut_err find_victim(ut_store *store, ut_cursor *cursor, uint32_t *org, uint64_t *seq)
+{
+    if (store->removal.open) {
+        *org = store->removal.org;
+        *seq = store->removal.seq;
+        return UT_OK;
+    }
+    ut_err err = find_oldest(cursor, org, seq);
+    if (err != UT_OK || store->next_ledger.count == 0)
+        return err;
+    ut_key from = ut_key_summary(*org, 0);
+    for (unsigned i = 0; i < WINDOW_BLOCKS; i++) {
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found_org;
+        uint64_t found_seq;
+        bool finished;
+        err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+        if (err == UT_ENOTFOUND || key.data[0] != UT_KEY_SUMMARY ||
+            !ut_key_read_block(key, &found_org, &found_seq) || found_org != *org)
+            return UT_OK;
+        if (found_seq > *seq && i == 0)
+            return UT_OK; // the oldest has no summary: its removal was begun before a restart
+        err = ut_ledger_finished(store, *org, found_seq, &finished);
+        if (err != UT_OK)
+            return err;
+        if (finished) {
+            *seq = found_seq;
+            return UT_OK;
+        }
+        from = ut_key_summary(*org, found_seq + 1);
+    }
+    return UT_OK;
+}
+
+// Removes blocks for the budget until `bytes` are freed or the touches are used up. *empty: there
+// was none left.
+static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, progress *done, bool *empty)
+{
+    *empty = false;
+    done->all = true;
+    while (done->all && done->bytes < bytes && !is_spent(store, done)) {
+        uint32_t org;
+        uint64_t seq;
+        ut_err err = find_victim(store, cursor, &org, &seq);
+        if (err == UT_ENOTFOUND) {
+            *empty = true;
+            return UT_OK;
+        }
+        if (err == UT_OK)
+            err = remove_block(store, cursor, org, seq, false, done);
+        if (err != UT_OK)
+            return err;
+    }
+    return UT_OK;
+}
+
+// ---- the budget ----
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t touches_bytes(const ut_engine_room *room, uint64_t touches)
+{
+    // No more than all there is can be copied.
+    return least(touches * room->touch_bytes, room->bytes_used);
+}
+
+// What two steps of a removal may take: the first one frees room only for the third.
+static uint64_t removal_bytes(const ut_store *store, const ut_engine_room *room)
+{
+    return 2 * (room->write_reserve + touches_bytes(room, step_touches(store)));
+}
+
+static uint64_t demand_bytes(const ut_engine_room *room, const ut_demand *demand)
+{
+    return room->write_reserve + touches_bytes(room, demand->touches) + demand->data_bytes;
+}
+
+static uint64_t free_bytes(const ut_engine_room *room)
+{
+    return room->bytes_max > room->bytes_used ? room->bytes_max - room->bytes_used : 0;
+}
+
+// Touches that a transaction of its own may make to remove blocks: half of what is ready, the other
+// half is for the next.
+static uint64_t touches_alone(const ut_store *store, const ut_engine_room *room)
+{
+    uint64_t bytes = room->bytes_ready / 2;
+    uint64_t touches =
+        bytes > room->write_reserve ? (bytes - room->write_reserve) / room->touch_bytes : 0;
+    return least(SWEEP_TOUCHES, most(step_touches(store), touches));
+}
+
+static ut_err get_room(const ut_store *store, ut_engine_room *room)
+{
+    return store->engine->class->room(store->engine, room);
+}
+
+// One transaction that removes blocks, or with bytes 0 does nothing: what the ones before it freed
+// becomes ready.
+static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t bytes, bool *empty)
+{
+    *empty = false;
+    ut_err err = ut_store_begin_write(store);
+    if (err != UT_OK)
+        return err;
+    if (bytes > 0) {
+        progress done = {.touches_max = touches_alone(store, room)};
+        ut_cursor *cursor;
+        err = ut_txn_cursor(store->txn, &cursor);
+        if (err == UT_OK) {
+            err = evict(store, cursor, bytes, &done, empty);
+            ut_cursor_close(cursor);
+        }
+    }
+    if (err == UT_OK)
+        return ut_store_end_write(store);
+    ut_store_abort_write(store);
+    return err;
+}
+
+ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
+{
+    unsigned ticks = 0;
+    for (unsigned i = 0; i < MAKE_ROOM_MAX; i++) {
+        ut_err err = get_room(store, &store->room);
+        if (err != UT_OK)
+            return err;
+        const ut_engine_room *room = &store->room;
+        uint64_t reserve = removal_bytes(store, room);
+        uint64_t wanted = demand_bytes(room, demand) + reserve;
+        store->demand_bytes = demand_bytes(room, demand);
+        if (room->bytes_ready >= wanted)
+            return UT_OK;
+        if (demand->data_bytes + reserve > room->bytes_max)
+            return UT_EFULL; // not even in an empty store
+        bool empty = free_bytes(room) >= wanted;
+        if (!empty) {
+            err = evict_once(store, room, wanted - free_bytes(room), &empty);
+            if (err != UT_OK)
+                return err;
+        }
+        if (empty) {
+            // Enough is free, or nothing is left to remove, and yet not ready: readers hold it, or
+            // the last transactions freed it.
+            if (ticks == TICKS_MAX)
+                return UT_EFULL;
+            ticks += 1;
+            err = evict_once(store, room, 0, &empty);
+            if (err != UT_OK)
+                return err;
+        }
+    }
+    return UT_EFULL;
+}
+
+// What should stay free, so that commits of the size seen lately need no transaction before them
+// that makes room.
+static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
+{
+    return least(removal_bytes(store, room) + 3 * store->need_bytes, room->bytes_max / 2);
+}
+
+static void tell_lost(ut_store *store, uint64_t now_ns)
+{
+    if (store->lost_spans == 0 ||
+        (store->lost_told_ns != 0 && now_ns >= store->lost_told_ns &&
+         now_ns - store->lost_told_ns < LOST_TOLD_EVERY_S * UINT64_C(1000000000)))
+        return;
+    ut_log_write(store->log, UT_LOG_WARN, "storage",
+                 "the budget is used up: %llu spans were removed before they were delivered",
+                 (unsigned long long)store->lost_spans);
+    store->lost_spans = 0;
+    store->lost_told_ns = now_ns;
+}
+
+ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
+{
+    const ut_engine_room *room = &store->room;
+    store->need_bytes = most(store->demand_bytes, store->need_bytes - store->need_bytes / 16);
+    tell_lost(store, now_ns);
+    uint64_t left = free_bytes(room);
+    left = left > store->demand_bytes ? left - store->demand_bytes : 0;
+    uint64_t margin = margin_bytes(store, room);
+    uint64_t spent = store->demand_bytes + removal_bytes(store, room);
+    if (left >= margin || room->bytes_ready <= spent)
+        return UT_OK;
+    progress done = {.touches_max =
+                         least(SWEEP_TOUCHES, (room->bytes_ready - spent) / room->touch_bytes)};
+    if (is_spent(store, &done))
+        return UT_OK;
+    ut_cursor *cursor;
+    bool empty;
+    ut_err err = ut_txn_cursor(store->txn, &cursor);
+    if (err != UT_OK)
+        return err;
+    err = evict(store, cursor, margin - left, &done, &empty);
+    ut_cursor_close(cursor);
+    return err;
+}
+
+// ---- time ----
+
+// Removes blocks whose hour has come. *due: there are more.
+static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, progress *done, bool *due)
+{
+    *due = false;
+    uint64_t hour_now = now_ns / hour_ns;
+    static const uint8_t from[1] = {UT_KEY_EXPIRY};
+    for (;;) {
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t hour;
+        uint32_t org;
+        uint64_t seq;
+        ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof from}, &key, &value);
+        if (err == UT_ENOTFOUND || (err == UT_OK && !ut_key_read_expiry(key, &hour, &org, &seq)))
+            return UT_OK;
+        if (err != UT_OK || hour > hour_now)
+            return err;
+        *due = true;
+        if (is_spent(store, done))
+            return UT_OK;
+        err = remove_block(store, cursor, org, seq, true, done);
+        if (err != UT_OK || !done->all)
+            return err;
+        ut_key own = ut_key_expiry(hour, org, seq);
+        err = ut_txn_del(store->txn, ut_key_bytes(&own));
+        if (err != UT_OK)
+            return err;
+        done->touches += 1;
+        *due = false;
+    }
+}
+
+// Goes on with a removal that is under way.
+static ut_err resume(ut_store *store, ut_cursor *cursor, progress *done)
+{
+    if (!store->removal.open)
+        return UT_OK;
+    return remove_block(store, cursor, store->removal.org, store->removal.seq, false, done);
+}
+
+ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
+{
+    *more = false;
+    ut_engine_room room;
+    ut_err err = get_room(store, &room);
+    if (err == UT_OK)
+        err = ut_store_begin_write(store);
+    if (err != UT_OK)
+        return err;
+    progress done = {.touches_max = touches_alone(store, &room)};
+    bool due = false;
+    bool empty = false;
+    uint64_t left = free_bytes(&room);
+    uint64_t margin = margin_bytes(store, &room);
+    ut_cursor *cursor;
+    err = ut_txn_cursor(store->txn, &cursor);
+    if (err == UT_OK) {
+        err = resume(store, cursor, &done);
+        if (err == UT_OK && !store->removal.open)
+            err = expire(store, cursor, now_ns, &done, &due);
+        if (err == UT_OK && !store->removal.open && left + done.bytes < margin)
+            err = evict(store, cursor, margin - left, &done, &empty);
+        ut_cursor_close(cursor);
+    }
+    *more = due || store->removal.open || (!empty && left + done.bytes < margin);
+    bool changed = done.touches > 0 || done.pieces > 0;
+    if (err == UT_OK && changed) {
+        err = ut_store_end_write(store);
+    } else {
+        ut_store_abort_write(store);
+    }
+    if (err != UT_OK)
+        *more = false;
+    tell_lost(store, now_ns);
+    return err;
+}

@@ -1,0 +1,100 @@
+// What the files of the store share: its state, and the steps of a transaction. Inside storage/
+// only; store.h is the way in.
+#ifndef UT_STORAGE_STORE_CORE_H
+#define UT_STORAGE_STORE_CORE_H
+
+#include "storage/pieces.h"
+#include "storage/trace_index.h"
+
+#include <stdatomic.h>
+
+// One destination and what a transaction has to know of it.
+typedef struct {
+    ut_store_destination row;
+    bool changed; // differs from what is stored
+} ut_ledger_row;
+
+typedef struct {
+    ut_ledger_row rows[UT_STORE_DESTINATIONS_MAX];
+    uint32_t count;
+} ut_ledger;
+
+// A removal that one transaction did not finish.
+typedef struct {
+    bool open;
+    uint32_t org;
+    uint64_t seq;
+} ut_removal;
+
+struct ut_store {
+    ut_engine *engine;
+    uint64_t ttl_ms;
+    const ut_log *log;
+    uint32_t spans_max;      // of a block
+    uint32_t payload_target; // of a block
+    ut_record_state state;   // as committed
+    ut_ledger ledger;
+    _Atomic uint64_t last_seq;
+    // The transaction under way: what will be committed.
+    ut_txn *txn;
+    ut_record_state next_state;
+    ut_ledger next_ledger;
+    uint64_t sealed_bytes; // of its blocks
+    uint64_t payload_bytes;
+    // Memory kept between transactions.
+    ut_trace_index index;
+    ut_block_builder *builder;
+    ut_buf sealed;
+    ut_buf members;
+    ut_buf value;
+    // Retention.
+    uint32_t sealed_permille; // sealed bytes of a thousand bytes of span records, lately
+    uint64_t need_bytes;      // what the larger ones of the last commits asked for
+    ut_engine_room room;      // when room was made for the commit under way
+    uint64_t demand_bytes;    // what that commit may take
+    ut_removal removal;
+    uint64_t lost_spans; // evicted before delivery, not told yet
+    uint64_t lost_told_ns;
+    ut_removal removal_before; // the transaction under way: what an abort brings back
+    uint64_t lost_before;
+};
+
+// ---- store.c ----
+
+// Begins a write transaction and takes up the committed state; reads it again when an earlier
+// commit ended in doubt.
+ut_err ut_store_begin_write(ut_store *store);
+// Writes the state and the changed destinations, commits, and makes next_* the committed state.
+// After an error nothing is changed. The transaction is over in either case.
+ut_err ut_store_end_write(ut_store *store);
+void ut_store_abort_write(ut_store *store);
+
+// ---- ledger.c ----
+
+ut_err ut_ledger_read(ut_txn *txn, ut_ledger *ledger);
+ut_err ut_ledger_write(ut_store *store);
+// One entry for every active destination of org.
+ut_err ut_ledger_accept(ut_store *store, uint32_t org, uint64_t seq, uint32_t spans);
+ut_err ut_ledger_mark(ut_store *store, const ut_delivery *mark);
+// Takes a block out of the ledger. *pending: spans that some destination has not got.
+ut_err ut_ledger_remove(ut_store *store, uint32_t org, uint64_t seq, bool expired,
+                        uint32_t *pending);
+// True when no destination waits for the block.
+ut_err ut_ledger_finished(ut_store *store, uint32_t org, uint64_t seq, bool *finished);
+
+// ---- retention.c ----
+
+// What a transaction may take beside its data, from what it is to write.
+typedef struct {
+    uint64_t data_bytes;
+    uint64_t touches; // places in the order of keys
+} ut_demand;
+
+// Removes old blocks in transactions of their own until the demand can be met. UT_EFULL: it cannot.
+// UT_EIO, UT_ENOSPC, UT_ENOMEM.
+ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand);
+// Removes old blocks inside the transaction under way, as many as keep the balance and what was set
+// aside allows.
+ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns);
+
+#endif

@@ -142,7 +142,7 @@ static ut_err expand_stream(ut_gzip *gzip, ut_bytes in, size_t *at, ut_buf *out,
             room = room_max;
         uint8_t *to = ut_buf_reserve(out, room);
         if (to == NULL)
-            return ut_fault_set(fault, out->err, "no memory to expand gzip to %zu bytes", room);
+            return ut_fault_set(fault, UT_ENOMEM, "no memory to expand gzip to %zu bytes", room);
         room = out->cap - out->len; // all there is
         size_t taken;
         enum libdeflate_result result = libdeflate_deflate_decompress_ex(
@@ -164,7 +164,7 @@ static ut_err expand_stream(ut_gzip *gzip, ut_bytes in, size_t *at, ut_buf *out,
 
 static ut_err expand_member(ut_gzip *gzip, ut_bytes in, size_t *at, ut_buf *out, ut_fault *fault)
 {
-    size_t len;
+    size_t len = 0;
     ut_err err = skip_head(in, at, fault);
     if (err == UT_OK)
         err = expand_stream(gzip, in, at, out, &len, fault);

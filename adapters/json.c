@@ -113,9 +113,8 @@ static ut_err refuse_depth(ut_bytes text, ut_fault *fault)
 {
     size_t where = 0;
     (void)too_deep(text, &where); // known to be
-    return ut_fault_set(fault, UT_EFORMAT,
-                        "JSON is nested deeper than %d levels at byte %zu", UT_JSON_DEPTH_MAX,
-                        where);
+    return ut_fault_set(fault, UT_EFORMAT, "JSON is nested deeper than %d levels at byte %zu",
+                        UT_JSON_DEPTH_MAX, where);
 }
 
 ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault)
@@ -135,9 +134,9 @@ ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault)
         return ut_fault_set(fault, UT_ENOMEM, "no memory for JSON of %zu bytes", text.len);
     memcpy(json->text, text.data, text.len);
     memset(json->text + text.len, 0, YYJSON_PADDING_SIZE);
-    json->doc = yyjson_read_opts(json->text, text.len,
-                                 YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW, &json->allocator,
-                                 &error);
+    json->doc =
+        yyjson_read_opts(json->text, text.len, YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW,
+                         &json->allocator, &error);
     bool deep = json->doc != NULL && document_too_deep(yyjson_doc_get_root(json->doc));
     if (json->doc != NULL && !deep)
         return UT_OK;
@@ -343,8 +342,8 @@ static bool all_plain(const uint8_t *at)
     uint64_t quote = bytes ^ ones * '"';
     uint64_t slash = bytes ^ ones * '\\';
     // A high bit that stays marks a byte; borrows mark only bytes behind one that is marked rightly.
-    uint64_t marked = (bytes - ones * 0x20) | (quote - ones) | (slash - ones) | bytes |
-                      (bytes + ones);
+    uint64_t marked =
+        (bytes - ones * 0x20) | (quote - ones) | (slash - ones) | bytes | (bytes + ones);
     return (marked & highs) == 0;
 }
 

@@ -35,14 +35,17 @@ ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault);
 // ---- answers ----
 
 // Appends an ExportTraceServiceResponse. rejected 0 and reason_z empty: full success (no bytes; "{}").
-void ut_otlp_response_write(ut_otlp_encoding encoding, int64_t rejected, const char *reason_z, ut_buf *out);
+void ut_otlp_response_write(ut_otlp_encoding encoding, int64_t rejected, const char *reason_z,
+                            ut_buf *out);
 
 // Appends a google.rpc.Status. code: gRPC code (3 invalid argument, 8 resource exhausted, 14 unavailable, ...).
-void ut_otlp_status_write(ut_otlp_encoding encoding, int32_t code, const char *message_z, ut_buf *out);
+void ut_otlp_status_write(ut_otlp_encoding encoding, int32_t code, const char *message_z,
+                          ut_buf *out);
 
 // Reads what a destination answered to a success: partial success. Bytes that do not parse count as full success (providers
 // answer JSON to protobuf, or nothing). message is cut to cap - 1 bytes, control characters replaced.
-void ut_otlp_response_read(ut_otlp_encoding encoding, ut_bytes body, int64_t *rejected, char *message_z, size_t cap);
+void ut_otlp_response_read(ut_otlp_encoding encoding, ut_bytes body, int64_t *rejected,
+                           char *message_z, size_t cap);
 
 // The message of a google.rpc.Status in an error body of either encoding, else the beginning of a text body; cut and cleaned likewise.
 void ut_otlp_status_read(ut_bytes body, char *message_z, size_t cap);

@@ -143,9 +143,8 @@ static void read_json_response(ut_bytes body, int64_t *rejected, char *message_z
     bool negative;
     uint64_t magnitude;
     ut_bytes count = text_of(member(partial, "rejectedSpans", "rejected_spans"));
-    if (count.len > 0 &&
-        ut_json_integer(count, &negative, &magnitude) == UT_JSON_NUMBER_OK && !negative &&
-        magnitude <= INT64_MAX)
+    if (count.len > 0 && ut_json_integer(count, &negative, &magnitude) == UT_JSON_NUMBER_OK &&
+        !negative && magnitude <= INT64_MAX)
         *rejected = (int64_t)magnitude;
     copy_clean(text_of(member(partial, "errorMessage", "error_message")), message_z, cap);
     ut_json_free(&json);

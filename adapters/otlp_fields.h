@@ -3,7 +3,7 @@
 #ifndef UT_ADAPTERS_OTLP_FIELDS_H
 #define UT_ADAPTERS_OTLP_FIELDS_H
 
-enum { // ExportTraceServiceRequest, TracesData
+enum {                             // ExportTraceServiceRequest, TracesData
     UT_REQUEST_RESOURCE_SPANS = 1, // repeated ResourceSpans
 };
 
@@ -11,12 +11,12 @@ enum { // ExportTraceServiceResponse
     UT_RESPONSE_PARTIAL_SUCCESS = 1,
 };
 
-enum {                           // ExportTracePartialSuccess
-    UT_PARTIAL_REJECTED = 1,     // int64
-    UT_PARTIAL_MESSAGE = 2,      // string
+enum {                       // ExportTracePartialSuccess
+    UT_PARTIAL_REJECTED = 1, // int64
+    UT_PARTIAL_MESSAGE = 2,  // string
 };
 
-enum { // google.rpc.Status
+enum {                         // google.rpc.Status
     UT_RPC_STATUS_CODE = 1,    // int32
     UT_RPC_STATUS_MESSAGE = 2, // string
     UT_RPC_STATUS_DETAILS = 3, // repeated Any
@@ -73,7 +73,7 @@ enum { // Span
     UT_SPAN_FLAGS = 16, // fixed32
 };
 
-enum { // Span.Event
+enum {                 // Span.Event
     UT_EVENT_TIME = 1, // fixed64
     UT_EVENT_NAME = 2,
     UT_EVENT_ATTRIBUTES = 3,

@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 enum {
-    LINK_ID_LEN_MAX = 64,                         // what a link record holds
+    LINK_ID_LEN_MAX = 64,                        // what a link record holds
     PATH_DEPTH_MAX = 24 + 4 * UT_OTLP_DEPTH_MAX, // places from the body down to the deepest value
 };
 
@@ -83,8 +83,9 @@ static ut_bytes text_of(yyjson_val *value)
     return ut_bytes_of(yyjson_get_str(value), yyjson_get_len(value));
 }
 
-#define IS(key, name) (yyjson_get_len(key) == sizeof(name) - 1 && \
-                       memcmp(yyjson_get_str(key), name, sizeof(name) - 1) == 0)
+#define IS(key, name)                           \
+    (yyjson_get_len(key) == sizeof(name) - 1 && \
+     memcmp(yyjson_get_str(key), name, sizeof(name) - 1) == 0)
 
 // Begins a walk over the members that are not null.
 static bool next_member(yyjson_obj_iter *members, yyjson_val **key, yyjson_val **value)
@@ -307,8 +308,9 @@ static bool put_list(decoder *d, ut_buf *out, yyjson_val *list, const place *at,
     }
     const place *inside = MEMBER(at, "values");
     uint32_t count = 0;
-    if (pairs ? !get_objects(d, values, inside, &count)
-              : values != NULL && !yyjson_is_arr(values) && !bad_type(d, inside, "an array", values))
+    if (pairs
+            ? !get_objects(d, values, inside, &count)
+            : values != NULL && !yyjson_is_arr(values) && !bad_type(d, inside, "an array", values))
         return false;
     if (pairs)
         ut_mp_put_map(out, count);
@@ -328,7 +330,8 @@ static bool put_list(decoder *d, ut_buf *out, yyjson_val *list, const place *at,
 typedef enum { NO_VARIANT, STRING, BOOL, INT, DOUBLE, ARRAY, KVLIST, BYTES } variant;
 
 static const char *const variant_names_z[] = {
-    "", "stringValue", "boolValue", "intValue", "doubleValue", "arrayValue", "kvlistValue", "bytesValue",
+    "",           "stringValue", "boolValue",  "intValue", "doubleValue",
+    "arrayValue", "kvlistValue", "bytesValue",
 };
 
 static variant variant_of(yyjson_val *name)
@@ -433,7 +436,8 @@ static bool put_event(decoder *d, ut_buf *out, yyjson_val *object, const place *
         } else if (IS(name, "attributes")) {
             attributes = member;
         } else if (IS(name, "droppedAttributesCount")) {
-            if (!get_u32(d, member, MEMBER(at, "droppedAttributesCount"), &event.dropped_attributes))
+            if (!get_u32(d, member, MEMBER(at, "droppedAttributesCount"),
+                         &event.dropped_attributes))
                 return false;
         }
     }
@@ -588,18 +592,19 @@ static bool ids_fit(decoder *d, const span_ids *ids, const place *at, ut_span *s
     if (ids->trace_id_digits != 2 * UT_TRACE_ID_LEN || all_zero(ids->trace_id, UT_TRACE_ID_LEN)) {
         reject(d, at, "traceId", "is not 32 digits other than zero", ids->trace_id_digits);
         fit = false;
-    } else if (ids->span_id_digits != 2 * UT_SPAN_ID_LEN || all_zero(ids->span_id, UT_SPAN_ID_LEN)) {
+    } else if (ids->span_id_digits != 2 * UT_SPAN_ID_LEN ||
+               all_zero(ids->span_id, UT_SPAN_ID_LEN)) {
         reject(d, at, "spanId", "is not 16 digits other than zero", ids->span_id_digits);
         fit = false;
     } else if (ids->parent_span_id_digits != 0 &&
                ids->parent_span_id_digits != 2 * UT_SPAN_ID_LEN) {
-        reject(d, at, "parentSpanId", "is neither empty nor 16 digits",
-               ids->parent_span_id_digits);
+        reject(d, at, "parentSpanId", "is neither empty nor 16 digits", ids->parent_span_id_digits);
         fit = false;
     }
     span->trace_id = ut_bytes_of(fit ? ids->trace_id : none, UT_TRACE_ID_LEN);
     span->span_id = ut_bytes_of(fit ? ids->span_id : none, UT_SPAN_ID_LEN);
-    span->parent_span_id = ut_bytes_of(ids->parent_span_id, fit ? ids->parent_span_id_digits / 2 : 0);
+    span->parent_span_id =
+        ut_bytes_of(ids->parent_span_id, fit ? ids->parent_span_id_digits / 2 : 0);
     return fit;
 }
 
@@ -675,8 +680,7 @@ static bool decode_span(decoder *d, yyjson_val *object, const place *at, part *r
     size_t bad_link_digits = 0;
     size_t begin = out->len;
     ut_span_write_head(out, &span);
-    if (!put_attributes(d, out, attributes, at) ||
-        !put_events(d, out, events, at, span.start_ns) ||
+    if (!put_attributes(d, out, attributes, at) || !put_events(d, out, events, at, span.start_ns) ||
         !put_links(d, out, links, at, &bad_link_digits))
         return false;
     ut_span_write_rare(out, &span);
@@ -715,7 +719,8 @@ static bool put_scope(decoder *d, ut_buf *out, yyjson_val *object, const place *
         } else if (IS(name, "attributes")) {
             attributes = member;
         } else if (IS(name, "droppedAttributesCount")) {
-            if (!get_u32(d, member, MEMBER(at, "droppedAttributesCount"), &scope.dropped_attributes))
+            if (!get_u32(d, member, MEMBER(at, "droppedAttributesCount"),
+                         &scope.dropped_attributes))
                 return false;
         }
     }
@@ -768,12 +773,10 @@ static bool put_entity_ref(decoder *d, ut_buf *out, yyjson_val *object, const pl
         ut_pb_put_bytes(out, UT_ENTITY_REF_SCHEMA_URL, schema_url);
     if (type.len > 0)
         ut_pb_put_bytes(out, UT_ENTITY_REF_TYPE, type);
-    if (id_keys != NULL &&
-        !put_texts(d, out, UT_ENTITY_REF_ID_KEYS, id_keys, MEMBER(at, "idKeys")))
+    if (id_keys != NULL && !put_texts(d, out, UT_ENTITY_REF_ID_KEYS, id_keys, MEMBER(at, "idKeys")))
         return false;
-    if (description_keys != NULL &&
-        !put_texts(d, out, UT_ENTITY_REF_DESCRIPTION_KEYS, description_keys,
-                   MEMBER(at, "descriptionKeys")))
+    if (description_keys != NULL && !put_texts(d, out, UT_ENTITY_REF_DESCRIPTION_KEYS,
+                                               description_keys, MEMBER(at, "descriptionKeys")))
         return false;
     ut_pb_close(out, slot);
     return true;
@@ -947,8 +950,9 @@ ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
     else
         err = ut_batch_error(batch) != UT_OK ? ut_batch_error(batch) : d.scratch.err;
     if (err == UT_ELIMIT)
-        ut_fault_set(fault, err, "the request holds more than the limits of one batch allow (%d "
-                                 "spans, %d scopes, %zu bytes)",
+        ut_fault_set(fault, err,
+                     "the request holds more than the limits of one batch allow (%d "
+                     "spans, %d scopes, %zu bytes)",
                      UT_BATCH_SPANS_MAX, UT_BATCH_SCOPES_MAX, batch->span_bytes.max);
     else if (err == UT_ENOMEM)
         ut_fault_set(fault, err, "%s while decoding a request of %zu bytes", ut_err_text(err),

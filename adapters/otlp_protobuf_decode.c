@@ -247,7 +247,8 @@ static inline bool put_short_pair(const decoder *d, ut_buf *out, ut_bytes pair)
     if (pair.len < 6 || pair.data[0] != UT_PB_TAG(UT_KEY_VALUE_KEY, UT_PB_LEN) ||
         pair.data[1] > pair.len - 6)
         return false;
-    size_t key_len = pair.data[1]; // one byte: above 0x7f it would be longer than the pair, or fail below
+    size_t key_len =
+        pair.data[1]; // one byte: above 0x7f it would be longer than the pair, or fail below
     const uint8_t *at = key + key_len;
     // The value's tag and length, of one or two bytes; it ends where the pair ends.
     if (key_len >= 0x80 || *at++ != UT_PB_TAG(UT_KEY_VALUE_VALUE, UT_PB_LEN))
@@ -463,11 +464,10 @@ static bool all_zero(ut_bytes id)
 
 static void reject(decoder *d, const char *field_z, const char *what_z, size_t len)
 {
-    ut_batch_reject(d->batch,
-                    "resource_spans[%" PRIu32 "].scope_spans[%" PRIu32 "].spans[%" PRIu32
-                    "].%s %s (%zu bytes)",
-                    d->resource_spans_index, d->scope_spans_index, d->span_index, field_z, what_z,
-                    len);
+    ut_batch_reject(
+        d->batch,
+        "resource_spans[%" PRIu32 "].scope_spans[%" PRIu32 "].spans[%" PRIu32 "].%s %s (%zu bytes)",
+        d->resource_spans_index, d->scope_spans_index, d->span_index, field_z, what_z, len);
 }
 
 // Makes a record of ids that do not fit one possible; it is taken back when the span has been decoded, so that a
@@ -709,16 +709,15 @@ static bool decode_scope_spans(decoder *d, ut_bytes message, part *resource)
     uint32_t attribute_count = 0;
     for (const uint8_t *at = scopes.first; at < scopes.end;) {
         at = ut_pb_read_field(at, scopes.end, &field); // has been read before
-        if (field.tag == scope_tag &&
-            !read_scope(d, field.bytes, &scope, &attribute_count, &kept))
+        if (field.tag == scope_tag && !read_scope(d, field.bytes, &scope, &attribute_count, &kept))
             return false;
     }
 
     ut_buf *out = &d->batch->scope_bytes;
     part here = {out->len, UINT32_MAX};
     ut_scope_write_head(out, &scope);
-    if (!put_merged_attributes(d, out, scope_tag, scopes,
-                               UT_PB_TAG(UT_SCOPE_ATTRIBUTES, UT_PB_LEN), attribute_count))
+    if (!put_merged_attributes(d, out, scope_tag, scopes, UT_PB_TAG(UT_SCOPE_ATTRIBUTES, UT_PB_LEN),
+                               attribute_count))
         return false;
     scope.unknown = kept_bytes(d, &kept);
     scope.unknown_envelope = kept_bytes(d, &kept_around);
@@ -854,8 +853,9 @@ ut_err ut_otlp_protobuf_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
     if (!decoded)
         err = report(&d, fault);
     else if (err == UT_ELIMIT)
-        ut_fault_set(fault, err, "the request holds more than the limits of one batch allow (%d "
-                                 "spans, %d scopes, %zu bytes)",
+        ut_fault_set(fault, err,
+                     "the request holds more than the limits of one batch allow (%d "
+                     "spans, %d scopes, %zu bytes)",
                      UT_BATCH_SPANS_MAX, UT_BATCH_SCOPES_MAX, batch->span_bytes.max);
     else if (err != UT_OK)
         ut_fault_set(fault, err, "%s while decoding a request of %zu bytes", ut_err_text(err),

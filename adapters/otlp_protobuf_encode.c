@@ -224,8 +224,8 @@ static bool put_events(ut_buf *out, const ut_span *span)
         ut_event event;
         if (ut_event_read(&reader, span->start_ns, &event) != UT_OK)
             return false;
-        ut_pb_slot slot = ut_pb_open(out, UT_SPAN_EVENTS,
-                                     event.name.len + event.attributes.len + AROUND);
+        ut_pb_slot slot =
+            ut_pb_open(out, UT_SPAN_EVENTS, event.name.len + event.attributes.len + AROUND);
         put_optional_i64(out, UT_EVENT_TIME, event.time_ns);
         put_optional_bytes(out, UT_EVENT_NAME, event.name);
         if (!put_attributes(out, UT_EVENT_ATTRIBUTES, event.attributes))
@@ -302,7 +302,8 @@ static bool put_span(ut_buf *out, const ut_span *span)
 
 static bool put_resource(ut_buf *out, const ut_resource *resource)
 {
-    ut_pb_slot slot = ut_pb_open(out, UT_RESOURCE_SPANS_RESOURCE, resource->attributes.len + AROUND);
+    ut_pb_slot slot =
+        ut_pb_open(out, UT_RESOURCE_SPANS_RESOURCE, resource->attributes.len + AROUND);
     if (!put_attributes(out, UT_RESOURCE_ATTRIBUTES, resource->attributes))
         return false;
     put_optional_varint(out, UT_RESOURCE_DROPPED_ATTRIBUTES, resource->dropped_attributes);

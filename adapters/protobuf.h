@@ -30,7 +30,8 @@ enum {
 typedef struct {
     uint32_t tag;
     uint64_t value; // VARINT, I64, I32; 0 for others
-    ut_bytes bytes; // LEN: the content; a group: all of it behind its tag; empty for others. Borrowed from the input
+    ut_bytes
+        bytes; // LEN: the content; a group: all of it behind its tag; empty for others. Borrowed from the input
 } ut_pb_field;
 
 const uint8_t *ut_pb_read_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *value);

@@ -112,7 +112,8 @@ static const query queries[] = {
      "UPDATE stock SET reserved = reserved + $1, updated_at = now(), updated_by = $4 WHERE sku = "
      "$2 AND warehouse = $3 AND on_hand - reserved >= $1 RETURNING sku, on_hand, reserved"},
     {"SELECT", "customers",
-     "SELECT c.id, c.email, c.locale, a.street, a.city, a.zip, a.country FROM customers c LEFT JOIN "
+     "SELECT c.id, c.email, c.locale, a.street, a.city, a.zip, a.country FROM customers c LEFT "
+     "JOIN "
      "addresses a ON a.customer_id = c.id AND a.is_default WHERE c.id = $1 AND c.active"},
     {"INSERT", "payments",
      "INSERT INTO payments (order_id, provider, amount_cents, currency, idempotency_key, state) "
@@ -230,8 +231,8 @@ typedef struct {
     ut_sample *sample;
     uint8_t trace_id[16];
     char request_id_z[37]; // a UUID that the services hand on
-    uint32_t left; // spans it may still have
-    bool fails;    // its last database call fails, and all above it
+    uint32_t left;         // spans it may still have
+    bool fails;            // its last database call fails, and all above it
 } trace;
 
 // A span that has begun; its children need its id.
@@ -323,8 +324,7 @@ static void add_query(trace *t, uint32_t where, const span *parent, uint64_t sta
         };
         put_event(&s, end_ns, "exception", exception_z, 3);
     } else if (pick(sample, 4) == 0) {
-        static const char *const waited_z[][2] = {{"pool.name", "shop-rw"},
-                                                  {"pool.state", "busy"}};
+        static const char *const waited_z[][2] = {{"pool.name", "shop-rw"}, {"pool.state", "busy"}};
         put_event(&s, start_ns, "connection acquired", waited_z, 2);
     }
     close_span(&s, fails, "could not serialize access due to concurrent update", false);
@@ -400,7 +400,8 @@ static void add_request(trace *t, uint32_t where, const span *parent, uint64_t s
     put_text(out, UT_SPAN_ATTRIBUTES, "http.target", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.status_code", t->fails ? 503 : 200);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.user_agent",
-             parent != NULL ? "shop-http/5.2.0 (retry=3; timeout=2s)" : user_agents_z[pick(sample, 4)]);
+             parent != NULL ? "shop-http/5.2.0 (retry=3; timeout=2s)"
+                            : user_agents_z[pick(sample, 4)]);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.response_content_length", 200 + pick(sample, 60000));
     (void)snprintf(text_z, sizeof text_z, "10.4.%u.%u", pick(sample, 32), pick(sample, 255));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.addr", text_z);
@@ -446,8 +447,9 @@ static uint32_t add_trace(ut_sample *sample, uint32_t spans_max, uint64_t end_ns
     random_id(sample, t.trace_id, sizeof t.trace_id);
     uint64_t uuid = next_random(sample);
     (void)snprintf(t.request_id_z, sizeof t.request_id_z, "%08x-%04x-4%03x-8%03x-%012" PRIx64,
-                   (unsigned)(uuid >> 32), (unsigned)(uuid >> 16 & 0xffff), (unsigned)(uuid & 0xfff),
-                   (unsigned)pick(sample, 0x1000), next_random(sample) >> 16);
+                   (unsigned)(uuid >> 32), (unsigned)(uuid >> 16 & 0xffff),
+                   (unsigned)(uuid & 0xfff), (unsigned)pick(sample, 0x1000),
+                   next_random(sample) >> 16);
     uint64_t duration_ns = 4000000u + (uint64_t)pick(sample, 900) * 1000000u; // 4 ms to 0.9 s
     add_request(&t, 0, NULL, end_ns - duration_ns, end_ns, 0);
     ut_sample_trace entry = {.spans = wanted - t.left};

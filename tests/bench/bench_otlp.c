@@ -10,8 +10,8 @@
 #include <time.h>
 
 enum {
-    REQUESTS = 16, // different ones, so that no branch learns them by heart
-    REPEATS = 7,   // the median of these is shown
+    REQUESTS = 16,   // different ones, so that no branch learns them by heart
+    REPEATS = 7,     // the median of these is shown
     SPANS_MAX = 256, // that fit one block
     BYTES_MAX = 512 * 1024 * 1024,
 };
@@ -131,7 +131,8 @@ static void prepare(bench *b)
         ut_buf_init(&b->json[i], BYTES_MAX);
         ut_buf_init(&b->gzip[i], BYTES_MAX);
         ut_buf_init(&b->payloads[i], BYTES_MAX);
-        check(ut_sample_request(&sample, b->spans, 1760000000000000000u, &b->protobuf[i]), "sample");
+        check(ut_sample_request(&sample, b->spans, 1760000000000000000u, &b->protobuf[i]),
+              "sample");
         decode_protobuf(b, i);
         records += b->batch.span_bytes.len;
         ut_block_builder_reset(builder);

@@ -360,10 +360,18 @@ static void add_span(maker *m, ut_batch *batch, uint32_t scope, bool deep)
     ut_span_write_head(out, &span);
     put_attributes(m, out, deep);
     uint32_t events = one_in(&m->random, 2) ? 0 : ut_random_below(&m->random, 4);
-    size_t count_at = ut_mp_put_array_open(out); // as a decoder that does not know the number yet
+    // A decoder that does not know the number yet writes the wide form; ours do, and wire batches are compared with theirs
+    // byte by byte.
+    bool wide = (m->flags & UT_RANDOM_MIXED) != 0;
+    size_t count_at = out->len;
+    if (wide)
+        count_at = ut_mp_put_array_open(out);
+    else
+        ut_mp_put_array(out, events);
     for (uint32_t i = 0; i < events; i++)
         put_event(m, out, span.start_ns);
-    ut_mp_set_array_count(out, count_at, events);
+    if (wide)
+        ut_mp_set_array_count(out, count_at, events);
     uint32_t links = one_in(&m->random, 2) ? 0 : ut_random_below(&m->random, 4);
     ut_mp_put_array(out, links);
     for (uint32_t i = 0; i < links; i++)

@@ -108,6 +108,11 @@ ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_r
     const ut_engine_config engine_config = {
         .dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
     err = ut_engine_lmdb_open(&engine_config, &engine, fault);
+    if (err == UT_ENOTFOUND)
+        (void)ut_fault_set(
+            fault, err,
+            "there is no store in %s (no store.mdb): has an agent run with this data directory?",
+            data_dir_z);
     if (err != UT_OK)
         goto done;
     const ut_store_config store_config = {.bytes_max = UT_STORE_BYTES_MIN};

@@ -303,6 +303,8 @@ static int run_send(const send_options *options)
     int code = EX_OK;
     if (err != UT_OK) {
         code = ut_cli_fail(&fault);
+        if (send.client == NULL && err == UT_EFORMAT)
+            code = EX_USAGE; // the endpoint on the command line
         if (send.accepted > 0)
             (void)fprintf(stderr, "untrace send: %llu of %llu spans were accepted before\n",
                           (unsigned long long)send.accepted, (unsigned long long)options->spans);

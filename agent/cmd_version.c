@@ -25,7 +25,7 @@ int ut_cmd_version(int argc, char **argv)
         return ut_cli_usage("version", "\"%s\" is one word too many", argv[1]);
     (void)printf("untrace %s\n"
                  "store format %d, block format %d\n"
-                 "%s\n%s\nLZ4 %s\n%s\nllhttp %d.%d.%d\nlibyaml %s\nyyjson %s\n",
+                 "%s\n%s\nLZ4 %s\nlibdeflate %s\nllhttp %d.%d.%d\nlibyaml %s\nyyjson %s\n",
                  UT_VERSION, UT_STORE_FORMAT_VERSION, UT_BLOCK_VERSION, ut_engine_lmdb_version(),
                  ut_tls_version(), LZ4_versionString(), ut_gzip_version(), LLHTTP_VERSION_MAJOR,
                  LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, yaml_get_version_string(),

@@ -294,7 +294,10 @@ static int on_body(llhttp_t *parser, const char *at, size_t len)
         ut_buf_add(&c->body, at, len);
         return 0;
     }
-    (void)parser_fail(c, 503, "the memory for requests is used up");
+    if (server->memory > c->body_charged)
+        (void)parser_fail(c, 503, "the memory for requests is used up");
+    else // it has all of it, and waiting would not help
+        (void)parser_fail(c, 413, "the body is larger than the memory for requests");
     ut_http_request_drop_body(c);
     if (c->chunked || c->content_length - c->body_got > UT_HTTP_SERVER_DISCARD_MAX)
         return HPE_USER;

@@ -1,5 +1,6 @@
 // The HTTP server over real sockets on loopback, driven on one thread, with a clock that tests can put forward.
 #include "agent/http_server.h"
+#include "tests/support/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -14,10 +15,8 @@
 #include <unistd.h>
 
 enum {
-    PATIENCE_MS = 20000, // real time, before a test says that something never happens
     PENDING_MAX = 256,
     BODY_MAX = 64 * 1024,
-    INBOX_MAX = 4 * 1024 * 1024,
     HEAD_MS = 1000,
     BODY_MS = 2000,
     IDLE_MS = 5000,
@@ -43,21 +42,6 @@ typedef struct {
     ut_http_exchange *pending[PENDING_MAX];
     size_t pending_count;
 } fixture;
-
-typedef struct {
-    ut_sock sock;
-    char *inbox; // all that has come
-    size_t len;
-    size_t taken; // answers that take_answer has given
-    bool eof;
-} client;
-
-typedef struct {
-    int status;
-    char head_z[1024];
-    const char *body;
-    size_t body_len;
-} answer;
 
 // ---- the handler: /now echoes the body, /later waits for the test, /early answers before the body
 
@@ -151,12 +135,6 @@ static void settle(fixture *f)
     ut_http_server_step(f->server, now(f), &next_ms);
 }
 
-static void give_up_after(uint64_t begin_ms, const char *what_z)
-{
-    if (ut_clock_mono_ms() - begin_ms > PATIENCE_MS)
-        fail_msg("%s never happened", what_z);
-}
-
 static void open_server(fixture *f)
 {
     ut_fault fault = {UT_OK, ""};
@@ -206,119 +184,26 @@ static void reopen_server(fixture *f)
 
 // ---- the client
 
+typedef ut_wire client;
+typedef ut_wire_answer answer;
+
+static void turn(void *context)
+{
+    pump(context);
+}
+
 static client client_open(fixture *f)
 {
-    client c = {.sock = UT_SOCK_NONE, .inbox = malloc(INBOX_MAX)};
-    const uint64_t begin_ms = ut_clock_mono_ms();
-    assert_non_null(c.inbox);
-    assert_int_equal(ut_sock_connect(&f->addr, &c.sock), UT_OK);
-    while (ut_sock_connect_result(c.sock, NULL) == UT_EAGAIN) {
-        give_up_after(begin_ms, "the connection");
-        pump(f);
-    }
+    client c;
+    ut_wire_open(&c, &f->addr, turn, f);
     return c;
 }
 
-static void client_close(client *c)
+static answer take_answer(client *c)
 {
-    ut_sock_close(c->sock);
-    free(c->inbox);
-    c->sock = UT_SOCK_NONE;
-    c->inbox = NULL;
-}
-
-static void client_read(client *c)
-{
-    while (!c->eof && c->len < INBOX_MAX) {
-        size_t n = 0;
-        const ut_err err = ut_sock_read(c->sock, c->inbox + c->len, INBOX_MAX - c->len, &n);
-        if (err == UT_EAGAIN)
-            return;
-        if (err != UT_OK)
-            c->eof = true;
-        else
-            c->len += n;
-    }
-}
-
-// Sends all, while the server runs. Returns false when the server has reset the connection.
-static bool client_send(fixture *f, client *c, const void *data, size_t len)
-{
-    ut_bytes rest = ut_bytes_of(data, len);
-    const uint64_t begin_ms = ut_clock_mono_ms();
-    while (rest.len > 0) {
-        size_t n = 0;
-        const ut_err err = ut_sock_write(c->sock, &rest, 1, &n);
-        if (err == UT_OK) {
-            rest.data += n;
-            rest.len -= n;
-        } else if (err != UT_EAGAIN) {
-            return false;
-        }
-        if (rest.len > 0)
-            pump(f);
-        give_up_after(begin_ms, "the end of sending");
-    }
-    return true;
-}
-
-static void client_send_z(fixture *f, client *c, const char *text_z)
-{
-    assert_true(client_send(f, c, text_z, strlen(text_z)));
-}
-
-// The next answer in the inbox. An answer without Content-Length has no body. without_body: to HEAD.
-static bool next_answer(client *c, answer *a, bool without_body)
-{
-    const char *begin = c->inbox + c->taken;
-    const char *end = memmem(begin, c->len - c->taken, "\r\n\r\n", 4);
-    if (end == NULL)
-        return false;
-    const size_t head_len = (size_t)(end - begin) + 4;
-    assert_true(head_len < sizeof a->head_z);
-    memcpy(a->head_z, begin, head_len);
-    a->head_z[head_len] = '\0';
-    assert_int_equal(sscanf(a->head_z, "HTTP/1.1 %d ", &a->status), 1);
-    size_t len = 0;
-    const char *field = strstr(a->head_z, "Content-Length: ");
-    if (field != NULL && !without_body)
-        len = (size_t)strtoul(field + 16, NULL, 10);
-    if (c->len - c->taken < head_len + len)
-        return false;
-    a->body = begin + head_len;
-    a->body_len = len;
-    c->taken += head_len + len;
-    return true;
-}
-
-static answer take_answer_of(fixture *f, client *c, bool without_body)
-{
-    answer a = {0};
-    const uint64_t begin_ms = ut_clock_mono_ms();
-    for (;;) {
-        client_read(c);
-        if (next_answer(c, &a, without_body))
-            return a;
-        if (c->eof)
-            fail_msg("the connection ended without an answer; got \"%.*s\"", (int)c->len, c->inbox);
-        pump(f);
-        give_up_after(begin_ms, "an answer");
-    }
-}
-
-static answer take_answer(fixture *f, client *c)
-{
-    return take_answer_of(f, c, false);
-}
-
-static void wait_for_eof(fixture *f, client *c)
-{
-    const uint64_t begin_ms = ut_clock_mono_ms();
-    while (!c->eof) {
-        client_read(c);
-        pump(f);
-        give_up_after(begin_ms, "the end of the connection");
-    }
+    answer a;
+    ut_wire_take(c, false, &a);
+    return a;
 }
 
 static void wait_for_connections(fixture *f, uint32_t count)
@@ -328,7 +213,7 @@ static void wait_for_connections(fixture *f, uint32_t count)
     do {
         pump(f);
         ut_http_server_get_stats(f->server, &stats);
-        give_up_after(begin_ms, "the expected number of connections");
+        ut_wire_patience(begin_ms, "the expected number of connections");
     } while (stats.connections != count);
 }
 
@@ -337,7 +222,7 @@ static void wait_for_bodies(fixture *f, size_t count)
     const uint64_t begin_ms = ut_clock_mono_ms();
     while (f->bodies < count) {
         pump(f);
-        give_up_after(begin_ms, "the expected number of requests");
+        ut_wire_patience(begin_ms, "the expected number of requests");
     }
     assert_int_equal(f->bodies, count);
 }
@@ -354,8 +239,8 @@ static void assert_stays(const answer *a)
 
 static void assert_body(const answer *a, const char *body_z)
 {
-    assert_int_equal(a->body_len, strlen(body_z));
-    assert_memory_equal(a->body, body_z, a->body_len);
+    assert_int_equal(a->body.len, strlen(body_z));
+    assert_memory_equal(a->body.data, body_z, a->body.len);
 }
 
 static void assert_memory_is_free(fixture *f)
@@ -372,8 +257,8 @@ static void requests_on_one_connection_are_answered(void **state)
     fixture *f = *state;
     client c = client_open(f);
     for (int i = 0; i < 3; i++) {
-        client_send_z(f, &c, "POST /now?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
-        const answer a = take_answer(f, &c);
+        ut_wire_send_z(&c, "POST /now?a=b HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello");
+        const answer a = take_answer(&c);
         assert_int_equal(a.status, 200);
         assert_body(&a, "hello");
         assert_stays(&a);
@@ -382,7 +267,7 @@ static void requests_on_one_connection_are_answered(void **state)
     assert_string_equal(f->method_z, "POST");
     assert_string_equal(f->path_z, "/now");
     assert_string_equal(f->query_z, "a=b");
-    client_close(&c);
+    ut_wire_close(&c);
     wait_for_connections(f, 0);
     assert_memory_is_free(f);
 }
@@ -391,42 +276,41 @@ static void the_target_may_be_absolute(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c, "GET http://x:1/now?q HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &c).status, 200);
+    ut_wire_send_z(&c, "GET http://x:1/now?q HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&c).status, 200);
     assert_string_equal(f->path_z, "/now");
     assert_string_equal(f->query_z, "q");
-    client_send_z(f, &c, "GET http://x:1 HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &c).status, 200);
+    ut_wire_send_z(&c, "GET http://x:1 HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&c).status, 200);
     assert_string_equal(f->path_z, "/");
     assert_string_equal(f->query_z, "");
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void pipelined_requests_are_answered_in_order(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c,
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
-                  "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb"
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nc");
+    ut_wire_send_z(&c, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
+                       "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb"
+                       "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nc");
     wait_for_bodies(f, 3);
     settle(f);
-    client_read(&c);
+    ut_wire_read(&c);
     assert_int_equal(c.len, 0);
     reply_with(f, f->pending[1], 200, UT_BYTES_LIT("third"));
     settle(f);
-    client_read(&c);
+    ut_wire_read(&c);
     assert_int_equal(c.len, 0);
     reply_with(f, f->pending[0], 200, UT_BYTES_LIT("first"));
     f->pending_count = 0;
-    answer a = take_answer(f, &c);
+    answer a = take_answer(&c);
     assert_body(&a, "first");
-    a = take_answer(f, &c);
+    a = take_answer(&c);
     assert_body(&a, "b");
-    a = take_answer(f, &c);
+    a = take_answer(&c);
     assert_body(&a, "third");
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void reading_pauses_at_the_pipeline_limit(void **state)
@@ -435,7 +319,7 @@ static void reading_pauses_at_the_pipeline_limit(void **state)
     client c = client_open(f);
     enum { COUNT = UT_HTTP_SERVER_PIPELINE_MAX * 3 };
     for (int i = 0; i < COUNT; i++)
-        client_send_z(f, &c, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
+        ut_wire_send_z(&c, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc");
     wait_for_bodies(f, UT_HTTP_SERVER_PIPELINE_MAX);
     settle(f);
     assert_int_equal(f->bodies, UT_HTTP_SERVER_PIPELINE_MAX);
@@ -448,11 +332,11 @@ static void reading_pauses_at_the_pipeline_limit(void **state)
     for (int i = 0; i < COUNT; i++) {
         while (replied < f->pending_count)
             reply_with(f, f->pending[replied++], 200, UT_BYTES_NONE);
-        assert_int_equal(take_answer(f, &c).status, 200);
+        assert_int_equal(take_answer(&c).status, 200);
     }
     f->pending_count = 0;
     assert_int_equal(f->bodies, COUNT);
-    client_close(&c);
+    ut_wire_close(&c);
     wait_for_connections(f, 0);
     assert_memory_is_free(f);
 }
@@ -466,14 +350,14 @@ static void chunked_bodies_decode_at_every_split(void **state)
     fixture *f = *state;
     client c = client_open(f);
     for (size_t cut = 0; cut < sizeof chunked - 1; cut++) {
-        assert_true(client_send(f, &c, chunked, cut));
+        assert_true(ut_wire_send(&c, chunked, cut));
         settle(f);
-        assert_true(client_send(f, &c, chunked + cut, sizeof chunked - 1 - cut));
-        const answer a = take_answer(f, &c);
+        assert_true(ut_wire_send(&c, chunked + cut, sizeof chunked - 1 - cut));
+        const answer a = take_answer(&c);
         assert_int_equal(a.status, 200);
         assert_body(&a, "hello chunked one");
     }
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void requests_decode_byte_by_byte(void **state)
@@ -483,18 +367,18 @@ static void requests_decode_byte_by_byte(void **state)
     static const char text[] =
         "POST /now HTTP/1.1\r\nHost: x\r\nX-Empty:\r\nContent-Length: 5\r\n\r\nhello";
     for (size_t i = 0; i < sizeof text - 1; i++) {
-        assert_true(client_send(f, &c, text + i, 1));
+        assert_true(ut_wire_send(&c, text + i, 1));
         settle(f);
     }
-    answer a = take_answer(f, &c);
+    answer a = take_answer(&c);
     assert_body(&a, "hello");
     for (size_t i = 0; i < sizeof chunked - 1; i++) {
-        assert_true(client_send(f, &c, chunked + i, 1));
+        assert_true(ut_wire_send(&c, chunked + i, 1));
         settle(f);
     }
-    a = take_answer(f, &c);
+    a = take_answer(&c);
     assert_body(&a, "hello chunked one");
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void a_request_cut_at_any_byte_reaches_nobody(void **state)
@@ -506,11 +390,11 @@ static void a_request_cut_at_any_byte_reaches_nobody(void **state)
     for (size_t t = 0; t < 2; t++) {
         for (size_t cut = 0; cut < lens[t]; cut++) {
             client c = client_open(f);
-            assert_true(client_send(f, &c, texts[t], cut));
+            assert_true(ut_wire_send(&c, texts[t], cut));
             ut_sock_shutdown_write(c.sock);
-            wait_for_eof(f, &c);
+            ut_wire_wait_eof(&c);
             assert_int_equal(c.len, 0);
-            client_close(&c);
+            ut_wire_close(&c);
             wait_for_connections(f, 0);
         }
     }
@@ -522,21 +406,20 @@ static void a_client_that_stops_sending_still_gets_its_answers(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c,
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb"
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Le");
+    ut_wire_send_z(&c, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
+                       "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb"
+                       "POST /later HTTP/1.1\r\nHost: x\r\nContent-Le");
     ut_sock_shutdown_write(c.sock);
     wait_for_bodies(f, 2);
     settle(f);
     reply_with(f, f->pending[0], 200, UT_BYTES_NONE);
     reply_with(f, f->pending[1], 200, UT_BYTES_NONE);
     f->pending_count = 0;
-    assert_int_equal(take_answer(f, &c).status, 200);
-    assert_int_equal(take_answer(f, &c).status, 200);
-    wait_for_eof(f, &c);
+    assert_int_equal(take_answer(&c).status, 200);
+    assert_int_equal(take_answer(&c).status, 200);
+    ut_wire_wait_eof(&c);
     assert_int_equal(c.taken, c.len);
-    client_close(&c);
+    ut_wire_close(&c);
     wait_for_connections(f, 0);
 }
 
@@ -544,13 +427,12 @@ static void an_answer_to_a_client_that_is_gone_goes_nowhere(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c,
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb");
+    ut_wire_send_z(&c, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
+                       "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb");
     wait_for_bodies(f, 2);
     const struct linger reset = {.l_onoff = 1, .l_linger = 0};
     assert_int_equal(setsockopt(c.sock, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
-    client_close(&c);
+    ut_wire_close(&c);
     wait_for_connections(f, 0);
     ut_http_server_stats stats;
     ut_http_server_get_stats(f->server, &stats);
@@ -566,59 +448,58 @@ static void old_and_closing_clients_get_what_they_asked_for(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c, "GET /now HTTP/1.0\r\n\r\n");
-    answer a = take_answer(f, &c);
+    ut_wire_send_z(&c, "GET /now HTTP/1.0\r\n\r\n");
+    answer a = take_answer(&c);
     assert_int_equal(a.status, 200);
     assert_closes(&a);
-    wait_for_eof(f, &c);
-    client_close(&c);
+    ut_wire_wait_eof(&c);
+    ut_wire_close(&c);
 
     c = client_open(f);
-    client_send_z(f, &c, "GET /now HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
-    a = take_answer(f, &c);
+    ut_wire_send_z(&c, "GET /now HTTP/1.0\r\nConnection: keep-alive\r\n\r\n");
+    a = take_answer(&c);
     assert_non_null(strstr(a.head_z, "Connection: keep-alive\r\n"));
-    client_send_z(f, &c,
-                  "GET /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
-                  "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    a = take_answer(f, &c);
+    ut_wire_send_z(&c, "GET /now HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                       "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    a = take_answer(&c);
     assert_closes(&a);
-    wait_for_eof(f, &c);
+    ut_wire_wait_eof(&c);
     assert_int_equal(c.taken, c.len); // what came behind is not answered
     assert_int_equal(f->bodies, 3);
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void answers_to_head_have_no_body(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c, "HEAD /early HTTP/1.1\r\nHost: x\r\n\r\n");
-    const answer a = take_answer_of(f, &c, true);
+    ut_wire_send_z(&c, "HEAD /early HTTP/1.1\r\nHost: x\r\n\r\n");
+    answer a;
+    ut_wire_take(&c, true, &a);
     assert_int_equal(a.status, 404);
     assert_non_null(strstr(a.head_z, "Content-Length: 2\r\n"));
-    client_send_z(f, &c, "GET /early HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &c).body_len, 2);
-    client_close(&c);
+    ut_wire_send_z(&c, "GET /early HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&c).body.len, 2);
+    ut_wire_close(&c);
 }
 
 static void an_offer_to_upgrade_is_ignored(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c,
-                  "POST /now HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
-                  "Content-Length: 2\r\n\r\nab"
-                  "CONNECT /now HTTP/1.1\r\nHost: x\r\n\r\n"
-                  "GET /now HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
-                  "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    answer a = take_answer(f, &c);
+    ut_wire_send_z(&c, "POST /now HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+                       "Content-Length: 2\r\n\r\nab"
+                       "CONNECT /now HTTP/1.1\r\nHost: x\r\n\r\n"
+                       "GET /now HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+                       "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    answer a = take_answer(&c);
     assert_body(&a, "ab");
     for (int i = 0; i < 3; i++) {
-        a = take_answer(f, &c);
+        a = take_answer(&c);
         assert_int_equal(a.status, 200);
         assert_body(&a, "");
     }
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 // ---- 100-continue
@@ -627,44 +508,42 @@ static void a_client_that_waits_is_told_to_go_on(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(
-        f, &c,
-        "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n");
-    answer a = take_answer(f, &c);
+    ut_wire_send_z(
+        &c, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-Continue\r\n\r\n");
+    answer a = take_answer(&c);
     assert_int_equal(a.status, 100);
-    client_send_z(f, &c, "hello");
-    a = take_answer(f, &c);
+    ut_wire_send_z(&c, "hello");
+    a = take_answer(&c);
     assert_int_equal(a.status, 200);
     assert_body(&a, "hello");
     // Sent with the body at once, the word to go on is not needed.
-    client_send_z(
-        f, &c,
+    ut_wire_send_z(
+        &c,
         "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello");
-    a = take_answer(f, &c);
+    a = take_answer(&c);
     assert_int_equal(a.status, 200);
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void the_word_to_go_on_waits_for_earlier_answers(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(
-        f, &c,
-        "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
-        "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
+    ut_wire_send_z(
+        &c, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
+            "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n");
     wait_for_bodies(f, 1);
     settle(f);
-    client_read(&c);
+    ut_wire_read(&c);
     assert_int_equal(c.len, 0);
     reply_with(f, f->pending[0], 200, UT_BYTES_NONE);
     f->pending_count = 0;
-    assert_int_equal(take_answer(f, &c).status, 200);
-    assert_int_equal(take_answer(f, &c).status, 100);
-    client_send_z(f, &c, "hello");
-    const answer a = take_answer(f, &c);
+    assert_int_equal(take_answer(&c).status, 200);
+    assert_int_equal(take_answer(&c).status, 100);
+    ut_wire_send_z(&c, "hello");
+    const answer a = take_answer(&c);
     assert_body(&a, "hello");
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void a_client_that_waits_is_refused_before_the_body(void **state)
@@ -686,13 +565,13 @@ static void a_client_that_waits_is_refused_before_the_body(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         client c = client_open(f);
-        client_send_z(f, &c, cases[i].text_z);
-        const answer a = take_answer(f, &c);
+        ut_wire_send_z(&c, cases[i].text_z);
+        const answer a = take_answer(&c);
         assert_int_equal(a.status, cases[i].status);
         assert_closes(&a);
-        wait_for_eof(f, &c);
+        ut_wire_wait_eof(&c);
         assert_int_equal(c.taken, c.len);
-        client_close(&c);
+        ut_wire_close(&c);
     }
     assert_int_equal(f->bodies, 0);
 }
@@ -769,16 +648,16 @@ static void shapes_that_smuggle_are_refused(void **state)
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         client c = client_open(f);
-        client_send_z(f, &c, cases[i].text_z);
-        const answer a = take_answer(f, &c);
+        ut_wire_send_z(&c, cases[i].text_z);
+        const answer a = take_answer(&c);
         if (a.status != cases[i].status)
             fail_msg("case %zu got %d, not %d: %s", i, a.status, cases[i].status, cases[i].text_z);
         assert_closes(&a);
-        wait_for_eof(f, &c);
+        ut_wire_wait_eof(&c);
         if (c.taken != c.len)
             fail_msg("case %zu got a second answer: %.*s", i, (int)(c.len - c.taken),
                      c.inbox + c.taken);
-        client_close(&c);
+        ut_wire_close(&c);
     }
     assert_int_equal(f->bodies, 0);
     wait_for_connections(f, 0);
@@ -789,24 +668,23 @@ static void what_is_behind_a_bad_request_is_not_read(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c,
-                  "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
-                  "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n"
-                  "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb");
+    ut_wire_send_z(&c, "POST /later HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\na"
+                       "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n"
+                       "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nb");
     wait_for_bodies(f, 1);
     settle(f);
     reply_with(f, f->pending[0], 200, UT_BYTES_NONE);
     f->pending_count = 0;
-    const answer first = take_answer(f, &c);
+    const answer first = take_answer(&c);
     assert_int_equal(first.status, 200); // it was good, and is answered
     assert_stays(&first);
-    const answer second = take_answer(f, &c);
+    const answer second = take_answer(&c);
     assert_int_equal(second.status, 400);
     assert_closes(&second);
-    wait_for_eof(f, &c);
+    ut_wire_wait_eof(&c);
     assert_int_equal(c.taken, c.len);
     assert_int_equal(f->bodies, 1);
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 // ---- limits
@@ -853,12 +731,12 @@ static void heads_over_the_limits_are_refused(void **state)
             break;
         }
         client c = client_open(f);
-        assert_true(client_send(f, &c, text, len));
-        const answer a = take_answer(f, &c);
+        assert_true(ut_wire_send(&c, text, len));
+        const answer a = take_answer(&c);
         if (a.status != expected)
             fail_msg("kind %d got %d", kind, a.status);
         assert_closes(&a);
-        client_close(&c);
+        ut_wire_close(&c);
     }
     assert_int_equal(f->heads, 0);
 
@@ -868,9 +746,9 @@ static void heads_over_the_limits_are_refused(void **state)
     memset(text + len, 'a', 4096 - len - 4);
     len = 4096 - 4;
     memcpy(text + len, "\r\n\r\n", 4);
-    assert_true(client_send(f, &c, text, 4096));
-    assert_int_equal(take_answer(f, &c).status, 200);
-    client_close(&c);
+    assert_true(ut_wire_send(&c, text, 4096));
+    assert_int_equal(take_answer(&c).status, 200);
+    ut_wire_close(&c);
 }
 
 static void blank_lines_do_not_keep_a_connection_alive(void **state)
@@ -878,34 +756,34 @@ static void blank_lines_do_not_keep_a_connection_alive(void **state)
     fixture *f = *state;
     client c = client_open(f);
     for (int i = 0; i < 4; i++) {
-        client_send_z(f, &c, "\r\n\r\n\r\n");
+        ut_wire_send_z(&c, "\r\n\r\n\r\n");
         settle(f);
         f->skew_ms += HEAD_MS / 3;
     }
-    wait_for_eof(f, &c);
-    client_close(&c);
+    ut_wire_wait_eof(&c);
+    ut_wire_close(&c);
 }
 
 static void chunks_of_framing_without_body_are_refused(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c, "POST /now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;");
+    ut_wire_send_z(&c, "POST /now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1;");
     static char extension[64 * 1024];
     memset(extension, 'a', sizeof extension);
-    assert_true(client_send(f, &c, extension, sizeof extension));
-    assert_int_equal(take_answer(f, &c).status, 400);
-    client_close(&c);
+    assert_true(ut_wire_send(&c, extension, sizeof extension));
+    assert_int_equal(take_answer(&c).status, 400);
+    ut_wire_close(&c);
     // Many small chunks are not that.
     c = client_open(f);
-    client_send_z(f, &c, "POST /now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    ut_wire_send_z(&c, "POST /now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 5000; i++)
-        client_send_z(f, &c, "1\r\nx\r\n");
-    client_send_z(f, &c, "0\r\n\r\n");
-    const answer a = take_answer(f, &c);
+        ut_wire_send_z(&c, "1\r\nx\r\n");
+    ut_wire_send_z(&c, "0\r\n\r\n");
+    const answer a = take_answer(&c);
     assert_int_equal(a.status, 200);
-    assert_int_equal(a.body_len, 5000);
-    client_close(&c);
+    assert_int_equal(a.body.len, 5000);
+    ut_wire_close(&c);
 }
 
 // Sends a body that is too large to the end before it reads, as simple clients do.
@@ -918,27 +796,27 @@ static void a_body_over_the_limit_gets_413_that_its_sender_can_see(void **state)
     client c = client_open(f);
     const int len =
         sprintf(head, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", BIG);
-    assert_true(client_send(f, &c, head, (size_t)len));
-    assert_true(client_send(f, &c, big, BIG));
-    answer a = take_answer(f, &c);
+    assert_true(ut_wire_send(&c, head, (size_t)len));
+    assert_true(ut_wire_send(&c, big, BIG));
+    answer a = take_answer(&c);
     assert_int_equal(a.status, 413);
     assert_closes(&a);
-    wait_for_eof(f, &c);
-    client_close(&c);
+    ut_wire_wait_eof(&c);
+    ut_wire_close(&c);
 
     c = client_open(f);
-    client_send_z(f, &c, "POST /now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
+    ut_wire_send_z(&c, "POST /now HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 64; i++) {
-        assert_true(client_send(f, &c, "10000\r\n", 7));
-        assert_true(client_send(f, &c, big, 65536));
-        assert_true(client_send(f, &c, "\r\n", 2));
+        assert_true(ut_wire_send(&c, "10000\r\n", 7));
+        assert_true(ut_wire_send(&c, big, 65536));
+        assert_true(ut_wire_send(&c, "\r\n", 2));
     }
-    client_send_z(f, &c, "0\r\n\r\n");
-    a = take_answer(f, &c);
+    ut_wire_send_z(&c, "0\r\n\r\n");
+    a = take_answer(&c);
     assert_int_equal(a.status, 413);
     assert_closes(&a);
-    wait_for_eof(f, &c);
-    client_close(&c);
+    ut_wire_wait_eof(&c);
+    ut_wire_close(&c);
     assert_int_equal(f->refusals, 2);
     assert_int_equal(f->bodies, 0);
     wait_for_connections(f, 0);
@@ -956,16 +834,16 @@ static void a_body_at_the_limit_is_taken(void **state)
     const int len =
         sprintf(head, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", BODY_MAX);
     for (int i = 0; i < 3; i++) {
-        assert_true(client_send(f, &c, head, (size_t)len));
-        assert_true(client_send(f, &c, body, 1000));
+        assert_true(ut_wire_send(&c, head, (size_t)len));
+        assert_true(ut_wire_send(&c, body, 1000));
         settle(f);
-        assert_true(client_send(f, &c, body + 1000, sizeof body - 1000));
-        const answer a = take_answer(f, &c);
+        assert_true(ut_wire_send(&c, body + 1000, sizeof body - 1000));
+        const answer a = take_answer(&c);
         assert_int_equal(a.status, 200);
-        assert_int_equal(a.body_len, BODY_MAX);
-        assert_memory_equal(a.body, body, BODY_MAX);
+        assert_int_equal(a.body.len, BODY_MAX);
+        assert_memory_equal(a.body.data, body, BODY_MAX);
     }
-    client_close(&c);
+    ut_wire_close(&c);
     wait_for_connections(f, 0);
     assert_memory_is_free(f);
 }
@@ -974,18 +852,17 @@ static void a_short_refused_body_does_not_cost_the_connection(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c, "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\nGET /now");
-    const answer a = take_answer(f, &c);
+    ut_wire_send_z(&c, "POST /early HTTP/1.1\r\nHost: x\r\nContent-Length: 20\r\n\r\nGET /now");
+    const answer a = take_answer(&c);
     assert_int_equal(a.status, 404);
     assert_stays(&a);
-    client_send_z(f, &c,
-                  " HTTP/1.1\r\n\r"
-                  "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
-    const answer b = take_answer(f, &c);
+    ut_wire_send_z(&c, " HTTP/1.1\r\n\r"
+                       "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
+    const answer b = take_answer(&c);
     assert_int_equal(b.status, 200);
     assert_body(&b, "ok");
     assert_int_equal(f->bodies, 1);
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void bodies_over_the_memory_get_503_and_the_connection_goes_on(void **state)
@@ -997,29 +874,29 @@ static void bodies_over_the_memory_get_503_and_the_connection_goes_on(void **sta
     static const char head[] = "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 65536\r\n\r\n";
     // Two bodies that stop in the middle; the second does not fit beside the first.
     client first = client_open(f);
-    client_send_z(f, &first, head);
-    assert_true(client_send(f, &first, body, 60000));
+    ut_wire_send_z(&first, head);
+    assert_true(ut_wire_send(&first, body, 60000));
     settle(f);
     client second = client_open(f);
-    client_send_z(f, &second, head);
-    assert_true(client_send(f, &second, body, 60000));
-    answer a = take_answer(f, &second);
+    ut_wire_send_z(&second, head);
+    assert_true(ut_wire_send(&second, body, 60000));
+    answer a = take_answer(&second);
     assert_int_equal(a.status, 503);
     assert_non_null(strstr(a.head_z, "\r\nRetry-After: 7\r\n"));
     assert_stays(&a);
-    assert_true(client_send(f, &first, body, 5536));
-    assert_int_equal(take_answer(f, &first).status, 200);
+    assert_true(ut_wire_send(&first, body, 5536));
+    assert_int_equal(take_answer(&first).status, 200);
     // The rest of the refused one is passed over; the next one is taken.
-    assert_true(client_send(f, &second, body, 5536));
-    client_send_z(f, &second, head);
-    assert_true(client_send(f, &second, body, 60000));
+    assert_true(ut_wire_send(&second, body, 5536));
+    ut_wire_send_z(&second, head);
+    assert_true(ut_wire_send(&second, body, 60000));
     settle(f);
-    assert_true(client_send(f, &second, body, 5536));
-    a = take_answer(f, &second);
+    assert_true(ut_wire_send(&second, body, 5536));
+    a = take_answer(&second);
     assert_int_equal(a.status, 200);
-    assert_int_equal(a.body_len, BODY_MAX);
-    client_close(&first);
-    client_close(&second);
+    assert_int_equal(a.body.len, BODY_MAX);
+    ut_wire_close(&first);
+    ut_wire_close(&second);
     wait_for_connections(f, 0);
     assert_memory_is_free(f);
 }
@@ -1031,13 +908,13 @@ static void a_promised_length_alone_takes_no_memory(void **state)
     f->config.memory_bytes_max = 128 * 1024 * 1024;
     reopen_server(f);
     client c = client_open(f);
-    client_send_z(f, &c, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 67108864\r\n\r\nabc");
+    ut_wire_send_z(&c, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 67108864\r\n\r\nabc");
     settle(f);
     ut_http_server_stats stats;
     ut_http_server_get_stats(f->server, &stats);
     assert_int_equal(stats.under_way, 1);
     assert_true(stats.memory <= 128 * 1024);
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void a_connection_over_the_limit_is_told_and_others_go_on(void **state)
@@ -1046,37 +923,37 @@ static void a_connection_over_the_limit_is_told_and_others_go_on(void **state)
     client clients[16];
     for (int i = 0; i < 16; i++) {
         clients[i] = client_open(f);
-        client_send_z(f, &clients[i], "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_int_equal(take_answer(f, &clients[i]).status, 200);
+        ut_wire_send_z(&clients[i], "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(take_answer(&clients[i]).status, 200);
     }
     client over = client_open(f);
-    client_send_z(f, &over, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    const answer a = take_answer(f, &over);
+    ut_wire_send_z(&over, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    const answer a = take_answer(&over);
     assert_int_equal(a.status, 503);
     assert_closes(&a);
     assert_non_null(strstr(a.head_z, "Retry-After: "));
-    wait_for_eof(f, &over);
+    ut_wire_wait_eof(&over);
     assert_int_equal(over.taken, over.len);
-    client_close(&over);
+    ut_wire_close(&over);
     for (int i = 0; i < 16; i++) {
-        client_send_z(f, &clients[i], "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-        assert_int_equal(take_answer(f, &clients[i]).status, 200);
+        ut_wire_send_z(&clients[i], "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+        assert_int_equal(take_answer(&clients[i]).status, 200);
     }
-    client_close(&clients[0]);
+    ut_wire_close(&clients[0]);
     wait_for_connections(f, 15);
     clients[0] = client_open(f);
-    client_send_z(f, &clients[0], "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &clients[0]).status, 200);
+    ut_wire_send_z(&clients[0], "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&clients[0]).status, 200);
     for (int i = 0; i < 16; i++)
-        client_close(&clients[i]);
+        ut_wire_close(&clients[i]);
 }
 
 static void out_of_descriptors_the_server_waits_without_spinning(void **state)
 {
     fixture *f = *state;
     client kept = client_open(f);
-    client_send_z(f, &kept, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &kept).status, 200);
+    ut_wire_send_z(&kept, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&kept).status, 200);
     // The client's own socket takes the last descriptor, so that accept finds none.
     ut_sock waiting = UT_SOCK_NONE;
     struct rlimit before;
@@ -1094,8 +971,8 @@ static void out_of_descriptors_the_server_waits_without_spinning(void **state)
     ut_poll_event events[4];
     size_t count = 1;
     const ut_err waited = ut_poller_wait(f->poller, 0, events, 4, &count);
-    client_send_z(f, &kept, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    const answer a = take_answer(f, &kept);
+    ut_wire_send_z(&kept, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    const answer a = take_answer(&kept);
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
     assert_int_equal(err, UT_OK);
     assert_int_equal(waited, UT_OK);
@@ -1104,7 +981,7 @@ static void out_of_descriptors_the_server_waits_without_spinning(void **state)
     f->skew_ms += UT_HTTP_SERVER_ACCEPT_PAUSE_MS;
     wait_for_connections(f, 2);
     ut_sock_close(waiting);
-    client_close(&kept);
+    ut_wire_close(&kept);
 }
 
 // ---- time
@@ -1116,30 +993,30 @@ static void a_silent_connection_is_closed(void **state)
     wait_for_connections(f, 1);
     f->skew_ms += HEAD_MS - 500;
     settle(f);
-    client_read(&c);
+    ut_wire_read(&c);
     assert_false(c.eof);
     f->skew_ms += 500;
-    wait_for_eof(f, &c);
+    ut_wire_wait_eof(&c);
     assert_int_equal(c.len, 0);
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 static void a_head_that_drips_gets_408(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &c).status, 200);
+    ut_wire_send_z(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&c).status, 200);
     for (int i = 0; i < 5; i++) {
-        assert_true(client_send(f, &c, "GET /n" + i, 1));
+        assert_true(ut_wire_send(&c, "GET /n" + i, 1));
         settle(f);
         f->skew_ms += HEAD_MS / 4;
     }
-    const answer a = take_answer(f, &c);
+    const answer a = take_answer(&c);
     assert_int_equal(a.status, 408);
     assert_closes(&a);
-    wait_for_eof(f, &c);
-    client_close(&c);
+    ut_wire_wait_eof(&c);
+    ut_wire_close(&c);
 }
 
 static void a_body_that_stalls_or_drips_is_cut_off(void **state)
@@ -1147,17 +1024,17 @@ static void a_body_that_stalls_or_drips_is_cut_off(void **state)
     fixture *f = *state;
     for (int drip = 0; drip < 2; drip++) {
         client c = client_open(f);
-        client_send_z(f, &c, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nabc");
+        ut_wire_send_z(&c, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 50\r\n\r\nabc");
         settle(f);
         for (int i = 0; i < 5; i++) {
             if (drip != 0)
-                (void)client_send(f, &c, "d", 1);
+                (void)ut_wire_send(&c, "d", 1);
             settle(f);
             f->skew_ms += BODY_MS / 4;
         }
-        wait_for_eof(f, &c);
+        ut_wire_wait_eof(&c);
         assert_int_equal(c.len, 0); // no answer: it may be sent again
-        client_close(&c);
+        ut_wire_close(&c);
     }
     // A slow body that makes progress is taken.
     client c = client_open(f);
@@ -1165,14 +1042,14 @@ static void a_body_that_stalls_or_drips_is_cut_off(void **state)
     static char part[UT_HTTP_SERVER_PROGRESS_MIN];
     (void)sprintf(head, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n",
                   3 * UT_HTTP_SERVER_PROGRESS_MIN);
-    client_send_z(f, &c, head);
+    ut_wire_send_z(&c, head);
     for (int i = 0; i < 3; i++) {
         f->skew_ms += BODY_MS - 500;
-        assert_true(client_send(f, &c, part, sizeof part));
+        assert_true(ut_wire_send(&c, part, sizeof part));
         settle(f);
     }
-    assert_int_equal(take_answer(f, &c).status, 200);
-    client_close(&c);
+    assert_int_equal(take_answer(&c).status, 200);
+    ut_wire_close(&c);
     wait_for_connections(f, 0);
     assert_memory_is_free(f);
 }
@@ -1182,24 +1059,24 @@ static void an_idle_connection_is_closed_and_a_waiting_one_is_not(void **state)
     fixture *f = *state;
     client idle = client_open(f);
     client waits = client_open(f);
-    client_send_z(f, &idle, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    client_send_z(f, &waits, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &idle).status, 200);
+    ut_wire_send_z(&idle, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    ut_wire_send_z(&waits, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&idle).status, 200);
     wait_for_bodies(f, 2);
     f->skew_ms += HEAD_MS;
     settle(f);
-    client_read(&idle);
+    ut_wire_read(&idle);
     assert_false(idle.eof); // between requests it has more time
     f->skew_ms += IDLE_MS;
-    wait_for_eof(f, &idle);
+    ut_wire_wait_eof(&idle);
     assert_int_equal(idle.taken, idle.len);
-    client_read(&waits);
+    ut_wire_read(&waits);
     assert_false(waits.eof);
     reply_with(f, f->pending[0], 200, UT_BYTES_NONE);
     f->pending_count = 0;
-    assert_int_equal(take_answer(f, &waits).status, 200);
-    client_close(&idle);
-    client_close(&waits);
+    assert_int_equal(take_answer(&waits).status, 200);
+    ut_wire_close(&idle);
+    ut_wire_close(&waits);
 }
 
 static void a_client_that_does_not_read_is_cut_off(void **state)
@@ -1223,7 +1100,7 @@ static void a_client_that_does_not_read_is_cut_off(void **state)
             assert_int_equal(err, UT_OK);
             settle(f);
         }
-        give_up_after(begin_ms, "a full connection");
+        ut_wire_patience(begin_ms, "a full connection");
     }
     settle(f);
     ut_http_server_stats stats;
@@ -1232,7 +1109,7 @@ static void a_client_that_does_not_read_is_cut_off(void **state)
     f->skew_ms += BODY_MS;
     wait_for_connections(f, 0);
     assert_memory_is_free(f);
-    client_close(&c);
+    ut_wire_close(&c);
 }
 
 // ---- the end
@@ -1241,13 +1118,13 @@ static void a_stop_ends_after_the_requests_that_have_begun(void **state)
 {
     fixture *f = *state;
     client idle = client_open(f);
-    client_send_z(f, &idle, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
-    assert_int_equal(take_answer(f, &idle).status, 200);
+    ut_wire_send_z(&idle, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    assert_int_equal(take_answer(&idle).status, 200);
     client waits = client_open(f);
-    client_send_z(f, &waits, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    ut_wire_send_z(&waits, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_for_bodies(f, 2);
     client sends = client_open(f);
-    client_send_z(f, &sends, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe");
+    ut_wire_send_z(&sends, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhe");
     settle(f);
     client arrived = client_open(f); // its request is in the socket, and not read yet
     wait_for_connections(f, 4);
@@ -1256,20 +1133,20 @@ static void a_stop_ends_after_the_requests_that_have_begun(void **state)
     assert_int_equal(ut_sock_write(arrived.sock, &request, 1, &n), UT_OK);
 
     ut_http_server_stop(f->server, now(f));
-    wait_for_eof(f, &idle);
+    ut_wire_wait_eof(&idle);
     assert_int_equal(idle.taken, idle.len);
-    answer a = take_answer(f, &arrived);
+    answer a = take_answer(&arrived);
     assert_int_equal(a.status, 200);
     assert_closes(&a);
     assert_false(ut_http_server_idle(f->server));
-    client_send_z(f, &sends, "llo");
-    a = take_answer(f, &sends);
+    ut_wire_send_z(&sends, "llo");
+    a = take_answer(&sends);
     assert_body(&a, "hello");
     assert_closes(&a);
     assert_false(ut_http_server_idle(f->server));
     reply_with(f, f->pending[0], 200, UT_BYTES_NONE);
     f->pending_count = 0;
-    a = take_answer(f, &waits);
+    a = take_answer(&waits);
     assert_closes(&a);
     settle(f);
     assert_true(ut_http_server_idle(f->server));
@@ -1277,28 +1154,27 @@ static void a_stop_ends_after_the_requests_that_have_begun(void **state)
     if (ut_sock_connect(&f->addr, &late) == UT_OK)
         assert_int_not_equal(ut_sock_connect_result(late, NULL), UT_OK);
     ut_sock_close(late);
-    client_close(&idle);
-    client_close(&waits);
-    client_close(&sends);
-    client_close(&arrived);
+    ut_wire_close(&idle);
+    ut_wire_close(&waits);
+    ut_wire_close(&sends);
+    ut_wire_close(&arrived);
 }
 
 static void a_server_closes_whatever_goes_on(void **state)
 {
     fixture *f = *state;
     client c = client_open(f);
-    client_send_z(f, &c,
-                  "GET /later HTTP/1.1\r\nHost: x\r\n\r\nPOST /now HTTP/1.1\r\nHost: "
-                  "x\r\nContent-Length: 9\r\n\r\nab");
+    ut_wire_send_z(&c, "GET /later HTTP/1.1\r\nHost: x\r\n\r\nPOST /now HTTP/1.1\r\nHost: "
+                       "x\r\nContent-Length: 9\r\n\r\nab");
     wait_for_bodies(f, 1);
     client head = client_open(f);
-    client_send_z(f, &head, "GET /later HTT");
+    ut_wire_send_z(&head, "GET /later HTT");
     settle(f);
     reply_with(f, f->pending[0], 200, UT_BYTES_NONE);
     f->pending_count = 0;
     reopen_server(f);
-    client_close(&c);
-    client_close(&head);
+    ut_wire_close(&c);
+    ut_wire_close(&head);
 }
 
 static void a_second_server_on_the_address_is_refused(void **state)

@@ -93,11 +93,11 @@ ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint6
     return key;
 }
 
-ut_key ut_key_root(uint32_t org, uint64_t start_ns, const uint8_t trace_id[UT_TRACE_ID_LEN])
+ut_key ut_key_root(uint32_t org, uint64_t seen_ns, const uint8_t trace_id[UT_TRACE_ID_LEN])
 {
     ut_key key = begin(UT_KEY_ROOT);
     add_u32(&key, org);
-    add_u64(&key, start_ns);
+    add_u64(&key, seen_ns);
     add_trace_id(&key, trace_id);
     return key;
 }
@@ -155,13 +155,13 @@ bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID
     return true;
 }
 
-bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *start_ns,
+bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
                       uint8_t trace_id[UT_TRACE_ID_LEN])
 {
     if (key.len != 1 + ORG_LEN + TIME_LEN + UT_TRACE_ID_LEN || key.data[0] != UT_KEY_ROOT)
         return false;
     *org = ut_get_be32(key.data + 1);
-    *start_ns = ut_get_be64(key.data + 1 + ORG_LEN);
+    *seen_ns = ut_get_be64(key.data + 1 + ORG_LEN);
     memcpy(trace_id, key.data + 1 + ORG_LEN + TIME_LEN, UT_TRACE_ID_LEN);
     return true;
 }

@@ -41,8 +41,10 @@ ut_key ut_key_destination(uint32_t org, uint32_t dest);
 ut_key ut_key_block(uint32_t org, uint64_t seq);
 // T org trace seq
 ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq);
-// R org start trace
-ut_key ut_key_root(uint32_t org, uint64_t start_ns, const uint8_t trace_id[UT_TRACE_ID_LEN]);
+// R org seen trace. seen: the wall clock of the commit that brought the record, not the start of
+// the span. So the records of one commit are neighbours in the tree; by start they were strewn over
+// the pages of the last second, and a commit of 400 spans wrote 40 pages more.
+ut_key ut_key_root(uint32_t org, uint64_t seen_ns, const uint8_t trace_id[UT_TRACE_ID_LEN]);
 // Z org seq
 ut_key ut_key_summary(uint32_t org, uint64_t seq);
 // D org dest seq
@@ -64,7 +66,7 @@ enum {
 bool ut_key_read_block(ut_bytes key, uint32_t *org, uint64_t *seq); // B and Z
 bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
                        uint64_t *seq);
-bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *start_ns,
+bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
                       uint8_t trace_id[UT_TRACE_ID_LEN]);
 bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t *seq); // D and L
 bool ut_key_read_expiry(ut_bytes key, uint32_t *hour, uint32_t *org, uint64_t *seq);

@@ -72,6 +72,7 @@ static ut_err fill_row(ut_cursor *entries, uint32_t org, const ut_record_root *r
     row->name = (ut_bytes){text, name_len};
     row->service = (ut_bytes){text + UT_RECORD_NAME_MAX, service_len};
     row->has_root = root->has_root;
+    row->start_ns = root->start_ns;
     row->duration_ns = root->duration_ns;
     totals sum;
     ut_err err = sum_entries(entries, org, row->trace_id, &sum);
@@ -107,10 +108,11 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
          err == UT_OK && rows < limit; err = class->step(roots, true, &key, &value)) {
         uint8_t text[UT_RECORD_NAME_MAX + UT_RECORD_SERVICE_MAX];
         uint32_t found_org;
+        uint64_t seen_ns;
         ut_trace_row row = {0};
         ut_record_root root;
         if (key.data[0] != UT_KEY_ROOT ||
-            !ut_key_read_root(key, &found_org, &row.start_ns, row.trace_id) || found_org != org)
+            !ut_key_read_root(key, &found_org, &seen_ns, row.trace_id) || found_org != org)
             break;
         if (ut_record_read_root(value, &root) != UT_OK)
             continue; // damaged

@@ -6,7 +6,7 @@ enum {
     STATE_FIELDS = 7,
     DESTINATION_FIELDS = 7,
     TRACE_FIELDS = 5,
-    ROOT_FIELDS = 7,
+    ROOT_FIELDS = 8,
     SUMMARY_FIELDS = 8,
     DELIVERY_FIELDS_FRESH = 2,
     DELIVERY_FIELDS = 8,
@@ -158,7 +158,7 @@ void ut_record_write_trace(ut_buf *out, const ut_record_trace *trace)
     ut_mp_put_bin(out, trace->span_ids);
     // A difference, because a root mostly starts with the first of its spans.
     if (trace->carries)
-        ut_mp_put_int(out, (int64_t)(trace->root_start_ns - trace->start_ns));
+        ut_mp_put_int(out, (int64_t)(trace->root_seen_ns - trace->start_ns));
 }
 
 ut_err ut_record_read_trace(ut_bytes value, ut_record_trace *trace)
@@ -177,7 +177,7 @@ ut_err ut_record_read_trace(ut_bytes value, ut_record_trace *trace)
     trace->ordinals = ut_mp_get_bin(&reader);
     trace->span_ids = ut_mp_get_bin(&reader);
     if (trace->carries)
-        trace->root_start_ns = trace->start_ns + (uint64_t)ut_mp_get_int(&reader);
+        trace->root_seen_ns = trace->start_ns + (uint64_t)ut_mp_get_int(&reader);
     size_t spans = trace->span_ids.len / UT_SPAN_ID_LEN;
     if (trace->span_ids.len % UT_SPAN_ID_LEN != 0 || spans == 0 || spans > UT_BLOCK_SPANS_MAX ||
         trace->status > UT_STATUS_ERROR)
@@ -223,6 +223,7 @@ void ut_record_write_root(ut_buf *out, const ut_record_root *root)
     ut_mp_put_uint(out, root->seq);
     ut_mp_put_uint(out, root->ordinal);
     ut_mp_put_bool(out, root->has_root);
+    ut_mp_put_uint(out, root->start_ns);
     ut_mp_put_uint(out, root->duration_ns);
     ut_mp_put_uint(out, root->status);
     ut_mp_put_str(out, cut(root->service, UT_RECORD_SERVICE_MAX));
@@ -236,6 +237,7 @@ ut_err ut_record_read_root(ut_bytes value, ut_record_root *root)
     root->seq = ut_mp_get_uint(&reader);
     root->ordinal = get_u32(&reader);
     root->has_root = ut_mp_get_bool(&reader);
+    root->start_ns = ut_mp_get_uint(&reader);
     root->duration_ns = ut_mp_get_uint(&reader);
     uint64_t status = ut_mp_get_uint(&reader);
     root->service = ut_mp_get_str(&reader);

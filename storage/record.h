@@ -40,14 +40,14 @@ ut_err ut_record_read_destination(ut_bytes value, ut_store_destination *destinat
 typedef struct {
     uint8_t status;     // worst of the spans
     bool has_root;      // one of the spans has no parent
-    bool carries;       // root_start_ns is set
+    bool carries;       // root_seen_ns is set
     bool root_known;    // the root record tells of a real root span, not of a stand-in
     uint64_t start_ns;  // earliest start
     uint64_t length_ns; // to the latest end
     uint32_t count;
     ut_bytes ordinals; // count variable-length differences; see ut_record_next_ordinal
     ut_bytes span_ids; // count * UT_SPAN_ID_LEN
-    uint64_t root_start_ns;
+    uint64_t root_seen_ns;
 } ut_record_trace;
 
 void ut_record_write_trace(ut_buf *out, const ut_record_trace *trace);
@@ -59,12 +59,13 @@ void ut_record_put_ordinal(ut_buf *out, uint32_t *last, uint32_t ordinal);
 // Takes the next one off the list. False at its end, and where it is damaged.
 bool ut_record_next_ordinal(ut_bytes *list, uint32_t *last, uint32_t *ordinal);
 
-// ---- R org start trace ----
+// ---- R org seen trace ----
 
 typedef struct {
     uint64_t seq; // where the span stands
     uint32_t ordinal;
     bool has_root; // false: the earliest span known when the trace began stands in
+    uint64_t start_ns;
     uint64_t duration_ns;
     uint8_t status;
     ut_bytes service;

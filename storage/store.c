@@ -422,7 +422,7 @@ static ut_err add_append(ut_store *store, ut_store_append *append, uint32_t firs
 static ut_err write_appends(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                             size_t count)
 {
-    ut_err err = ut_trace_index_look_up(&store->index, store->txn);
+    ut_err err = ut_trace_index_look_up(&store->index, store->txn, now_ns);
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
     for (size_t i = 0; i < count; i++) {

@@ -387,8 +387,8 @@ static void choose_source(ut_trace_index *index, ut_plan_trace *trace)
     if (trace->source == none)
         return;
     trace->root_known = root != none;
-    trace->old_root_start_ns = trace->root_start_ns;
-    trace->root_start_ns = spans[trace->source].span->start_ns;
+    trace->old_root_seen_ns = trace->root_seen_ns;
+    trace->root_seen_ns = index->now_ns;
 }
 
 static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
@@ -411,7 +411,7 @@ static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
         if (ut_record_read_trace(value, &entry) == UT_OK && entry.carries) {
             trace->carried = true;
             trace->root_known = entry.root_known;
-            trace->root_start_ns = entry.root_start_ns;
+            trace->root_seen_ns = entry.root_seen_ns;
         }
         err = find_duplicates(index, cursor, &prefix, number, key, value);
     }
@@ -433,13 +433,14 @@ static void forget_marks(ut_trace_index *index)
     }
 }
 
-ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn)
+ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn, uint64_t now_ns)
 {
     ut_cursor *cursor;
     ut_err err = ut_txn_cursor(txn, &cursor);
     if (err != UT_OK)
         return err;
     forget_marks(index);
+    index->now_ns = now_ns;
     index->block = 0;
     for (uint32_t i = 0; i < index->trace_count && err == UT_OK; i++)
         err = look_up(index, cursor, i);
@@ -488,6 +489,7 @@ static ut_err put_root(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *
         .seq = seq,
         .ordinal = ordinal,
         .has_root = trace->root_known,
+        .start_ns = span->start_ns,
         .duration_ns = span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0,
         .status = span->status,
     };
@@ -498,12 +500,12 @@ static ut_err put_root(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *
     ut_record_write_root(&index->value, &root);
     if (index->value.err != UT_OK)
         return index->value.err;
-    ut_key key = ut_key_root(trace->org, trace->root_start_ns, trace->id);
+    ut_key key = ut_key_root(trace->org, trace->root_seen_ns, trace->id);
     return ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
 }
 
 // Writes the entry at key again, now with the key of the root record in it.
-static ut_err carry(ut_trace_index *index, ut_txn *txn, const ut_key *key, uint64_t root_start_ns,
+static ut_err carry(ut_trace_index *index, ut_txn *txn, const ut_key *key, uint64_t root_seen_ns,
                     bool root_known)
 {
     ut_bytes value;
@@ -515,7 +517,7 @@ static ut_err carry(ut_trace_index *index, ut_txn *txn, const ut_key *key, uint6
         return UT_OK; // damaged: the next spans of the trace make a new root record
     entry.carries = true;
     entry.root_known = root_known;
-    entry.root_start_ns = root_start_ns;
+    entry.root_seen_ns = root_seen_ns;
     ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
     ut_record_write_trace(&index->value, &entry);
     if (index->value.err != UT_OK)
@@ -526,12 +528,12 @@ static ut_err carry(ut_trace_index *index, ut_txn *txn, const ut_key *key, uint6
 // A real root has come: the stand-in goes, and the first entry learns the new key.
 static ut_err replace_stand_in(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *trace)
 {
-    ut_key old = ut_key_root(trace->org, trace->old_root_start_ns, trace->id);
+    ut_key old = ut_key_root(trace->org, trace->old_root_seen_ns, trace->id);
     ut_err err = ut_txn_del(txn, ut_key_bytes(&old));
     if (err != UT_OK && err != UT_ENOTFOUND)
         return err;
     ut_key first = ut_key_trace(trace->org, trace->id, trace->first_seq);
-    return carry(index, txn, &first, trace->root_start_ns, true);
+    return carry(index, txn, &first, trace->root_seen_ns, true);
 }
 
 // Writes one part of an entry: spans of the chain from *ordinal on, as many as one value holds.
@@ -563,7 +565,7 @@ static ut_err put_part(ut_trace_index *index, ut_txn *txn, ut_plan_trace *trace,
     if (!trace->carried) {
         entry.carries = true;
         entry.root_known = trace->root_known;
-        entry.root_start_ns = trace->root_start_ns;
+        entry.root_seen_ns = trace->root_seen_ns;
         trace->carried = true;
     }
     ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
@@ -702,8 +704,8 @@ ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *curs
         return err;
     *touched += 1;
     if (found.followed)
-        return carry(index, txn, &found.next, found.entry.root_start_ns, found.entry.root_known);
-    ut_key root = ut_key_root(org, found.entry.root_start_ns, found.id);
+        return carry(index, txn, &found.next, found.entry.root_seen_ns, found.entry.root_known);
+    ut_key root = ut_key_root(org, found.entry.root_seen_ns, found.id);
     err = ut_txn_del(txn, ut_key_bytes(&root));
     return err == UT_ENOTFOUND ? UT_OK : err;
 }

@@ -33,11 +33,11 @@ typedef struct {
     uint32_t last;
     uint32_t
         source; // the span that its root record will tell of; UINT32_MAX: no root record to write
-    uint64_t first_seq;         // known: block of the entry that stands first
-    uint64_t root_start_ns;     // in the key of its root record
-    uint64_t old_root_start_ns; // of the stand-in that a real root replaces
-    uint32_t block;             // the block being written has spans of it: number of that block
-    uint16_t block_first;       // ordinals of them, a chain
+    uint64_t first_seq;        // known: block of the entry that stands first
+    uint64_t root_seen_ns;     // in the key of its root record: when that record came
+    uint64_t old_root_seen_ns; // of the stand-in that a real root replaces
+    uint32_t block;            // the block being written has spans of it: number of that block
+    uint16_t block_first;      // ordinals of them, a chain
     uint16_t block_last;
     bool known;      // the store has spans of it
     bool root_known; // after this commit, the root record tells of a real root span
@@ -66,6 +66,7 @@ typedef struct {
     uint32_t trace_count;
     uint32_t span_mask;
     uint32_t trace_mask;
+    uint64_t now_ns;
     uint32_t block;                       // number of the block being written; 0 between commits
     uint16_t next[UT_BLOCK_SPANS_MAX];    // chains of ordinals in the block being written
     uint32_t members[UT_BLOCK_SPANS_MAX]; // its traces
@@ -96,9 +97,9 @@ static inline ut_plan_trace *ut_trace_index_traces(const ut_trace_index *index)
 ut_err ut_trace_index_plan(ut_trace_index *index, const ut_store_append *appends, size_t count);
 
 // Looks every trace of the plan up: marks the spans that are stored already and decides what
-// becomes of the root records. May be repeated in a later transaction. Errors of the engine;
-// UT_ENOMEM.
-ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn);
+// becomes of the root records. May be repeated in a later transaction. now_ns: wall clock of the
+// commit. Errors of the engine; UT_ENOMEM.
+ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn, uint64_t now_ns);
 
 // Begins a block; then every span that went into it, in the order of ordinals, which begin at 0.
 void ut_trace_index_begin_block(ut_trace_index *index);

@@ -230,7 +230,7 @@ static ut_err check_entry(verifier *v, ut_bytes key, ut_bytes value, bool first,
         return UT_OK;
     }
     uint32_t count = entry.count;
-    uint64_t root_start_ns = entry.root_start_ns;
+    uint64_t root_seen_ns = entry.root_seen_ns;
     if (entry.carries != first)
         problem(v, "an entry of a trace in block %llu %s its root record", (number)seq,
                 first ? "does not know" : "should not know");
@@ -238,7 +238,7 @@ static ut_err check_entry(verifier *v, ut_bytes key, ut_bytes value, bool first,
     ut_err err = UT_OK;
     if (first) {
         v->report->traces += 1;
-        err = entry.carries ? get(v, ut_key_root(org, root_start_ns, trace_id), &ignored) : UT_OK;
+        err = entry.carries ? get(v, ut_key_root(org, root_seen_ns, trace_id), &ignored) : UT_OK;
         if (err == UT_ENOTFOUND) {
             problem(v, "a trace of block %llu has no root record", (number)seq);
             err = UT_OK;

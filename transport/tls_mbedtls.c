@@ -19,8 +19,7 @@
 #include <stdlib.h>
 
 enum {
-    WRITE_BYTES_MAX = MBEDTLS_SSL_OUT_CONTENT_LEN, // of plain text in one record
-    DETAIL_TEXT_MAX = 160,                         // what is told of the peer's certificate
+    DETAIL_TEXT_MAX = 160, // what is told of the peer's certificate
     IP_BYTES_MAX = 16,
 };
 
@@ -667,10 +666,21 @@ ut_err ut_tls_handshake(ut_tls *tls, uint32_t *want, ut_fault *fault)
     return UT_OK;
 }
 
+// A ticket has been received and is not read yet.
+static bool has_ticket(const ut_tls *tls)
+{
+    return tls->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_TLS1_3_NEW_SESSION_TICKET;
+}
+
 ut_err ut_tls_read(ut_tls *tls, void *out, size_t cap, size_t *n, uint32_t *want)
 {
     for (;;) {
+        bool had_ticket = has_ticket(tls);
         int code = mbedtls_ssl_read(&tls->ssl, out, cap);
+        // The library reports a ticket of TLS 1.3 first as if it had to wait, with the ticket in hand:
+        // waiting for the socket then could be in vain.
+        if (code == MBEDTLS_ERR_SSL_WANT_READ && !had_ticket && has_ticket(tls))
+            continue;
         if (code > 0) {
             tls->heard = true;
             *n = (size_t)code;
@@ -688,31 +698,57 @@ ut_err ut_tls_read(ut_tls *tls, void *out, size_t cap, size_t *n, uint32_t *want
     }
 }
 
+// Lets the library do what it has to do before data can go: a ticket of TLS 1.3 is a piece of
+// handshake. UT_OK: nothing more.
+static ut_err finish_handshake_messages(ut_tls *tls, uint32_t *want)
+{
+    while (tls->ssl.MBEDTLS_PRIVATE(state) != MBEDTLS_SSL_HANDSHAKE_OVER) {
+        int code = mbedtls_ssl_handshake(&tls->ssl);
+        if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET)
+            save_session(tls);
+        else if (must_wait(code, want))
+            return UT_EAGAIN;
+        else if (code != 0)
+            return failed(tls, code);
+    }
+    return UT_OK;
+}
+
 ut_err ut_tls_write(ut_tls *tls, ut_bytes bytes, size_t *n, uint32_t *want)
 {
-    // After a wait the library sends the record that it has made, and reports the length of this
-    // call for it: the length must be the one of the first call.
-    size_t len = tls->write_len;
-    if (len == 0)
-        len = bytes.len < WRITE_BYTES_MAX ? bytes.len : WRITE_BYTES_MAX;
-    UT_ASSERT(len >= 1 && bytes.len >= len);
-    for (;;) {
-        int code = mbedtls_ssl_write(&tls->ssl, bytes.data, len);
-        if (code > 0) {
+    ut_err err = finish_handshake_messages(tls, want);
+    if (err != UT_OK)
+        return err;
+    // What one record holds; asked for, because it depends on the version and on what was negotiated.
+    int room = mbedtls_ssl_get_max_out_record_payload(&tls->ssl);
+    if (room <= 0)
+        return failed(tls, room);
+    size_t len = bytes.len < (size_t)room ? bytes.len : (size_t)room;
+    if (tls->write_len > 0) {
+        // After a wait the library sends the record that it has made, and reports the length of this
+        // call for it: the length must be the one of the first call.
+        UT_ASSERT(bytes.len >= tls->write_len);
+        len = tls->write_len;
+        // A ticket read in between makes the library send the waiting record by itself. It does not
+        // remember that the record is part of a write, and would send the same bytes again.
+        if (tls->ssl.MBEDTLS_PRIVATE(out_left) == 0) {
             tls->write_len = 0;
-            *n = (size_t)code;
+            *n = len;
             return UT_OK;
         }
-        if (code == MBEDTLS_ERR_SSL_RECEIVED_NEW_SESSION_TICKET) {
-            save_session(tls);
-            continue;
-        }
-        if (must_wait(code, want)) {
-            tls->write_len = len;
-            return UT_EAGAIN;
-        }
-        return failed(tls, code);
     }
+    UT_ASSERT(len >= 1);
+    int code = mbedtls_ssl_write(&tls->ssl, bytes.data, len);
+    if (code > 0) {
+        tls->write_len = 0;
+        *n = (size_t)code;
+        return UT_OK;
+    }
+    if (must_wait(code, want)) {
+        tls->write_len = len;
+        return UT_EAGAIN;
+    }
+    return failed(tls, code);
 }
 
 ut_err ut_tls_shutdown(ut_tls *tls, uint32_t *want)

@@ -489,9 +489,7 @@ static void writes_that_wait_lose_and_repeat_nothing(void **state)
             size_t border = (BYTES - sent_len) / 3;
             ut_bytes parts[2] = {ut_bytes_of(sent + sent_len, border),
                                  ut_bytes_of(sent + sent_len + border, BYTES - sent_len - border)};
-            ut_err err = waits % 2 == 0 || ut_stream_write(&p.client, parts, 0, &n, &want) == UT_OK
-                             ? ut_stream_write(&p.client, parts, 2, &n, &want)
-                             : UT_EAGAIN;
+            ut_err err = ut_stream_write(&p.client, parts, 2, &n, &want);
             if (err == UT_OK) {
                 sent_len += n;
                 continue;
@@ -500,6 +498,9 @@ static void writes_that_wait_lose_and_repeat_nothing(void **state)
             assert_int_equal(want, UT_WRITABLE);
             waits++;
         }
+        // The client looks for an answer, as HTTP clients do, and finds the tickets of TLS 1.3.
+        uint8_t byte;
+        assert_int_equal(ut_stream_read(&p.client, &byte, 1, &n, &want), UT_EAGAIN);
         // The reader takes a little at a time, so that the writer waits often.
         for (int i = 0; i < 40 && got_len < BYTES; i++) {
             ut_err err = ut_stream_read(&p.server, got + got_len, BYTES - got_len, &n, &want);

@@ -509,6 +509,10 @@ static void message_done(ut_http_conn *c)
     c->discarding = false;
     if (x != NULL) {
         const ut_bytes body = c->borrowed.len > 0 ? c->borrowed : ut_buf_bytes(&c->body);
+        // It goes when the handler is done with it, and the handler may need the room for what it
+        // makes of it.
+        ut_http_server_discharge(server, c->body_charged);
+        c->body_charged = 0;
         server->config.handler.on_body(server->config.handler.context, &x->base, body);
     }
     ut_http_request_drop_body(c);

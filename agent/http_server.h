@@ -117,8 +117,8 @@ void ut_http_server_stop(ut_http_server *server, uint64_t now_ms);
 // After stop: nothing is under way any more.
 bool ut_http_server_idle(const ut_http_server *server);
 
-// The memory of requests under way. Bodies are counted here; what a handler holds for a request, it
-// counts with these. False: not counted, over memory_bytes_max.
+// The memory of requests under way. Bodies are counted here until on_body; what a handler holds for
+// a request, it counts with these. False: not counted, over memory_bytes_max.
 bool ut_http_server_charge(ut_http_server *server, size_t bytes);
 void ut_http_server_discharge(ut_http_server *server, size_t bytes);
 uint64_t ut_http_server_memory_left(const ut_http_server *server);

@@ -668,7 +668,7 @@ static void memory_that_others_hold_gives_503(void **state)
 {
     fixture *f = *state;
     ut_receiver_otlp_http_close(f->receiver);
-    f->limits.memory_bytes_max = 900 * 1024; // one request of 500 spans, and not a second
+    f->limits.memory_bytes_max = 700 * 1024; // one request of 500 spans, and not a second
     open_receiver(f);
     ut_engine_gate_hold(f->gate, true);
     ut_wire first = open_wire(f);

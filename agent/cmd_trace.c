@@ -21,11 +21,18 @@ static const char help[] =
     "      --json          one JSON object with all spans\n";
 
 enum { OUTPUT_BYTES_MAX = 1024 * 1024, FLUSH_BYTES = 64 * 1024, VALUE_COLUMNS = 120 };
-enum { SERVICE_COLUMNS = 14, DURATION_COLUMNS = 9, BAR_COLUMNS_MIN = 16, NAME_COLUMNS_MIN = 24 };
+enum {
+    SERVICE_COLUMNS = 14,
+    DURATION_COLUMNS = 9,
+    BAR_COLUMNS_MIN = 16,
+    NAME_COLUMNS_MIN = 24,
+    DRAWN_DEPTH_MAX = 64, // deeper rows show their depth as a number
+};
 
 typedef struct {
     ut_term term;
     ut_buf out;
+    uint32_t row_count;
     uint64_t begin_ns; // of the trace
     uint64_t end_ns;
     uint32_t name_columns; // tree lines and name together
@@ -72,28 +79,30 @@ static void measure(page *view, const ut_tree_row *rows, uint32_t count)
                             : BAR_COLUMNS_MIN;
 }
 
-// The lines that lead from the parents to the row: a fork for itself, a rail for every ancestor with siblings to come.
-static uint32_t add_branches(page *view, const ut_tree_row *rows, uint32_t index)
+// The lines that lead from the parents to the row, a rail for every ancestor with siblings to come. head: on the row's own line, which ends
+// in a fork; otherwise on a line below it that belongs to it. Returns the columns written.
+static uint32_t add_branches(page *view, const ut_tree_row *rows, uint32_t index, bool head)
 {
     static const char rail[] = "\xe2\x94\x82  ";
     static const char fork[] = "\xe2\x94\x9c\xe2\x94\x80 ";
     static const char corner[] = "\xe2\x94\x94\xe2\x94\x80 ";
+    const char *parts[DRAWN_DEPTH_MAX];
+    uint32_t used = 0;
     const ut_tree_row *row = &rows[index];
-    if (row->depth == 0)
-        return 0;
-    if (3 * row->depth + NAME_COLUMNS_MIN / 2 >
-        view->name_columns) { // too deep to draw: the depth as a number
-        char text[24];
-        const int len = snprintf(text, sizeof(text), "[%u] ", row->depth);
+    if (3 * row->depth + NAME_COLUMNS_MIN / 2 > view->name_columns ||
+        row->depth > DRAWN_DEPTH_MAX) {
+        char text[24]; // too deep to draw: the depth as a number
+        const int len = head ? snprintf(text, sizeof(text), "[%u] ", row->depth)
+                             : snprintf(text, sizeof(text), "    ");
         ut_buf_add_z(&view->out, text);
         return (uint32_t)len;
     }
-    const char *parts[64]; // what fits a screen; deeper rows took the branch above
-    uint32_t depth = row->depth;
-    uint32_t used = 0;
-    for (uint32_t at = index; depth > 0 && used < 64; depth--, used++) {
-        parts[used] = at == index ? (rows[at].last_child ? corner : fork)
-                                  : (rows[at].last_child ? "   " : rail);
+    for (uint32_t at = index, depth = row->depth; depth > 0; depth--) {
+        const bool own = at == index && head;
+        if (rows[at].last_child)
+            parts[used++] = own ? corner : "   ";
+        else
+            parts[used++] = own ? fork : rail;
         at = rows[at].parent;
     }
     for (uint32_t i = used; i-- > 0;)
@@ -121,13 +130,18 @@ static void add_bar(page *view, const ut_tree_row *row)
     ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
 }
 
-static void indent(page *view, const ut_tree_row *row)
+// Begins a line below the row that belongs to it; a rail goes on to its children.
+static void begin_line_below(page *view, const ut_tree_row *rows, uint32_t index)
 {
-    ut_term_repeat(&view->out, " ", (3 * row->depth < view->name_columns ? 3 * row->depth : 0) + 4);
+    (void)add_branches(view, rows, index, false);
+    const bool has_children =
+        index + 1 < view->row_count && rows[index + 1].depth > rows[index].depth;
+    ut_buf_add_z(&view->out, has_children ? "\xe2\x94\x82   " : "    ");
 }
 
-static void add_attributes(page *view, const ut_tree_row *row, ut_bytes attributes)
+static void add_attributes(page *view, const ut_tree_row *rows, uint32_t index)
 {
+    const ut_bytes attributes = rows[index].attributes;
     ut_mp_reader reader = ut_mp_reader_of(attributes);
     ut_buf value;
     ut_buf_init(&value, 4 * OUTPUT_BYTES_MAX);
@@ -136,7 +150,7 @@ static void add_attributes(page *view, const ut_tree_row *row, ut_bytes attribut
         const ut_bytes key = ut_mp_get_str(&reader);
         ut_buf_reset(&value, OUTPUT_BYTES_MAX);
         ut_json_value(&value, ut_mp_skip(&reader));
-        indent(view, row);
+        begin_line_below(view, rows, index);
         ut_term_colour(&view->term, &view->out, UT_COLOUR_DIM);
         ut_term_text(&view->out, key, VALUE_COLUMNS, false);
         ut_buf_add_z(&view->out, " = ");
@@ -155,7 +169,7 @@ static void add_row(page *view, const ut_tree_row *rows, uint32_t index, bool at
     const bool error = row->status_code == UT_STATUS_ERROR;
     char took[UT_TEXT_SHORT_MAX];
 
-    const uint32_t used = add_branches(view, rows, index);
+    const uint32_t used = add_branches(view, rows, index, true);
     ut_term_colour(&view->term, &view->out, error ? UT_COLOUR_RED : UT_COLOUR_BOLD);
     ut_term_text(&view->out, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name,
                  view->name_columns > used ? view->name_columns - used : 1, true);
@@ -169,7 +183,7 @@ static void add_row(page *view, const ut_tree_row *rows, uint32_t index, bool at
     ut_buf_add_byte(&view->out, '\n');
 
     if (row->place == UT_TREE_PARENT_MISSING || row->place == UT_TREE_CYCLE) {
-        indent(view, row);
+        begin_line_below(view, rows, index);
         ut_term_colour(&view->term, &view->out, UT_COLOUR_DIM);
         char id[2 * UT_SPAN_ID_LEN + 1];
         ut_hex_encode(ut_bytes_of(row->parent_span_id, UT_SPAN_ID_LEN), id);
@@ -180,7 +194,7 @@ static void add_row(page *view, const ut_tree_row *rows, uint32_t index, bool at
         ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
     }
     if (error) {
-        indent(view, row);
+        begin_line_below(view, rows, index);
         ut_term_colour(&view->term, &view->out, UT_COLOUR_RED);
         ut_buf_add_z(&view->out, "error: ");
         ut_term_text(&view->out,
@@ -191,7 +205,7 @@ static void add_row(page *view, const ut_tree_row *rows, uint32_t index, bool at
         ut_buf_add_byte(&view->out, '\n');
     }
     if (attributes)
-        add_attributes(view, row, row->attributes);
+        add_attributes(view, rows, index);
 }
 
 static ut_err print_tree(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID_LEN],
@@ -206,6 +220,7 @@ static ut_err print_tree(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
     char took[UT_TEXT_SHORT_MAX];
 
     ut_buf_init(&view.out, 64 * OUTPUT_BYTES_MAX);
+    view.row_count = count;
     measure(&view, rows, count);
     for (uint32_t i = 0; i < count; i++)
         errors += rows[i].status_code == UT_STATUS_ERROR;

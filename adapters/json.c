@@ -354,6 +354,10 @@ static bool is_plain(uint8_t c)
 
 void ut_json_put_string(ut_buf *out, ut_bytes text)
 {
+    if (text.len == 0) {
+        ut_buf_add_z(out, "\"\"");
+        return;
+    }
     const uint8_t *at = text.data;
     const uint8_t *end = at + text.len;
     ut_buf_add_byte(out, '"');

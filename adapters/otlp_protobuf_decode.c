@@ -667,9 +667,10 @@ static bool put_merged_attributes(decoder *d, ut_buf *out, uint32_t message_tag,
     for (const uint8_t *at = messages.first; at < messages.end;) {
         ut_pb_field field;
         at = ut_pb_read_field(at, messages.end, &field); // has been read before
+        if (field.tag != message_tag)
+            continue;
         occurrences all = {field.bytes.data, field.bytes.data + field.bytes.len, 0};
-        if (field.tag == message_tag && field.bytes.len > 0 &&
-            !put_pairs(d, out, attributes_tag, all))
+        if (!put_pairs(d, out, attributes_tag, all))
             return false;
     }
     return true;
@@ -810,6 +811,8 @@ static bool decode_resource_spans(decoder *d, ut_bytes message)
 
 static bool decode_request(decoder *d)
 {
+    if (d->body.len == 0)
+        return true; // there may be no pointer to count from
     const uint8_t *end = d->body.data + d->body.len;
     for (const uint8_t *at = d->body.data; at < end;) {
         ut_pb_field field;

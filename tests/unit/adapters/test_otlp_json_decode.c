@@ -153,7 +153,7 @@ static void every_member_has_its_place(void **state)
     decode_text(
         "{\"resourceSpans\":[{\"schemaUrl\":\"rs\",\"scopeSpans\":[{\"schemaUrl\":\"ss\",\"spans\":"
         "[{" IDS ",\"traceState\":\"a=b\",\"flags\":257,\"droppedAttributesCount\":1,"
-                 "\"droppedEventsCount\":2,"
+        "\"droppedEventsCount\":2,"
         "\"droppedLinksCount\":\"3\",\"status\":{\"code\":2,\"message\":\"m\"},"
         "\"startTimeUnixNano\":100,"
         "\"events\":[{\"timeUnixNano\":\"150\",\"name\":\"e\",\"droppedAttributesCount\":4,"

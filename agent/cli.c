@@ -56,6 +56,16 @@ int ut_cli_fail(const ut_fault *fault)
     return ut_cli_exit_code(fault->code);
 }
 
+void ut_cli_name_store(const char *data_dir_z, ut_fault *fault)
+{
+    const ut_fault why = *fault;
+    (void)ut_fault_set(
+        fault, why.code, "%s: %s%s", data_dir_z, why.text_z,
+        why.code == UT_ECORRUPT
+            ? ". Restore it from a copy, or move it away to start with an empty store"
+            : "");
+}
+
 int ut_cli_usage(const char *command_z, const char *format_z, ...)
 {
     va_list args;
@@ -117,8 +127,10 @@ ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_r
         goto done;
     const ut_store_config store_config = {.bytes_max = UT_STORE_BYTES_MIN};
     err = ut_store_open(engine, &store_config, &reader->store, fault);
-    if (err != UT_OK)
+    if (err != UT_OK) {
+        ut_cli_name_store(data_dir_z, fault);
         goto done;
+    }
     err = ut_store_view_open(ut_store_engine(reader->store), &reader->view);
     if (err == UT_OK)
         err = ut_store_view_begin(reader->view);

@@ -22,6 +22,9 @@ int ut_cli_exit_code(ut_err err);
 // Prints "untrace: TEXT" to standard error and returns the exit code that fits.
 int ut_cli_fail(const ut_fault *fault);
 
+// Puts the place and the remedy to a fault of ut_store_open, which knows neither.
+void ut_cli_name_store(const char *data_dir_z, ut_fault *fault);
+
 // A usage error: prints it with the way to the help, returns EX_USAGE.
 int ut_cli_usage(const char *command_z, const char *format_z, ...)
     __attribute__((format(printf, 2, 3)));

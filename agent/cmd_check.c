@@ -2,6 +2,7 @@
 #include "agent/cli.h"
 
 #include "port/base/text.h"
+#include "transport/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,6 +30,43 @@ static void print_destination(const ut_destination_config *destination)
                  destination->insecure ? ", insecure: the peer's certificate is NOT verified" : "");
 }
 
+// Whether certificates and keys are what they should be shows only when TLS is made of them.
+static ut_err try_tls(const char *what_z, const char *name_z, const ut_tls_config *tls,
+                      ut_fault *fault)
+{
+    ut_tls_context *context = NULL;
+    ut_fault why = {UT_OK, ""};
+    const ut_err err = ut_tls_context_new(tls, &context, &why);
+    if (err != UT_OK)
+        return ut_fault_set(fault, err, "%s%s: %s", what_z, name_z, why.text_z);
+    ut_tls_context_free(context);
+    return UT_OK;
+}
+
+static ut_err check_tls(const ut_config *config, ut_fault *fault)
+{
+    const ut_receiver_config *receiver = &config->otlp_http;
+    ut_err err = UT_OK;
+    if (receiver->enabled && receiver->tls) {
+        const ut_tls_config tls = {.server = true,
+                                   .ca_pem = receiver->client_ca_pem,
+                                   .cert_pem = receiver->cert_pem,
+                                   .key_pem = receiver->key_pem};
+        err = try_tls("receiver ", "otlp_http", &tls, fault);
+    }
+    for (size_t i = 0; i < config->destination_count && err == UT_OK; i++) {
+        const ut_destination_config *destination = &config->destinations[i];
+        if (!destination->url.tls)
+            continue;
+        const ut_tls_config tls = {.ca_pem = destination->ca_pem,
+                                   .cert_pem = destination->cert_pem,
+                                   .key_pem = destination->key_pem,
+                                   .insecure = destination->insecure};
+        err = try_tls("destination ", destination->name_z, &tls, fault);
+    }
+    return err;
+}
+
 int ut_cmd_check(int argc, char **argv)
 {
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
@@ -53,7 +91,13 @@ int ut_cmd_check(int argc, char **argv)
     ut_fault fault;
     if (config == NULL)
         return EX_OSERR;
-    if (ut_cli_config(config_z, config, &fault) != UT_OK) {
+    ut_err err = ut_cli_config(config_z, config, &fault);
+    if (err == UT_OK) {
+        err = check_tls(config, &fault);
+        if (err != UT_OK)
+            ut_config_free(config);
+    }
+    if (err != UT_OK) {
         free(config);
         (void)ut_cli_fail(&fault);
         // A missing file is a wrong configuration too: the agent would not start with it.

@@ -44,9 +44,9 @@ WRONG = {
     "a bad name": ("destinations:\n  - name: a b\n    endpoint: http://a:1\n", 2, ["a b"]),
     "no endpoint": ("destinations:\n  - name: a\n", 2, ["endpoint"]),
     "a name twice": (DEST + "  - name: a\n    endpoint: http://127.0.0.1:2\n", 4, ["a", "second"]),
-    "an endpoint without scheme": ("destinations:\n  - name: a\n    endpoint: central:4318\n", 3, ["central:4318", "http"]),
+    "an endpoint without scheme": ("destinations:\n  - name: a\n    endpoint: central:4318\n", 3, ["no scheme", "http://"]),
     "an endpoint with another scheme": ("destinations:\n  - name: a\n    endpoint: ftp://central\n", 3, ["ftp"]),
-    "an endpoint with a bad port": ("destinations:\n  - name: a\n    endpoint: http://central:99999\n", 3, ["99999"]),
+    "an endpoint with a bad port": ("destinations:\n  - name: a\n    endpoint: http://central:99999\n", 3, ["port", "65535"]),
     "an unknown provider": (DEST + "    provider: carrier-pigeon\n", 4, ["carrier-pigeon", "otlp"]),
     "an unknown compression": (DEST + "    compression: zip\n", 4, ["zip", "gzip"]),
     "an unknown encoding": (DEST + "    encoding: xml\n", 4, ["xml", "protobuf"]),
@@ -104,9 +104,10 @@ def test_bad_pem_is_refused_with_the_reason(tmp_path, authority, server_certific
                  HTTPS + f"    tls: {{ ca_file: {bad} }}\n"):
         config.write_text(f"data_dir: {tmp_path}/data\n" + text.replace("tls:", "listen: 127.0.0.1:0\n    tls:", 1)
                           if "receivers" in text else f"data_dir: {tmp_path}/data\n" + text)
-        done = untrace("run", "--config", config)
-        assert done.returncode == EX_CONFIG, done
-        assert re.search("certificate|key|CA file", done.stderr), done.stderr
+        for command in "check", "run":
+            done = untrace(command, "--config", config)
+            assert done.returncode == EX_CONFIG, done
+            assert re.search("certificate|key|CA file", done.stderr), done.stderr
 
 
 def test_check_says_what_a_good_configuration_means(tmp_path, authority):

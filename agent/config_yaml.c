@@ -47,8 +47,9 @@ ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, cons
     va_start(args, format_z);
     (void)vsnprintf(text, sizeof(text), format_z, args); // cut at the end when too long
     va_end(args);
-    return ut_fault_set(yaml->fault, code, "%s:%zu:%zu: %s", yaml->path_z,
-                        node->start_mark.line + 1, node->start_mark.column + 1, text);
+    (void)ut_fault_set(yaml->fault, code, "%s:%zu:%zu: %s", yaml->path_z, node->start_mark.line + 1,
+                       node->start_mark.column + 1, text);
+    return code;
 }
 
 ut_err ut_yaml_fail(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *expected_z)

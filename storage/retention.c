@@ -8,13 +8,14 @@
 #include "storage/key.h"
 
 enum {
-    STEP_TOUCHES = 64, // of one step: a piece of members, or what belongs to the block as a whole
+    STEP_TOUCHES = 48, // of one step: a piece of members, or what belongs to the block as a whole
     SWEEP_TOUCHES = 2048, // of one call of ut_store_sweep
     MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
-    TICKS_MAX = 2,        // empty transactions that let pages of earlier ones become free
-    PIECES_MAX = 1024,    // pieces deleted in one transaction
-    PIECES_A_TOUCH = 32,  // neighbouring keys that share a page
-    WINDOW_BLOCKS = 64,   // how far behind the oldest block a delivered one is looked for
+    HELD_BACK_PAGES = 16,
+    TICKS_MAX = 2,       // empty transactions that let pages of earlier ones become free
+    PIECES_MAX = 1024,   // pieces deleted in one transaction
+    PIECES_A_TOUCH = 32, // neighbouring keys that share a page
+    WINDOW_BLOCKS = 64,  // how far behind the oldest block a delivered one is looked for
     MEMBERS_LEN_MAX = UT_PIECES_MEMBERS_MAX * UT_RECORD_TRACE_PREFIX,
     LOST_TOLD_EVERY_S = 60,
 };
@@ -323,9 +324,11 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
             return UT_OK;
         if (demand->data_bytes + reserve > room->bytes_max)
             return UT_EFULL; // not even in an empty store
-        bool empty = free_bytes(room) >= wanted;
+        // The last transaction always holds a few pages back, an empty one too.
+        uint64_t enough = wanted + (uint64_t)HELD_BACK_PAGES * room->page_bytes;
+        bool empty = free_bytes(room) >= enough;
         if (!empty) {
-            err = evict_once(store, room, wanted - free_bytes(room), &empty);
+            err = evict_once(store, room, enough - free_bytes(room), &empty);
             if (err != UT_OK)
                 return err;
         }
@@ -347,7 +350,7 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
 // that makes room.
 static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
 {
-    return least(removal_bytes(store, room) + 3 * store->need_bytes, room->bytes_max / 2);
+    return least(removal_bytes(store, room) + 2 * store->need_bytes, room->bytes_max / 2);
 }
 
 static void tell_lost(ut_store *store, uint64_t now_ns)

@@ -489,15 +489,18 @@ static ut_err faulty_commit(ut_txn *base)
 {
     faulty_txn *txn = (faulty_txn *)base;
     ut_err err = txn->failed;
-    if (strike(base->engine))
+    bool stores = true;
+    if (strike(base->engine)) {
         err = struck(base->engine);
-    if (err != UT_OK) {
+        stores = ((const faulty_engine *)base->engine)->faults->in_doubt;
+    }
+    if (err != UT_OK && (txn->failed != UT_OK || !stores)) {
         faulty_abort(base);
         return err;
     }
-    err = ut_txn_commit(txn->inner);
+    ut_err inner_err = ut_txn_commit(txn->inner);
     faulty_end(txn);
-    return err;
+    return err != UT_OK ? err : inner_err;
 }
 
 static ut_err faulty_get(ut_txn *base, ut_bytes key, ut_bytes *value)

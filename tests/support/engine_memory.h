@@ -21,6 +21,7 @@ typedef struct {
     uint64_t calls;   // made so far
     uint64_t fail_at; // the call with this number fails (the first is 1); 0: none
     bool fail_after;  // and all later ones
+    bool in_doubt;    // a commit that fails has stored everything all the same
     ut_err err;       // what it fails with
 } ut_faults;
 

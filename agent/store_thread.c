@@ -1,11 +1,14 @@
 // The thread that owns the store: queue, group commit, marks, sweeps.
 #include "agent/store_thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <time.h>
 
 enum { STACK_BYTES = 512 * 1024 };
+static const uint64_t NS_PER_S = 1000000000;
+static const uint64_t NS_PER_MS = 1000000;
 
 typedef struct {
     ut_delivery *items; // UT_STORE_THREAD_MARKS_MAX of them
@@ -29,12 +32,15 @@ struct ut_store_thread {
     bool marks_refused;
     bool asleep;
     bool stopping;
+    size_t wake_count; // of requests in the queue, at which a sleeping thread is woken
 
     // The store thread's own.
     ut_store_job *group[UT_STORE_THREAD_GROUP_MAX];
     ut_store_append appends[UT_STORE_THREAD_GROUP_MAX];
     size_t group_count;
-    mark_list marks; // taken; kept until they are committed
+    mark_list marks;    // taken; kept until they are committed
+    size_t senders;     // requests that were under way when the last group was handed back
+    uint64_t commit_ns; // how long the last commit took
     uint64_t retry_at_ms;
     uint32_t backoff_ms; // 0: the last commit worked
     uint64_t sweep_at_ms;
@@ -64,7 +70,7 @@ ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job)
             thread->queue_first = job;
         thread->queue_last = job;
         thread->queue_count++;
-        wake = thread->asleep;
+        wake = thread->asleep && thread->queue_count >= thread->wake_count;
     }
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
@@ -278,14 +284,40 @@ static void hand_back(ut_store_thread *t)
     }
 }
 
-// Under the lock: sleeps until work comes or until_ms.
-static void sleep_until(ut_store_thread *t, uint64_t until_ms)
+static uint64_t mono_ns(void)
 {
-    struct timespec until = {.tv_sec = (time_t)(until_ms / 1000),
-                             .tv_nsec = (long)(until_ms % 1000) * 1000000};
+    struct timespec now;
+    UT_ASSERT(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
+    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+}
+
+// Under the lock: sleeps until so many requests wait, or until_ns. Returns true when the time is up.
+static bool sleep_until(ut_store_thread *t, size_t wake_count, uint64_t until_ns)
+{
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
+    t->wake_count = wake_count;
     t->asleep = true;
-    (void)pthread_cond_timedwait(&t->work, &t->lock, &until); // the time is looked at again anyway
+    const int result = pthread_cond_timedwait(&t->work, &t->lock, &until);
     t->asleep = false;
+    return result == ETIMEDOUT;
+}
+
+// Under the lock: whoever sends one request after the other has just been answered, and is about to
+// send again. A commit without those requests makes them wait for it, and the ones in it wait for
+// theirs, in turns; half as many commits carry them all together.
+static void gather(ut_store_thread *t)
+{
+    size_t count = t->senders;
+    if (count > UT_STORE_THREAD_GROUP_MAX)
+        count = UT_STORE_THREAD_GROUP_MAX;
+    if (t->commit_ns < UT_STORE_THREAD_SLOW_COMMIT_MS * NS_PER_MS)
+        return;
+    const uint64_t until_ns = mono_ns() + UT_STORE_THREAD_GATHER_MS * NS_PER_MS;
+    while (t->queue_count < count && !t->stopping) {
+        if (sleep_until(t, count, until_ns))
+            break;
+    }
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)
@@ -297,6 +329,8 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 // work and the thread is to end.
 static bool commit_waiting(ut_store_thread *t)
 {
+    if (t->queue_count > 0)
+        gather(t);
     take_group(t);
     const bool tell = t->marks_refused && t->marks_in.count == 0;
     t->marks_refused = t->marks_refused && !tell;
@@ -304,9 +338,12 @@ static bool commit_waiting(ut_store_thread *t)
 
     if (tell && t->config.marks_taken != NULL)
         t->config.marks_taken(t->config.context);
+    const uint64_t begin_ns = mono_ns();
     commit_group(t);
 
     (void)pthread_mutex_lock(&t->lock);
+    t->commit_ns = mono_ns() - begin_ns;
+    t->senders = t->group_count + t->queue_count;
     hand_back(t);
     const bool last = t->stopping && t->queue_first == NULL;
     (void)pthread_mutex_unlock(&t->lock);
@@ -340,7 +377,8 @@ static void *run(void *context)
         } else if (t->stopping) {
             break;
         } else if (now_ms < t->sweep_at_ms && now_ms < sync_at_ms) {
-            sleep_until(t, earlier(commit_at_ms, earlier(t->sweep_at_ms, sync_at_ms)));
+            const uint64_t until_ms = earlier(commit_at_ms, earlier(t->sweep_at_ms, sync_at_ms));
+            (void)sleep_until(t, 1, until_ms * NS_PER_MS);
             continue;
         } else {
             (void)pthread_mutex_unlock(&t->lock);

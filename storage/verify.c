@@ -25,8 +25,7 @@ typedef struct {
     void *context;
     ut_buf payload;
     ut_ledger ledger;
-    ut_store_destination_counts
-        found[UT_STORE_DESTINATIONS_MAX]; // delivered, dead; accepted: pending
+    ut_store_destination_counts found[UT_STORE_DESTINATIONS_MAX];
 } verifier;
 
 static void problem(verifier *v, const char *format_z, ...) __attribute__((format(printf, 2, 3)));
@@ -43,7 +42,7 @@ static void problem(verifier *v, const char *format_z, ...)
     v->tell(v->context, text_z);
 }
 
-// Moves the walk to the first key of a kind, or with from to the first behind it.
+// Moves the walk to the first key of a kind.
 static ut_err first_of(verifier *v, uint8_t kind, ut_bytes *key, ut_bytes *value)
 {
     ut_err err = ut_cursor_seek(v->walk, (ut_bytes){&kind, 1}, key, value);
@@ -326,7 +325,7 @@ static ut_err check_delivery(verifier *v, ut_bytes key, ut_bytes value)
     }
     v->report->deliveries += 1;
     if (entry.state == UT_DELIVERY_PENDING) {
-        v->found[row].accepted += entry.spans;
+        v->pending[row] += entry.spans;
         v->report->pending += entry.spans;
     }
     ut_record_summary summary;
@@ -345,6 +344,30 @@ static ut_err check_delivery(verifier *v, ut_bytes key, ut_bytes value)
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
+static ut_err check_dead(verifier *v)
+{
+    ut_bytes key;
+    ut_bytes value;
+    ut_err err = first_of(v, UT_KEY_DEAD, &key, &value);
+    while (err == UT_OK) {
+        uint32_t org;
+        uint32_t dest;
+        uint64_t seq;
+        if (!ut_key_read_delivery(key, &org, &dest, &seq)) {
+            problem(v, "a key of a dead letter is damaged");
+        } else {
+            err = get(v, ut_key_delivery(org, dest, seq), &value);
+            if (err == UT_ENOTFOUND) {
+                problem(v, "a dead letter of block %llu has no delivery entry", (number)seq);
+                err = UT_OK;
+            }
+        }
+        if (err == UT_OK)
+            err = next_of(v, UT_KEY_DEAD, &key, &value);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
 static ut_err check_ledger(verifier *v)
 {
     ut_bytes key;
@@ -360,7 +383,7 @@ static ut_err check_ledger(verifier *v)
     for (uint32_t i = 0; i < v->ledger.count; i++) {
         const ut_store_destination *row = &v->ledger.rows[i].row;
         uint64_t left = row->counts.delivered + row->counts.dead + row->counts.expired +
-                        row->counts.evicted + v->found[i].accepted;
+                        row->counts.evicted + v->pending[i];
         if (left != row->counts.accepted)
             problem(v,
                     "%s: %llu spans were accepted, %llu are delivered, dead, expired, evicted or "
@@ -396,6 +419,8 @@ ut_err ut_store_verify(ut_store_view *view, ut_verify_report *report, ut_verify_
         err = check_traces(v);
     if (err == UT_OK)
         err = check_ledger(v);
+    if (err == UT_OK)
+        err = check_dead(v);
     if (v->lookup != NULL)
         ut_cursor_close(v->lookup);
     if (v->walk != NULL)

@@ -108,5 +108,12 @@ ut_err ut_store_read_block(ut_store_view *view, uint32_t org, uint64_t seq, ut_b
     UT_ASSERT(view->cursor != NULL);
     ut_buf_reset(&view->sealed, SEALED_KEEP);
     ut_err err = ut_pieces_get(view->cursor, org, seq, &view->sealed);
+    if (err == UT_ECORRUPT) {
+        // A block whose summary is gone is on its way out, and may be seen between two steps.
+        ut_key key = ut_key_summary(org, seq);
+        ut_bytes summary;
+        if (ut_txn_get(view->txn, ut_key_bytes(&key), &summary) == UT_ENOTFOUND)
+            return UT_ENOTFOUND;
+    }
     return err == UT_OK ? ut_block_open(ut_buf_bytes(&view->sealed), payload, block) : err;
 }

@@ -25,7 +25,7 @@ typedef struct {
     void *context;
     ut_buf payload;
     ut_ledger ledger;
-    ut_store_destination_counts found[UT_STORE_DESTINATIONS_MAX];
+    uint64_t pending[UT_STORE_DESTINATIONS_MAX]; // spans, by row of the ledger
 } verifier;
 
 static void problem(verifier *v, const char *format_z, ...) __attribute__((format(printf, 2, 3)));

@@ -11,7 +11,8 @@ static const uint64_t NS_PER_S = 1000000000;
 static const uint64_t NS_PER_MS = 1000000;
 
 typedef struct {
-    ut_delivery *items; // UT_STORE_THREAD_MARKS_MAX of them
+    ut_delivery *items;  // UT_STORE_THREAD_MARKS_MAX of them
+    uint16_t **ordinals; // likewise: what dead_ordinals of the item points to, owned; or NULL
     size_t count;
 } mark_list;
 
@@ -53,8 +54,22 @@ struct ut_store_thread {
 static void marks_clear(mark_list *marks)
 {
     for (size_t i = 0; i < marks->count; i++)
-        free((void *)(uintptr_t)marks->items[i].dead_ordinals);
+        free(marks->ordinals[i]);
     marks->count = 0;
+}
+
+static bool marks_init(mark_list *marks)
+{
+    marks->items = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *marks->items);
+    marks->ordinals = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *marks->ordinals);
+    return marks->items != NULL && marks->ordinals != NULL;
+}
+
+static void marks_free(mark_list *marks)
+{
+    marks_clear(marks);
+    free(marks->items);
+    free(marks->ordinals);
 }
 
 ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job)
@@ -117,7 +132,9 @@ ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
             thread->marks_since_ms = ut_clock_mono_ms();
             wake = thread->asleep; // to set its alarm
         }
-        marks->items[marks->count++] = copy;
+        marks->items[marks->count] = copy;
+        marks->ordinals[marks->count] = ordinals;
+        marks->count++;
     } else {
         thread->marks_refused = true;
     }
@@ -403,11 +420,9 @@ ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thre
     if (t == NULL)
         return UT_ENOMEM;
     t->config = *config;
-    t->marks_in.items = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *t->marks_in.items);
-    t->marks.items = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *t->marks.items);
-    if (t->marks_in.items == NULL || t->marks.items == NULL) {
-        free(t->marks_in.items);
-        free(t->marks.items);
+    if (!marks_init(&t->marks_in) || !marks_init(&t->marks)) {
+        marks_free(&t->marks_in);
+        marks_free(&t->marks);
         free(t);
         return UT_ENOMEM;
     }
@@ -445,10 +460,8 @@ void ut_store_thread_free(ut_store_thread *t)
     if (t == NULL)
         return;
     UT_ASSERT(t->queue_first == NULL && t->done_first == NULL);
-    marks_clear(&t->marks_in);
-    marks_clear(&t->marks);
-    free(t->marks_in.items);
-    free(t->marks.items);
+    marks_free(&t->marks_in);
+    marks_free(&t->marks);
     (void)pthread_cond_destroy(&t->work);
     (void)pthread_mutex_destroy(&t->lock);
     free(t);

@@ -1007,8 +1007,9 @@ static void a_head_that_drips_gets_408(void **state)
     client c = client_open(f);
     ut_wire_send_z(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
     assert_int_equal(take_answer(&c).status, 200);
-    for (int i = 0; i < 5; i++) {
-        assert_true(ut_wire_send(&c, "GET /n" + i, 1));
+    static const char drops[] = "GET /";
+    for (size_t i = 0; i < 5; i++) {
+        assert_true(ut_wire_send(&c, &drops[i], 1));
         settle(f);
         f->skew_ms += HEAD_MS / 4;
     }

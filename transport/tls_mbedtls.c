@@ -23,6 +23,29 @@ enum {
     IP_BYTES_MAX = 16,
 };
 
+// The signatures that a client takes, best first. The library offers RSA-PSS for the sake of TLS 1.3
+// but cannot check it in TLS 1.2, where a server may use it too. TLS 1.3 signs no handshake with
+// PKCS #1, so it can stand in front: servers that go by the client's order then take it in TLS 1.2.
+static const uint16_t signatures[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA256,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PSS_RSAE_SHA512,
+    MBEDTLS_TLS1_3_SIG_NONE,
+};
+
+// Servers that go by their own order (OpenSSL's "server preference") take RSA-PSS all the same. To
+// them the next attempt offers this, and TLS 1.2 alone.
+static const uint16_t signatures_without_pss[] = {
+    MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256, MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA256,       MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA384,
+    MBEDTLS_TLS1_3_SIG_RSA_PKCS1_SHA512,       MBEDTLS_TLS1_3_SIG_NONE,
+};
+
 // The last session with one host.
 typedef struct {
     char host_z[UT_HOST_MAX]; // empty: the place is free
@@ -37,6 +60,7 @@ struct ut_tls_context {
     mbedtls_ssl_ticket_context tickets; // server
     const char *alpn[2];
     bool server;
+    bool without_pss; // client: the last server signed in a way that cannot be checked
     saved_session sessions[UT_TLS_SESSIONS_MAX]; // client
     size_t session_next;                         // the place that the next new host gets
 };
@@ -395,6 +419,14 @@ static void offer_session(ut_tls *tls)
 
 // ---- context ----
 
+static void offer_signatures(ut_tls_context *context, bool without_pss)
+{
+    context->without_pss = without_pss;
+    mbedtls_ssl_conf_sig_algs(&context->conf, without_pss ? signatures_without_pss : signatures);
+    mbedtls_ssl_conf_max_tls_version(&context->conf, without_pss ? MBEDTLS_SSL_VERSION_TLS1_2
+                                                                 : MBEDTLS_SSL_VERSION_TLS1_3);
+}
+
 // The parsers of the library want the terminating NUL of a PEM text inside its length. *len counts
 // it. NULL without memory.
 static unsigned char *copy_pem(ut_bytes pem, size_t *len)
@@ -537,6 +569,7 @@ static ut_err set_up(ut_tls_context *context, const ut_tls_config *config, ut_fa
                               verify ? MBEDTLS_SSL_VERIFY_REQUIRED : MBEDTLS_SSL_VERIFY_NONE);
 
     if (!config->server) {
+        offer_signatures(context, false);
         mbedtls_ssl_conf_session_tickets(&context->conf, MBEDTLS_SSL_SESSION_TICKETS_ENABLED);
         mbedtls_ssl_conf_tls13_enable_signal_new_session_tickets(
             &context->conf, MBEDTLS_SSL_TLS1_3_SIGNAL_NEW_SESSION_TICKETS_ENABLED);
@@ -639,6 +672,18 @@ static bool must_wait(int code, uint32_t *want)
     return true;
 }
 
+// Prepares the next attempt of a client after a handshake that failed with code. True when it goes
+// without RSA-PSS, which was the reason. A server that is content with TLS 1.2 loses nothing by
+// that; should somebody on the way have pretended it, the attempt fails and the one after it offers
+// everything again.
+static bool go_without_pss(ut_tls *tls, int code)
+{
+    bool unchecked = code == MBEDTLS_ERR_SSL_ILLEGAL_PARAMETER && !tls->context->without_pss &&
+                     tls->ssl.MBEDTLS_PRIVATE(state) == MBEDTLS_SSL_SERVER_KEY_EXCHANGE;
+    offer_signatures(tls->context, unchecked);
+    return unchecked;
+}
+
 ut_err ut_tls_handshake(ut_tls *tls, uint32_t *want, ut_fault *fault)
 {
     // The steps are taken one by one, because only the states tell whether a session was resumed:
@@ -657,6 +702,10 @@ ut_err ut_tls_handshake(ut_tls *tls, uint32_t *want, ut_fault *fault)
         if (saved != NULL)
             forget_session(saved);
         tls->last_error = code;
+        if (!tls->context->server && go_without_pss(tls, code))
+            return ut_fault_set(fault, UT_ETLS,
+                                "the server signs with RSA-PSS in TLS 1.2, which cannot be checked "
+                                "here; the next attempt asks for another signature");
         return library_fault(tls, code, fault);
     }
     // TLS 1.3 sends tickets later, in ut_tls_read.

@@ -692,8 +692,8 @@ static void read_line(int from, const char *prefix_z, char *line_z, size_t cap)
 
 static void write_files(const char *dir_z)
 {
-    static const char *const files_z[] = {"ca.pem", "server.pem", "server.key", "client.pem",
-                                          "client.key"};
+    static const char *const files_z[] = {"ca.pem",     "server.pem", "server.key", "client.pem",
+                                          "client.key", "rsa.pem",    "rsa.key"};
     for (size_t i = 0; i < sizeof files_z / sizeof files_z[0]; i++) {
         char path_z[UT_TEMP_PATH_MAX];
         ut_temp_path(dir_z, files_z[i], path_z);
@@ -775,6 +775,33 @@ static void openssl_servers_are_spoken_to_and_sessions_resumed(void **state)
             ut_buf_add_byte(&page, 0);
             assert_non_null(strstr((const char *)page.data, i > 0 ? "Reused, TLS" : "New, TLS"));
             ut_buf_free(&page);
+            ut_stream_close(&stream);
+        }
+        ut_tls_context_free(client);
+        stop_openssl_server(&s);
+    }
+}
+
+// mbedTLS offers RSA-PSS for TLS 1.3 and cannot check it in TLS 1.2, where servers may use it.
+static void openssl_servers_with_rsa_and_tls_1_2_are_spoken_to_at_last(void **state)
+{
+    (void)state;
+    static const char *const options_z[] = {"-cert rsa.pem -key rsa.key -tls1_2",
+                                            "-cert rsa.pem -key rsa.key -tls1_2 -serverpref",
+                                            "-cert rsa.pem -key rsa.key"};
+    for (size_t v = 0; v < 3; v++) {
+        openssl_server s = start_openssl_server(options_z[v]);
+        ut_tls_context *client = context_of(false, "ca.pem", NULL, NULL);
+        for (int i = 0; i < 3; i++) {
+            ut_stream stream = {0};
+            ut_fault fault = {0};
+            ut_err err = shake_with(&s.addr, client, "localhost", &stream, &fault);
+            if (v == 1 && i == 0) {
+                assert_int_equal(err, UT_ETLS);
+                assert_non_null(strstr(fault.text_z, "the next attempt asks for another"));
+            } else if (err != UT_OK) {
+                fail_msg("%s: %s", options_z[v], fault.text_z);
+            }
             ut_stream_close(&stream);
         }
         ut_tls_context_free(client);
@@ -916,6 +943,7 @@ int main(void)
         cmocka_unit_test(a_peer_that_speaks_something_else_is_told),
         cmocka_unit_test(a_peer_that_leaves_in_the_handshake_is_told),
         cmocka_unit_test(openssl_servers_are_spoken_to_and_sessions_resumed),
+        cmocka_unit_test(openssl_servers_with_rsa_and_tls_1_2_are_spoken_to_at_last),
         cmocka_unit_test(openssl_servers_that_miss_a_client_certificate_are_understood),
         cmocka_unit_test(a_certificate_for_clients_is_refused_for_a_server),
         cmocka_unit_test(openssl_clients_are_served_and_their_sessions_resumed),

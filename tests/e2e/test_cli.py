@@ -216,7 +216,7 @@ def test_no_command_or_an_unknown_one():
 
 
 def test_run_ends_cleanly_with_sigterm_and_at_once_with_a_second_sigint(agent, destination, to):
-    under_test = agent([to("http://127.0.0.1:9")])
+    under_test = agent([to("http://127.0.0.1:9")], environment={"TSAN_OPTIONS": "report_thread_leaks=0"})
     under_test.accept(otlp.request(3))
     under_test.stop()  # SIGTERM, exit code 0
     under_test.start()

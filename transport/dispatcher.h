@@ -55,8 +55,9 @@ typedef struct {
     uint64_t spans_delivered; // since start
     uint64_t spans_dead;
     uint64_t requests;
-    uint64_t failures;
-    bool failing; // the last attempt failed
+    uint64_t failures;  // requests that were not a success
+    uint32_t in_flight; // requests under way
+    bool failing;       // the last attempt failed
     char last_error_z[UT_STORE_REASON_MAX];
 } ut_dispatcher_status;
 size_t ut_dispatcher_get_status(const ut_dispatcher *dispatcher, ut_dispatcher_status *out,

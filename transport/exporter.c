@@ -3,9 +3,9 @@
 // blocks.
 //
 // What bounds the memory: at most `connections` batches are in flight, each with its body, and
-// while as many wait for another try no new one is formed. A batch that waits has no body; it is
-// encoded again. Splitting makes more batches, but not more parts of blocks than spans in the batch
-// split.
+// while more than as many wait for another try no new one is formed. A batch that waits has no
+// body; it is encoded again. Splitting makes more batches, but not more parts of blocks than spans
+// in the batch split.
 #include "transport/exporter.h"
 
 #include "transport/backoff.h"
@@ -607,11 +607,23 @@ static bool may_send(const ut_exporter *exporter, uint64_t now_ms)
            now_ms >= exporter->not_before_ms && has_room(exporter);
 }
 
-// Takes the batch that is to go next; NULL when there is none yet.
+// True when a batch of new blocks may be formed beside those that wait.
+static bool takes_new(const ut_exporter *exporter)
+{
+    return exporter->waiting.count <= exporter->destination->connections;
+}
+
+// Takes the batch that is to go next; NULL when there is none yet. While the destination fails, new
+// batches go first: if one passes, the trouble was with the batch before, and if none does, the
+// trouble is with the destination.
 static ut_out_batch *next_batch(ut_exporter *exporter, uint64_t now_ms)
 {
-    ut_out_batch *batch = ut_out_list_take_due(&exporter->waiting, now_ms);
-    if (batch == NULL && exporter->waiting.count < exporter->destination->connections)
+    ut_out_batch *batch = NULL;
+    if (exporter->failures > 0 && takes_new(exporter))
+        batch = ut_gatherer_take(&exporter->gatherer, now_ms);
+    if (batch == NULL)
+        batch = ut_out_list_take_due(&exporter->waiting, now_ms);
+    if (batch == NULL && takes_new(exporter))
         batch = ut_gatherer_take(&exporter->gatherer, now_ms);
     return batch;
 }
@@ -725,7 +737,7 @@ static uint64_t next_batch_ms(const ut_exporter *exporter)
     uint64_t next_ms = UINT64_MAX;
     for (const ut_out_batch *b = exporter->waiting.first; b != NULL; b = b->next)
         no_later_than(&next_ms, b->not_before_ms);
-    if (exporter->waiting.count < exporter->destination->connections)
+    if (takes_new(exporter))
         no_later_than(&next_ms, ut_gatherer_due_ms(&exporter->gatherer));
     if (next_ms < exporter->not_before_ms)
         next_ms = exporter->not_before_ms;
@@ -803,6 +815,7 @@ void ut_exporter_get_status(const ut_exporter *exporter, ut_dispatcher_status *s
         .spans_dead = exporter->spans_dead,
         .requests = exporter->requests,
         .failures = exporter->requests_failed,
+        .in_flight = exporter->in_flight,
         .failing = exporter->failures > 0,
     };
     memcpy(status->last_error_z, exporter->reason_z, sizeof status->last_error_z);

@@ -298,6 +298,16 @@ ut_peer_counts ut_peer_get_counts(ut_peer *peer)
     return counts;
 }
 
+void ut_peer_hold(ut_peer *peer)
+{
+    (void)pthread_mutex_lock(&peer->script_lock);
+}
+
+void ut_peer_release(ut_peer *peer)
+{
+    (void)pthread_mutex_unlock(&peer->script_lock);
+}
+
 void ut_peer_answer_write(ut_peer_answer *answer, int status, const char *fields_z, ut_bytes body)
 {
     ut_buf_printf(&answer->bytes, "HTTP/1.1 %d X\r\n%sContent-Length: %zu\r\n\r\n", status,

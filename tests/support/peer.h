@@ -52,6 +52,10 @@ typedef struct {
 
 ut_peer_counts ut_peer_get_counts(ut_peer *peer);
 
+// Between the two no script runs: requests wait, and what scripts write may be read.
+void ut_peer_hold(ut_peer *peer);
+void ut_peer_release(ut_peer *peer);
+
 // "HTTP/1.1 STATUS X", the fields (each with its CRLF) and a body with its length.
 void ut_peer_answer_write(ut_peer_answer *answer, int status, const char *fields_z, ut_bytes body);
 

@@ -12,6 +12,8 @@ enum {
     SWEEP_TOUCHES = 2048, // of one call of ut_store_sweep
     MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
     HELD_BACK_PAGES = 16,
+    PINNED_PART = 8,     // of the budget is kept free for readers at most
+    PINNED_AGES = 256,   // commits after which a reader that held much is mostly forgotten
     TICKS_MAX = 2,       // empty transactions that let pages of earlier ones become free
     PIECES_MAX = 1024,   // pieces deleted in one transaction
     PIECES_A_TOUCH = 32, // neighbouring keys that share a page
@@ -309,6 +311,14 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
     return err;
 }
 
+static void note_pinned(ut_store *store, const ut_engine_room *room)
+{
+    uint64_t free = free_bytes(room);
+    uint64_t pinned = free > room->bytes_ready ? free - room->bytes_ready : 0;
+    pinned = least(pinned, room->bytes_max / PINNED_PART); // a reader that stays is not fed
+    store->pinned_bytes = most(pinned, store->pinned_bytes - store->pinned_bytes / PINNED_AGES);
+}
+
 ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
 {
     unsigned ticks = 0;
@@ -317,6 +327,8 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         if (err != UT_OK)
             return err;
         const ut_engine_room *room = &store->room;
+        if (i == 0)
+            note_pinned(store, room);
         uint64_t reserve = removal_bytes(store, room);
         uint64_t wanted = demand_bytes(room, demand) + reserve;
         store->demand_bytes = demand_bytes(room, demand);
@@ -347,10 +359,11 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
 }
 
 // What should stay free, so that commits of the size seen lately need no transaction before them
-// that makes room.
+// that makes room, also while readers hold as much as they did lately.
 static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
 {
-    return least(removal_bytes(store, room) + 2 * store->need_bytes, room->bytes_max / 2);
+    return least(removal_bytes(store, room) + 2 * store->need_bytes + store->pinned_bytes,
+                 room->bytes_max / 2);
 }
 
 static void tell_lost(ut_store *store, uint64_t now_ns)

@@ -623,6 +623,32 @@ static void a_reader_that_stays_fills_the_store_and_its_end_frees_it(void **stat
     (void)ut_store_check(f->engine);
 }
 
+// There is always a reader, as old as a few commits: after a while the store keeps room for what it
+// holds.
+static void readers_that_come_and_go_do_not_fill_the_store(void **state)
+{
+    fixture *f = *state;
+    open_lmdb(f, 8 * MIB);
+    ut_store_view *view;
+    assert_int_equal(ut_store_view_open(f->engine, &view), UT_OK);
+    unsigned refused = 0;
+    for (unsigned i = 0; i < 1500; i++) {
+        if (i % 5 == 0)
+            assert_int_equal(ut_store_view_begin(view), UT_OK);
+        ut_batch_reset(&f->batch, SIZE_MAX);
+        ut_realistic_batch(i + 1, 200, now_ns, &f->batch);
+        ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+        ut_err err = ut_store_commit(f->store, now_ns + i, &append, 1, NULL, 0);
+        assert_true(err == UT_OK || err == UT_EFULL);
+        refused += err == UT_EFULL;
+        if (i == 500) // full, and used to it
+            refused = 0;
+    }
+    assert_int_equal(refused, 0);
+    ut_store_view_close(view);
+    assert_true(counts_of(f).blocks_removed > 300);
+}
+
 static void a_budget_that_was_lowered_is_reached_by_sweeping(void **state)
 {
     fixture *f = *state;
@@ -670,6 +696,7 @@ int main(void)
         WITH_DIR(a_store_of_4_mib_turns_over_ten_times),
         WITH_DIR(a_store_of_16_mib_turns_over_ten_times),
         WITH_DIR(a_reader_that_stays_fills_the_store_and_its_end_frees_it),
+        WITH_DIR(readers_that_come_and_go_do_not_fill_the_store),
         WITH_DIR(a_budget_that_was_lowered_is_reached_by_sweeping),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

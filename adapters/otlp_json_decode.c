@@ -127,8 +127,6 @@ static bool get_integer(decoder *d, yyjson_val *value, const place *at, int64_t 
     ut_json_number result = ut_json_integer(text, &negative, &magnitude);
     if (result == UT_JSON_NUMBER_MALFORMED)
         return bad(d, at, "expected an integer, found other text or a fraction");
-    if (magnitude == 0)
-        negative = false;
     if (result == UT_JSON_NUMBER_RANGE || (!negative && magnitude > max) ||
         (negative && magnitude > 0 - (uint64_t)min)) {
         char why_z[100];

@@ -84,7 +84,8 @@ static inline bool take_short_value(ut_mp_reader *reader, short_value *value)
     return true;
 }
 
-// Writes a KeyValue of a short key and a short value at once, without slots. False when it is another.
+// Writes a KeyValue of a short key and a short value at once, without slots. number: below 16, so that its tag is one byte.
+// False when it is another.
 static inline bool put_short_pair(ut_buf *out, uint32_t number, ut_mp_reader *reader)
 {
     ut_mp_reader ahead = *reader;

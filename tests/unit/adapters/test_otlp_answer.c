@@ -169,6 +169,7 @@ static void an_error_body_of_any_kind_gives_a_message(void **state)
     assert_status_read(UT_BYTES_LIT("{\"other\":1}"), "{\"other\":1}");
     assert_status_read(UT_BYTES_LIT("{\"cut\":"), "{\"cut\":");
     assert_status_read(UT_BYTES_LIT("502 Bad Gateway\r\n\r\n  nginx\n"), "502 Bad Gateway nginx");
+    assert_status_read(UT_BYTES_LIT(" \n late"), "late");
     assert_status_read(UT_BYTES_LIT("a\x1b[31mred\xff\0z"), "a [31mred? z");
 }
 

@@ -105,6 +105,26 @@ static void the_smallest_request_has_these_bytes(void **state)
     ut_batch_free(&batch);
 }
 
+static void negative_enumerations_take_ten_bytes(void **state)
+{
+    (void)state;
+    // As protobuf writes every negative number of 32 bits.
+    static const char body[] = "\x0a\x2b\x12\x29\x12\x27"
+                               "\x0a\x10"
+                               "0123456789abcdef"
+                               "\x12\x08"
+                               "01234567"
+                               "\x30\xfe\xff\xff\xff\xff\xff\xff\xff\xff\x01";
+    ut_batch batch;
+    ut_buf out;
+    ut_buf_init(&out, BYTES_MAX);
+    decode(&ut_otlp_protobuf_encoder, ut_bytes_of(body, sizeof body - 1), &batch);
+    ut_encode_batch(&batch, &ut_otlp_protobuf_encoder, &out);
+    assert_memory_equal(out.data + out.len - 11, body + sizeof body - 1 - 11, 11);
+    ut_buf_free(&out);
+    ut_batch_free(&batch);
+}
+
 static void nothing_added_is_an_empty_request(void **state)
 {
     (void)state;
@@ -326,6 +346,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_smallest_request_has_these_bytes),
+        cmocka_unit_test(negative_enumerations_take_ten_bytes),
         cmocka_unit_test(nothing_added_is_an_empty_request),
         cmocka_unit_test(a_range_holds_exactly_its_spans),
         cmocka_unit_test(groups_of_one_resource_share_its_envelope),

@@ -352,6 +352,24 @@ static void entity_references_survive_as_protobuf_and_come_back(void **state)
     ut_batch_free(&batch);
 }
 
+static void entity_references_belong_to_their_own_resource(void **state)
+{
+    (void)state;
+    ut_batch batch;
+    ut_span span;
+    ut_scope scope;
+    ut_resource resource;
+    decode_text(
+        "{\"resourceSpans\":[{\"resource\":{\"entityRefs\":[{}]},\"scopeSpans\":[{\"spans\":[{" IDS
+        "}]}]},{\"scopeSpans\":[{\"spans\":[{" IDS "}]}]}]}",
+        &batch);
+    ut_batch_read(&batch, 0, &span, &scope, &resource);
+    ASSERT_BYTES(resource.unknown, "\x1a\x00");
+    ut_batch_read(&batch, 1, &span, &scope, &resource);
+    assert_int_equal(resource.unknown.len, 0);
+    ut_batch_free(&batch);
+}
+
 // ---- spans that are rejected ----
 
 static void reject_ids(const char *ids_z, const char *wanted_z)
@@ -636,6 +654,7 @@ int main(void)
         cmocka_unit_test(unknown_members_are_ignored_and_snake_case_is_unknown),
         cmocka_unit_test(what_holds_no_span_leaves_nothing_in_the_batch),
         cmocka_unit_test(entity_references_survive_as_protobuf_and_come_back),
+        cmocka_unit_test(entity_references_belong_to_their_own_resource),
         cmocka_unit_test(spans_with_invalid_ids_are_rejected_one_by_one),
         cmocka_unit_test(ids_that_are_not_hex_refuse_the_body),
         cmocka_unit_test(a_fault_names_the_place_and_what_was_expected),

@@ -200,6 +200,8 @@ static void every_kind_of_value_is_read(void **state)
     ASSERT_VALUE("\x2a\x00", "\x90");
     ASSERT_VALUE("\x32\x00", "\x80");
     ASSERT_VALUE("\x2a\x06\x0a\x02\x18\x05\x0a\x00", "\x92\x05\xc0");
+    ASSERT_VALUE("\x2a\x0b\x0a\x02\x18\x05\x12\x01z\x0a\x02\x18\x06",
+                 "\x92\x05\x06"); // and what is unknown
     ASSERT_VALUE("\x32\x0b\x0a\x07\x0a\x01x\x12\x02\x18\x05\x0a\x00", "\x82\xa1x\x05\xa0\xc0");
 }
 
@@ -602,6 +604,8 @@ static void spans_with_invalid_ids_are_rejected_one_by_one(void **state)
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         body b = new_body();
         ut_batch batch;
+        open_message(&b, UT_REQUEST_RESOURCE_SPANS);
+        close_message(&b);
         open_resource_and_scope_spans(&b);
         put_span_with_ids(&b, trace, span, UT_BYTES_NONE);
         put_span_with_ids(&b, cases[i].trace, cases[i].span, cases[i].parent);
@@ -609,7 +613,10 @@ static void spans_with_invalid_ids_are_rejected_one_by_one(void **state)
         decode_body(&b, &batch);
         assert_int_equal(batch.span_count, 2);
         assert_int_equal(batch.rejected_count, 1);
-        char wanted_z[UT_BATCH_REASON_MAX] = "resource_spans[0].scope_spans[0].spans[1].";
+        const ut_batch_span *entries = ut_batch_spans(&batch);
+        assert_int_equal(entries[1].offset, entries[0].len); // nothing of it is left between
+        assert_int_equal(batch.span_bytes.len, entries[0].len + entries[1].len);
+        char wanted_z[UT_BATCH_REASON_MAX] = "resource_spans[1].scope_spans[0].spans[1].";
         strcat(wanted_z, cases[i].reason_z);
         assert_string_equal(batch.reject_reason_z, wanted_z);
         ASSERT_BYTES(span_at(&batch, 0).name, "span");
@@ -729,6 +736,39 @@ static void a_fault_names_its_place(void **state)
     assert_refused(&b,
                    "resource_spans[0].scope_spans[0].spans[0].attributes[0].value.kvlist_value."
                    "values[0].value.array_value.values[0]: length 9 runs past the end at byte 49");
+}
+
+static void pairs_whose_lengths_disagree_are_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *pair;
+        size_t len;
+    } cases[] = {
+        {"\x0a\x01k\x12\x03\x0a\x05hello", 12}, // the text is longer than its value
+        {"\x0a\x01k\x12\x07\x0a\x06hello", 12}, // and than its pair
+        {"\x0a\x01k\x12\x08\x0a\x05hello", 12},
+        {"\x0a\x01k\x12\x07\x0a\x03hello", 12}, // something else behind it
+        {"\x0a\x01k\x12\x02\x18\x80", 7},
+        {"\x0a\x01k\x12\x03\x18\x05", 7},
+        {"\x0a\x09k\x12\x02\x18\x05", 7},
+        {"\x0a\x01k\x12\x81\x80\x80", 7},
+        {"\x0a\x01k\x12\x02\x0a\x80", 7},
+        {"\x0a\x80k\x12\x02\x18\x05", 7},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        body b = new_body();
+        ut_batch batch;
+        ut_fault fault = {0};
+        open_resource_and_scope_spans(&b);
+        open_span(&b);
+        ut_pb_put_bytes(&b.out, UT_SPAN_ATTRIBUTES, ut_bytes_of(cases[i].pair, cases[i].len));
+        close_all(&b);
+        if (decode(ut_buf_bytes(&b.out), &batch, &fault) != UT_EFORMAT)
+            fail_msg("case %zu was accepted", i);
+        ut_batch_free(&batch);
+        ut_buf_free(&b.out);
+    }
 }
 
 // A value of `depth` arrays, one in the other, around a number.
@@ -904,6 +944,7 @@ int main(void)
         cmocka_unit_test(a_rejected_span_still_has_to_decode),
         cmocka_unit_test(link_ids_are_kept_up_to_a_length),
         cmocka_unit_test(a_fault_names_its_place),
+        cmocka_unit_test(pairs_whose_lengths_disagree_are_refused),
         cmocka_unit_test(values_nest_to_the_limit_and_no_deeper),
         cmocka_unit_test(every_cut_of_a_body_is_a_fault_or_a_clean_beginning),
         cmocka_unit_test(changed_bytes_never_crash),

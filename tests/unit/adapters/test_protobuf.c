@@ -117,8 +117,15 @@ static void groups_are_passed_whole(void **state)
     const uint8_t *next = read_field(bytes, sizeof bytes - 1, &field);
     assert_int_equal((const char *)next - bytes, sizeof bytes - 2);
     assert_int_equal(field.tag, UT_PB_TAG(1, UT_PB_GROUP));
-    assert_null(READ("\x0b\x10\x05", &field));     // not ended
-    assert_null(READ("\x0b\x14", &field));         // another group's end
+    assert_null(READ("\x0b\x10\x05", &field)); // not ended
+    assert_null(READ("\x0b\x14", &field));     // another group's end
+    assert_null(READ("\x0b\x12\x05"
+                     "a\x0c",
+                     &field));                     // a length that runs past the end
+    assert_null(READ("\x0b\x11\x01\x0c", &field)); // cut
+    assert_null(READ("\x0b\x15\x01\x0c", &field)); // cut
+    assert_null(READ("\x0b\x10\x80", &field));     // cut
+    assert_null(READ("\x0b\x16\x0c", &field));     // wire type 6
     assert_null(READ("\x0b\x13\x0c\x14", &field)); // crossed
 }
 

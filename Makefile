@@ -235,9 +235,9 @@ size: program
 install: program
 	install -D -m 755 $(OUT)/untrace $(DESTDIR)$(PREFIX)/bin/untrace
 
-## clean: removes what was compiled here; the libraries stay (rm -r build removes all)
+## clean: removes what was compiled here; the libraries and test tools stay (rm -r build removes all)
 clean:
-	rm -rf $(filter-out $(BUILD)/deps $(BUILD)/venv,$(wildcard $(BUILD)/*))
+	rm -rf $(filter-out $(BUILD)/deps $(BUILD)/venv $(BUILD)/e2e,$(wildcard $(BUILD)/*))
 
 help:
 	@sed -n 's/^## /  make /p' Makefile

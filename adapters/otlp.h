@@ -28,7 +28,9 @@ extern const ut_otlp_encoder ut_otlp_json_encoder;
 // allocation per span. Spans with invalid ids (wrong length, all zero; parent of a wrong length) are rejected one by one
 // (batch->rejected_count); anything that does not decode refuses the whole body: UT_EFORMAT with a fault that says where
 // ("resource_spans[2].scope_spans[0].spans[14].attributes: length 900 runs past the end at byte 1204"). UT_ELIMIT (too many
-// spans, batch ceiling; nesting beyond UT_OTLP_DEPTH_MAX is UT_EFORMAT), UT_ENOMEM. batch is to be reset after an error.
+// spans or scopes, batch ceiling, JSON that takes more memory to read than adapters/json.h allows; nesting beyond UT_OTLP_DEPTH_MAX is
+// UT_EFORMAT), UT_ENOMEM. batch is to be reset after an error. Resources and scopes without a span leave nothing in the batch.
+// What each encoding does with repeated and unknown fields stands at the head of its file.
 ut_err ut_otlp_protobuf_decode(ut_bytes body, ut_batch *batch, ut_fault *fault);
 ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault);
 

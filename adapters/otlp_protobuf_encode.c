@@ -37,24 +37,24 @@ static void put_optional_i32(ut_buf *out, uint32_t number, uint32_t value)
         ut_pb_put_i32(out, number, value);
 }
 
-// The value that comes next, when it is text or a number of the frequent, short forms. False when it is another; the
-// reader's place is then not valid.
+// An AnyValue of one text or number in one of the frequent, short forms.
 typedef struct {
-    uint8_t tag; // of AnyValue
+    uint8_t tag; // of its one field
     uint64_t number;
     ut_bytes text;
-    size_t len; // of the AnyValue's fields
+    size_t len; // of its fields
 } short_value;
 
+// Takes the value that comes next. False when it has another form; the reader is then where it was.
 static inline bool take_short_value(ut_mp_reader *reader, short_value *value)
 {
     const uint8_t *at = reader->at;
     size_t left = (size_t)(reader->end - at);
-    if (left < 5) // the longest head
+    if (left < 5) // the longest head below
         return false;
     size_t head = 1;
-    size_t len = *at & 0x1fu;
     if ((*at & 0xe0) == 0xa0 || *at == 0xd9) {
+        size_t len = *at & 0x1fu;
         if (*at == 0xd9) {
             head = 2;
             len = at[1];
@@ -67,18 +67,26 @@ static inline bool take_short_value(ut_mp_reader *reader, short_value *value)
         reader->at = at + head + len;
         return true;
     }
-    if (*at < 0x80)
+    switch (*at) {
+    case 0xcc:
+        value->number = at[1];
+        head = 2;
+        break;
+    case 0xcd:
+        value->number = (uint64_t)at[1] << 8 | at[2];
+        head = 3;
+        break;
+    case 0xce:
+        value->number = ut_get_be32(at + 1);
+        head = 5;
+        break;
+    default:
+        if (*at >= 0x80)
+            return false;
         value->number = *at;
-    else if (*at == 0xcc)
-        value->number = at[1], head = 2;
-    else if (*at == 0xcd)
-        value->number = (uint64_t)at[1] << 8 | at[2], head = 3;
-    else if (*at == 0xce)
-        value->number = ut_get_be32(at + 1), head = 5;
-    else
-        return false;
+        break;
+    }
     value->tag = UT_PB_TAG(UT_ANY_INT, UT_PB_VARINT);
-    value->text = UT_BYTES_NONE;
     value->len = 1 + ut_pb_varint_len(value->number);
     reader->at = at + head;
     return true;

@@ -95,7 +95,7 @@
 #define MBEDTLS_SSL_TICKET_C
 
 // Bytes of plain text in one record, each way. The protocol's own limit: a peer may send so much.
-#define MBEDTLS_SSL_IN_CONTENT_LEN 16384
+#define MBEDTLS_SSL_IN_CONTENT_LEN  16384
 #define MBEDTLS_SSL_OUT_CONTENT_LEN 16384
 
 #endif

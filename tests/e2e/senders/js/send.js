@@ -56,8 +56,14 @@ function some(attributes, count) {
 
 // The BatchSpanProcessor calls export(); this passes the batch on and prints the ids of those that were taken.
 function acknowledged(exporter, print) {
+  const pending = new Set();
   return {
+    // The flush of a provider does not wait for a batch that its timer has sent off.
+    idle: async () => { while (pending.size > 0) await Promise.all(pending); },
     export(spans, done) {
+      let ended;
+      const end = new Promise((resolve) => { ended = resolve; });
+      pending.add(end);
       exporter.export(spans, (result) => {
         if (result.code !== 0) {
           failures += 1;
@@ -69,6 +75,8 @@ function acknowledged(exporter, print) {
           }
         }
         done(result);
+        pending.delete(end);
+        ended();
       });
     },
     forceFlush: () => exporter.forceFlush(),
@@ -164,6 +172,7 @@ async function main() {
     for (let n = 0; n < Number(options.traces); n += 1) sendTrace(n, first, second);
     // Shutdown closes the exporters, which the next provider still needs: only flush.
     await provider.forceFlush();
+    for (const exporter of exporters) await exporter.idle();
   }
   if (failures > 0) throw new Error(`${failures} exports failed`);
 }

@@ -192,8 +192,6 @@ static int on_message_begin(llhttp_t *parser)
     c->phase = UT_HTTP_PHASE_HEAD;
     c->head_bytes = 0;
     c->protocol_len = 0;
-    // The first request has the time since the connection was made.
-    ut_http_conn_set_timer(c, UT_HTTP_TIMER_HEAD, c->requests > 0);
     return 0;
 }
 

@@ -231,6 +231,20 @@ static void on_refuse(void *context, ut_http_exchange *exchange, int status, con
                      status == 413 ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, 0, reason_z);
 }
 
+// A request that needs more memory than there is: its sender is to come back when others hold it
+// now, and to send less when it is alone.
+static void answer_no_memory(ut_receiver_otlp_http *r, ut_http_exchange *exchange)
+{
+    ut_http_server_stats stats;
+    ut_http_server_get_stats(r->server, &stats);
+    if (stats.under_way == 1)
+        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+                     "the request is larger than the memory for requests; send smaller ones");
+    else
+        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
+                           "the memory for requests is used up");
+}
+
 // Expands a gzip body into r->expanded. False: the answer is given.
 static bool expand(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_bytes *body)
 {
@@ -253,8 +267,7 @@ static bool expand(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_byte
         answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
                      "the expanded body is larger than this receiver takes");
     else
-        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
-                           "the memory for requests is used up");
+        answer_no_memory(r, exchange);
     return false;
 }
 
@@ -286,8 +299,6 @@ static void answer_stored(ut_store_job *job)
 static void answer_undecoded(ut_receiver_otlp_http *r, ut_http_exchange *exchange,
                              const ut_batch *batch, ut_err err, const char *fault_z)
 {
-    ut_http_server_stats stats;
-    ut_http_server_get_stats(r->server, &stats);
     if (err == UT_EFORMAT)
         answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault_z);
     else if (err == UT_ELIMIT && (batch->span_count == UT_BATCH_SPANS_MAX ||
@@ -295,12 +306,8 @@ static void answer_undecoded(ut_receiver_otlp_http *r, ut_http_exchange *exchang
                                   batch->resource_count == UT_BATCH_SCOPES_MAX))
         answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
                      "too many spans, scopes or resources in one request; send smaller ones");
-    else if (err == UT_ELIMIT && stats.under_way == 1)
-        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
-                     "the decoded request is larger than the memory for requests");
-    else // others hold the memory now
-        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
-                           "the memory for requests is used up");
+    else
+        answer_no_memory(r, exchange);
 }
 
 static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)

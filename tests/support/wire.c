@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { INBOX_BYTES = 4 * 1024 * 1024 };
+enum { INBOX_BYTES = 16 * 1024 * 1024 };
 
 void ut_wire_patience(uint64_t begin_ms, const char *what_z)
 {

@@ -293,6 +293,7 @@ static void the_deadline_ends_what_does_not_end_by_itself(void **state)
 {
     fixture *f = *state;
     f->config.stop_timeout_ms = 200;
+    f->config.otlp_http.body_timeout_ms = 3600000;
     start(f);
     ut_wire wire = stall(f);
     assert_int_equal(kill(f->child, SIGTERM), 0);
@@ -424,6 +425,7 @@ static void dangerous_settings_are_warned_of(void **state)
     };
     assert_int_equal(ut_url_parse("https://127.0.0.1:1/v1/traces", &destination->url, NULL), UT_OK);
     f->config.destination_count = 1;
+    f->config.stop_timeout_ms = 3600000;
     run_child(f, f->data_z);
     wait_for_log(f, " ready otlp_http=0.0.0.0:");
     assert_non_null(strstr(f->log_z, " warn agent: durability is interval"));

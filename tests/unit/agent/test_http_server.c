@@ -17,6 +17,7 @@
 enum {
     PENDING_MAX = 256,
     BODY_MAX = 64 * 1024,
+    BIG = 12 * 1024 * 1024, // more than sockets hold, less than the inbox of a wire
     HEAD_MS = 1000,
     BODY_MS = 2000,
     IDLE_MS = 5000,
@@ -43,7 +44,7 @@ typedef struct {
     size_t pending_count;
 } fixture;
 
-// ---- the handler: /now echoes the body, /later waits for the test, /early answers before the body
+// ---- the handler: /now echoes the body, /big answers much, /later waits for the test, /early answers before the body
 
 static void reply_with(fixture *f, ut_http_exchange *exchange, int status, ut_bytes body)
 {
@@ -78,7 +79,10 @@ static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
     f->body_len = body.len < sizeof f->body ? body.len : sizeof f->body;
     if (f->body_len > 0)
         memcpy(f->body, body.data, f->body_len);
-    if (exchange->note == 0) {
+    if (strcmp(f->path_z, "/big") == 0) {
+        static uint8_t big[BIG];
+        reply_with(f, exchange, 200, ut_bytes_of(big, sizeof big));
+    } else if (exchange->note == 0) {
         reply_with(f, exchange, 200, body);
     } else {
         assert_true(f->pending_count < PENDING_MAX);
@@ -225,6 +229,14 @@ static void wait_for_bodies(fixture *f, size_t count)
         ut_wire_patience(begin_ms, "the expected number of requests");
     }
     assert_int_equal(f->bodies, count);
+}
+
+// The server has closed it at the time that is now, not later.
+static void assert_closed_by_now(fixture *f, client *c)
+{
+    settle(f);
+    ut_wire_read(c);
+    assert_true(c->eof);
 }
 
 static void assert_closes(const answer *a)
@@ -516,7 +528,13 @@ static void a_client_that_waits_is_told_to_go_on(void **state)
     a = take_answer(&c);
     assert_int_equal(a.status, 200);
     assert_body(&a, "hello");
-    // Sent with the body at once, the word to go on is not needed.
+    // Sent with some of the body at once, the word to go on is not needed.
+    ut_wire_send_z(&c, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+                       "Expect: 100-continue\r\n\r\nhe");
+    settle(f);
+    ut_wire_send_z(&c, "llo");
+    a = take_answer(&c);
+    assert_int_equal(a.status, 200);
     ut_wire_send_z(
         &c,
         "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\nhello");
@@ -751,6 +769,24 @@ static void heads_over_the_limits_are_refused(void **state)
     ut_wire_close(&c);
 }
 
+static void a_target_has_a_limit_of_its_own(void **state)
+{
+    fixture *f = *state;
+    f->config.header_bytes_max = 64 * 1024;
+    reopen_server(f);
+    static char text[UT_HTTP_SERVER_TARGET_MAX + 64];
+    for (size_t over = 0; over < 2; over++) {
+        size_t len = (size_t)sprintf(text, "GET /now?");
+        memset(text + len, 'a', sizeof text - len);
+        len = 4 + UT_HTTP_SERVER_TARGET_MAX + over;
+        len += (size_t)sprintf(text + len, " HTTP/1.1\r\nHost: x\r\n\r\n");
+        client c = client_open(f);
+        assert_true(ut_wire_send(&c, text, len));
+        assert_int_equal(take_answer(&c).status, over == 0 ? 200 : 414);
+        ut_wire_close(&c);
+    }
+}
+
 static void blank_lines_do_not_keep_a_connection_alive(void **state)
 {
     fixture *f = *state;
@@ -760,7 +796,7 @@ static void blank_lines_do_not_keep_a_connection_alive(void **state)
         settle(f);
         f->skew_ms += HEAD_MS / 3;
     }
-    ut_wire_wait_eof(&c);
+    assert_closed_by_now(f, &c);
     ut_wire_close(&c);
 }
 
@@ -790,14 +826,14 @@ static void chunks_of_framing_without_body_are_refused(void **state)
 static void a_body_over_the_limit_gets_413_that_its_sender_can_see(void **state)
 {
     fixture *f = *state;
-    enum { BIG = 8 * 1024 * 1024 };
-    char *big = calloc(1, BIG);
+    enum { TOO_BIG = 8 * 1024 * 1024 };
+    char *big = calloc(1, TOO_BIG);
     char head[128];
     client c = client_open(f);
     const int len =
-        sprintf(head, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", BIG);
+        sprintf(head, "POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n", TOO_BIG);
     assert_true(ut_wire_send(&c, head, (size_t)len));
-    assert_true(ut_wire_send(&c, big, BIG));
+    assert_true(ut_wire_send(&c, big, TOO_BIG));
     answer a = take_answer(&c);
     assert_int_equal(a.status, 413);
     assert_closes(&a);
@@ -814,6 +850,7 @@ static void a_body_over_the_limit_gets_413_that_its_sender_can_see(void **state)
     ut_wire_send_z(&c, "0\r\n\r\n");
     a = take_answer(&c);
     assert_int_equal(a.status, 413);
+    assert_non_null(memmem(a.body.data, a.body.len, "than this receiver takes", 24));
     assert_closes(&a);
     ut_wire_wait_eof(&c);
     ut_wire_close(&c);
@@ -996,7 +1033,7 @@ static void a_silent_connection_is_closed(void **state)
     ut_wire_read(&c);
     assert_false(c.eof);
     f->skew_ms += 500;
-    ut_wire_wait_eof(&c);
+    assert_closed_by_now(f, &c);
     assert_int_equal(c.len, 0);
     ut_wire_close(&c);
 }
@@ -1033,7 +1070,7 @@ static void a_body_that_stalls_or_drips_is_cut_off(void **state)
             settle(f);
             f->skew_ms += BODY_MS / 4;
         }
-        ut_wire_wait_eof(&c);
+        assert_closed_by_now(f, &c);
         assert_int_equal(c.len, 0); // no answer: it may be sent again
         ut_wire_close(&c);
     }
@@ -1069,7 +1106,7 @@ static void an_idle_connection_is_closed_and_a_waiting_one_is_not(void **state)
     ut_wire_read(&idle);
     assert_false(idle.eof); // between requests it has more time
     f->skew_ms += IDLE_MS;
-    ut_wire_wait_eof(&idle);
+    assert_closed_by_now(f, &idle);
     assert_int_equal(idle.taken, idle.len);
     ut_wire_read(&waits);
     assert_false(waits.eof);
@@ -1111,6 +1148,50 @@ static void a_client_that_does_not_read_is_cut_off(void **state)
     wait_for_connections(f, 0);
     assert_memory_is_free(f);
     ut_wire_close(&c);
+}
+
+static void a_client_that_does_not_read_is_not_read_from(void **state)
+{
+    fixture *f = *state;
+    client c = client_open(f);
+    ut_wire_send_z(&c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_for_bodies(f, 1);
+    settle(f);
+    ut_wire_send_z(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
+    settle(f);
+    assert_int_equal(f->bodies, 1);
+    f->skew_ms += BODY_MS - 500;
+    settle(f);
+    ut_wire_answer a = take_answer(&c); // it reads in the end
+    assert_int_equal(a.body.len, BIG);
+    assert_int_equal(take_answer(&c).status, 200);
+    ut_wire_send_z(&c, "GET /big HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_for_bodies(f, 3);
+    settle(f);
+    f->skew_ms += BODY_MS; // or it does not
+    settle(f);
+    ut_http_server_stats stats;
+    ut_http_server_get_stats(f->server, &stats);
+    assert_int_equal(stats.connections, 0);
+    ut_wire_close(&c);
+}
+
+static void a_reset_is_noticed_while_nothing_is_read(void **state)
+{
+    fixture *f = *state;
+    client c = client_open(f);
+    for (int i = 0; i < UT_HTTP_SERVER_PIPELINE_MAX + 1; i++)
+        ut_wire_send_z(&c, "GET /later HTTP/1.1\r\nHost: x\r\n\r\n");
+    wait_for_bodies(f, UT_HTTP_SERVER_PIPELINE_MAX);
+    settle(f);
+    const struct linger reset = {.l_onoff = 1, .l_linger = 0};
+    assert_int_equal(setsockopt(c.sock, SOL_SOCKET, SO_LINGER, &reset, sizeof reset), 0);
+    ut_wire_close(&c);
+    wait_for_connections(f, 0);
+    for (size_t i = 0; i < f->pending_count; i++)
+        reply_with(f, f->pending[i], 200, UT_BYTES_NONE);
+    f->pending_count = 0;
+    assert_memory_is_free(f);
 }
 
 // ---- the end
@@ -1211,6 +1292,7 @@ int main(void)
         CLAIM(shapes_that_smuggle_are_refused),
         CLAIM(what_is_behind_a_bad_request_is_not_read),
         CLAIM(heads_over_the_limits_are_refused),
+        CLAIM(a_target_has_a_limit_of_its_own),
         CLAIM(blank_lines_do_not_keep_a_connection_alive),
         CLAIM(chunks_of_framing_without_body_are_refused),
         CLAIM(a_body_over_the_limit_gets_413_that_its_sender_can_see),
@@ -1225,6 +1307,8 @@ int main(void)
         CLAIM(a_body_that_stalls_or_drips_is_cut_off),
         CLAIM(an_idle_connection_is_closed_and_a_waiting_one_is_not),
         CLAIM(a_client_that_does_not_read_is_cut_off),
+        CLAIM(a_client_that_does_not_read_is_not_read_from),
+        CLAIM(a_reset_is_noticed_while_nothing_is_read),
         CLAIM(a_stop_ends_after_the_requests_that_have_begun),
         CLAIM(a_server_closes_whatever_goes_on),
         CLAIM(a_second_server_on_the_address_is_refused),

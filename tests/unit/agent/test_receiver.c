@@ -700,6 +700,38 @@ static void memory_that_others_hold_gives_503(void **state)
     assert_int_equal(stats.memory, 0);
 }
 
+static void a_request_that_needs_more_than_all_memory_is_told_so(void **state)
+{
+    fixture *f = *state;
+    ut_receiver_otlp_http_close(f->receiver);
+    f->limits.memory_bytes_max = 300 * 1024;
+    open_receiver(f);
+    // Spans of nothing but ids take more memory in a batch than on the wire.
+    enum { SPANS = 5000, SPAN_LEN = 30, SPANS_LEN = SPANS * SPAN_LEN };
+    static const uint8_t heads[] = {0x0a, 0xf4, 0x93, 0x09, 0x12, 0xf0, 0x93, 0x09};
+    assert_int_equal(SPANS_LEN, 150000); // 0x93f0 << ... as the lengths in heads say
+    ut_buf_reset(&f->body, BUF_MAX);
+    ut_buf_add(&f->body, heads, sizeof heads);
+    for (uint32_t i = 1; i <= SPANS; i++) {
+        uint8_t span[SPAN_LEN] = {0x12, SPAN_LEN - 2, 0x0a, 16};
+        ut_put_be32(span + 4, i);
+        span[20] = 0x12;
+        span[21] = 8;
+        ut_put_be32(span + 22, i);
+        ut_buf_add(&f->body, span, sizeof span);
+    }
+    ut_wire wire = open_wire(f);
+    ut_wire_answer answer = ask(&wire, fields_of(encoders[0]), ut_buf_bytes(&f->body));
+    assert_status(&answer, 413, 8, encoders[0], "memory");
+    // Likewise one that is small before it is expanded.
+    answer = ask(&wire, "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n",
+                 pack(f, make_body(f, 1, 800, encoders[0])));
+    assert_status(&answer, 413, 8, encoders[0], "memory");
+    answer = ask(&wire, fields_of(encoders[0]), make_body(f, 2, 100, encoders[0]));
+    assert_success(&answer, encoders[0]);
+    ut_wire_close(&wire);
+}
+
 static void spans_of_a_client_that_is_gone_are_stored(void **state)
 {
     fixture *f = *state;
@@ -891,6 +923,7 @@ int main(void)
         CLAIM(a_store_that_fails_gives_503_until_it_works_again),
         CLAIM(a_full_queue_gives_503),
         CLAIM(memory_that_others_hold_gives_503),
+        CLAIM(a_request_that_needs_more_than_all_memory_is_told_so),
         CLAIM(spans_of_a_client_that_is_gone_are_stored),
         CLAIM(requests_come_over_tls),
         CLAIM(a_client_without_the_certificate_asked_for_gets_nothing),

@@ -1,5 +1,6 @@
 // The store thread over a real store: groups, failures, marks, the end.
 #include "agent/store_thread.h"
+#include "storage/key.h"
 #include "tests/support/engine_gate.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/otlp_body.h"
@@ -350,11 +351,12 @@ static void marks_are_kept_while_commits_fail(void **state)
     wait_for_done(f, 1);
     const unsigned before = ut_engine_gate_commits(f->gate);
     ut_engine_gate_fail(f->gate, UT_ENOSPC);
-    const uint16_t ordinals[] = {3, 4};
+    uint16_t ordinals[] = {3, 4};
     ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
     mark.spans_dead = 2;
     mark.dead_ordinals = ordinals;
     assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    memset(ordinals, 0xff, sizeof ordinals); // they were borrowed for the call only
     const uint64_t begin_ms = ut_clock_mono_ms();
     while (ut_engine_gate_commits(f->gate) < before + 2)
         give_up_after(begin_ms, "a second try");
@@ -362,6 +364,22 @@ static void marks_are_kept_while_commits_fail(void **state)
     join(f);
     assert_int_equal(destination_of(f).counts.delivered, 8);
     assert_int_equal(destination_of(f).counts.dead, 2);
+
+    // The dead letter says which: its fourth field.
+    ut_txn *txn = NULL;
+    ut_bytes value = UT_BYTES_NONE;
+    const ut_key key = ut_key_dead(UT_ORG_DEFAULT, f->dest, 1);
+    assert_int_equal(f->engine->class->begin(f->engine, false, &txn), UT_OK);
+    assert_int_equal(f->engine->class->get(txn, ut_key_bytes(&key), &value), UT_OK);
+    ut_mp_reader reader = ut_mp_reader_of(value);
+    (void)ut_mp_get_array(&reader);
+    for (int i = 0; i < 3; i++)
+        (void)ut_mp_skip(&reader);
+    assert_int_equal(ut_mp_get_array(&reader), 2);
+    assert_int_equal(ut_mp_get_uint(&reader), 3);
+    assert_int_equal(ut_mp_get_uint(&reader), 4);
+    assert_int_equal(reader.err, UT_OK);
+    f->engine->class->abort(txn);
 }
 
 static void marks_over_the_limit_are_refused_until_there_is_room(void **state)
@@ -399,6 +417,17 @@ static void the_end_commits_what_waits(void **state)
     assert_int_equal(destination_of(f).counts.delivered, 10);
     assert_int_equal(submit(f, 2, &f->batch2), UT_EAGAIN);
     assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_EAGAIN);
+}
+
+static void the_end_commits_marks_that_wait_alone(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    const ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    join(f);
+    assert_int_equal(destination_of(f).counts.delivered, 10);
 }
 
 static void the_end_comes_although_commits_fail(void **state)
@@ -443,6 +472,22 @@ static void with_an_interval_the_engine_is_synced_later_and_at_the_end(void **st
     assert_true(ut_engine_gate_syncs(f->gate) > failing);
 }
 
+static void with_an_interval_the_end_syncs_what_is_left(void **state)
+{
+    fixture *f = *state;
+    start(f, BUDGET, 3600000);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (ut_engine_gate_syncs(f->gate) == 0) // the first is due at once
+        give_up_after(begin_ms, "a sync");
+    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
+    wait_for_done(f, 2);
+    assert_int_equal(ut_engine_gate_syncs(f->gate), 1);
+    join(f);
+    assert_int_equal(ut_engine_gate_syncs(f->gate), 2);
+}
+
 static void without_an_interval_nothing_is_synced_beside_commits(void **state)
 {
     fixture *f = *state;
@@ -468,8 +513,10 @@ int main(void)
         CLAIM(marks_are_kept_while_commits_fail),
         CLAIM(marks_over_the_limit_are_refused_until_there_is_room),
         CLAIM(the_end_commits_what_waits),
+        CLAIM(the_end_commits_marks_that_wait_alone),
         CLAIM(the_end_comes_although_commits_fail),
         CLAIM_BARE(with_an_interval_the_engine_is_synced_later_and_at_the_end),
+        CLAIM_BARE(with_an_interval_the_end_syncs_what_is_left),
         CLAIM(without_an_interval_nothing_is_synced_beside_commits),
     };
     return cmocka_run_group_tests_name("store_thread", tests, NULL, NULL);

@@ -255,7 +255,7 @@ ut_err ut_yaml_read_string(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     char *text_z = NULL;
     const ut_err err = ut_yaml_scalar(yaml, node, "text", &text_z);
-    if (err != UT_OK)
+    if (text_z == NULL)
         return err;
     if (text_z[0] == 0)
         return ut_yaml_fail(yaml, node, UT_EFORMAT, "text that is not empty");
@@ -267,7 +267,7 @@ ut_err ut_yaml_read_bool(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     char *text_z = NULL;
     const ut_err err = ut_yaml_scalar(yaml, node, "true or false", &text_z);
-    if (err != UT_OK)
+    if (text_z == NULL)
         return err;
     if (strcmp(text_z, "true") == 0)
         *(bool *)target = true;
@@ -283,7 +283,7 @@ ut_err ut_yaml_read_size(ut_yaml *yaml, yaml_node_t *node, void *target)
     static const char expected[] = "a size such as 64KiB, 256MiB or 1GiB";
     char *text_z = NULL;
     const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
-    if (err != UT_OK)
+    if (text_z == NULL)
         return err;
     uint64_t bytes = 0;
     if (ut_text_parse_size(ut_bytes_of_z(text_z), &bytes) != UT_OK || bytes == 0)
@@ -309,7 +309,7 @@ ut_err ut_yaml_read_duration(ut_yaml *yaml, yaml_node_t *node, void *target)
     static const char expected[] = "a duration with its unit such as 250ms, 30s, 12h or 30d";
     char *text_z = NULL;
     const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
-    if (err != UT_OK)
+    if (text_z == NULL)
         return err;
     if (ut_text_parse_duration(ut_bytes_of_z(text_z), (uint64_t *)target) != UT_OK)
         return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
@@ -333,7 +333,7 @@ ut_err ut_yaml_read_count32(ut_yaml *yaml, yaml_node_t *node, void *target)
     static const char expected[] = "a whole number";
     char *text_z = NULL;
     const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
-    if (err != UT_OK)
+    if (text_z == NULL)
         return err;
     uint64_t value = 0;
     if (ut_text_parse_uint(ut_bytes_of_z(text_z), &value) != UT_OK)

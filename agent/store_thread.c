@@ -60,6 +60,7 @@ static void marks_clear(mark_list *marks)
 
 static bool marks_init(mark_list *marks)
 {
+    marks->count = 0;
     marks->items = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *marks->items);
     marks->ordinals = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *marks->ordinals);
     return marks->items != NULL && marks->ordinals != NULL;

@@ -25,7 +25,8 @@ typedef struct {
     uint64_t bytes_max;   // what the store may ever take
     uint64_t bytes_used;  // what it takes, free pages not counted
     uint64_t bytes_ready; // what the next write transaction can take: free, and pinned by no reader
-    uint64_t bytes_file;  // what the file takes on disk now
+    uint64_t bytes_pinned;  // free, but held by readers or by the state of the last sync
+    uint64_t bytes_file;    // what the file takes on disk now
     uint64_t write_reserve; // what a write transaction may take beside the two following
     uint32_t touch_bytes;   // for each put or delete at a place of its own in the order of keys
     uint32_t page_bytes;    // a value is stored in pages of this size, the last of them part-filled
@@ -137,7 +138,8 @@ enum { UT_ENGINE_LMDB_BYTES_MIN = 1024 * 1024 };
 //
 // Files in dir_z: store.mdb (the data), store.mdb-lock (readers and their transactions; may be
 // deleted while nobody has the store open, and need not be copied), store.lock (held by the one
-// process that writes).
+// process that writes), store.steady (only with sync off: the state of the last sync, to which a
+// power cut takes the store back; a kill loses nothing).
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **engine, ut_fault *fault);
 
 // The library's version text, for `untrace version`.

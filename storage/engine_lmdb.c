@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "storage/engine.h"
 
+#include "storage/engine_lmdb_steady.h"
 #include "storage/lmdb_file.h"
 
 #include <errno.h>
@@ -69,6 +70,12 @@ typedef struct {
     bool lockless; // read_only on a medium that takes no lock file
     int lock_fd;   // of store.lock; -1 when read_only
     MDB_env *env;  // NULL: closed after a fatal error, and not yet open again
+    // When commits are not synced one by one: the state of the last sync, held by a reader, so that
+    // its pages stay as they are until the next one. NULL: there is none yet, and no commit may be.
+    MDB_txn *held;
+    size_t held_id;
+    ut_lmdb_steady steady;
+    char steady_z[PATH_MAX_LEN];
     MDB_dbi dbi;
     size_t page_bytes;
     atomic_bool damaged;   // LMDB met a contradiction: nothing more is read or written
@@ -250,6 +257,53 @@ static int open_env(lmdb_engine *engine)
     return 0;
 }
 
+// Syncs what is committed and makes it the state that a power cut leaves. No write transaction may
+// be open.
+static ut_err make_steady(lmdb_engine *engine)
+{
+    MDB_txn *state = NULL;
+    int file = -1;
+    int code = mdb_txn_begin(engine->env, NULL, MDB_RDONLY, &state);
+    if (code == 0 && engine->held != NULL && mdb_txn_id(state) == engine->held_id) {
+        mdb_txn_abort(state);
+        return UT_OK; // nothing was committed since
+    }
+    if (code == 0)
+        code = mdb_env_sync(engine->env, 1);
+    if (code == 0)
+        code = mdb_env_get_fd(engine->env, &file);
+    ut_err err = translate(code);
+    if (err == UT_OK)
+        err = ut_lmdb_steady_note(&engine->steady, file, engine->page_bytes, mdb_txn_id(state));
+    if (err != UT_OK) {
+        mdb_txn_abort(state);
+        return err;
+    }
+    mdb_txn_abort(engine->held);
+    engine->held = state;
+    engine->held_id = mdb_txn_id(state);
+    return UT_OK;
+}
+
+static void close_env(lmdb_engine *engine)
+{
+    mdb_txn_abort(engine->held);
+    engine->held = NULL;
+    mdb_env_close(engine->env);
+    engine->env = NULL;
+}
+
+// Makes the names of new files durable.
+static int sync_directory(const char *dir_z)
+{
+    int dir = open(dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return errno;
+    int code = fsync(dir) == 0 ? 0 : errno;
+    (void)close(dir); // read only
+    return code;
+}
+
 // Makes the file under another name and moves it to its place: a store.mdb is a store from the
 // first moment, and a power cut leaves none or an empty one.
 static int create_file(const lmdb_engine *engine, const char *dir_z)
@@ -285,13 +339,7 @@ static int create_file(const lmdb_engine *engine, const char *dir_z)
         (void)unlink(new_z); // the next start does it again
         return code;
     }
-    int dir = open(dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return errno;
-    if (fsync(dir) != 0)
-        code = errno;
-    (void)close(dir); // read only
-    return code;
+    return sync_directory(dir_z);
 }
 
 // Takes the lock of the one writer. It is released when the process ends, however it ends.
@@ -321,9 +369,30 @@ static ut_err lock_directory(lmdb_engine *engine, const char *dir_z, ut_fault *f
     return UT_OK;
 }
 
+// An earlier process may have left commits that are not synced, and notes of a state before them.
+static ut_err begin_steady(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
+{
+    int code = access(engine->steady_z, F_OK) == 0 ? mdb_env_sync(engine->env, 1) : 0;
+    ut_err err = code == 0 ? ut_lmdb_steady_forget(&engine->steady, fault)
+                           : open_fault(fault, engine->path_z, code);
+    if (err == UT_OK && !engine->sync_each_commit) {
+        err = make_steady(engine);
+        if (err == UT_OK)
+            err = translate(sync_directory(dir_z));
+        if (err != UT_OK)
+            err = ut_fault_set(fault, err, "%s cannot be written: %s", engine->steady_z,
+                               ut_err_text(err));
+    }
+    if (err != UT_OK)
+        close_env(engine);
+    return err;
+}
+
 static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
 {
-    ut_err err = ut_lmdb_file_check(engine->path_z, fault);
+    ut_err err = ut_lmdb_steady_recover(&engine->steady, engine->path_z, engine->read_only, fault);
+    if (err == UT_OK)
+        err = ut_lmdb_file_check(engine->path_z, fault);
     if (err == UT_ENOTFOUND && !engine->read_only) {
         int code = create_file(engine, dir_z);
         if (code != 0)
@@ -343,7 +412,9 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
             code = open_env(engine);
         }
     }
-    return code == 0 ? UT_OK : open_fault(fault, engine->path_z, code);
+    if (code != 0)
+        return open_fault(fault, engine->path_z, code);
+    return engine->read_only ? UT_OK : begin_steady(engine, dir_z, fault);
 }
 
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_fault *fault)
@@ -366,12 +437,14 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
     }
     engine->base.class = &lmdb_class;
     engine->lock_fd = -1;
+    engine->steady = (ut_lmdb_steady){.path_z = engine->steady_z, .fd = -1};
     engine->read_only = config->read_only;
     engine->sync_each_commit = config->sync_each_commit;
     long os_page = sysconf(_SC_PAGESIZE);
     engine->bytes_max =
         config->bytes_max - config->bytes_max % (uint64_t)(os_page > 0 ? os_page : 4096);
     (void)snprintf(engine->path_z, sizeof engine->path_z, "%s%s", config->dir_z, name_z);
+    (void)snprintf(engine->steady_z, sizeof engine->steady_z, "%s/store.steady", config->dir_z);
 
     ut_err err = UT_OK;
     if (!engine->read_only)
@@ -381,6 +454,7 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
     if (err != UT_OK) {
         if (engine->lock_fd >= 0)
             (void)close(engine->lock_fd); // nothing was written
+        ut_lmdb_steady_close(&engine->steady);
         (void)pthread_mutex_destroy(&engine->mutex);
         free(engine);
         return err;
@@ -409,7 +483,14 @@ static void engine_close(ut_engine *base)
     if (atomic_load(&engine->damaged))
         return;
     free_idle(engine);
-    mdb_env_close(engine->env);
+    if (engine->env != NULL) {
+        // What cannot be synced now stays noted, and is brought back after a power cut.
+        ut_fault fault;
+        if (!engine->read_only && !engine->sync_each_commit && mdb_env_sync(engine->env, 1) == 0)
+            (void)ut_lmdb_steady_forget(&engine->steady, &fault);
+        close_env(engine);
+    }
+    ut_lmdb_steady_close(&engine->steady);
     if (engine->lock_fd >= 0)
         (void)close(engine->lock_fd); // holds nothing that could be lost
     (void)pthread_mutex_destroy(&engine->mutex);
@@ -436,8 +517,7 @@ static int recover(lmdb_engine *engine, int code)
     free_idle(engine);
     if (code == MDB_MAP_RESIZED)
         return mdb_env_set_mapsize(engine->env, 0);
-    mdb_env_close(engine->env);
-    engine->env = NULL;
+    close_env(engine);
     return open_env(engine);
 }
 
@@ -448,6 +528,9 @@ static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
         if (code != 0)
             return code;
     }
+    // Rarely: after the environment was opened again.
+    if (write && !engine->sync_each_commit && engine->held == NULL && make_steady(engine) != UT_OK)
+        return EIO;
     lmdb_txn *txn = write ? NULL : engine->idle;
     int code;
     if (txn != NULL) {
@@ -759,7 +842,16 @@ static ut_err engine_sync(ut_engine *base)
     lmdb_engine *engine = (lmdb_engine *)base;
     if (engine->read_only)
         return UT_EPERM;
-    return engine->env == NULL ? UT_EIO : translate(mdb_env_sync(engine->env, 1));
+    if (engine->sync_each_commit)
+        return UT_OK;
+    // An open transaction keeps another thread from closing the environment meanwhile.
+    ut_txn *txn;
+    ut_err err = txn_begin(base, false, &txn);
+    if (err != UT_OK)
+        return err;
+    err = make_steady(engine);
+    txn_abort(txn);
+    return err;
 }
 
 typedef struct {
@@ -842,6 +934,7 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
         .bytes_used = used * page,
         .bytes_ready =
             ((most > total ? most - total : 0) + (idle > pinned ? idle - pinned : 0)) * page,
+        .bytes_pinned = (idle < pinned ? idle : pinned) * page,
         .bytes_file = total * page,
         .write_reserve = (main_tree.ms_branch_pages + free_tree_pages + RESERVE_PAGES) * page,
         // The page around it, and now and then a second one when it splits.

@@ -55,6 +55,9 @@ typedef struct {
     size_t txn_id;
 } meta_record;
 
+_Static_assert(UT_LMDB_META_TXN_AT == UT_LMDB_PAGE_HEADER_LEN + offsetof(meta_record, txn_id),
+               "the layout of a meta page");
+
 typedef struct {
     FILE *file;
     const char *path_z;

@@ -12,6 +12,12 @@ enum { UT_LMDB_DATA_VERSION = 1 }; // of LMDB 0.9
 // LMDB's page header on this machine: page number, padding, flags, and a word of counts.
 enum { UT_LMDB_PAGE_HEADER_LEN = sizeof(size_t) + 8 };
 
+// Where the number of its transaction stands in a meta page, and how much of the page is used.
+enum {
+    UT_LMDB_META_TXN_AT = UT_LMDB_PAGE_HEADER_LEN + 24 + 13 * sizeof(size_t),
+    UT_LMDB_META_LEN = UT_LMDB_META_TXN_AT + sizeof(size_t),
+};
+
 // Checks both meta pages, the roots that the newer one names, and that every page in use lies
 // within the file. (LMDB does not write pages that were allocated and freed in one transaction, so
 // that a healthy file may end before its last page.) May run beside a writer. UT_ENOTFOUND (no

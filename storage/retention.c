@@ -288,6 +288,17 @@ static ut_err get_room(const ut_store *store, ut_engine_room *room)
     return store->engine->class->room(store->engine, room);
 }
 
+// Where commits are not synced one by one, what they freed belongs to the state of the last sync
+// until the next. When more than that is wanted it is synced now. (Elsewhere a sync does nothing.)
+static ut_err get_ready(const ut_store *store, uint64_t wanted, ut_engine_room *room)
+{
+    ut_err err = get_room(store, room);
+    if (err != UT_OK || room->bytes_ready >= wanted || room->bytes_pinned == 0)
+        return err;
+    err = store->engine->class->sync(store->engine);
+    return err == UT_OK ? get_room(store, room) : err;
+}
+
 // One transaction that removes blocks, or with bytes 0 does nothing: what the ones before it freed
 // becomes ready.
 static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t bytes, bool *empty)
@@ -313,9 +324,8 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
 
 static void note_pinned(ut_store *store, const ut_engine_room *room)
 {
-    uint64_t free = free_bytes(room);
-    uint64_t pinned = free > room->bytes_ready ? free - room->bytes_ready : 0;
-    pinned = least(pinned, room->bytes_max / PINNED_PART); // a reader that stays is not fed
+    // A reader that stays is not fed.
+    uint64_t pinned = least(room->bytes_pinned, room->bytes_max / PINNED_PART);
     store->pinned_bytes = most(pinned, store->pinned_bytes - store->pinned_bytes / PINNED_AGES);
 }
 
@@ -331,6 +341,11 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
             note_pinned(store, room);
         uint64_t reserve = removal_bytes(store, room);
         uint64_t wanted = demand_bytes(room, demand) + reserve;
+        if (room->bytes_ready < wanted) {
+            err = get_ready(store, wanted, &store->room);
+            if (err != UT_OK)
+                return err;
+        }
         store->demand_bytes = demand_bytes(room, demand);
         if (room->bytes_ready >= wanted)
             return UT_OK;
@@ -451,6 +466,8 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
     *more = false;
     ut_engine_room room;
     ut_err err = get_room(store, &room);
+    if (err == UT_OK)
+        err = get_ready(store, 2 * removal_bytes(store, &room), &room);
     if (err == UT_OK)
         err = ut_store_begin_write(store);
     if (err != UT_OK)

@@ -24,6 +24,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <xxhash.h>
+
 enum { BUDGET = 4 * 1024 * 1024 };
 
 typedef struct {
@@ -405,8 +407,11 @@ static void room_follows_what_is_stored(void **state)
         }
         commit(txn);
     }
-    store_z(engine, "a", "1"); // what the last one freed is ready for the one after the next
+    // What the last one freed is ready for the one after the next, and behind a sync.
+    store_z(engine, "a", "1");
+    assert_int_equal(engine->class->sync(engine), UT_OK);
     store_z(engine, "a", "2");
+    store_z(engine, "a", "3");
     ut_engine_room emptied = room_of(engine);
     assert_true(emptied.bytes_used <= empty.bytes_used + 64 * 1024);
     assert_true(emptied.bytes_ready > BUDGET - 128 * 1024);
@@ -459,6 +464,8 @@ static void random_calls_match_a_model(void **state)
             commit(txn);
             commit(twin);
         }
+        if (round % 10 == 0) // without it what was freed stays pinned where commits are not synced
+            assert_int_equal(engine->class->sync(engine), UT_OK);
         uint8_t *data[2];
         size_t len[2];
         ut_engine_dump(engine, &data[0], &len[0]);
@@ -514,6 +521,8 @@ static void readers_on_other_threads_see_whole_transactions(void **state)
         put_z(txn, "first", value_z);
         put_z(txn, "second", value_z);
         commit(txn);
+        if (i % 20 == 0)
+            assert_int_equal(engine->class->sync(engine), UT_OK);
     }
     for (size_t i = 0; i < 3; i++)
         __atomic_store_n(&jobs[i].stop, true, __ATOMIC_RELEASE);
@@ -1115,6 +1124,191 @@ static void a_meta_page_that_cannot_be_written_is_survived(void **state)
     ut_txn_abort(txn);
 }
 
+// ---- LMDB: commits that are not synced ----
+
+static void assert_same_dump(ut_engine *engine, const uint8_t *data, size_t len)
+{
+    uint8_t *now;
+    size_t now_len;
+    ut_engine_dump(engine, &now, &now_len);
+    assert_int_equal(now_len, len);
+    assert_memory_equal(now, data, len);
+    free(now);
+}
+
+static void churn(ut_engine *engine, ut_random *random, unsigned commits)
+{
+    static uint8_t bytes[6000];
+    for (unsigned i = 0; i < commits; i++) {
+        ut_txn *txn = begin(engine, true);
+        for (unsigned k = 0; k < 12; k++) {
+            uint8_t key[3] = {'k', (uint8_t)ut_random_below(random, 4),
+                              (uint8_t)ut_random_next(random)};
+            bytes[0] = (uint8_t)ut_random_next(random);
+            if (ut_random_below(random, 3) == 0)
+                (void)ut_txn_del(txn, (ut_bytes){key, 3}); // may not be there
+            else
+                (void)ut_txn_put(txn, (ut_bytes){key, 3}, // may be full
+                                 (ut_bytes){bytes, ut_random_below(random, 10) == 0 ? 6000 : 300});
+        }
+        ut_err err = ut_txn_commit(txn);
+        assert_true(err == UT_OK || err == UT_EFULL);
+    }
+}
+
+// What the note says of the start of the machine is changed, as if it had been started again.
+static void start_the_machine_again(const char *steady_path_z)
+{
+    size_t len;
+    uint8_t *note = read_whole(steady_path_z, &len);
+    for (size_t at = 0; at + 512 <= len; at += 4096) {
+        if (memcmp(note + at, "UTSTEADY", 8) != 0)
+            continue;
+        note[at + 24] ^= 1;
+        ut_put_le32(note + at + 508, XXH32(note + at, 508, 0));
+    }
+    write_whole(steady_path_z, note, len);
+    free(note);
+}
+
+// A power cut leaves any mix of the pages of the last sync and of those written since; the meta
+// pages may be the newest ones. Afterwards the store is as it was at the last sync.
+static void a_power_cut_takes_the_store_back_to_its_last_sync(void **state)
+{
+    fixture *f = *state;
+    ut_random random = {99};
+    char path_z[UT_TEMP_PATH_MAX];
+    char steady_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.mdb", path_z);
+    ut_temp_path(f->dir_z, "store.steady", steady_z);
+    for (unsigned round = 0; round < 12; round++) {
+        ut_engine *engine = open_lmdb(f->dir_z, BUDGET, false);
+        churn(engine, &random, round == 0 ? 0 : 20); // also back to the very beginning
+        if (round % 3 != 0) {
+            assert_int_equal(engine->class->sync(engine), UT_OK);
+        } else { // the last sync is the one of opening
+            engine->class->close(engine);
+            engine = open_lmdb(f->dir_z, BUDGET, false);
+        }
+        uint8_t *expected;
+        size_t expected_len;
+        size_t synced_len;
+        size_t len;
+        size_t note_len;
+        ut_engine_dump(engine, &expected, &expected_len);
+        uint8_t *synced = read_whole(path_z, &synced_len);
+        churn(engine, &random, 1 + ut_random_below(&random, 60));
+        uint8_t *newest = read_whole(path_z, &len);
+        uint8_t *note = read_whole(steady_z, &note_len);
+        engine->class->close(engine);
+        assert_int_not_equal(access(steady_z, F_OK), 0); // closed well: nothing to take back
+
+        // The power is cut: pages from page 2 on are old or new as it comes, the end may be
+        // missing.
+        for (size_t at = 8192; at + 4096 <= synced_len && at + 4096 <= len; at += 4096) {
+            if (ut_random_below(&random, 2) == 0)
+                memcpy(newest + at, synced + at, 4096);
+        }
+        size_t grown = len > synced_len ? len - synced_len : 0;
+        size_t cut = grown > 0 ? synced_len + ut_random_below(&random, (uint32_t)grown) : len;
+        write_whole(path_z, newest, cut);
+        write_whole(steady_z, note, note_len);
+        start_the_machine_again(steady_z);
+        ut_engine *reader;
+        ut_fault fault;
+        assert_int_equal(try_lmdb(f->dir_z, true, &reader, &fault), UT_ECORRUPT);
+        assert_non_null(strstr(fault.text_z, "Start the agent"));
+        engine = open_lmdb(f->dir_z, BUDGET, round % 2 == 0);
+        assert_same_dump(engine, expected, expected_len);
+        churn(engine, &random, 5);
+        engine->class->close(engine);
+        free(expected);
+        free(synced);
+        free(newest);
+        free(note);
+    }
+}
+
+static void write_and_vanish(void *context)
+{
+    ut_engine *engine = open_lmdb(context, BUDGET, false);
+    store_z(engine, "a", "1");
+    assert_int_equal(engine->class->sync(engine), UT_OK);
+    store_z(engine, "a", "2");
+    _exit(7);
+}
+
+static void a_kill_loses_nothing_that_was_not_synced(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(in_child(write_and_vanish, f->dir_z), 7);
+    char steady_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.steady", steady_z);
+    assert_int_equal(access(steady_z, F_OK), 0);
+    for (unsigned sync = 0; sync < 2; sync++) {
+        ut_engine *engine = open_lmdb(f->dir_z, BUDGET, sync == 1);
+        ut_txn *txn = begin(engine, false);
+        assert_get(txn, "a", "2");
+        ut_txn_abort(txn);
+        assert_int_equal(access(steady_z, F_OK) == 0, sync == 0);
+        engine->class->close(engine);
+    }
+}
+
+static void a_damaged_note_is_no_note(void **state)
+{
+    fixture *f = *state;
+    ut_engine *engine = open_lmdb(f->dir_z, BUDGET, false);
+    char steady_z[UT_TEMP_PATH_MAX];
+    size_t len;
+    ut_temp_path(f->dir_z, "store.steady", steady_z);
+    store_z(engine, "a", "1");
+    assert_int_equal(engine->class->sync(engine), UT_OK);
+    uint8_t *note = read_whole(steady_z, &len);
+    engine->class->close(engine);
+    engine = open_lmdb(f->dir_z, BUDGET, true);
+    store_z(engine, "a", "2");
+    engine->class->close(engine);
+    for (size_t at = 0; at < 512; at += 37) {
+        uint8_t *bad = malloc(len);
+        memcpy(bad, note, len);
+        for (size_t place = 0; place + 512 <= len; place += 4096)
+            bad[place + at] ^= 0x40;
+        write_whole(steady_z, bad, len);
+        free(bad);
+        engine = open_lmdb(f->dir_z, BUDGET, true);
+        ut_txn *txn = begin(engine, false);
+        assert_get(txn, "a", "2");
+        ut_txn_abort(txn);
+        engine->class->close(engine);
+    }
+    free(note);
+}
+
+static void unsynced_commits_go_on_after_writing_failed(void **state)
+{
+    fixture *f = *state;
+    f->engine = open_lmdb(f->dir_z, BUDGET, false);
+    store_z(f->engine, "a", "1");
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    void (*old)(int) = signal(SIGXFSZ, SIG_IGN);
+    struct rlimit small = {.rlim_cur = 10, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    ut_txn *txn = begin(f->engine, true);
+    put_z(txn, "a", "2");
+    assert_int_not_equal(ut_txn_commit(txn), UT_OK);
+    assert_int_not_equal(f->engine->class->sync(f->engine), UT_OK);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, old);
+    store_z(f->engine, "b", "3");
+    assert_int_equal(f->engine->class->sync(f->engine), UT_OK);
+    txn = begin(f->engine, false);
+    assert_get(txn, "a", "1");
+    assert_get(txn, "b", "3");
+    ut_txn_abort(txn);
+}
+
 // ---- LMDB: budget and readers ----
 
 static void the_file_stays_within_the_budget(void **state)
@@ -1152,7 +1346,7 @@ static void the_file_stays_within_the_budget(void **state)
 static void what_is_ready_can_be_written(void **state)
 {
     fixture *f = *state;
-    f->engine = open_lmdb(f->dir_z, BUDGET, false);
+    f->engine = open_lmdb(f->dir_z, BUDGET, true);
     ut_random random = {5};
     static uint8_t bytes[4080];
     for (unsigned round = 0; round < 400; round++) {
@@ -1199,7 +1393,7 @@ static void what_is_ready_can_be_written(void **state)
 static void a_reader_pins_pages_until_it_ends(void **state)
 {
     fixture *f = *state;
-    f->engine = open_lmdb(f->dir_z, BUDGET, false);
+    f->engine = open_lmdb(f->dir_z, BUDGET, true);
     static uint8_t bytes[4000];
     for (unsigned i = 0; i < 3; i++) {
         ut_txn *txn = begin(f->engine, true);
@@ -1254,7 +1448,7 @@ static void a_killed_reader_pins_nothing(void **state)
     assert_int_equal(read(ends[0], &ready, 1), 1);
     (void)close(ends[0]);
     (void)close(ends[1]);
-    f->engine = open_lmdb(f->dir_z, BUDGET, false);
+    f->engine = open_lmdb(f->dir_z, BUDGET, true);
     for (unsigned i = 0; i < 2; i++) {
         ut_txn *txn = begin(f->engine, true);
         for (unsigned k = 0; k < 200; k++) {
@@ -1363,6 +1557,10 @@ int main(void)
         WITH_DIR(what_was_committed_survives_a_kill),
         WITH_DIR(a_full_disk_is_an_error_and_passes),
         WITH_DIR(a_meta_page_that_cannot_be_written_is_survived),
+        WITH_DIR(a_power_cut_takes_the_store_back_to_its_last_sync),
+        WITH_DIR(a_kill_loses_nothing_that_was_not_synced),
+        WITH_DIR(a_damaged_note_is_no_note),
+        WITH_DIR(unsynced_commits_go_on_after_writing_failed),
         WITH_DIR(the_file_stays_within_the_budget),
         WITH_DIR(what_is_ready_can_be_written),
         WITH_DIR(a_reader_pins_pages_until_it_ends),

@@ -43,6 +43,7 @@ typedef struct {
 
     bool insecure;
     ut_bytes ca_pem; // empty: the system's store was not found and none was given
+    bool ca_system;  // ca_pem is the system's list: it takes long to read, and is no one's mistake
     ut_bytes cert_pem;
     ut_bytes key_pem;
 

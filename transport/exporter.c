@@ -488,6 +488,7 @@ static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_an
     for (size_t i = 0; i < batch->part_count; i++) {
         const ut_out_part *part = &batch->parts[i];
         uint32_t spans = (uint32_t)(part->to - part->from);
+        UT_ASSERT(spans > 0 && spans <= spans_left); // the parts make up the batch
         uint32_t share = (uint32_t)((uint64_t)rejected_left * spans / spans_left);
         spans_left -= spans;
         rejected_left -= share;
@@ -532,7 +533,7 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
     exporter->requests++;
     ut_outcome outcome =
         answer != NULL ? ut_outcome_of_status(answer->status) : ut_outcome_of_failure(err);
-    if (outcome == UT_OUTCOME_DELIVERED) {
+    if (answer != NULL && outcome == UT_OUTCOME_DELIVERED) {
         succeed(exporter, batch, answer, t);
         return;
     }

@@ -552,6 +552,7 @@ static ut_err read_destination(ut_yaml *yaml, yaml_node_t *node, ut_destination_
             "found tls for an http:// endpoint, expected an https:// endpoint or no tls");
     if (draft->out.url.tls && !draft->out.insecure && draft->out.ca_pem.len == 0) {
         err = read_system_ca(yaml, draft->endpoint_node, &draft->out.ca_pem);
+        draft->out.ca_system = true;
         if (err != UT_OK)
             return err;
     }

@@ -22,6 +22,17 @@ struct ut_dispatch_thread {
     atomic_bool ended;
 };
 
+// Adds those that trust the system's certificates, or the others.
+static ut_err add_destinations(ut_dispatch_thread *t, bool ca_system, ut_fault *fault)
+{
+    ut_err err = UT_OK;
+    for (size_t i = 0; err == UT_OK && i < t->config.destination_count; i++) {
+        if (t->config.destinations[i].ca_system == ca_system)
+            err = ut_dispatcher_add(t->dispatcher, &t->config.destinations[i], fault);
+    }
+    return err;
+}
+
 ut_err ut_dispatch_thread_new(const ut_dispatch_thread_config *config, ut_dispatch_thread **out,
                               ut_fault *fault)
 {
@@ -50,8 +61,8 @@ ut_err ut_dispatch_thread_new(const ut_dispatch_thread_config *config, ut_dispat
     }
     if (err != UT_OK)
         (void)ut_fault_set(fault, err, "cannot make the dispatcher: %s", ut_err_text(err));
-    for (size_t i = 0; err == UT_OK && i < config->destination_count; i++)
-        err = ut_dispatcher_add(t->dispatcher, &config->destinations[i], fault);
+    if (err == UT_OK)
+        err = add_destinations(t, false, fault);
     if (err != UT_OK) {
         ut_dispatch_thread_free(t);
         return err;
@@ -60,9 +71,8 @@ ut_err ut_dispatch_thread_new(const ut_dispatch_thread_config *config, ut_dispat
     return UT_OK;
 }
 
-static void *run(void *context)
+static void loop(ut_dispatch_thread *t)
 {
-    ut_dispatch_thread *t = context;
     ut_poll_event events[EVENTS_MAX];
     bool draining = false;
     for (;;) {
@@ -77,7 +87,7 @@ static void *run(void *context)
         uint64_t next_ms = UINT64_MAX;
         ut_dispatcher_step(t->dispatcher, now_ms, ut_clock_wall_ns(), &next_ms);
         if (want == CUT || (draining && ut_dispatcher_idle(t->dispatcher)))
-            break;
+            return;
         const uint64_t after_ms = ut_clock_mono_ms();
         const uint64_t wait_ms = next_ms == UINT64_MAX ? UT_POLL_FOREVER
                                  : next_ms > after_ms  ? next_ms - after_ms
@@ -87,11 +97,23 @@ static void *run(void *context)
         if (err != UT_OK) {
             ut_log_write(t->config.log, UT_LOG_ERROR, "dispatch", "cannot wait for events: %s",
                          ut_err_text(err));
-            break;
+            return;
         }
         for (size_t i = 0; i < count; i++)
             ut_dispatcher_event(t->dispatcher, &events[i]);
     }
+}
+
+static void *run(void *context)
+{
+    ut_dispatch_thread *t = context;
+    ut_fault fault = {UT_OK, ""};
+    // The system's list has well over a hundred certificates, for each destination anew: ten
+    // milliseconds that the start of the agent does not have to wait for.
+    if (add_destinations(t, true, &fault) == UT_OK)
+        loop(t);
+    else
+        ut_log_write(t->config.log, UT_LOG_ERROR, "dispatch", "%s", fault.text_z);
     atomic_store(&t->ended, true);
     if (t->config.ended != NULL)
         t->config.ended(t->config.ended_context);

@@ -19,7 +19,8 @@ typedef struct {
     void *ended_context;
 } ut_dispatch_thread_config;
 
-// Makes the dispatcher with its destinations; nothing is sent before start. Faults name the
+// Makes the dispatcher with its destinations; nothing is sent before start. Those that trust the
+// system's certificates are added by the thread, because that takes long. Faults name the
 // destination. UT_ETLS, UT_EINVAL, UT_ENOMEM, UT_EIO.
 ut_err ut_dispatch_thread_new(const ut_dispatch_thread_config *config, ut_dispatch_thread **thread,
                               ut_fault *fault);

@@ -22,6 +22,7 @@ enum {
     BYTES_A_TRACE = 250,
     BYTES_A_BLOCK = 300,
     BYTES_A_DELIVERY = 60,
+    ROOTS_A_PAGE = 16,
     TOUCHES_FIXED = 16, // the last page of each family of keys
 };
 
@@ -474,13 +475,15 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
     uint64_t permille = store->sealed_permille + store->sealed_permille / 4;
     permille = attempt == 0 ? clamp(permille, 0, PERMILLE_MAX) : PERMILLE_MAX;
     uint64_t entries = attempt < 2 ? traces + blocks : spans;
+    // New root records stand side by side; those that a late root replaces do not.
+    uint64_t roots = attempt == 0 ? traces / ROOTS_A_PAGE : traces;
     uint64_t page = store->room.page_bytes > 0 ? store->room.page_bytes : PAGE_USUAL;
     uint64_t dests = store->ledger.count;
     ut_demand demand = {
         .data_bytes = raw * permille / 1000 + blocks * (page + BYTES_A_BLOCK) +
                       spans * BYTES_A_SPAN + entries * BYTES_A_TRACE +
                       (blocks * dests + marks) * BYTES_A_DELIVERY,
-        .touches = entries + traces + 2 * marks + 2 * dests + TOUCHES_FIXED,
+        .touches = entries + roots + 2 * marks + 2 * dests + TOUCHES_FIXED,
     };
     for (unsigned i = 1; i < attempt; i++) {
         demand.data_bytes *= 2;

@@ -62,6 +62,22 @@ static ut_err get(verifier *v, ut_key key, ut_bytes *value)
 
 // ---- blocks ----
 
+// UT_ENOTFOUND: nothing of the block is left.
+static ut_err find_pieces(verifier *v, uint32_t org, uint64_t seq)
+{
+    ut_key from = ut_pieces_key(org, seq, 0);
+    ut_bytes key;
+    ut_bytes value;
+    uint32_t found_org;
+    uint64_t found_seq;
+    uint32_t piece;
+    ut_err err = ut_cursor_seek(v->lookup, ut_key_bytes(&from), &key, &value);
+    if (err == UT_OK && (!ut_pieces_read_key(key, &found_org, &found_seq, &piece) ||
+                         found_org != org || found_seq != seq))
+        err = UT_ENOTFOUND;
+    return err;
+}
+
 // True when an entry of the trace, or a part of it, lists the span under its ordinal. *err: of the
 // engine.
 static bool is_listed(verifier *v, uint32_t org, uint64_t seq, uint32_t ordinal,
@@ -184,6 +200,36 @@ static ut_err check_blocks(verifier *v)
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
+static ut_err check_expiry(verifier *v)
+{
+    ut_bytes key;
+    ut_bytes value;
+    ut_err err = first_of(v, UT_KEY_EXPIRY, &key, &value);
+    while (err == UT_OK) {
+        uint32_t hour;
+        uint32_t org;
+        uint64_t seq;
+        ut_record_summary summary;
+        if (!ut_key_read_expiry(key, &hour, &org, &seq)) {
+            problem(v, "a key of an expiry entry is damaged");
+        } else {
+            err = get(v, ut_key_summary(org, seq), &value);
+            if (err == UT_OK && ut_record_read_summary(value, &summary) == UT_OK &&
+                summary.expiry_hour != hour)
+                problem(v, "block %llu has an expiry entry for another hour", (number)seq);
+            if (err == UT_ENOTFOUND)
+                err = find_pieces(v, org, seq); // on its way out
+            if (err == UT_ENOTFOUND) {
+                problem(v, "an expiry entry points at block %llu, which is gone", (number)seq);
+                err = UT_OK;
+            }
+        }
+        if (err == UT_OK)
+            err = next_of(v, UT_KEY_EXPIRY, &key, &value);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
 // Pieces without a summary are a block that is on its way out.
 static ut_err check_pieces(verifier *v)
 {
@@ -212,22 +258,6 @@ static ut_err check_pieces(verifier *v)
 }
 
 // ---- traces ----
-
-// UT_ENOTFOUND: nothing of the block is left.
-static ut_err find_pieces(verifier *v, uint32_t org, uint64_t seq)
-{
-    ut_key from = ut_pieces_key(org, seq, 0);
-    ut_bytes key;
-    ut_bytes value;
-    uint32_t found_org;
-    uint64_t found_seq;
-    uint32_t piece;
-    ut_err err = ut_cursor_seek(v->lookup, ut_key_bytes(&from), &key, &value);
-    if (err == UT_OK && (!ut_pieces_read_key(key, &found_org, &found_seq, &piece) ||
-                         found_org != org || found_seq != seq))
-        err = UT_ENOTFOUND;
-    return err;
-}
 
 static ut_err check_entry(verifier *v, ut_bytes key, ut_bytes value, bool first, uint64_t *listed)
 {
@@ -415,6 +445,8 @@ ut_err ut_store_verify(ut_store_view *view, ut_verify_report *report, ut_verify_
         err = check_blocks(v);
     if (err == UT_OK)
         err = check_pieces(v);
+    if (err == UT_OK)
+        err = check_expiry(v);
     if (err == UT_OK)
         err = check_traces(v);
     if (err == UT_OK)

@@ -152,7 +152,8 @@ static void a_record_too_many_is_seen(void **state)
     const ut_key keys[] = {
         ut_key_root(UT_ORG_DEFAULT, 5, id),     ut_key_trace(UT_ORG_DEFAULT, id, 1),
         ut_key_delivery(UT_ORG_DEFAULT, 1, 77), ut_key_delivery(UT_ORG_DEFAULT, 9, 1),
-        ut_key_summary(UT_ORG_DEFAULT, 77),
+        ut_key_summary(UT_ORG_DEFAULT, 77),     ut_key_expiry(5, UT_ORG_DEFAULT, 77),
+        ut_key_expiry(5, UT_ORG_DEFAULT, 1),
     };
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         ut_engine *copy = ut_engine_memory_clone(f->sound);

@@ -1,9 +1,10 @@
 // `untrace trace ID`: one trace as a tree, with durations drawn as bars and errors in red.
 #include "agent/cli.h"
-#include "agent/json.h"
+#include "agent/json_value.h"
 #include "agent/term.h"
 #include "agent/trace_tree.h"
 
+#include "adapters/json.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
@@ -262,18 +263,18 @@ static const char *kind_name(int32_t kind)
 static void add_span_json(ut_buf *out, const ut_tree_row *row)
 {
     ut_buf_add_z(out, "{\"span_id\":");
-    ut_json_hex(out, ut_bytes_of(row->span_id, UT_SPAN_ID_LEN));
+    ut_json_put_hex(out, ut_bytes_of(row->span_id, UT_SPAN_ID_LEN));
     ut_buf_add_z(out, ",\"parent_span_id\":");
     if (row->has_parent)
-        ut_json_hex(out, ut_bytes_of(row->parent_span_id, UT_SPAN_ID_LEN));
+        ut_json_put_hex(out, ut_bytes_of(row->parent_span_id, UT_SPAN_ID_LEN));
     else
         ut_buf_add_z(out, "null");
     ut_buf_add_z(out, ",\"name\":");
-    ut_json_string(out, row->name);
+    ut_json_put_string(out, row->name);
     ut_buf_add_z(out, ",\"service\":");
-    ut_json_string(out, row->service);
+    ut_json_put_string(out, row->service);
     ut_buf_add_z(out, ",\"scope\":");
-    ut_json_string(out, row->scope_name);
+    ut_json_put_string(out, row->scope_name);
     ut_buf_printf(out,
                   ",\"kind\":\"%s\",\"depth\":%u,\"start_ns\":%llu,\"end_ns\":%llu,\"duration_ns\":"
                   "%llu,\"status\":\"%s\",\"status_message\":",
@@ -282,7 +283,7 @@ static void add_span_json(ut_buf *out, const ut_tree_row *row)
                   row->status_code == UT_STATUS_ERROR ? "error"
                   : row->status_code == UT_STATUS_OK  ? "ok"
                                                       : "unset");
-    ut_json_string(out, row->status_message);
+    ut_json_put_string(out, row->status_message);
     ut_buf_add_z(out, ",\"attributes\":");
     ut_json_value(out, row->attributes);
     ut_buf_add_z(out, ",\"resource\":");
@@ -296,7 +297,7 @@ static void add_span_json(ut_buf *out, const ut_tree_row *row)
             break;
         ut_buf_printf(out, "%s{\"time_ns\":%llu,\"name\":", i == 0 ? "" : ",",
                       (unsigned long long)event.time_ns);
-        ut_json_string(out, event.name);
+        ut_json_put_string(out, event.name);
         ut_buf_add_z(out, ",\"attributes\":");
         ut_json_value(out, event.attributes);
         ut_buf_add_byte(out, '}');
@@ -314,7 +315,7 @@ static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
 
     ut_buf_init(&view.out, 256 * OUTPUT_BYTES_MAX);
     ut_buf_add_z(&view.out, "{\"trace_id\":");
-    ut_json_hex(&view.out, ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
+    ut_json_put_hex(&view.out, ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
     ut_buf_printf(&view.out, ",\"damaged_blocks\":%u,\"spans\":[", damaged);
     for (uint32_t i = 0; i < count && err == UT_OK; i++) {
         if (i > 0)

@@ -1,8 +1,8 @@
 // `untrace traces`: the newest traces of a data directory, whether or not an agent runs on it.
 #include "agent/cli.h"
-#include "agent/json.h"
 #include "agent/term.h"
 
+#include "adapters/json.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
@@ -44,15 +44,15 @@ static ut_err print_json(listing *list, const ut_trace_row *row)
 {
     ut_buf *line = &list->line;
     ut_buf_add_z(line, "{\"trace_id\":");
-    ut_json_hex(line, ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
+    ut_json_put_hex(line, ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
     ut_buf_printf(line,
                   ",\"start_ns\":%llu,\"duration_ns\":%llu,\"status\":\"%s\",\"spans\":%u,\"has_"
                   "root\":%s,\"service\":",
                   (unsigned long long)row->start_ns, (unsigned long long)row->duration_ns,
                   status_name(row->status), row->span_count, row->has_root ? "true" : "false");
-    ut_json_string(line, row->service);
+    ut_json_put_string(line, row->service);
     ut_buf_add_z(line, ",\"name\":");
-    ut_json_string(line, row->name);
+    ut_json_put_string(line, row->name);
     ut_buf_add_z(line, "}\n");
     return line->err;
 }

@@ -305,7 +305,8 @@ ut_err ut_lmdb_file_check(const char *path_z, ut_fault *fault)
         checker c = {.file = file, .path_z = path_z, .fault = fault};
         clearerr(file);
         if (fseek(file, 0, SEEK_END) == 0 && ftell(file) == 0) {
-            err = ut_fault_set(fault, UT_ENOTFOUND, "%s is empty", path_z);
+            // A new store gets its name when it is whole, so this was one.
+            err = damaged(&c, "nothing is in it");
             break;
         }
         err = check_once(&c);

@@ -1,6 +1,7 @@
 // What the subcommands share: exit codes, faults, finding the configuration, opening a data directory for reading.
 #include "agent/cli.h"
 
+#include "agent/crash_note.h"
 #include "port/base/text.h"
 
 #include <stdarg.h>
@@ -117,6 +118,7 @@ ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_r
     }
     const ut_engine_config engine_config = {
         .dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
+    ut_crash_note(data_dir_z);
     err = ut_engine_lmdb_open(&engine_config, &engine, fault);
     if (err == UT_ENOTFOUND)
         (void)ut_fault_set(

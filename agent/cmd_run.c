@@ -1,5 +1,6 @@
 // `untrace run`: the agent.
 #include "agent/cli.h"
+#include "agent/crash_note.h"
 #include "agent/daemon.h"
 
 #include <stdio.h>
@@ -65,6 +66,7 @@ int ut_cmd_run(int argc, char **argv)
     char *const configured_z = config->data_dir_z;
     if (data_dir_z != NULL)
         config->data_dir_z = data_dir_z;
+    ut_crash_note(config->data_dir_z);
     const int code = ut_daemon_run(config, &fault);
     if (code != EX_OK)
         (void)ut_cli_fail(&fault);

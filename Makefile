@@ -217,6 +217,7 @@ format:
 ## bench: speed, memory and size (tests/bench)
 bench: program $(BENCHES)
 	BUILD=$(BUILD) BENCH_BIN=$(OUT)/bench tests/bench/run
+	@echo; $(OUT)/bench/bench_otlp
 
 ## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
 cross:

@@ -313,7 +313,7 @@ static void answer_undecoded(ut_receiver_otlp_http *r, ut_http_exchange *exchang
 static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
 {
     ut_receiver_otlp_http *r = context;
-    if ((exchange->note & NOTE_GZIP) != 0 && body.len > 0 && !expand(r, exchange, &body))
+    if ((exchange->note & NOTE_GZIP) != 0 && !expand(r, exchange, &body))
         return;
     receipt *p = receipt_take(r);
     if (p == NULL) {

@@ -47,7 +47,7 @@ static ut_err put_run(ut_txn *txn, uint32_t org, uint64_t seq, uint32_t piece, u
 ut_err ut_pieces_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes members, ut_bytes sealed)
 {
     ut_err err = put_run(txn, org, seq, 0, UT_PIECES_BLOCK_FROM,
-                         UT_PIECES_MEMBERS_MAX * UT_RECORD_TRACE_PREFIX, members);
+                         UT_PIECES_MEMBERS_MAX * UT_TRACE_ID_LEN, members);
     if (err != UT_OK)
         return err;
     return put_run(txn, org, seq, UT_PIECES_BLOCK_FROM, UT_PIECES_COUNT_MAX,

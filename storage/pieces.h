@@ -1,4 +1,4 @@
-// A block in the database: its members (beginnings of the ids of its traces) and its sealed bytes,
+// A block in the database: its members (the ids of its traces) and its sealed bytes,
 // cut in pieces that an engine can store without neighbouring free pages. Each piece has the
 // block's key and a number of two bytes behind it. Not for what is in a sealed block: block.h.
 #ifndef UT_STORAGE_PIECES_H
@@ -18,8 +18,8 @@ ut_key ut_pieces_key(uint32_t org, uint64_t seq, uint32_t piece);
 // False when key is not that of a piece.
 bool ut_pieces_read_key(ut_bytes key, uint32_t *org, uint64_t *seq, uint32_t *piece);
 
-// members: prefixes of UT_RECORD_TRACE_PREFIX bytes, one after the other, at most
-// UT_BLOCK_SPANS_MAX. UT_ELIMIT: more pieces than there are numbers. Errors of the engine.
+// members: ids of UT_TRACE_ID_LEN bytes, one after the other, at most UT_BLOCK_SPANS_MAX.
+// UT_ELIMIT: more pieces than there are numbers. Errors of the engine.
 ut_err ut_pieces_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes members, ut_bytes sealed);
 
 // Appends the sealed block to out. UT_ENOTFOUND, UT_ECORRUPT (a piece is missing at the front),

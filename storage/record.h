@@ -10,7 +10,6 @@
 enum {
     UT_RECORD_NAME_MAX = 128, // bytes of a span's name in a root record; longer ones are cut
     UT_RECORD_SERVICE_MAX = 64,
-    UT_RECORD_TRACE_PREFIX = 8, // bytes of a trace id that a member list keeps
 };
 
 // ---- M version, M state ----

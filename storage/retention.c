@@ -18,7 +18,7 @@ enum {
     PIECES_MAX = 1024,   // pieces deleted in one transaction
     PIECES_A_TOUCH = 32, // neighbouring keys that share a page
     WINDOW_BLOCKS = 64,  // how far behind the oldest block a delivered one is looked for
-    MEMBERS_LEN_MAX = UT_PIECES_MEMBERS_MAX * UT_RECORD_TRACE_PREFIX,
+    MEMBERS_LEN_MAX = UT_PIECES_MEMBERS_MAX * UT_TRACE_ID_LEN,
     LOST_TOLD_EVERY_S = 60,
 };
 
@@ -91,7 +91,7 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
                              ut_bytes value, progress *done)
 {
     uint8_t members[MEMBERS_LEN_MAX];
-    if (value.len > sizeof members || value.len % UT_RECORD_TRACE_PREFIX != 0) {
+    if (value.len > sizeof members || value.len % UT_TRACE_ID_LEN != 0) {
         ut_log_write(store->log, UT_LOG_WARN, "storage",
                      "the members of block %llu are damaged; some of its index entries stay behind",
                      (unsigned long long)seq);
@@ -101,7 +101,7 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
     if (len > 0)
         memcpy(members, value.data, len); // the value is borrowed until the next call
     ut_err err = UT_OK;
-    for (size_t at = 0; at < len && err == UT_OK; at += UT_RECORD_TRACE_PREFIX) {
+    for (size_t at = 0; at < len && err == UT_OK; at += UT_TRACE_ID_LEN) {
         uint32_t touched = 0;
         err = ut_trace_index_remove(&store->index, store->txn, cursor, org, members + at, seq,
                                     &touched);

@@ -153,7 +153,7 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
     store->payload_target =
         (uint32_t)clamp(config->bytes_max / BLOCKS_IN_BUDGET, PAYLOAD_MIN, UT_BLOCK_PAYLOAD_TARGET);
     ut_buf_init(&store->sealed, UT_BLOCK_PAYLOAD_MAX + SEALED_KEEP);
-    ut_buf_init(&store->members, UT_BLOCK_SPANS_MAX * UT_RECORD_TRACE_PREFIX);
+    ut_buf_init(&store->members, UT_BLOCK_SPANS_MAX * UT_TRACE_ID_LEN);
     ut_buf_init(&store->value, SEALED_KEEP);
     uint8_t seed[16];
     ut_err err = ut_random(seed, sizeof seed);
@@ -370,7 +370,7 @@ static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t
     const ut_plan_trace *traces = ut_trace_index_traces(&store->index);
     ut_buf_reset(&store->members, SIZE_MAX);
     for (uint32_t i = 0; i < store->index.member_count; i++)
-        ut_buf_add(&store->members, traces[store->index.members[i]].id, UT_RECORD_TRACE_PREFIX);
+        ut_buf_add(&store->members, traces[store->index.members[i]].id, UT_TRACE_ID_LEN);
     if (store->members.err != UT_OK)
         return store->members.err;
     err = ut_pieces_put(store->txn, org, seq, ut_buf_bytes(&store->members),

@@ -618,7 +618,6 @@ typedef struct {
     bool found;
     bool readable;
     bool followed; // by another entry of the trace, at next
-    uint8_t id[UT_TRACE_ID_LEN];
     uint8_t parts; // further parts of the entry
     ut_record_trace entry;
     ut_key next;
@@ -648,53 +647,35 @@ static ut_err look_behind(ut_cursor *cursor, removal *found)
     }
 }
 
-// Finds the entry of block seq of a trace whose id begins with prefix. Several ids may.
-static ut_err find_removal(ut_cursor *cursor, uint32_t org, const uint8_t *prefix, uint64_t seq,
+// Finds the entry of block seq of a trace.
+static ut_err find_removal(ut_cursor *cursor, uint32_t org, const uint8_t *id, uint64_t seq,
                            removal *found)
 {
-    *found = (removal){0};
-    memcpy(found->id, prefix, UT_RECORD_TRACE_PREFIX);
-    ut_key wanted = ut_key_trace(org, found->id, 0);
-    wanted.len = UT_KEY_PREFIX_ORG + UT_RECORD_TRACE_PREFIX;
-    const ut_key begin = wanted;
+    *found = (removal){.next = ut_key_trace(org, id, seq)};
+    ut_bytes wanted = ut_key_bytes(&found->next);
     ut_bytes key;
     ut_bytes value;
-    for (;;) {
-        ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&wanted), &key, &value);
-        if (err == UT_ENOTFOUND ||
-            (err == UT_OK && (!begins_with(key, &begin) || key.len < TRACE_KEY_LEN)))
-            return UT_OK;
-        if (err != UT_OK)
-            return err;
-        memcpy(found->id, key.data + UT_KEY_PREFIX_ORG, UT_TRACE_ID_LEN);
-        ut_key exact = ut_key_trace(org, found->id, seq);
-        if (key.len != exact.len || memcmp(key.data, exact.data, exact.len) != 0) {
-            err = ut_cursor_seek(cursor, ut_key_bytes(&exact), &key, &value);
-            if (err != UT_OK && err != UT_ENOTFOUND)
-                return err;
-        }
-        if (err == UT_OK && key.len == exact.len && memcmp(key.data, exact.data, exact.len) == 0) {
-            found->found = true;
-            found->readable = ut_record_read_trace(value, &found->entry) == UT_OK;
-            found->next = exact;
-            return look_behind(cursor, found);
-        }
-        // Behind the last entry of this trace.
-        wanted = ut_key_trace(org, found->id, UINT64_MAX);
-        wanted.data[wanted.len++] = UINT8_MAX;
-    }
+    ut_err err = ut_cursor_seek(cursor, wanted, &key, &value);
+    if (err == UT_ENOTFOUND)
+        return UT_OK;
+    if (err != UT_OK)
+        return err;
+    found->found = key.len == wanted.len && memcmp(key.data, wanted.data, wanted.len) == 0;
+    if (!found->found)
+        return UT_OK;
+    found->readable = ut_record_read_trace(value, &found->entry) == UT_OK;
+    return look_behind(cursor, found);
 }
 
 ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *cursor, uint32_t org,
-                             const uint8_t prefix[UT_RECORD_TRACE_PREFIX], uint64_t seq,
-                             uint32_t *touched)
+                             const uint8_t id[UT_TRACE_ID_LEN], uint64_t seq, uint32_t *touched)
 {
     removal found;
-    ut_err err = find_removal(cursor, org, prefix, seq, &found);
+    ut_err err = find_removal(cursor, org, id, seq, &found);
     if (err != UT_OK || !found.found)
         return err;
     for (unsigned part = 0; part <= found.parts && err == UT_OK; part++) {
-        ut_key key = part_key(org, found.id, seq, (uint8_t)part);
+        ut_key key = part_key(org, id, seq, (uint8_t)part);
         err = ut_txn_del(txn, ut_key_bytes(&key));
         if (err == UT_ENOTFOUND)
             err = UT_OK;
@@ -705,7 +686,7 @@ ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *curs
     *touched += 1;
     if (found.followed)
         return carry(index, txn, &found.next, found.entry.root_seen_ns, found.entry.root_known);
-    ut_key root = ut_key_root(org, found.entry.root_seen_ns, found.id);
+    ut_key root = ut_key_root(org, found.entry.root_seen_ns, id);
     err = ut_txn_del(txn, ut_key_bytes(&root));
     return err == UT_ENOTFOUND ? UT_OK : err;
 }

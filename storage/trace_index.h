@@ -109,10 +109,9 @@ void ut_trace_index_add(ut_trace_index *index, uint32_t span, uint32_t ordinal);
 ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn,
                                   const ut_block_builder *builder, uint64_t seq);
 
-// Takes the spans of block seq off the trace whose id begins with prefix; the root record goes with
-// the last of its entries. *touched counts places in the order of keys. Nothing found is no error.
+// Takes the spans of block seq off a trace; the root record goes with the last of its entries.
+// *touched counts places in the order of keys. Nothing found is no error.
 ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *cursor, uint32_t org,
-                             const uint8_t prefix[UT_RECORD_TRACE_PREFIX], uint64_t seq,
-                             uint32_t *touched);
+                             const uint8_t id[UT_TRACE_ID_LEN], uint64_t seq, uint32_t *touched);
 
 #endif

@@ -116,9 +116,8 @@ static ut_err is_member(verifier *v, uint32_t org, uint64_t seq, const ut_span *
             return UT_OK;
         if (err != UT_OK)
             return err;
-        for (size_t at = 0; at + UT_RECORD_TRACE_PREFIX <= value.len; at += UT_RECORD_TRACE_PREFIX)
-            *member = *member ||
-                      memcmp(value.data + at, span->trace_id.data, UT_RECORD_TRACE_PREFIX) == 0;
+        for (size_t at = 0; at + UT_TRACE_ID_LEN <= value.len; at += UT_TRACE_ID_LEN)
+            *member = *member || memcmp(value.data + at, span->trace_id.data, UT_TRACE_ID_LEN) == 0;
     }
     return UT_OK;
 }

@@ -344,7 +344,7 @@ static void a_root_that_comes_after_the_first_block_left_is_taken(void **state)
     (void)ut_store_check(f->engine);
 }
 
-// Members are kept by the first half of their ids.
+// Ids of 64 bits have zeros in front, so that all traces begin alike.
 static void ids_that_begin_alike_are_removed_one_by_one(void **state)
 {
     fixture *f = *state;
@@ -372,6 +372,32 @@ static void ids_that_begin_alike_are_removed_one_by_one(void **state)
         assert_int_equal(counts_of(f).blocks_removed, 6 - blocks[hours]);
     }
     assert_int_equal(count_records(f->engine), 0);
+}
+
+static void removing_a_trace_costs_the_same_beside_many_that_begin_alike(void **state)
+{
+    enum { TRACES = 500, CALLS_A_TRACE_MAX = 12 };
+    fixture *f = *state;
+    for (uint32_t b = 0; b < 3; b++) {
+        ut_test_span spans[TRACES];
+        for (uint32_t i = 0; i < TRACES; i++)
+            spans[i] = (ut_test_span){.trace = b * TRACES + i, .span = 1};
+        ut_batch_reset(&f->batch, SIZE_MAX);
+        ut_test_batch(&f->batch, spans, TRACES);
+        ut_batch_span *index = (ut_batch_span *)(void *)f->batch.span_index.data;
+        for (uint32_t i = 0; i < TRACES; i++) {
+            memset(index[i].trace_id, 0, UT_TRACE_ID_LEN);
+            ut_put_be32(index[i].trace_id + UT_TRACE_ID_LEN - 4, b * TRACES + i + 1);
+        }
+        ut_store_append append = {
+            .org = UT_ORG_DEFAULT, .ttl_ms = b == 2 ? 3600000 : 0, .batch = &f->batch};
+        assert_int_equal(ut_store_commit(f->store, now_ns, &append, 1, NULL, 0), UT_OK);
+        assert_int_equal(append.stored, TRACES);
+    }
+    f->faults.calls = 0;
+    sweep_all(f, now_ns + 3 * hour_ns);
+    assert_int_equal(counts_of(f).spans_expired, TRACES);
+    assert_true(f->faults.calls <= TRACES * CALLS_A_TRACE_MAX);
 }
 
 // ---- budget ----
@@ -688,6 +714,7 @@ int main(void)
         TEST(the_last_block_may_leave_first),
         TEST(a_root_that_comes_after_the_first_block_left_is_taken),
         TEST(ids_that_begin_alike_are_removed_one_by_one),
+        TEST(removing_a_trace_costs_the_same_beside_many_that_begin_alike),
         TEST(delivered_blocks_leave_before_the_others),
         TEST(what_is_lost_to_the_budget_is_told_now_and_then),
         TEST(what_can_never_fit_is_refused_and_evicts_nothing),

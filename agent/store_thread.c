@@ -58,6 +58,15 @@ static void marks_clear(mark_list *marks)
     marks->count = 0;
 }
 
+static void marks_drop_first(mark_list *marks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(marks->ordinals[i]);
+    marks->count -= count;
+    memmove(marks->items, marks->items + count, marks->count * sizeof *marks->items);
+    memmove(marks->ordinals, marks->ordinals + count, marks->count * sizeof *marks->ordinals);
+}
+
 static bool marks_init(mark_list *marks)
 {
     marks->count = 0;
@@ -174,14 +183,15 @@ static void worked(ut_store_thread *t)
         t->config.committed(t->config.context, ut_store_last_seq(t->config.store));
 }
 
-static ut_err commit(ut_store_thread *t, size_t from, size_t count, const mark_list *marks)
+// Requests of the group from `from` on, and the first mark_count of the marks.
+static ut_err commit(ut_store_thread *t, size_t from, size_t count, size_t mark_count)
 {
     for (size_t i = from; i < from + count; i++) {
         t->appends[i].stored = 0;
         t->appends[i].duplicates = 0;
     }
     return ut_store_commit(t->config.store, ut_clock_wall_ns(), t->appends + from, count,
-                           marks != NULL ? marks->items : NULL, marks != NULL ? marks->count : 0);
+                           t->marks.items, mark_count);
 }
 
 static void set_results(ut_store_thread *t, size_t from, size_t count, ut_err err)
@@ -192,7 +202,46 @@ static void set_results(ut_store_thread *t, size_t from, size_t count, ut_err er
     }
 }
 
-// A group that was too big as a whole: one of it may be the only one that does not fit.
+// An error that speaks of the disk, not of what was to be written: trying parts of it is in vain.
+static bool is_of_disk(ut_err err)
+{
+    return err == UT_EIO || err == UT_ENOSPC;
+}
+
+// The marks without requests. What fails as a whole is halved until the mark that cannot be written
+// stands alone: it is dropped, or it would fail every commit to come. *any: set when one was
+// committed.
+static ut_err commit_marks(ut_store_thread *t, bool *any)
+{
+    ut_err err = UT_OK;
+    size_t count = t->marks.count;
+    while (t->marks.count > 0) {
+        if (count > t->marks.count)
+            count = t->marks.count;
+        err = commit(t, 0, 0, count);
+        if (err == UT_OK) {
+            *any = true;
+            marks_drop_first(&t->marks, count);
+            count = t->marks.count;
+        } else if (count > 1 && !is_of_disk(err)) {
+            count /= 2;
+        } else if (err == UT_EINVAL || err == UT_ECORRUPT || err == UT_ENOTFOUND) {
+            const ut_delivery *mark = &t->marks.items[0];
+            ut_log_write(t->config.log, UT_LOG_ERROR, "store",
+                         "cannot note what became of block %llu at destination %u: %s; it may be "
+                         "sent again after a restart",
+                         (unsigned long long)mark->seq, (unsigned)mark->dest, ut_err_text(err));
+            marks_drop_first(&t->marks, 1);
+            count = t->marks.count;
+            err = UT_OK; // of the others
+        } else {
+            break;
+        }
+    }
+    return err;
+}
+
+// A group that failed as a whole: one of it may be the only one that cannot be written.
 static ut_err commit_singly(ut_store_thread *t, ut_err group_err)
 {
     ut_err last_err = group_err;
@@ -200,7 +249,7 @@ static ut_err commit_singly(ut_store_thread *t, ut_err group_err)
     uint32_t in_a_row = 0;
     size_t i = 0;
     for (; i < t->group_count && in_a_row < UT_STORE_THREAD_SINGLES_MAX; i++) {
-        const ut_err err = commit(t, i, 1, NULL);
+        const ut_err err = commit(t, i, 1, 0);
         set_results(t, i, 1, err);
         if (err == UT_OK) {
             any = true;
@@ -209,14 +258,10 @@ static ut_err commit_singly(ut_store_thread *t, ut_err group_err)
             last_err = err;
             in_a_row++;
         }
-        if (err == UT_EIO || err == UT_ENOSPC)
+        if (is_of_disk(err))
             in_a_row = UT_STORE_THREAD_SINGLES_MAX; // the others fare no better
     }
     set_results(t, i, t->group_count - i, last_err);
-    if (t->marks.count > 0 && commit(t, 0, 0, &t->marks) == UT_OK) {
-        marks_clear(&t->marks);
-        any = true;
-    }
     return any ? UT_OK : last_err;
 }
 
@@ -224,13 +269,29 @@ static void commit_group(ut_store_thread *t)
 {
     for (size_t i = 0; i < t->group_count; i++)
         t->appends[i] = t->group[i]->append;
-    ut_err err = commit(t, 0, t->group_count, &t->marks);
-    if (err == UT_OK)
-        marks_clear(&t->marks);
+    const size_t mark_count = t->marks.count;
+    ut_err err = commit(t, 0, t->group_count, mark_count);
     set_results(t, 0, t->group_count, err);
-    const bool too_big = err == UT_EFULL || err == UT_ENOMEM || err == UT_ELIMIT;
-    if (too_big && (t->group_count > 1 || (t->group_count == 1 && t->marks.count > 0)))
-        err = commit_singly(t, err);
+    if (err == UT_OK) {
+        marks_clear(&t->marks);
+    } else if (!is_of_disk(err)) {
+        // Requests first, together: it may have been for the marks alone.
+        if (t->group_count > 0 && mark_count > 0) {
+            err = commit(t, 0, t->group_count, 0);
+            set_results(t, 0, t->group_count, err);
+        }
+        const bool too_big = err == UT_EFULL || err == UT_ENOMEM || err == UT_ELIMIT;
+        if (too_big && t->group_count > 1)
+            err = commit_singly(t, err);
+        if (mark_count > 0 && !is_of_disk(err)) {
+            bool any = false;
+            const ut_err marks_err = commit_marks(t, &any);
+            if (any)
+                err = UT_OK; // commits work
+            else if (t->group_count == 0)
+                err = marks_err;
+        }
+    }
     if (err == UT_OK)
         worked(t);
     else

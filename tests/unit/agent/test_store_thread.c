@@ -382,6 +382,34 @@ static void marks_are_kept_while_commits_fail(void **state)
     f->engine->class->abort(txn);
 }
 
+// A mark that says more spans are dead than its block has cannot be written.
+static void a_mark_that_cannot_be_written_fails_no_request(void **state)
+{
+    fixture *f = *state;
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_at_gate(f);
+    ut_delivery bad = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    bad.spans_dead = 11;
+    const ut_delivery good = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    const ut_delivery good2 = mark_of(f, 2, UT_DELIVERY_DEAD);
+    assert_int_equal(ut_store_thread_mark(f->thread, &bad), UT_OK);
+    assert_int_equal(ut_store_thread_mark(f->thread, &good), UT_OK);
+    assert_int_equal(ut_store_thread_mark(f->thread, &bad), UT_OK);
+    assert_int_equal(ut_store_thread_mark(f->thread, &good2), UT_OK);
+    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, 2);
+    assert_int_equal(f->jobs[1].job.result, UT_OK);
+    assert_int_equal(f->jobs[1].job.append.stored, 10);
+    assert_int_equal(submit(f, 2, &f->batch2), UT_OK);
+    wait_for_done(f, 3);
+    assert_int_equal(f->jobs[2].job.result, UT_OK);
+    join(f);
+    assert_int_equal(destination_of(f).counts.delivered, 10);
+    assert_int_equal(destination_of(f).counts.dead, 10);
+}
+
 static void marks_over_the_limit_are_refused_until_there_is_room(void **state)
 {
     fixture *f = *state;
@@ -511,6 +539,7 @@ int main(void)
         CLAIM(marks_are_committed_by_themselves_after_a_moment),
         CLAIM(marks_ride_along_with_requests),
         CLAIM(marks_are_kept_while_commits_fail),
+        CLAIM(a_mark_that_cannot_be_written_fails_no_request),
         CLAIM(marks_over_the_limit_are_refused_until_there_is_room),
         CLAIM(the_end_commits_what_waits),
         CLAIM(the_end_commits_marks_that_wait_alone),

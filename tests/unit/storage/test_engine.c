@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -558,11 +559,20 @@ static void a_store_survives_closing_and_opening(void **state)
     }
 }
 
-// Runs job in a process of its own. Returns its exit code, or minus the signal that ended it.
-static int in_child(void (*job)(void *context), void *context)
+// A child that writes or waits for ever ends with the test, also when that fails.
+static pid_t fork_child(void)
 {
     pid_t child = fork();
     assert_true(child >= 0);
+    if (child == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // what emulators do not know they need not do
+    return child;
+}
+
+// Runs job in a process of its own. Returns its exit code, or minus the signal that ended it.
+static int in_child(void (*job)(void *context), void *context)
+{
+    pid_t child = fork_child();
     if (child == 0) {
         // A crash is what some of these tests look for: no core file, no report of a sanitizer.
         struct rlimit none = {0, 0};
@@ -1024,8 +1034,7 @@ static void what_was_committed_survives_a_kill(void **state)
     for (unsigned round = 0; round < 15; round++) {
         int ends[2];
         assert_int_equal(pipe(ends), 0);
-        pid_t child = fork();
-        assert_true(child >= 0);
+        pid_t child = fork_child();
         if (child == 0) {
             (void)close(ends[0]);
             write_until_killed(f->dir_z, ends[1]);
@@ -1162,7 +1171,8 @@ static void start_the_machine_again(const char *steady_path_z)
     size_t len;
     uint8_t *note = read_whole(steady_path_z, &len);
     for (size_t at = 0; at + 512 <= len; at += 4096) {
-        if (memcmp(note + at, "UTSTEADY", 8) != 0)
+        if (memcmp(note + at, "UTSTEADY", 8) != 0 ||
+            ut_get_le32(note + at + 508) != XXH32(note + at, 508, 0))
             continue;
         note[at + 24] ^= 1;
         ut_put_le32(note + at + 508, XXH32(note + at, 508, 0));
@@ -1226,6 +1236,55 @@ static void a_power_cut_takes_the_store_back_to_its_last_sync(void **state)
         free(synced);
         free(newest);
         free(note);
+    }
+}
+
+// The power may fail in the middle of a sync, when everything is synced and the new note is torn.
+static void a_note_that_was_torn_leaves_the_one_before(void **state)
+{
+    fixture *f = *state;
+    ut_random random = {7};
+    char path_z[UT_TEMP_PATH_MAX];
+    char steady_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.mdb", path_z);
+    ut_temp_path(f->dir_z, "store.steady", steady_z);
+    for (unsigned round = 0; round < 6; round++) {
+        ut_engine *engine = open_lmdb(f->dir_z, BUDGET, false);
+        for (unsigned i = 0; i < round; i++) { // numbers of transactions even and odd
+            churn(engine, &random, 1 + i % 2);
+            assert_int_equal(engine->class->sync(engine), UT_OK);
+        }
+        uint8_t *expected;
+        size_t expected_len;
+        size_t len;
+        size_t note_len;
+        size_t new_len;
+        ut_engine_dump(engine, &expected, &expected_len);
+        churn(engine, &random, 2 + 2 * (round % 2));
+        uint8_t *newest = read_whole(path_z, &len);
+        uint8_t *note = read_whole(steady_z, &note_len);
+        assert_int_equal(engine->class->sync(engine), UT_OK);
+        uint8_t *new_note = read_whole(steady_z, &new_len);
+        engine->class->close(engine);
+        // What the last sync wrote is there only by half.
+        bool torn = false;
+        for (size_t at = 0; at + 512 <= new_len; at += 4096) {
+            if (at + 512 > note_len || memcmp(note + at, new_note + at, 512) != 0) {
+                memset(new_note + at + 256, 0, 256);
+                torn = true;
+            }
+        }
+        assert_true(torn);
+        write_whole(path_z, newest, len);
+        write_whole(steady_z, new_note, new_len);
+        start_the_machine_again(steady_z);
+        engine = open_lmdb(f->dir_z, BUDGET, true);
+        assert_same_dump(engine, expected, expected_len);
+        engine->class->close(engine);
+        free(expected);
+        free(newest);
+        free(note);
+        free(new_note);
     }
 }
 
@@ -1440,8 +1499,7 @@ static void a_killed_reader_pins_nothing(void **state)
     store_z(engine, "a", "1");
     engine->class->close(engine);
     assert_int_equal(pipe(ends), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
+    pid_t child = fork_child();
     if (child == 0)
         read_and_stay(f->dir_z, ends[1]);
     char ready;
@@ -1480,8 +1538,7 @@ static void a_larger_budget_reaches_a_reader_that_is_open(void **state)
     engine->class->close(engine);
     assert_int_equal(pipe(down), 0);
     assert_int_equal(pipe(up), 0);
-    pid_t child = fork();
-    assert_true(child >= 0);
+    pid_t child = fork_child();
     char byte = 0;
     if (child == 0) {
         ut_fault fault;
@@ -1558,6 +1615,7 @@ int main(void)
         WITH_DIR(a_full_disk_is_an_error_and_passes),
         WITH_DIR(a_meta_page_that_cannot_be_written_is_survived),
         WITH_DIR(a_power_cut_takes_the_store_back_to_its_last_sync),
+        WITH_DIR(a_note_that_was_torn_leaves_the_one_before),
         WITH_DIR(a_kill_loses_nothing_that_was_not_synced),
         WITH_DIR(a_damaged_note_is_no_note),
         WITH_DIR(unsynced_commits_go_on_after_writing_failed),

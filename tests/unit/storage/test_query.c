@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -413,8 +414,10 @@ static void a_reader_process_sees_whole_states_of_a_writer(void **state)
     ut_temp_dir_make(dir_z);
     pid_t child = fork();
     assert_true(child >= 0);
-    if (child == 0)
+    if (child == 0) {
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // it ends with the test, also when that fails
         write_forever(dir_z);
+    }
     ut_engine_config config = {.dir_z = dir_z, .read_only = true};
     ut_engine *engine = NULL;
     ut_fault fault;

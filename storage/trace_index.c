@@ -414,6 +414,12 @@ static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
             trace->root_seen_ns = entry.root_seen_ns;
         }
         err = find_duplicates(index, cursor, &prefix, number, key, value);
+    } else if (err == UT_OK || err == UT_ENOTFOUND) {
+        // All its entries have left. Nothing is added to a filter while the trace is not known, so
+        // that an old one would not know the spans that come now.
+        ut_trace_filter *filter = find_filter(index, trace);
+        if (filter != NULL)
+            drop_filter(index, filter);
     }
     if (err != UT_OK && err != UT_ENOTFOUND)
         return err;

@@ -248,6 +248,33 @@ static void the_ids_of_a_long_trace_are_remembered(void **state)
     assert_int_equal(report.traces, 1);
 }
 
+static void a_long_trace_that_left_and_comes_again_is_stored_once(void **state)
+{
+    fixture *f = *state;
+    ut_test_span spans[20];
+    for (uint32_t i = 0; i < 40; i++) {
+        ut_test_span span = {.trace = 5, .span = i + 1, .parent = 1};
+        ut_batch_reset(&f->batch, SIZE_MAX);
+        ut_test_batch(&f->batch, &span, 1);
+        ut_store_append append = {.org = UT_ORG_DEFAULT, .ttl_ms = 3600000, .batch = &f->batch};
+        assert_int_equal(ut_store_commit(f->store, now_ns, &append, 1, NULL, 0), UT_OK);
+    }
+    bool more = true;
+    while (more)
+        assert_int_equal(ut_store_sweep(f->store, now_ns + 5 * UINT64_C(3600000000000), &more),
+                         UT_OK);
+    assert_int_equal(ut_store_check(f->memory).spans, 0);
+    // Ids that were not seen before, and come three times.
+    for (uint32_t i = 0; i < 20; i++)
+        spans[i] = (ut_test_span){.trace = 5, .span = 100 + i, .parent = 1};
+    for (unsigned round = 0; round < 3; round++) {
+        ut_store_append append = commit_spans(f, spans, 20);
+        assert_int_equal(append.stored, round == 0 ? 20 : 0);
+        assert_int_equal(append.duplicates, round == 0 ? 0 : 20);
+    }
+    assert_int_equal(ut_store_check(f->memory).spans, 20);
+}
+
 static void many_long_traces_share_a_bounded_memory(void **state)
 {
     fixture *f = *state;
@@ -768,6 +795,7 @@ int main(void)
         TEST(repeats_within_one_group_are_left_out),
         TEST(a_new_span_beside_stored_ones_is_kept),
         TEST(the_ids_of_a_long_trace_are_remembered),
+        TEST(a_long_trace_that_left_and_comes_again_is_stored_once),
         TEST(many_long_traces_share_a_bounded_memory),
         TEST(appends_of_one_class_share_a_block),
         TEST(a_block_keeps_its_limits),

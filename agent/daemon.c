@@ -46,7 +46,7 @@ typedef struct {
     bool networking;
     atomic_int network_wish;
     atomic_bool network_ended;
-    uint64_t delivered_before[UT_CONFIG_DESTINATIONS_MAX]; // by place in the configuration
+    ut_store_destination_counts before[UT_CONFIG_DESTINATIONS_MAX]; // by place in the configuration
 } agent;
 
 // ---- log
@@ -199,7 +199,7 @@ static void look_at_destinations(agent *d)
     for (size_t i = 0; i < count; i++) {
         for (size_t k = 0; k < d->config->destination_count; k++) {
             if (d->config->destinations[k].dest == all[i].dest)
-                d->delivered_before[k] = all[i].counts.delivered;
+                d->before[k] = all[i].counts;
         }
         if (!all[i].active && pending_of(&all[i].counts) > 0)
             ut_log_write(&d->log, UT_LOG_WARN, "agent",
@@ -472,10 +472,15 @@ static void say_counts(const agent *d)
         for (size_t k = 0; k < d->config->destination_count; k++) {
             if (d->config->destinations[k].dest != all[i].dest || used >= sizeof line)
                 continue;
-            const uint64_t delivered = all[i].counts.delivered - d->delivered_before[k];
+            const ut_store_destination_counts *now = &all[i].counts;
+            const ut_store_destination_counts *before = &d->before[k];
             const int more = snprintf(
-                line + used, sizeof line - used, "; %s: delivered=%llu pending=%llu", all[i].name_z,
-                (unsigned long long)delivered, (unsigned long long)pending_of(&all[i].counts));
+                line + used, sizeof line - used,
+                "; %s: delivered=%llu pending=%llu dead=%llu expired=%llu evicted=%llu",
+                all[i].name_z, (unsigned long long)(now->delivered - before->delivered),
+                (unsigned long long)pending_of(now), (unsigned long long)(now->dead - before->dead),
+                (unsigned long long)(now->expired - before->expired),
+                (unsigned long long)(now->evicted - before->evicted));
             used += more > 0 ? (size_t)more : 0;
         }
     }

@@ -370,7 +370,7 @@ int ut_cmd_trace(int argc, char **argv)
         }
     }
     if (optind + 1 != argc)
-        return ut_cli_usage("trace", "one trace id is needed");
+        return ut_cli_usage("trace", "one trace id is needed, found %d", argc - optind);
     const char *id_z = argv[optind];
 
     ut_err err = ut_cli_reader_open(data_dir_z, config_z, &reader, &fault);

@@ -35,6 +35,20 @@ static ut_err read_listen(ut_yaml *yaml, yaml_node_t *node, void *target)
     return UT_OK;
 }
 
+// No shell reads this file: what a shell would replace would become a directory of that name.
+static ut_err read_data_dir(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_read_string(yaml, node, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (text_z[0] == '~' || text_z[0] == '$')
+        return ut_yaml_fail(yaml, node, UT_EINVAL,
+                            "a path without ~ and $NAME (${env:HOME} is replaced)");
+    *(char **)target = text_z;
+    return UT_OK;
+}
+
 static ut_err read_log_level(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     static const char expected[] = "error, warn, info or debug";
@@ -642,7 +656,7 @@ ut_err ut_config_default(ut_config *config)
 ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
 {
     static const ut_yaml_field fields[] = {
-        {"data_dir", ut_yaml_read_string, offsetof(ut_config, data_dir_z)},
+        {"data_dir", read_data_dir, offsetof(ut_config, data_dir_z)},
         {"log", read_log, 0},
         {"receivers", read_receivers, 0},
         {"storage", read_storage, 0},

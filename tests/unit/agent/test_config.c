@@ -125,6 +125,7 @@ static void a_wrong_line_is_named_with_what_was_found_and_expected(void **state)
     (void)state;
     refuse("data_dir: /x\nstorge: {}\n",
            ":2:1: found \"storge\", expected a key of the configuration: data_dir");
+    refuse("data_dir: ~/traces\n", ":1:11: found \"~/traces\", expected a path without ~");
     refuse("storage: { max_size: big }\n", ":1:22: found \"big\", expected a size such as");
     refuse("storage: { max_size: 1MiB }\n",
            ":1:22: found \"1MiB\", expected a size of at least 4MiB");

@@ -375,7 +375,9 @@ void ut_json_put_string(ut_buf *out, ut_bytes text)
             continue;
         }
         size_t len = ut_text_utf8_len(at, (size_t)(end - at));
-        if (len > 0)
+        if (len == 2 && at[0] == 0xc2 && at[1] < 0xa0)
+            ut_buf_printf(out, "\\u00%02x", at[1]); // C1: a terminal may obey it
+        else if (len > 0)
             ut_buf_add(out, at, len);
         else
             ut_buf_add(out, "\xef\xbf\xbd", 3);

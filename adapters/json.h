@@ -44,7 +44,7 @@ ut_json_number ut_json_double(ut_bytes text, double *value);
 
 // ---- writing: errors stay in out->err ----
 
-// A quoted string: control characters escaped, what is not UTF-8 replaced by U+FFFD.
+// A quoted string: control characters (C0 and C1) escaped, what is not UTF-8 replaced by U+FFFD.
 void ut_json_put_string(ut_buf *out, ut_bytes text);
 void ut_json_put_hex(ut_buf *out, ut_bytes bytes);    // quoted, lower case
 void ut_json_put_base64(ut_buf *out, ut_bytes bytes); // quoted

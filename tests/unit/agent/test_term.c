@@ -63,8 +63,8 @@ static void json_strings_are_always_valid(void **state)
     (void)state;
     ut_buf buf;
     ut_buf_init(&buf, 256);
-    ut_json_put_string(&buf, UT_BYTES_LIT("q\" b\\ n\n z\0 u\xc3\xa4 x\xff"));
-    expect(&buf, "\"q\\\" b\\\\ n\\n z\\u0000 u\xc3\xa4 x\xef\xbf\xbd\"");
+    ut_json_put_string(&buf, UT_BYTES_LIT("q\" b\\ n\n z\0 u\xc3\xa4 x\xff \xc2\x9b"));
+    expect(&buf, "\"q\\\" b\\\\ n\\n z\\u0000 u\xc3\xa4 x\xef\xbf\xbd \\u009b\"");
 }
 
 static void json_values_cover_every_type(void **state)

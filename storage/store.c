@@ -234,14 +234,17 @@ static void copy_ledger(ut_ledger *to, const ut_ledger *from)
     memcpy(to->rows, from->rows, from->count * sizeof from->rows[0]);
 }
 
-// After a commit that failed the engine cannot always tell whether it happened.
+// After a commit that failed the engine cannot always tell whether it happened. The ledger is read
+// whatever the state says: a commit of marks alone does not change the state.
 static ut_err reread(ut_store *store)
 {
+    if (!store->in_doubt)
+        return UT_OK;
     ut_record_state stored = {0};
     ut_err err = read_state(store->txn, &stored);
     if (err == UT_ENOTFOUND)
         return UT_ECORRUPT;
-    if (err != UT_OK || memcmp(&stored, &store->state, sizeof stored) == 0)
+    if (err != UT_OK)
         return err;
     ut_ledger ledger;
     err = ut_ledger_read(store->txn, &ledger);
@@ -257,6 +260,7 @@ static ut_err reread(ut_store *store)
         }
     }
     store->state = stored;
+    store->in_doubt = false;
     atomic_store(&store->last_seq, stored.next_seq - 1);
     return UT_OK;
 }
@@ -295,6 +299,7 @@ ut_err ut_store_end_write(ut_store *store)
         err = ut_ledger_write(store);
     if (err == UT_OK) {
         err = ut_txn_commit(store->txn);
+        store->in_doubt = err != UT_OK;
         store->txn = NULL;
     }
     if (err != UT_OK) {

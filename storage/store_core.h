@@ -34,6 +34,7 @@ struct ut_store {
     uint32_t payload_target; // of a block
     ut_record_state state;   // as committed
     ut_ledger ledger;
+    bool in_doubt; // the last commit failed, and may have happened all the same
     _Atomic uint64_t last_seq;
     // The transaction under way: what will be committed.
     ut_txn *txn;

@@ -750,6 +750,33 @@ static void a_commit_in_doubt_does_not_lead_astray(void **state)
     (void)ut_store_check(f->memory);
 }
 
+// A commit of nothing but marks leaves the counters of the store as they are.
+static void marks_in_doubt_are_counted_once(void **state)
+{
+    fixture *f = *state;
+    uint32_t dests[2];
+    fill(f, dests);
+    ut_delivery mark = {
+        .org = UT_ORG_DEFAULT, .dest = dests[1], .seq = 1, .state = UT_DELIVERY_DELIVERED};
+    ut_err err = UT_OK;
+    for (uint64_t n = 1; err != UT_OK || n == 1; n++) {
+        f->faults = (ut_faults){.fail_at = n, .err = UT_EIO, .in_doubt = true};
+        err = ut_store_commit(f->store, now_ns, NULL, 0, &mark, 1);
+        assert_true(n < 5000);
+    }
+    f->faults.fail_at = 0;
+    ut_verify_report report = ut_store_check(f->memory);
+    ut_store_destination rows[2];
+    assert_int_equal(ut_store_get_destinations(f->store, rows, 2), 2);
+    uint64_t settled = 0;
+    uint64_t accepted = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        settled += rows[i].counts.delivered + rows[i].counts.dead;
+        accepted += rows[i].counts.accepted;
+    }
+    assert_int_equal(accepted, settled + report.pending);
+}
+
 static void expiry_hours_are_rounded_up(void **state)
 {
     fixture *f = *state;
@@ -812,6 +839,7 @@ int main(void)
         TEST(every_failing_call_leaves_the_store_as_it_was),
         cmocka_unit_test_setup_teardown(lmdb_survives_every_failing_call, set_up_lmdb, tear_down),
         TEST(a_commit_in_doubt_does_not_lead_astray),
+        TEST(marks_in_doubt_are_counted_once),
         TEST(expiry_hours_are_rounded_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

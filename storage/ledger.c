@@ -107,7 +107,7 @@ static ut_err put_delivery(ut_store *store, const ut_delivery *delivery)
     return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&store->value));
 }
 
-// UT_ENOTFOUND. A damaged entry is read as one that is settled, with nothing in it: it asks for
+// UT_ENOTFOUND. A damaged entry is read as one that is settled, with no spans in it: it asks for
 // nothing more.
 static ut_err get_delivery(ut_txn *txn, uint32_t org, uint32_t dest, uint64_t seq,
                            ut_delivery *delivery)
@@ -170,16 +170,29 @@ ut_err ut_ledger_mark(ut_store *store, const ut_delivery *mark)
                              : get_delivery(store->txn, mark->org, mark->dest, mark->seq, &old);
     if (err == UT_ENOTFOUND)
         return UT_OK; // the block has gone meanwhile
-    if (err != UT_OK)
+    if (err != UT_OK && err != UT_ECORRUPT)
         return err;
+    // An error would come back with each try, and hold up all that is in the group. (Where the
+    // engine cannot go on, the commit tells.)
+    if (err == UT_ECORRUPT || old.spans == 0) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the delivery entry of block %llu is damaged; what became of it is not noted",
+                     (unsigned long long)mark->seq);
+        return UT_OK;
+    }
     ut_delivery entry = *mark;
     entry.spans = old.spans;
     if (entry.state == UT_DELIVERY_PENDING)
         entry.spans_dead = 0;
     else if (entry.state == UT_DELIVERY_DEAD && mark->dead_ordinals == NULL)
         entry.spans_dead = entry.spans;
-    if (entry.spans_dead > entry.spans)
-        return UT_EINVAL;
+    if (entry.spans_dead > entry.spans) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "%lu spans of block %llu are marked as dead, which has %lu",
+                     (unsigned long)entry.spans_dead, (unsigned long long)mark->seq,
+                     (unsigned long)entry.spans);
+        entry.spans_dead = entry.spans;
+    }
     count_settled(row, &old, false);
     count_settled(row, &entry, true);
     err = put_delivery(store, &entry);

@@ -77,6 +77,7 @@ ut_err ut_ledger_read(ut_txn *txn, ut_ledger *ledger);
 ut_err ut_ledger_write(ut_store *store);
 // One entry for every active destination of org.
 ut_err ut_ledger_accept(ut_store *store, uint32_t org, uint64_t seq, uint32_t spans);
+// A mark for what is gone or damaged is passed, and one of more dead spans than there are is cut.
 ut_err ut_ledger_mark(ut_store *store, const ut_delivery *mark);
 // Takes a block out of the ledger. *pending: spans that some destination has not got.
 ut_err ut_ledger_remove(ut_store *store, uint32_t org, uint64_t seq, bool expired,

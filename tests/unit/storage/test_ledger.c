@@ -326,7 +326,7 @@ static void marks_for_what_is_gone_are_ignored(void **state)
     assert_int_equal(ut_store_check(f->engine).pending, 3);
 }
 
-static void a_mark_with_more_dead_spans_than_there_are_is_refused(void **state)
+static void a_mark_with_more_dead_spans_than_there_are_is_cut(void **state)
 {
     fixture *f = *state;
     uint32_t a = add(f, "a");
@@ -337,8 +337,40 @@ static void a_mark_with_more_dead_spans_than_there_are_is_refused(void **state)
                                            .state = UT_DELIVERY_DELIVERED,
                                            .spans_dead = 4,
                                            .dead_ordinals = dead}),
-                     UT_EINVAL);
-    assert_int_equal(ut_store_check(f->engine).pending, 3);
+                     UT_OK);
+    assert_int_equal(row_of(f->store, a).counts.dead, 3);
+    assert_int_equal(row_of(f->store, a).counts.delivered, 0);
+    assert_int_equal(ut_store_check(f->engine).pending, 0);
+}
+
+static void a_mark_on_a_damaged_entry_does_not_hold_up_its_group(void **state)
+{
+    fixture *f = *state;
+    uint32_t a = add(f, "a");
+    (void)store_block(f, 3, 0);
+    (void)store_block(f, 5, 0);
+    ut_key key = ut_key_delivery(UT_ORG_DEFAULT, a, 1);
+    static const uint8_t damaged[] = {0x92, 0xc1, 0xc1};
+    ut_txn *txn;
+    assert_int_equal(ut_engine_begin(f->engine, true, &txn), UT_OK);
+    assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), (ut_bytes){damaged, sizeof damaged}),
+                     UT_OK);
+    assert_int_equal(ut_txn_commit(txn), UT_OK);
+    static const uint16_t dead[2] = {0, 1};
+    ut_delivery marks[3] = {
+        {.org = UT_ORG_DEFAULT,
+         .dest = a,
+         .seq = 1,
+         .state = UT_DELIVERY_DELIVERED,
+         .spans_dead = 2,
+         .dead_ordinals = dead},
+        {.org = UT_ORG_DEFAULT, .dest = a, .seq = 1, .state = UT_DELIVERY_PENDING, .attempts = 1},
+        {.org = UT_ORG_DEFAULT, .dest = a, .seq = 2, .state = UT_DELIVERY_DELIVERED}};
+    assert_int_equal(ut_store_commit(f->store, now_ns, NULL, 0, marks, 3), UT_OK);
+    assert_int_equal(row_of(f->store, a).counts.delivered, 5);
+    assert_int_equal(row_of(f->store, a).counts.dead, 0);
+    ut_delivery entry;
+    assert_int_equal(next_pending(f, a, 0, 100, &entry), UT_ENOTFOUND);
 }
 
 static void looking_for_pending_entries_is_bounded(void **state)
@@ -448,7 +480,8 @@ int main(void)
         TEST(marks_settle_entries_and_move_counters),
         TEST(dead_letters_say_which_when_and_why),
         TEST(marks_for_what_is_gone_are_ignored),
-        TEST(a_mark_with_more_dead_spans_than_there_are_is_refused),
+        TEST(a_mark_with_more_dead_spans_than_there_are_is_cut),
+        TEST(a_mark_on_a_damaged_entry_does_not_hold_up_its_group),
         TEST(looking_for_pending_entries_is_bounded),
         TEST(nothing_is_lost_between_the_counters),
     };

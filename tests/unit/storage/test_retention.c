@@ -194,6 +194,22 @@ static void without_a_time_to_live_nothing_expires(void **state)
     assert_int_equal(ut_store_check(f->engine).spans, 10);
 }
 
+// A machine without a battery begins in 1970, until the network tells the time.
+static void what_came_before_the_clock_was_set_does_not_expire(void **state)
+{
+    fixture *f = *state;
+    f->ttl_ms = 3600000;
+    ut_test_span span = {.trace = 1, .span = 1};
+    assert_int_equal(commit_at(f, 60 * UINT64_C(1000000000), &span, 1), UT_OK);
+    span.trace = 2;
+    assert_int_equal(commit_at(f, now_ns, &span, 1), UT_OK);
+    sweep_all(f, now_ns);
+    assert_int_equal(ut_store_check(f->engine).spans, 2);
+    sweep_all(f, now_ns + 3 * hour_ns);
+    assert_int_equal(ut_store_check(f->engine).spans, 1);
+    assert_int_equal(counts_of(f).spans_expired, 1);
+}
+
 static void a_sweep_with_nothing_to_do_writes_nothing(void **state)
 {
     fixture *f = *state;
@@ -260,6 +276,50 @@ static void a_removal_goes_on_after_a_restart(void **state)
     assert_true(leaving > 0);
     assert_int_equal(counts_of(f).spans_expired, 3000);
     assert_int_equal(counts_of(f).blocks_removed, 6);
+}
+
+static void an_expiry_that_failed_is_not_an_eviction(void **state)
+{
+    fixture *f = *state;
+    f->ttl_ms = 3600000;
+    ut_test_span spans[500];
+    for (uint32_t i = 0; i < 500; i++)
+        spans[i] = (ut_test_span){.trace = i, .span = 1};
+    for (uint32_t b = 0; b < 5; b++) { // more than one sweep removes
+        assert_int_equal(commit_at(f, now_ns, spans, 500), UT_OK);
+        for (uint32_t i = 0; i < 500; i++)
+            spans[i].trace += 500;
+    }
+    // The last call of a sweep that may fail is its commit.
+    bool more;
+    f->faults = (ut_faults){0};
+    ut_engine *copy = ut_engine_memory_clone(f->engine);
+    assert_int_equal(ut_store_sweep(f->store, now_ns + 3 * hour_ns, &more), UT_OK);
+    assert_true(more);
+    uint64_t calls = f->faults.calls;
+    ut_store_close(f->store);
+    f->engine = copy;
+    f->faults = (ut_faults){0};
+    f->store = open_store(ut_engine_faulty_wrap(copy, &f->faults), BUDGET, NULL);
+    f->faults = (ut_faults){.fail_at = calls, .err = UT_EIO};
+    assert_int_equal(ut_store_sweep(f->store, now_ns + 3 * hour_ns, &more), UT_EIO);
+    f->faults.fail_at = 0;
+    sweep_all(f, now_ns + 3 * hour_ns);
+    assert_int_equal(counts_of(f).spans_expired, 2500);
+    assert_int_equal(counts_of(f).spans_evicted, 0);
+}
+
+static void entries_of_many_parts_leave_whole(void **state)
+{
+    fixture *f = *state;
+    f->ttl_ms = 3600000;
+    store_trace(f, 1, 1, 500, 1); // in values of 1000 bytes
+    f->ttl_ms = 3 * 3600000;
+    store_trace(f, 1, 501, 500, 1);
+    sweep_all(f, now_ns + 2 * hour_ns);
+    assert_int_equal(ut_store_check(f->engine).spans, 500);
+    sweep_all(f, now_ns + 4 * hour_ns);
+    assert_int_equal(count_records(f->engine), 0);
 }
 
 // ---- root records ----
@@ -707,9 +767,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(blocks_leave_when_their_hour_has_come),
         TEST(without_a_time_to_live_nothing_expires),
+        TEST(what_came_before_the_clock_was_set_does_not_expire),
         TEST(a_sweep_with_nothing_to_do_writes_nothing),
         TEST(a_sweep_is_bounded_and_says_when_there_is_more),
         TEST(a_removal_goes_on_after_a_restart),
+        TEST(an_expiry_that_failed_is_not_an_eviction),
+        TEST(entries_of_many_parts_leave_whole),
         TEST(a_trace_stays_listed_until_its_last_block_leaves),
         TEST(the_last_block_may_leave_first),
         TEST(a_root_that_comes_after_the_first_block_left_is_taken),

@@ -444,6 +444,18 @@ static void a_root_that_comes_late_takes_the_place_of_its_stand_in(void **state)
     (void)ut_store_check(f->memory);
 }
 
+static void of_several_roots_the_first_counts(void **state)
+{
+    fixture *f = *state;
+    ut_test_span spans[3] = {{.trace = 1, .span = 1, .parent = 3, .name_z = "child"},
+                             {.trace = 1, .span = 2, .name_z = "first"},
+                             {.trace = 1, .span = 3, .start_ns = 1, .name_z = "second"}};
+    (void)commit_spans(f, spans, 3);
+    listing l = list(f->memory);
+    assert_int_equal(l.rows, 1);
+    assert_string_equal(l.name_z, "first");
+}
+
 static void a_root_in_a_later_block_of_its_group_is_found(void **state)
 {
     fixture *f = *state;
@@ -696,6 +708,55 @@ static void every_failing_call_leaves_the_store_as_it_was(void **state)
     free(before);
 }
 
+// A commit that turned out too large is tried again after more room was made, and the blocks that
+// held its duplicates may be gone by then.
+static void spans_whose_twins_were_evicted_meanwhile_are_stored(void **state)
+{
+    fixture *f = *state;
+    enum { SMALL = 300 * 1024, OLD = 10, NEW = 60 };
+    ut_test_span spans[OLD + NEW];
+    for (uint32_t i = 0; i < OLD + NEW; i++)
+        spans[i] = (ut_test_span){
+            .trace = i < OLD ? 1 : 2, .span = i + 1, .parent = 1, .filler = i < OLD ? 0 : 2000};
+    unsigned evicted = 0;
+    ut_err err = UT_EFULL;
+    for (uint64_t n = 1; n < 4000; n++) {
+        ut_store_close(f->store);
+        f->memory = ut_engine_memory_open(SMALL);
+        f->faults = (ut_faults){0};
+        ut_store_config config = {.bytes_max = SMALL};
+        ut_fault fault;
+        assert_int_equal(
+            ut_store_open(ut_engine_faulty_wrap(f->memory, &f->faults), &config, &f->store, &fault),
+            UT_OK);
+        assert_int_equal(commit_spans(f, spans, OLD).stored, OLD);
+        for (uint32_t i = 0; i < 7; i++) {
+            ut_test_span filler = {.trace = 100 + i, .span = 1, .filler = 12000};
+            assert_int_equal(commit_spans(f, &filler, 1).stored, 1);
+        }
+        assert_int_equal(counts_of(f->store).spans_evicted, 0);
+        ut_batch_reset(&f->batch, SIZE_MAX);
+        ut_test_batch(&f->batch, spans, OLD + NEW);
+        ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+        uint64_t calls = f->faults.calls;
+        f->faults = (ut_faults){.calls = calls, .fail_at = calls + n, .err = UT_EFULL};
+        err = ut_store_commit(f->store, now_ns, &append, 1, NULL, 0);
+        if (err == UT_OK) {
+            assert_int_equal(append.stored + append.duplicates, OLD + NEW);
+            evicted += counts_of(f->store).spans_evicted > 0;
+            // All of them are there, however it came.
+            ut_store_append again = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+            f->faults.fail_at = 0;
+            assert_int_equal(ut_store_commit(f->store, now_ns, &again, 1, NULL, 0), UT_OK);
+            if (counts_of(f->store).spans_evicted < OLD + 7)
+                assert_int_equal(again.stored, 0);
+        }
+        if (f->faults.calls < calls + n)
+            break; // the fault was behind the last call
+    }
+    assert_true(evicted > 0);
+}
+
 static void lmdb_survives_every_failing_call(void **state)
 {
     fixture *f = *state;
@@ -784,12 +845,15 @@ static void expiry_hours_are_rounded_up(void **state)
         uint64_t now_ns;
         uint64_t ttl_ms;
         uint32_t hour;
-    } cases[] = {{10 * UINT64_C(3600000000000), 3600000, 11},
-                 {10 * UINT64_C(3600000000000) + 1000000, 3600000, 12},
-                 {10 * UINT64_C(3600000000000), 1, 11},
-                 {10 * UINT64_C(3600000000000), 0, 0},
-                 {10 * UINT64_C(3600000000000), UINT64_MAX, UINT32_MAX}};
-    for (uint32_t i = 0; i < 5; i++) {
+    } cases[] = {{500000 * UINT64_C(3600000000000), 3600000, 500001},
+                 {500000 * UINT64_C(3600000000000) + 1000000, 3600000, 500002},
+                 {500000 * UINT64_C(3600000000000), 1, 500001},
+                 {500000 * UINT64_C(3600000000000), 0, 0},
+                 {500000 * UINT64_C(3600000000000), UINT64_MAX, UINT32_MAX},
+                 // A clock that was not set yet; 2020 begins in hour 438288.
+                 {438288 * UINT64_C(3600000000000) - 1, 3600000, 0},
+                 {438288 * UINT64_C(3600000000000), 3600000, 438289}};
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ut_test_span span = {.trace = i, .span = 1};
         ut_batch_reset(&f->batch, SIZE_MAX);
         ut_test_batch(&f->batch, &span, 1);
@@ -829,6 +893,7 @@ int main(void)
         TEST(every_span_may_be_of_a_trace_of_its_own),
         TEST(an_empty_group_changes_nothing),
         TEST(a_root_that_comes_late_takes_the_place_of_its_stand_in),
+        TEST(of_several_roots_the_first_counts),
         TEST(a_root_in_a_later_block_of_its_group_is_found),
         TEST(counters_and_numbers_survive_a_restart),
         TEST(a_newer_format_is_refused),
@@ -837,6 +902,7 @@ int main(void)
         TEST(a_reader_of_an_empty_directory_sees_an_empty_store),
         TEST(opening_survives_every_failing_call),
         TEST(every_failing_call_leaves_the_store_as_it_was),
+        TEST(spans_whose_twins_were_evicted_meanwhile_are_stored),
         cmocka_unit_test_setup_teardown(lmdb_survives_every_failing_call, set_up_lmdb, tear_down),
         TEST(a_commit_in_doubt_does_not_lead_astray),
         TEST(marks_in_doubt_are_counted_once),

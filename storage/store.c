@@ -26,6 +26,9 @@ enum {
     TOUCHES_FIXED = 16, // the last page of each family of keys
 };
 
+// A clock that says less has not been set: 2020-01-01 UTC.
+static const uint64_t clock_set_ns = UINT64_C(1577836800) * 1000000000;
+
 static const char *const version_name_z = "version";
 static const char *const state_name_z = "state";
 
@@ -319,7 +322,9 @@ static uint32_t expiry_hour(const ut_store *store, const ut_store_append *append
 {
     static const uint64_t hour_ms = 3600000;
     uint64_t ttl_ms = append->ttl_ms != 0 ? append->ttl_ms : store->ttl_ms;
-    if (ttl_ms == 0)
+    // A machine that begins in 1970 and learns the time later would find all that it stored before
+    // expired at once, delivered or not. So that stays until its room is needed.
+    if (ttl_ms == 0 || now_ns < clock_set_ns)
         return 0;
     uint64_t now_ms = now_ns / 1000000;
     uint64_t end_ms =

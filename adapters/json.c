@@ -119,6 +119,11 @@ static ut_err refuse_depth(ut_bytes text, ut_fault *fault)
 
 ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault)
 {
+    return ut_json_read_within(json, text, SIZE_MAX, fault);
+}
+
+ut_err ut_json_read_within(ut_json *json, ut_bytes text, size_t memory_max, ut_fault *fault)
+{
     size_t max = SIZE_MAX / UT_JSON_MEMORY_FACTOR - UT_JSON_MEMORY_BASE;
     *json = (ut_json){.allocator = {take, resize, give_back, json}};
     if (text.len == 0)
@@ -126,10 +131,16 @@ ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault)
     if (text.len > max)
         return ut_fault_set(fault, UT_ELIMIT, "JSON of %zu bytes is too large", text.len);
     json->max = text.len * UT_JSON_MEMORY_FACTOR + UT_JSON_MEMORY_BASE;
+    if (json->max > memory_max)
+        json->max = memory_max;
 
     yyjson_read_err error = {0};
     // yyjson unescapes the strings where they stand.
     json->text = take(json, text.len + YYJSON_PADDING_SIZE);
+    if (json->text == NULL && json->refused)
+        return ut_fault_set(fault, UT_ELIMIT,
+                            "JSON of %zu bytes would take more than %zu bytes of memory to read",
+                            text.len, json->max);
     if (json->text == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "no memory for JSON of %zu bytes", text.len);
     memcpy(json->text, text.data, text.len);

@@ -28,6 +28,8 @@ typedef struct {
 // ut_json_free; text is copied. json is not to be moved meanwhile. Nothing is to be freed after an error.
 // UT_EFORMAT (with the byte where it went wrong; also when nested deeper than UT_JSON_DEPTH_MAX), UT_ELIMIT (memory), UT_ENOMEM.
 ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault);
+// The same within memory_max bytes, if that is less.
+ut_err ut_json_read_within(ut_json *json, ut_bytes text, size_t memory_max, ut_fault *fault);
 void ut_json_free(ut_json *json);
 
 // "an object", "a string", ... for faults.

@@ -33,6 +33,9 @@ extern const ut_otlp_encoder ut_otlp_json_encoder;
 // What each encoding does with repeated and unknown fields stands at the head of its file.
 ut_err ut_otlp_protobuf_decode(ut_bytes body, ut_batch *batch, ut_fault *fault);
 ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault);
+// The same, taking at most memory_max bytes besides the body and the batch until it returns. UT_ELIMIT beyond.
+ut_err ut_otlp_json_decode_within(ut_bytes body, size_t memory_max, ut_batch *batch,
+                                  ut_fault *fault);
 
 // ---- answers ----
 

@@ -937,12 +937,20 @@ static bool decode_request(decoder *d, yyjson_val *root)
 
 ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
 {
+    return ut_otlp_json_decode_within(body, SIZE_MAX, batch, fault);
+}
+
+ut_err ut_otlp_json_decode_within(ut_bytes body, size_t memory_max, ut_batch *batch,
+                                  ut_fault *fault)
+{
     ut_json json;
-    ut_err err = ut_json_read(&json, body, fault);
+    ut_err err = ut_json_read_within(&json, body, memory_max, fault);
     if (err != UT_OK)
         return err;
     decoder d = {.batch = batch, .fault = fault};
-    ut_buf_init(&d.scratch, body.len + 64); // protobuf and bytes are shorter than their JSON
+    // Protobuf and bytes are shorter than their JSON.
+    const size_t left = memory_max > json.used ? memory_max - json.used : 1;
+    ut_buf_init(&d.scratch, body.len + 64 < left ? body.len + 64 : left);
     if (!decode_request(&d, yyjson_doc_get_root(json.doc)))
         err = UT_EFORMAT;
     else

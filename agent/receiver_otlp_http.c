@@ -38,6 +38,7 @@ struct ut_receiver_otlp_http {
     ut_http_server *server;
     ut_gzip *gzip; // made at first use
     ut_buf expanded;
+    size_t held; // charged for the body at hand, as sent and expanded
     ut_buf answer;
     receipt *spare;
     size_t spare_count;
@@ -152,20 +153,24 @@ static void receipt_give(receipt *p)
     r->spare_count++;
 }
 
-static void lower_ceiling(ut_buf *buf, uint64_t max)
+// Of an empty buffer. What it kept from an earlier request counts as well, and goes if it is more.
+static void set_ceiling(ut_buf *buf, uint64_t max)
 {
-    const uint64_t least = buf->cap > 0 ? buf->cap : 1; // what it holds, it may use
-    buf->max = (size_t)(max > least ? max : least);
+    const size_t ceiling = max < 1 ? 1 : max < BATCH_BYTES_MAX ? (size_t)max : BATCH_BYTES_MAX;
+    ut_buf_reset(buf, ceiling < UT_RECEIVER_KEEP_BYTES ? ceiling : UT_RECEIVER_KEEP_BYTES);
+    buf->max = ceiling;
 }
 
-// A batch may hold more than its body did (64 bytes of index for a span of 30), so its buffers end
-// at what is left of the memory for requests.
-static void set_ceiling(ut_batch *batch, uint64_t left)
+// A batch may hold more than its body did (64 bytes of index for a span of 30). Each buffer has its
+// share of what is left of the memory for requests; together they are all of it.
+static void set_shares(ut_batch *batch, uint64_t left)
 {
-    ut_buf *const bufs[] = {&batch->resource_bytes, &batch->scope_bytes, &batch->span_bytes,
-                            &batch->resource_parts, &batch->scope_parts, &batch->span_index};
-    for (size_t i = 0; i < sizeof bufs / sizeof bufs[0]; i++)
-        lower_ceiling(bufs[i], left < BATCH_BYTES_MAX ? left : BATCH_BYTES_MAX);
+    set_ceiling(&batch->span_bytes, left / 2);
+    set_ceiling(&batch->span_index, left / 4);
+    set_ceiling(&batch->resource_bytes, left / 16);
+    set_ceiling(&batch->scope_bytes, left / 16);
+    set_ceiling(&batch->resource_parts, left / 16);
+    set_ceiling(&batch->scope_parts, left / 16);
 }
 
 // ---- requests
@@ -245,6 +250,22 @@ static void answer_no_memory(ut_receiver_otlp_http *r, ut_http_exchange *exchang
                            "the memory for requests is used up");
 }
 
+// Counts memory that the body at hand takes, until body_release.
+static bool body_hold(ut_receiver_otlp_http *r, size_t bytes)
+{
+    if (!ut_http_server_charge(r->server, bytes))
+        return false;
+    r->held += bytes;
+    return true;
+}
+
+static void body_release(ut_receiver_otlp_http *r)
+{
+    ut_http_server_discharge(r->server, r->held);
+    r->held = 0;
+    ut_buf_reset(&r->expanded, UT_RECEIVER_KEEP_BYTES);
+}
+
 // Expands a gzip body into r->expanded. False: the answer is given.
 static bool expand(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_bytes *body)
 {
@@ -253,17 +274,17 @@ static bool expand(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_byte
     const uint64_t max = r->body_bytes_max < left ? r->body_bytes_max : left;
     if (r->gzip == NULL)
         r->gzip = ut_gzip_new();
-    ut_buf_reset(&r->expanded, UT_RECEIVER_KEEP_BYTES);
-    lower_ceiling(&r->expanded, max);
-    const ut_err err =
-        r->gzip == NULL ? UT_ENOMEM : ut_gzip_expand(r->gzip, *body, &r->expanded, &fault);
-    if (err == UT_OK && r->expanded.len <= r->body_bytes_max) {
+    set_ceiling(&r->expanded, max);
+    ut_err err = r->gzip == NULL ? UT_ENOMEM : ut_gzip_expand(r->gzip, *body, &r->expanded, &fault);
+    if (err == UT_OK && !body_hold(r, r->expanded.cap))
+        err = UT_ENOMEM;
+    if (err == UT_OK) {
         *body = ut_buf_bytes(&r->expanded);
         return true;
     }
     if (err == UT_EFORMAT)
         answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault.text_z);
-    else if ((err == UT_ELIMIT && max == r->body_bytes_max) || err == UT_OK)
+    else if (err == UT_ELIMIT && max == r->body_bytes_max)
         answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
                      "the expanded body is larger than this receiver takes");
     else
@@ -310,9 +331,28 @@ static void answer_undecoded(ut_receiver_otlp_http *r, ut_http_exchange *exchang
         answer_no_memory(r, exchange);
 }
 
-static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
+// Reads the body into the batch, both within the memory that is left.
+static ut_err decode(ut_receiver_otlp_http *r, ut_otlp_encoding encoding, ut_bytes body,
+                     ut_batch *batch, ut_fault *fault)
 {
-    ut_receiver_otlp_http *r = context;
+    const uint64_t left = ut_http_server_memory_left(r->server);
+    if (encoding == UT_OTLP_PROTOBUF) {
+        set_shares(batch, left);
+        return ut_otlp_protobuf_decode(body, batch, fault);
+    }
+    // The document of a list of spans takes three to four times what the batch takes.
+    const uint64_t document = left - left / 4;
+    set_shares(batch, left - document);
+    return ut_otlp_json_decode_within(body, document < SIZE_MAX ? (size_t)document : SIZE_MAX,
+                                      batch, fault);
+}
+
+static void take_body(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_bytes body)
+{
+    if (!body_hold(r, body.len)) {
+        answer_no_memory(r, exchange);
+        return;
+    }
     if ((exchange->note & NOTE_GZIP) != 0 && !expand(r, exchange, &body))
         return;
     receipt *p = receipt_take(r);
@@ -321,10 +361,7 @@ static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
         return;
     }
     ut_fault fault = {UT_OK, ""};
-    set_ceiling(&p->batch, ut_http_server_memory_left(r->server));
-    ut_err err = encoding_of(exchange) == UT_OTLP_JSON
-                     ? ut_otlp_json_decode(body, &p->batch, &fault)
-                     : ut_otlp_protobuf_decode(body, &p->batch, &fault);
+    ut_err err = decode(r, encoding_of(exchange), body, &p->batch, &fault);
     const size_t memory = ut_batch_memory(&p->batch);
     if (err == UT_OK && !ut_http_server_charge(r->server, memory))
         err = UT_ELIMIT;
@@ -348,6 +385,13 @@ static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
     } else {
         r->in_store++;
     }
+}
+
+static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_receiver_otlp_http *r = context;
+    take_body(r, exchange, body);
+    body_release(r);
 }
 
 // ---- the receiver

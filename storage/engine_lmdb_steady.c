@@ -153,6 +153,18 @@ ut_err ut_lmdb_steady_note(ut_lmdb_steady *steady, int data_fd, size_t page_byte
 ut_err ut_lmdb_steady_forget(ut_lmdb_steady *steady, ut_fault *fault)
 {
     ut_lmdb_steady_close(steady);
+    int fd = open(steady->path_z, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? UT_OK : system_fault(fault, steady->path_z, "opened");
+    // A power cut could undo the removal of the name, and the note would take back what was
+    // committed since. So it is emptied first, both places at once: one place alone would be the
+    // older state, whose pages are not held any more.
+    ut_err err = UT_OK;
+    if (ftruncate(fd, 0) != 0 || fsync(fd) != 0)
+        err = system_fault(fault, steady->path_z, "emptied");
+    (void)close(fd); // synced before
+    if (err != UT_OK)
+        return err;
     if (unlink(steady->path_z) != 0 && errno != ENOENT)
         return system_fault(fault, steady->path_z, "removed");
     return UT_OK;

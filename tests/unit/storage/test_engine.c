@@ -1314,6 +1314,40 @@ static void a_kill_loses_nothing_that_was_not_synced(void **state)
     }
 }
 
+// A power cut can undo that a name was removed: the name is then given back to what it named. Where
+// commits are synced one by one the note would take them back.
+static void a_note_whose_removal_was_lost_takes_nothing_back(void **state)
+{
+    fixture *f = *state;
+    char steady_z[UT_TEMP_PATH_MAX];
+    char kept_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.steady", steady_z);
+    ut_temp_path(f->dir_z, "kept", kept_z);
+    for (unsigned killed = 0; killed < 2; killed++) {
+        if (killed == 0) {
+            ut_engine *engine = open_lmdb(f->dir_z, BUDGET, false);
+            store_z(engine, "a", "1");
+            assert_int_equal(engine->class->sync(engine), UT_OK);
+            assert_int_equal(link(steady_z, kept_z), 0);
+            engine->class->close(engine);
+        } else {
+            assert_int_equal(in_child(write_and_vanish, f->dir_z), 7);
+            assert_int_equal(link(steady_z, kept_z), 0);
+        }
+        ut_engine *engine = open_lmdb(f->dir_z, BUDGET, true);
+        store_z(engine, "a", "3");
+        engine->class->close(engine);
+        assert_int_not_equal(access(steady_z, F_OK), 0);
+        assert_int_equal(rename(kept_z, steady_z), 0);
+        start_the_machine_again(steady_z);
+        engine = open_lmdb(f->dir_z, BUDGET, true);
+        ut_txn *txn = begin(engine, false);
+        assert_get(txn, "a", "3");
+        ut_txn_abort(txn);
+        engine->class->close(engine);
+    }
+}
+
 static void a_damaged_note_is_no_note(void **state)
 {
     fixture *f = *state;
@@ -1617,6 +1651,7 @@ int main(void)
         WITH_DIR(a_power_cut_takes_the_store_back_to_its_last_sync),
         WITH_DIR(a_note_that_was_torn_leaves_the_one_before),
         WITH_DIR(a_kill_loses_nothing_that_was_not_synced),
+        WITH_DIR(a_note_whose_removal_was_lost_takes_nothing_back),
         WITH_DIR(a_damaged_note_is_no_note),
         WITH_DIR(unsynced_commits_go_on_after_writing_failed),
         WITH_DIR(the_file_stays_within_the_budget),

@@ -634,7 +634,8 @@ static void turn_over(fixture *f, uint64_t budget, uint32_t request_spans_max)
         ut_batch_reset(&f->batch, SIZE_MAX);
         seed += 1;
         ut_realistic_batch(seed, spans, now_ns + seed * 1000000, &f->batch);
-        ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+        ut_store_append append = {
+            .org = UT_ORG_DEFAULT, .ttl_ms = UINT64_C(86400000), .batch = &f->batch};
         ut_delivery marks[4];
         uint64_t last = ut_store_last_seq(f->store);
         size_t mark_count = last > 20 ? 4 : 0;

@@ -393,6 +393,8 @@ static int start(agent *d, ut_fault *fault)
         err = ut_dispatch_thread_new(&dispatch, &d->dispatch, fault);
         if (err != UT_OK)
             return err == UT_ENOMEM || err == UT_EIO ? EX_OSERR : EX_CONFIG;
+        // What an earlier run left behind is waited for, too.
+        ut_dispatch_thread_advance(d->dispatch, ut_store_last_seq(d->store));
     }
     const ut_store_thread_config store_thread = {
         .store = d->store,
@@ -428,8 +430,6 @@ static int start(agent *d, ut_fault *fault)
             return code;
     }
     if (d->dispatch != NULL) {
-        // What an earlier run left behind is waited for, too.
-        ut_dispatch_thread_advance(d->dispatch, ut_store_last_seq(d->store));
         err = ut_dispatch_thread_start(d->dispatch);
         if (err != UT_OK) {
             (void)ut_fault_set(fault, err, "cannot start the dispatch thread");

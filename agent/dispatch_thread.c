@@ -139,7 +139,9 @@ void ut_dispatch_thread_wake(ut_dispatch_thread *t)
 
 void ut_dispatch_thread_advance(ut_dispatch_thread *t, uint64_t seq)
 {
-    atomic_store(&t->last_seq, seq);
+    uint64_t before = atomic_load(&t->last_seq);
+    while (before < seq && !atomic_compare_exchange_weak(&t->last_seq, &before, seq))
+        continue;
     ut_dispatch_thread_wake(t);
 }
 

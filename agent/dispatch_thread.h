@@ -26,7 +26,7 @@ ut_err ut_dispatch_thread_new(const ut_dispatch_thread_config *config, ut_dispat
                               ut_fault *fault);
 ut_err ut_dispatch_thread_start(ut_dispatch_thread *thread);
 
-// Blocks up to seq are committed. Any thread.
+// Blocks up to seq are committed; less than an earlier call said changes nothing. Any thread.
 void ut_dispatch_thread_advance(ut_dispatch_thread *thread, uint64_t seq);
 
 // Lets the dispatcher look again at what it could not do: marks are taken again. Any thread.

@@ -193,6 +193,19 @@ static ut_err limit_fault(ut_err err, ut_fault *fault)
     return ut_fault_set(fault, err, "%s while reading the answer", ut_err_text(err));
 }
 
+// The body is over the limit. Where the status tells of a failure, it says enough: the answer ends
+// here without its body, so that a proxy's long page about a busy server is not a refusal.
+static ut_err end_too_large(ut_http_reader *reader, ut_fault *fault)
+{
+    if (reader->parser.status_code < 300)
+        return limit_fault(UT_ELIMIT, fault);
+    reader->status = reader->parser.status_code;
+    reader->keep_alive = false;
+    reader->body = UT_BYTES_NONE;
+    reader->done = true;
+    return UT_OK;
+}
+
 // Undoes the content coding. A body that cannot be decoded is left empty: the status has already
 // said what became of the request.
 static ut_err decode_body(ut_http_reader *reader, ut_fault *fault)
@@ -209,7 +222,9 @@ static ut_err decode_body(ut_http_reader *reader, ut_fault *fault)
         return limit_fault(UT_ENOMEM, fault);
     ut_err err = ut_gzip_expand(gzip, reader->body, &reader->expanded, NULL);
     ut_gzip_free(gzip);
-    if (err == UT_ELIMIT || err == UT_ENOMEM)
+    if (err == UT_ELIMIT)
+        return end_too_large(reader, fault);
+    if (err == UT_ENOMEM)
         return limit_fault(err, fault);
     reader->body = err == UT_OK ? ut_buf_bytes(&reader->expanded) : UT_BYTES_NONE;
     return UT_OK;
@@ -225,6 +240,8 @@ static ut_err parsed(ut_http_reader *reader, llhttp_errno_t code, ut_fault *faul
                             "the peer answered with status %d, which HTTP does "
                             "not allow here",
                             (int)reader->parser.status_code);
+    if (reader->err == UT_ELIMIT)
+        return end_too_large(reader, fault);
     if (reader->err != UT_OK)
         return limit_fault(reader->err, fault);
     if (code != HPE_OK) {
@@ -249,7 +266,7 @@ ut_err ut_http_reader_feed(ut_http_reader *reader, ut_bytes in, ut_fault *fault)
     } else if (reader->head_done) {
         reader->body_wire_bytes += in.len;
         if (reader->body_wire_bytes > BODY_WIRE_BYTES_MAX)
-            return limit_fault(UT_ELIMIT, fault);
+            return end_too_large(reader, fault);
     } else {
         reader->head_bytes += in.len;
         if (reader->head_bytes > UT_HTTP_ANSWER_HEAD_MAX)

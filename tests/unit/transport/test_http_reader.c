@@ -267,6 +267,31 @@ static void a_length_over_the_limit_is_refused_at_once(void **state)
     ut_http_reader_free(&reader);
 }
 
+static void a_failure_with_too_large_a_body_is_known_by_its_status(void **state)
+{
+    (void)state;
+    static const char *const heads_z[] = {
+        "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4194305\r\n\r\n",
+        "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\n\r\n",
+        "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nTransfer-Encoding: chunked\r\n\r\n1;",
+    };
+    static char piece_z[65537];
+    memset(piece_z, 'y', sizeof piece_z - 1);
+    for (size_t k = 0; k < sizeof heads_z / sizeof heads_z[0]; k++) {
+        ut_http_reader reader;
+        ut_http_reader_init(&reader);
+        ut_err err = ut_http_reader_feed(&reader, ut_bytes_of_z(heads_z[k]), NULL);
+        for (int i = 0; err == UT_EAGAIN && i < 1000; i++)
+            err = ut_http_reader_feed(&reader, ut_bytes_of_z(piece_z), NULL);
+        assert_int_equal(err, UT_OK);
+        assert_int_equal(reader.status, 503);
+        assert_string_equal(reader.retry_after_z, "7");
+        assert_int_equal(reader.body.len, 0);
+        assert_false(reader.keep_alive);
+        ut_http_reader_free(&reader);
+    }
+}
+
 static void chunks_of_nothing_but_overhead_end(void **state)
 {
     (void)state;
@@ -361,6 +386,7 @@ int main(void)
         cmocka_unit_test(a_head_over_the_limit_is_refused),
         cmocka_unit_test(a_body_at_the_limit_is_taken_and_beyond_refused),
         cmocka_unit_test(a_length_over_the_limit_is_refused_at_once),
+        cmocka_unit_test(a_failure_with_too_large_a_body_is_known_by_its_status),
         cmocka_unit_test(chunks_of_nothing_but_overhead_end),
         cmocka_unit_test(gzip_is_expanded_up_to_the_limit_and_no_further),
         cmocka_unit_test(a_reader_is_as_new_after_a_reset),

@@ -233,9 +233,6 @@ static ut_err wait_for(ut_http_client *client, uint32_t interest, ut_fault *faul
 static ut_err start_resolving(ut_http_client *client, ut_fault *fault)
 {
     const ut_url *url = client->config.url;
-    if (client->head.err != UT_OK)
-        return ut_fault_set(fault, UT_ENOMEM, "the head of the request is not made: %s",
-                            ut_err_text(client->head.err));
     ut_err err =
         ut_resolver_start(client->config.resolver, url->host_z, url->port, &client->ticket);
     if (err == UT_ELIMIT)
@@ -464,7 +461,10 @@ ut_err ut_http_client_step(ut_http_client *client, uint64_t now_ms, uint64_t wal
     ut_fault why = {.code = UT_OK};
     ut_err err = UT_OK;
     while (client->busy) {
-        if (now_ms >= client->deadline_ms) {
+        if (client->head.err != UT_OK) {
+            err = ut_fault_set(&why, UT_ENOMEM, "the head of the request is not made: %s",
+                               ut_err_text(client->head.err));
+        } else if (now_ms >= client->deadline_ms) {
             err = timeout_fault(client, &why);
         } else {
             switch (client->state) {

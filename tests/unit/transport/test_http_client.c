@@ -243,6 +243,30 @@ static void requests_share_one_connection(void **state)
     free(s.body);
 }
 
+static void a_head_that_is_not_whole_is_not_sent(void **state)
+{
+    (void)state;
+    static char agent_z[UT_HTTP_REQUEST_HEAD_MAX + 1];
+    memset(agent_z, 'a', sizeof agent_z - 1);
+    ut_http_request request = simple;
+    request.user_agent_z = agent_z;
+    for (int kept = 0; kept < 2; kept++) {
+        script s = {.bytes = UT_BYTES_LIT(ok_z)};
+        ut_peer *peer = serve(&s);
+        caller *c = call_to("127.0.0.1", ut_peer_port(peer), NULL, TIMEOUT_MS);
+        if (kept == 1)
+            expect_status(c, &simple, 200);
+        ut_http_answer answer;
+        ut_fault fault = {0};
+        assert_int_equal(post(c, &request, &answer, &fault), UT_ENOMEM);
+        assert_non_null(strstr(fault.text_z, "the head of the request"));
+        hang_up(c);
+        assert_int_equal(ut_peer_get_counts(peer).requests, kept);
+        ut_peer_stop(peer);
+        free(s.body);
+    }
+}
+
 static void a_connection_is_not_kept_when_the_answer_says_so(void **state)
 {
     (void)state;
@@ -768,6 +792,7 @@ int main(void)
         cmocka_unit_test(a_request_is_sent_as_it_was_given),
         cmocka_unit_test(configured_headers_take_the_place_of_ours),
         cmocka_unit_test(requests_share_one_connection),
+        cmocka_unit_test(a_head_that_is_not_whole_is_not_sent),
         cmocka_unit_test(a_connection_is_not_kept_when_the_answer_says_so),
         cmocka_unit_test(an_answer_may_come_in_any_pieces),
         cmocka_unit_test(an_answer_cut_at_any_byte_is_a_failure),

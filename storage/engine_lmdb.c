@@ -845,7 +845,7 @@ static ut_err engine_sync(ut_engine *base)
     if (engine->sync_each_commit)
         return UT_OK;
     // An open transaction keeps another thread from closing the environment meanwhile.
-    ut_txn *txn;
+    ut_txn *txn = NULL;
     ut_err err = txn_begin(base, false, &txn);
     if (err != UT_OK)
         return err;
@@ -947,7 +947,7 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
 static ut_err engine_room(ut_engine *base, ut_engine_room *room)
 {
     lmdb_engine *engine = (lmdb_engine *)base;
-    ut_txn *txn;
+    ut_txn *txn = NULL;
     ut_err err = txn_begin(base, false, &txn);
     if (err != UT_OK)
         return err;

@@ -256,7 +256,7 @@ static ut_err check_length(checker *c)
 
 static ut_err check_once(checker *c)
 {
-    meta_record metas[2];
+    meta_record metas[2] = {{0}};
     ut_err err = read_meta(c, 0, &metas[0]);
     if (err == UT_OK)
         err = check_meta(c, &metas[0]);

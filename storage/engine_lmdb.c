@@ -849,6 +849,7 @@ static ut_err engine_sync(ut_engine *base)
     ut_err err = txn_begin(base, false, &txn);
     if (err != UT_OK)
         return err;
+    UT_ASSERT(txn != NULL);
     err = make_steady(engine);
     txn_abort(txn);
     return err;
@@ -951,6 +952,7 @@ static ut_err engine_room(ut_engine *base, ut_engine_room *room)
     ut_err err = txn_begin(base, false, &txn);
     if (err != UT_OK)
         return err;
+    UT_ASSERT(txn != NULL);
     int code = 0;
     if (!engine->read_only && engine->rooms++ % STALE_CHECK_EVERY == 0) {
         int dead;

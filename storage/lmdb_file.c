@@ -268,6 +268,7 @@ static ut_err check_once(checker *c)
         err = check_meta(c, &metas[1]);
     if (err != UT_OK)
         return err;
+    UT_ASSERT(c->page_bytes >= PAGE_BYTES_MIN); // check_meta has seen to it
     c->meta = metas[metas[0].txn_id < metas[1].txn_id];
     if (metas[1].free_tree.padding != c->page_bytes || c->meta.last_page < 1 ||
         c->meta.last_page >= SIZE_MAX / c->page_bytes)

@@ -12,6 +12,9 @@ struct ut_engine_gate {
     bool held;
     unsigned waiting;
     ut_err fail;
+    uint8_t bad_key[64]; // puts there fail with bad_err
+    size_t bad_key_len;
+    ut_err bad_err;
     unsigned commits;
     unsigned syncs;
     ut_txn *writer; // the write transaction that is open
@@ -55,6 +58,16 @@ static ut_err gate_commit(ut_txn *txn)
     return err;
 }
 
+static ut_err gate_store(ut_txn *txn, ut_bytes key, ut_bytes value)
+{
+    ut_engine_gate *gate = gate_of(txn->engine);
+    (void)pthread_mutex_lock(&gate->lock);
+    const ut_bytes bad = {gate->bad_key, gate->bad_key_len};
+    const ut_err err = bad.len > 0 && ut_bytes_equal(key, bad) ? gate->bad_err : UT_OK;
+    (void)pthread_mutex_unlock(&gate->lock);
+    return err == UT_OK ? gate->inner->put(txn, key, value) : err;
+}
+
 static ut_err gate_sync(ut_engine *engine)
 {
     ut_engine_gate *gate = gate_of(engine);
@@ -72,6 +85,7 @@ ut_engine_gate *ut_engine_gate_put(ut_engine *engine)
     gate->inner = engine->class;
     gate->class = *engine->class;
     gate->class.begin = gate_begin;
+    gate->class.put = gate_store;
     gate->class.commit = gate_commit;
     gate->class.sync = gate_sync;
     UT_ASSERT(pthread_mutex_init(&gate->lock, NULL) == 0);
@@ -99,6 +113,16 @@ void ut_engine_gate_fail(ut_engine_gate *gate, ut_err err)
 {
     (void)pthread_mutex_lock(&gate->lock);
     gate->fail = err;
+    (void)pthread_mutex_unlock(&gate->lock);
+}
+
+void ut_engine_gate_fail_key(ut_engine_gate *gate, ut_bytes key, ut_err err)
+{
+    UT_ASSERT(key.len <= sizeof gate->bad_key);
+    (void)pthread_mutex_lock(&gate->lock);
+    memcpy(gate->bad_key, key.data, key.len);
+    gate->bad_key_len = key.len;
+    gate->bad_err = err;
     (void)pthread_mutex_unlock(&gate->lock);
 }
 

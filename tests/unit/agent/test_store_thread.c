@@ -410,6 +410,31 @@ static void a_mark_that_cannot_be_true_fails_no_request(void **state)
     assert_int_equal(destination_of(f).counts.dead, 20);
 }
 
+static void a_mark_that_cannot_be_written_fails_no_request(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    const ut_key key = ut_key_delivery(UT_ORG_DEFAULT, f->dest, 1);
+    ut_engine_gate_fail_key(f->gate, ut_key_bytes(&key), UT_EINVAL);
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 1, &f->batch), UT_OK);
+    wait_at_gate(f);
+    const ut_delivery bad = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    const ut_delivery good = mark_of(f, 2, UT_DELIVERY_DEAD);
+    assert_int_equal(ut_store_thread_mark(f->thread, &bad), UT_OK);
+    assert_int_equal(ut_store_thread_mark(f->thread, &good), UT_OK);
+    assert_int_equal(ut_store_thread_mark(f->thread, &bad), UT_OK);
+    assert_int_equal(submit(f, 2, &f->batch2), UT_OK);
+    ut_engine_gate_hold(f->gate, false);
+    wait_for_done(f, 3);
+    assert_int_equal(f->jobs[2].job.result, UT_OK);
+    assert_int_equal(f->jobs[2].job.append.stored, 10);
+    join(f);
+    assert_int_equal(destination_of(f).counts.delivered, 0);
+    assert_int_equal(destination_of(f).counts.dead, 10);
+}
+
 static void marks_over_the_limit_are_refused_until_there_is_room(void **state)
 {
     fixture *f = *state;
@@ -540,6 +565,7 @@ int main(void)
         CLAIM(marks_ride_along_with_requests),
         CLAIM(marks_are_kept_while_commits_fail),
         CLAIM(a_mark_that_cannot_be_true_fails_no_request),
+        CLAIM(a_mark_that_cannot_be_written_fails_no_request),
         CLAIM(marks_over_the_limit_are_refused_until_there_is_room),
         CLAIM(the_end_commits_what_waits),
         CLAIM(the_end_commits_marks_that_wait_alone),

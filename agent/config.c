@@ -629,7 +629,7 @@ ut_err ut_config_default(ut_config *config)
     const ut_err err = ut_addr_parse(UT_BYTES_LIT("127.0.0.1:4318"), &receiver->listen);
     UT_ASSERT(err == UT_OK);
     receiver->body_bytes_max = 64 * 1024 * 1024; // what the OTLP specification recommends
-    receiver->memory_bytes_max = 128 * 1024 * 1024;
+    receiver->memory_bytes_max = 256 * 1024 * 1024;
     receiver->connections_max = 1024;
     receiver->header_bytes_max = 32 * 1024;
     receiver->head_timeout_ms = 10 * 1000;

@@ -19,7 +19,7 @@ typedef struct {
     ut_bytes client_ca_pem;  // not empty: clients must show a certificate
     uint64_t body_bytes_max; // as received, and also after decompression; default 64 MiB
     uint64_t
-        memory_bytes_max; // of all requests under way together; default 128 MiB; over it: 503 with Retry-After
+        memory_bytes_max; // of all requests under way together; default 256 MiB; over it: 503 with Retry-After
     uint32_t connections_max;  // default 1024
     uint32_t header_bytes_max; // default 32 KiB
     uint32_t head_timeout_ms;  // for request line and headers; default 10 s

@@ -26,6 +26,7 @@ struct ut_exporter_link {
     bool ready; // a poll event has come
     uint64_t next_ms;
     uint32_t failures_seen; // of the exporter, when the request began
+    uint32_t waits_seen;    // likewise
 };
 
 struct ut_exporter {
@@ -50,10 +51,12 @@ struct ut_exporter {
     bool misconfigured;
     uint32_t failures; // in a row
     uint64_t failing_since_ms;
-    uint64_t not_before_ms;
+    uint64_t not_before_ms;    // by the back-off
+    uint64_t asked_to_wait_ms; // by Retry-After: no success of another request ends that
     uint64_t successes;
     uint32_t refusals; // in a row
     uint16_t http_status;
+    uint32_t waits;                     // in a row, of a destination that refuses everything
     char reason_z[UT_STORE_REASON_MAX]; // of the last failure
     uint64_t log_refusals;
     uint64_t log_rejections;
@@ -204,8 +207,21 @@ static void hand_over_marks(ut_exporter *exporter, const moment *t)
 
 // ---- ends of spans ----
 
-static void end_part(ut_exporter *exporter, const ut_out_part *part, ut_out_end end,
-                     uint16_t http_status, const char *reason_z)
+// A part has had so many attempts in its batch. The parts of a block are tried one by one; the block
+// carries the number of the one that has most. Returns the part's number.
+static uint32_t count_attempts(const ut_out_part *part, uint32_t attempts)
+{
+    ut_out_block *block = part->block;
+    uint32_t before = block->attempts_before;
+    uint32_t all = attempts < UINT32_MAX - before ? before + attempts : UINT32_MAX;
+    if (all > block->attempts)
+        block->attempts = all;
+    return all;
+}
+
+// attempts: of the part's batch, with the last one.
+static void end_part(ut_exporter *exporter, const ut_out_part *part, uint32_t attempts,
+                     ut_out_end end, uint16_t http_status, const char *reason_z)
 {
     ut_out_block *block = part->block;
     uint32_t spans = (uint32_t)(part->to - part->from);
@@ -213,9 +229,9 @@ static void end_part(ut_exporter *exporter, const ut_out_part *part, ut_out_end 
         exporter->spans_delivered += spans;
     if (end == UT_OUT_DEAD)
         exporter->spans_dead += spans;
+    (void)count_attempts(part, attempts);
     if (!ut_out_block_end(block, part->from, part->to, end, http_status, reason_z))
         return;
-    block->attempts += block->gone || block->abandoned ? 0 : 1;
     if (!block->gone && !block->abandoned)
         ut_mark_queue_add(&exporter->marks, block);
     else if (!block->mark_due)
@@ -238,7 +254,8 @@ static void bury(ut_exporter *exporter, ut_out_batch *batch, uint16_t http_statu
                      exporter->destination->name_z, (unsigned long)batch->spans, reason_z,
                      (unsigned long)exporter->log_refusals);
     for (size_t i = 0; i < batch->part_count; i++)
-        end_part(exporter, &batch->parts[i], UT_OUT_DEAD, http_status, reason_z);
+        end_part(exporter, &batch->parts[i], batch->attempts + 1, UT_OUT_DEAD, http_status,
+                 reason_z);
     ut_out_batch_free(batch);
 }
 
@@ -252,17 +269,17 @@ static void end_bad_parts(ut_exporter *exporter, ut_out_batch *batch)
         case UT_OUT_PART_SPENT:
             ut_panic(__FILE__, __LINE__, "a part that the batcher found bad");
         case UT_OUT_PART_GONE:
-            end_part(exporter, &part, UT_OUT_GONE, 0, "");
+            end_part(exporter, &part, batch->attempts, UT_OUT_GONE, 0, "");
             break;
         case UT_OUT_PART_DAMAGED:
             ut_log_write(exporter->shared->config->log, UT_LOG_ERROR, AREA_Z,
                          "%s: block %lu in the store is damaged and cannot be sent; its spans are "
                          "kept as dead letters",
                          exporter->destination->name_z, (unsigned long)part.block->seq);
-            end_part(exporter, &part, UT_OUT_DEAD, 0, "the block is damaged");
+            end_part(exporter, &part, batch->attempts + 1, UT_OUT_DEAD, 0, "the block is damaged");
             break;
         case UT_OUT_PART_TOO_LARGE:
-            end_part(exporter, &part, UT_OUT_DEAD, 0,
+            end_part(exporter, &part, batch->attempts + 1, UT_OUT_DEAD, 0,
                      "the span is larger than the 64 MiB that one request may hold");
             break;
         }
@@ -299,10 +316,21 @@ static void reached(ut_exporter *exporter, const moment *t)
     exporter->proven = true;
 }
 
+static uint64_t later_of(uint64_t a_ms, uint64_t b_ms)
+{
+    return a_ms > b_ms ? a_ms : b_ms;
+}
+
+// When the destination may be asked again.
+static uint64_t open_at_ms(const ut_exporter *exporter)
+{
+    return later_of(exporter->not_before_ms, exporter->asked_to_wait_ms);
+}
+
 // Counts one failure of the destination. Requests that were under way together fail together and
 // count once: four connections are not four attempts.
 static void fail_destination(ut_exporter *exporter, const ut_exporter_link *link, const moment *t,
-                             bool misconfigured, uint64_t wait_ms_min)
+                             bool misconfigured)
 {
     exporter->proven = false;
     bool changed = exporter->misconfigured != misconfigured;
@@ -316,23 +344,40 @@ static void fail_destination(ut_exporter *exporter, const ut_exporter_link *link
     uint64_t wait_ms =
         misconfigured ? exporter->destination->retry_max_ms
                       : ut_backoff_delay_ms(&exporter->backoff, exporter->failures, random_bits());
-    if (wait_ms < wait_ms_min)
-        wait_ms = wait_ms_min;
-    if (exporter->not_before_ms < t->now_ms + wait_ms)
-        exporter->not_before_ms = t->now_ms + wait_ms;
+    exporter->not_before_ms = later_of(exporter->not_before_ms, t->now_ms + wait_ms);
     exporter->misconfigured = misconfigured;
     if (!changed)
         return;
+    uint64_t next_ms = open_at_ms(exporter) - t->now_ms;
     ut_log_write(exporter->shared->config->log, misconfigured ? UT_LOG_ERROR : UT_LOG_WARN, AREA_Z,
                  "%s: cannot deliver: %s; %sthe spans stay in the store, next try in %lu.%lu s "
                  "(failure %lu)",
                  exporter->destination->name_z, exporter->reason_z,
                  misconfigured ? "check its endpoint, headers and compression; " : "",
-                 (unsigned long)(wait_ms / 1000), (unsigned long)(wait_ms % 1000 / 100),
+                 (unsigned long)(next_ms / 1000), (unsigned long)(next_ms % 1000 / 100),
                  (unsigned long)exporter->failures);
 }
 
-// Ends the parts whose blocks have used up their attempts. False when nothing is left of the batch,
+// The destination refuses everything, perhaps only for a while: the next batch waits, so that the
+// backlog does not become dead letters at the speed of the line. Requests that were under way
+// together count once.
+static void wait_refused(ut_exporter *exporter, const ut_exporter_link *link, const moment *t)
+{
+    bool first = exporter->waits == 0;
+    if (link->waits_seen == exporter->waits && exporter->waits < UINT32_MAX)
+        exporter->waits++;
+    uint64_t wait_ms = ut_backoff_delay_ms(&exporter->backoff, exporter->waits, random_bits());
+    exporter->proven = false;
+    exporter->not_before_ms = t->now_ms + wait_ms;
+    if (first)
+        ut_log_write(exporter->shared->config->log, UT_LOG_ERROR, AREA_Z,
+                     "%s: refuses everything: %s; check the destination; the next batch is tried "
+                     "in %lu.%lu s",
+                     exporter->destination->name_z, exporter->reason_z,
+                     (unsigned long)(wait_ms / 1000), (unsigned long)(wait_ms % 1000 / 100));
+}
+
+// Ends the parts that have used up their attempts. False when nothing is left of the batch,
 // which is then gone.
 static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
 {
@@ -340,10 +385,9 @@ static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
     bool spent = false;
     for (size_t i = 0; i < batch->part_count; i++) {
         ut_out_part *part = &batch->parts[i];
-        part->block->attempts++;
-        if (attempts_max > 0 && part->block->attempts >= attempts_max) {
+        uint32_t attempts = count_attempts(part, batch->attempts);
+        if (attempts_max > 0 && attempts >= attempts_max) {
             part->state = UT_OUT_PART_SPENT;
-            part->block->attempts--; // its end counts this one
             spent = true;
         }
     }
@@ -358,7 +402,7 @@ static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
                      exporter->destination->name_z, reason_z);
     ut_out_part part;
     while (ut_out_batch_take_bad(batch, &part))
-        end_part(exporter, &part, UT_OUT_DEAD, exporter->http_status, reason_z);
+        end_part(exporter, &part, batch->attempts, UT_OUT_DEAD, exporter->http_status, reason_z);
     if (batch->part_count > 0)
         return true;
     ut_out_batch_free(batch);
@@ -367,25 +411,23 @@ static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
 
 // The batch is to be tried again.
 static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_out_batch *batch,
-                      const moment *t, bool misconfigured, bool alone, uint64_t wait_ms_min)
+                      const moment *t, bool misconfigured, bool alone)
 {
     if (alone) {
         // The destination takes other batches, and only this one fails: it waits by itself, and
         // holds up nobody.
         if (batch->failures_alone < UINT32_MAX)
             batch->failures_alone++;
-        uint64_t wait_ms =
+        batch->not_before_ms =
+            t->now_ms +
             ut_backoff_delay_ms(&exporter->backoff, batch->failures_alone, random_bits());
-        batch->not_before_ms = t->now_ms + (wait_ms > wait_ms_min ? wait_ms : wait_ms_min);
-        if (wait_ms_min > 0 && exporter->not_before_ms < t->now_ms + wait_ms_min)
-            exporter->not_before_ms = t->now_ms + wait_ms_min;
         if (worth_a_line(batch->failures_alone))
             ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
                          "%s: one batch of %lu spans fails while others pass: %s (failure %lu)",
                          exporter->destination->name_z, (unsigned long)batch->spans,
                          exporter->reason_z, (unsigned long)batch->failures_alone);
     } else {
-        fail_destination(exporter, link, t, misconfigured, wait_ms_min);
+        fail_destination(exporter, link, t, misconfigured);
         batch->not_before_ms = 0; // waits with the destination
     }
     if (batch->attempts < UINT32_MAX)
@@ -394,8 +436,7 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
     if (!spend_attempts(exporter, batch))
         return;
 
-    uint64_t at_ms = exporter->not_before_ms > batch->not_before_ms ? exporter->not_before_ms
-                                                                    : batch->not_before_ms;
+    uint64_t at_ms = later_of(open_at_ms(exporter), batch->not_before_ms);
     uint64_t wait_ms = at_ms > t->now_ms ? at_ms - t->now_ms : 0;
     for (size_t i = 0; i < batch->part_count; i++) {
         batch->parts[i].block->next_try_ns = t->wall_ns + wait_ms * 1000000;
@@ -404,17 +445,19 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
     if (exporter->draining)
         abandon(exporter, batch);
     else
-        ut_out_list_append(&exporter->waiting,
-                           batch); // behind the others: another one is the next probe
+        ut_out_list_append(&exporter->waiting, batch); // behind the others: they are tried first
 }
 
 // The batch goes again in two halves, or dies when that cannot help.
-static void take_apart(ut_exporter *exporter, ut_out_batch *batch)
+static void take_apart(ut_exporter *exporter, const ut_exporter_link *link, ut_out_batch *batch,
+                       const moment *t)
 {
     if (exporter->refusals < UINT32_MAX)
         exporter->refusals++;
     bool hopeless =
         exporter->refusals > UT_EXPORTER_REFUSALS_MAX * exporter->destination->connections;
+    if (hopeless)
+        wait_refused(exporter, link, t);
     if (batch->spans == 1 || hopeless) {
         bury(exporter, batch, exporter->http_status, exporter->reason_z);
         return;
@@ -464,6 +507,7 @@ static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_an
     reached(exporter, t);
     exporter->successes++;
     exporter->refusals = 0;
+    exporter->waits = 0;
 
     int64_t claimed = 0;
     char message_z[96];
@@ -497,7 +541,7 @@ static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_an
             exporter->spans_dead += share;
             exporter->spans_delivered -= share; // end_part adds them
         }
-        end_part(exporter, part, UT_OUT_DELIVERED, 0, "");
+        end_part(exporter, part, batch->attempts + 1, UT_OUT_DELIVERED, 0, "");
     }
     ut_out_batch_free(batch);
 }
@@ -543,27 +587,29 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
     else
         keep_reason(exporter, 0, fault->text_z);
     bool alone = batch->attempts > 0 && exporter->successes > batch->successes_seen;
-    uint64_t wait_ms_min = answer != NULL ? answer->retry_after_ms : 0;
+    if (answer != NULL && answer->retry_after_ms > 0)
+        exporter->asked_to_wait_ms =
+            later_of(exporter->asked_to_wait_ms, t->now_ms + answer->retry_after_ms);
     switch (outcome) {
     case UT_OUTCOME_DELIVERED:
         break;
     case UT_OUTCOME_RETRY:
-        try_again(exporter, link, batch, t, false, alone, wait_ms_min);
+        try_again(exporter, link, batch, t, false, alone);
         break;
     case UT_OUTCOME_MISCONFIGURED:
         if (!alone) {
-            try_again(exporter, link, batch, t, true, false, wait_ms_min);
+            try_again(exporter, link, batch, t, true, false);
             break;
         }
         // The settings are good enough for others: it is the data (a filter in front of the
         // destination, perhaps).
         reached(exporter, t);
-        take_apart(exporter, batch);
+        take_apart(exporter, link, batch, t);
         break;
     case UT_OUTCOME_TOO_LARGE:
     case UT_OUTCOME_REFUSED:
         reached(exporter, t);
-        take_apart(exporter, batch);
+        take_apart(exporter, link, batch, t);
         break;
     }
 }
@@ -605,7 +651,7 @@ static bool may_send(const ut_exporter *exporter, uint64_t now_ms)
     // While marks are refused nothing new is begun: what has ended must be told first, or the
     // blocks that are ended and unmarked would pile up.
     return !exporter->draining && ut_mark_queue_empty(&exporter->marks) &&
-           now_ms >= exporter->not_before_ms && has_room(exporter);
+           now_ms >= open_at_ms(exporter) && has_room(exporter);
 }
 
 // True when a batch of new blocks may be formed beside those that wait.
@@ -710,6 +756,7 @@ static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment 
     };
     link->batch = batch;
     link->failures_seen = exporter->failures;
+    link->waits_seen = exporter->waits;
     exporter->in_flight++;
     ut_http_client_start(link->client, &request, t->now_ms);
     step_link(exporter, link, t);
@@ -740,9 +787,7 @@ static uint64_t next_batch_ms(const ut_exporter *exporter)
         no_later_than(&next_ms, b->not_before_ms);
     if (takes_new(exporter))
         no_later_than(&next_ms, ut_gatherer_due_ms(&exporter->gatherer));
-    if (next_ms < exporter->not_before_ms)
-        next_ms = exporter->not_before_ms;
-    return next_ms;
+    return later_of(next_ms, open_at_ms(exporter));
 }
 
 static uint64_t next_time(const ut_exporter *exporter)

@@ -32,6 +32,7 @@ static ut_err take_entry(ut_gatherer *gatherer, const ut_delivery *entry, uint64
     block->spans = spans;
     block->spans_open = spans;
     block->attempts = entry->attempts;
+    block->attempts_before = entry->attempts;
     if (ut_out_batch_add(into, block, 0, spans) != UT_OK)
         goto no_memory;
     if (into != growing) {

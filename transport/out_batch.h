@@ -17,15 +17,16 @@ typedef struct {
 typedef struct ut_out_block {
     struct ut_out_block *next; // in a list of its owner's
     uint64_t seq;
-    uint32_t spans;       // in the block, 1..UT_BLOCK_SPANS_MAX
-    uint32_t spans_open;  // of them, not ended
-    uint32_t spans_dead;  // of them, refused for good
-    uint32_t attempts;    // that failed, and the last one
-    uint64_t next_try_ns; // wall clock
-    ut_out_fate *fate;    // owned; NULL: no span was refused by its ordinal
-    bool gone;            // it has expired: there is nothing left to mark
-    bool abandoned;       // some of its spans are left pending for another run of the program
-    bool mark_due;        // waits to be handed to the store
+    uint32_t spans;           // in the block, 1..UT_BLOCK_SPANS_MAX
+    uint32_t spans_open;      // of them, not ended
+    uint32_t spans_dead;      // of them, refused for good
+    uint32_t attempts;        // that failed, and the last one: of the span that has most
+    uint32_t attempts_before; // of them, those before the block was taken from the ledger
+    uint64_t next_try_ns;     // wall clock
+    ut_out_fate *fate;        // owned; NULL: no span was refused by its ordinal
+    bool gone;                // it has expired: there is nothing left to mark
+    bool abandoned;           // some of its spans are left pending for another run of the program
+    bool mark_due;            // waits to be handed to the store
 } ut_out_block;
 
 // How a part of a block ends.

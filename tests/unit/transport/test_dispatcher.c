@@ -542,6 +542,37 @@ static void the_bytes_of_a_batch_are_obeyed(void **state)
     drop_rig(r);
 }
 
+static void blocks_that_fit_are_not_cut(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    r->destinations[0].batch_spans_max = 100;
+    for (int i = 0; i < 10; i++)
+        (void)ut_filled_store_append(r->store, 60, 0);
+    start_dispatcher(r);
+    run_to_the_end(r);
+    expect_each_once(r, s);
+    for (int i = 0; i < s->count; i++)
+        assert_int_equal(s->requests[i].spans, 60);
+    drop_rig(r);
+
+    // Nor where the bytes are what does not fit.
+    r = make_rig();
+    s = add_server(r, NULL);
+    r->destinations[0].batch_bytes_max = 20000;
+    for (int i = 0; i < 50; i++)
+        (void)ut_filled_store_append(r->store, 7, 0);
+    start_dispatcher(r);
+    run_to_the_end(r);
+    expect_each_once(r, s);
+    for (int i = 0; i < s->count; i++) {
+        assert_int_equal(s->requests[i].spans % 7, 0);
+        assert_in_range(s->requests[i].bytes, 1, 20000);
+    }
+    drop_rig(r);
+}
+
 static void a_span_larger_than_a_batch_goes_alone(void **state)
 {
     (void)state;
@@ -672,6 +703,174 @@ static bool has_failed_once(rig *r)
     return status_of(r, 0).failures == 1;
 }
 
+static bool has_failed_twice(rig *r)
+{
+    return status_of(r, 0).failures == 2;
+}
+
+static void fail_bad_spans(server *s, const seen_request *request, const size_t *places,
+                           ut_peer_answer *answer)
+{
+    for (uint32_t i = 0; i < request->spans; i++) {
+        for (size_t b = 0; b < s->bad_count; b++) {
+            if (places[i] == s->bad[b]) {
+                answer_with(answer, s->status, s->fields_z != NULL ? s->fields_z : "",
+                            "this span displeases");
+                return;
+            }
+        }
+    }
+    answer_with(answer, 200, "", NULL);
+}
+
+// Fails requests by their number: the first one passes, then so many fail.
+static void fail_after_first(server *s, const seen_request *request, const size_t *places,
+                             ut_peer_answer *answer)
+{
+    (void)request;
+    (void)places;
+    if (s->count > 1 && s->count <= 1 + s->first_n)
+        answer_with(answer, 503, s->fields_z, "busy with other things");
+    else
+        answer_with(answer, 200, "", NULL);
+}
+
+static void a_destination_that_stops_working_is_probed_by_one_request_at_a_time(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    s->script = fail_after_first;
+    s->first_n = 12;
+    s->fields_z = "Retry-After: 100\r\n"; // so that each round has a time of its own
+    r->destinations[0].connections = 4;
+    r->destinations[0].batch_spans_max = 50;
+    for (int i = 0; i < 20; i++)
+        (void)ut_filled_store_append(r->store, 50, 0);
+    start_dispatcher(r);
+    run_to_the_end(r);
+    expect_each_once(r, s);
+    int rounds[64] = {0};
+    int round = 0;
+    for (int i = 1; i <= 13; i++) {
+        round += s->requests[i].at_ms != s->requests[i - 1].at_ms;
+        rounds[round]++;
+    }
+    assert_in_range(rounds[0], 1, 4); // what was under way together
+    for (int i = 1; i <= round; i++)
+        assert_int_equal(rounds[i], 1);
+    drop_rig(r);
+}
+
+// Delivers one block, so that several requests are allowed, appends more blocks, and steps until two
+// requests are under way. The server is held.
+static void begin_two(rig *r, server *s, int blocks, uint32_t spans)
+{
+    (void)ut_filled_store_append(r->store, 50, 0);
+    start_dispatcher(r);
+    run_to_the_end(r);
+    ut_peer_hold(s->peer);
+    for (int i = 0; i < blocks; i++)
+        (void)ut_filled_store_append(r->store, spans, 0);
+    ut_dispatcher_advance(r->dispatcher, ut_filled_store_last_seq(r->store));
+    uint64_t end = ut_clock_mono_ms() + DEADLINE_MS;
+    while (status_of(r, 0).in_flight < 2) {
+        assert_true(ut_clock_mono_ms() < end);
+        (void)step(r);
+        (void)await_sockets(r, 1);
+    }
+}
+
+// Fails the batch with the first bad span as often as first_n says.
+static void fail_bad_for_a_while(server *s, const seen_request *request, const size_t *places,
+                                 ut_peer_answer *answer)
+{
+    for (uint32_t i = 0; i < request->spans; i++) {
+        if (places[i] == s->bad[0] && s->first_n > 0) {
+            s->first_n--;
+            answer_with(answer, 503, s->fields_z, "not now");
+            return;
+        }
+    }
+    answer_with(answer, 200, "", NULL);
+}
+
+// Answers two requests that are under way together: the first one's batch is refused for now, the
+// other's taken. Both answers are there before the dispatcher looks.
+static void fail_one_of_two(rig *r, server *s, const char *fields_z)
+{
+    s->script = fail_bad_for_a_while;
+    s->first_n = 1;
+    s->fields_z = fields_z;
+    s->bad[0] = 50;
+    r->destinations[0].connections = 2;
+    r->destinations[0].batch_spans_max = 50;
+    r->destinations[0].retry_initial_ms = 1000000000; // a wait that no test mistakes for none
+    r->destinations[0].retry_max_ms = 1000000000;
+    r->destinations[0].timeout_ms = 2000000000;
+    begin_two(r, s, 3, 50);
+    ut_peer_release(s->peer);
+    while (await_sockets(r, DEADLINE_MS) < 2)
+        ;
+    (void)step(r);
+    assert_int_equal(status_of(r, 0).failures, 1);
+}
+
+static void one_success_ends_the_wait_at_once(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    fail_one_of_two(r, s, "");
+    uint64_t now_ms = r->now_ms;
+    assert_true(run_until(r, all_settled, now_ms));
+    assert_int_equal(r->now_ms, now_ms);
+    drop_rig(r);
+}
+
+static void a_success_does_not_end_the_wait_that_was_asked_for(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    fail_one_of_two(r, s, "Retry-After: 60\r\n");
+    ut_peer_hold(s->peer);
+    int count = s->count;
+    ut_peer_release(s->peer);
+    uint64_t now_ms = r->now_ms;
+    assert_false(run_until(r, all_settled, now_ms + 59999));
+    assert_int_equal(s->count, count);
+    assert_true(run_until(r, all_settled, now_ms + 60000));
+    drop_rig(r);
+}
+
+static void two_parts_of_a_block_that_fail_make_one_mark(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    s->script = fail_after_first;
+    s->first_n = 2;
+    s->fields_z = "Retry-After: 5\r\n"; // no wait by chance of 0 ms
+    r->destinations[0].connections = 2;
+    r->destinations[0].batch_spans_max = 50;
+    begin_two(r, s, 1, 100);
+    r->hold_marks = true;
+    uint64_t marks = r->marks;
+    ut_peer_release(s->peer);
+    assert_true(run_until(r, has_failed_twice, UINT64_MAX));
+    r->hold_marks = false;
+    r->now_ms += 1000;
+    (void)step(r);
+    assert_int_equal(r->marks, marks + 1);
+    ut_delivery entry = entry_of(r, 0, 2);
+    assert_int_equal(entry.state, UT_DELIVERY_PENDING);
+    assert_int_equal(entry.attempts, 1);
+    run_to_the_end(r);
+    expect_each_once(r, s);
+    drop_rig(r);
+}
+
 static void a_block_that_waits_is_marked_with_reason_and_time(void **state)
 {
     (void)state;
@@ -769,20 +968,6 @@ static void a_dead_destination_does_not_touch_the_others(void **state)
     drop_rig(r);
 }
 
-static void fail_bad_spans(server *s, const seen_request *request, const size_t *places,
-                           ut_peer_answer *answer)
-{
-    for (uint32_t i = 0; i < request->spans; i++) {
-        for (size_t b = 0; b < s->bad_count; b++) {
-            if (places[i] == s->bad[b]) {
-                answer_with(answer, s->status, "", "this span displeases");
-                return;
-            }
-        }
-    }
-    answer_with(answer, 200, "", NULL);
-}
-
 static bool others_arrived(rig *r)
 {
     bool arrived = true;
@@ -818,6 +1003,13 @@ static void a_batch_that_always_fails_does_not_hold_up_the_others(void **state)
     drop_rig(r);
 }
 
+static void count_and_fail(server *s, const seen_request *request, const size_t *places,
+                           ut_peer_answer *answer)
+{
+    take(s, places, request->spans);
+    answer_with(answer, 503, "", "not now");
+}
+
 static void attempts_can_be_limited(void **state)
 {
     (void)state;
@@ -837,6 +1029,26 @@ static void attempts_can_be_limited(void **state)
     assert_int_equal(entry.attempts, 5);
     assert_int_equal(entry.spans_dead, 5);
     assert_string_equal(entry.reason_z, "after 5 attempts: HTTP 503: busy with other things");
+    drop_rig(r);
+}
+
+static void each_part_of_a_block_has_all_its_attempts(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    s->script = count_and_fail;
+    r->destinations[0].retry_attempts_max = 5;
+    r->destinations[0].batch_spans_max = 64;
+    (void)ut_filled_store_append(r->store, 200, 0);
+    start_dispatcher(r);
+    run_to_the_end(r);
+    for (size_t i = 0; i < 200; i++)
+        assert_int_equal(s->times[i], 5);
+    ut_delivery entry = entry_of(r, 0, 1);
+    assert_int_equal(entry.state, UT_DELIVERY_DEAD);
+    assert_int_equal(entry.attempts, 5);
+    assert_int_equal(entry.spans_dead, 200);
     drop_rig(r);
 }
 
@@ -953,6 +1165,35 @@ static void a_destination_that_refuses_everything_is_not_asked_span_by_span(void
     assert_int_equal(entry_of(r, 0, 50).state, UT_DELIVERY_DEAD);
     assert_string_equal(entry_of(r, 0, 50).reason_z, "HTTP 400: I do not like you");
     assert_in_range(log_lines(r, "refused for good"), 1, 9);
+    drop_rig(r);
+}
+
+static void an_outage_that_looks_like_refusals_costs_few_batches(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    s->script = always_400;
+    r->destinations[0].batch_spans_max = 100;
+    r->destinations[0].connections = 3;
+    for (int i = 0; i < 400; i++)
+        (void)ut_filled_store_append(r->store, 100, 0);
+    start_dispatcher(r);
+    uint64_t begin_ms = r->now_ms;
+    assert_false(run_until(r, all_settled, begin_ms + 600000));
+    // Ten minutes: the tries grow apart to one in half a minute on the average.
+    ut_peer_hold(s->peer);
+    s->script = NULL;
+    int count = s->count;
+    ut_peer_release(s->peer);
+    assert_in_range(count, 3 * UT_EXPORTER_REFUSALS_MAX + 5, 3 * UT_EXPORTER_REFUSALS_MAX + 100);
+    uint64_t dead = ut_filled_store_counts(r->store, r->destinations[0].dest).dead;
+    assert_in_range(dead, 100, 10000);
+    assert_int_equal(log_lines(r, "refuses everything: HTTP 400: I do not like you; "), 1);
+    uint64_t healed_ms = r->now_ms;
+    run_to_the_end(r);
+    assert_int_equal(ut_filled_store_counts(r->store, r->destinations[0].dest).dead, dead);
+    assert_in_range(r->now_ms - healed_ms, 0, 60000 + 1000);
     drop_rig(r);
 }
 
@@ -1140,7 +1381,7 @@ static void a_restart_tries_at_once_and_goes_on_counting(void **state)
     s->script = fail_first;
     s->first_n = 1;
     s->status = 503;
-    s->fields_z = "";
+    s->fields_z = "Retry-After: 5\r\n"; // no wait by chance of 0 ms
     (void)ut_filled_store_append(r->store, 10, 0);
     start_dispatcher(r);
     assert_true(run_until(r, has_failed_once, UINT64_MAX));
@@ -1159,7 +1400,7 @@ static void what_has_expired_is_left_out(void **state)
     s->script = fail_first;
     s->first_n = 1;
     s->status = 503;
-    s->fields_z = "";
+    s->fields_z = "Retry-After: 5\r\n"; // no wait by chance of 0 ms
     (void)ut_filled_store_append(r->store, 10, 1000);
     (void)ut_filled_store_append(r->store, 20, 0);
     (void)ut_filled_store_append(r->store, 30, 1000);
@@ -1172,6 +1413,8 @@ static void what_has_expired_is_left_out(void **state)
     ut_store_destination_counts counts = ut_filled_store_counts(r->store, r->destinations[0].dest);
     assert_int_equal(counts.delivered, 20);
     assert_int_equal(counts.expired, 40);
+    assert_int_equal(status_of(r, 0).spans_delivered, 20);
+    assert_int_equal(status_of(r, 0).spans_dead, 0);
     drop_rig(r);
 }
 
@@ -1384,20 +1627,27 @@ int main(void)
         cmocka_unit_test(a_full_batch_goes_at_once),
         cmocka_unit_test(a_block_larger_than_a_batch_is_cut_and_marked_once),
         cmocka_unit_test(the_bytes_of_a_batch_are_obeyed),
+        cmocka_unit_test(blocks_that_fit_are_not_cut),
         cmocka_unit_test(a_span_larger_than_a_batch_goes_alone),
         cmocka_unit_test(what_arrives_later_is_delivered_too),
         cmocka_unit_test(several_connections_work_at_once_and_no_more_than_allowed),
         cmocka_unit_test(a_failure_is_tried_again_with_growing_waits_and_one_probe_at_a_time),
+        cmocka_unit_test(a_destination_that_stops_working_is_probed_by_one_request_at_a_time),
+        cmocka_unit_test(one_success_ends_the_wait_at_once),
+        cmocka_unit_test(a_success_does_not_end_the_wait_that_was_asked_for),
+        cmocka_unit_test(two_parts_of_a_block_that_fail_make_one_mark),
         cmocka_unit_test(a_block_that_waits_is_marked_with_reason_and_time),
         cmocka_unit_test(retry_after_is_the_shortest_wait),
         cmocka_unit_test(a_connection_that_breaks_is_tried_again),
         cmocka_unit_test(a_dead_destination_does_not_touch_the_others),
         cmocka_unit_test(a_batch_that_always_fails_does_not_hold_up_the_others),
         cmocka_unit_test(attempts_can_be_limited),
+        cmocka_unit_test(each_part_of_a_block_has_all_its_attempts),
         cmocka_unit_test(a_batch_that_is_too_large_is_halved_until_it_passes),
         cmocka_unit_test(a_single_span_that_is_too_large_becomes_a_dead_letter),
         cmocka_unit_test(bad_spans_are_found_among_good_ones),
         cmocka_unit_test(a_destination_that_refuses_everything_is_not_asked_span_by_span),
+        cmocka_unit_test(an_outage_that_looks_like_refusals_costs_few_batches),
         cmocka_unit_test(partial_success_is_counted_and_not_tried_again),
         cmocka_unit_test(odd_partial_successes_are_counted_within_the_batch),
         cmocka_unit_test(a_wrong_setting_keeps_the_data_and_is_tried_slowly),

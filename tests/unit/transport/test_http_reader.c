@@ -57,7 +57,8 @@ static const struct {
     {"close", "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello", false, 200,
      false, "hello"},
     {"continue first",
-     "HTTP/1.1 100 Continue\r\nRetry-After: 5\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n"
+     "HTTP/1.1 100 Continue\r\nRetry-After: 5\r\nContent-Encoding: gzip\r\n\r\nHTTP/1.1 103 Early "
+     "Hints\r\nLink: x\r\n\r\n"
      "HTTP/1.1 413 Too Large\r\nContent-Length: 5\r\n\r\nhello",
      false, 413, true, "hello"},
     {"foreign coding", "HTTP/1.1 400 Bad\r\nContent-Encoding: br\r\nContent-Length: 5\r\n\r\nhello",
@@ -161,6 +162,7 @@ static void what_is_not_http_is_refused_with_a_reason(void **state)
         "HTTP/1.1 2x0 OK\r\n\r\n",
         "HTTP/1.1 99 Low\r\n\r\n",
         "HTTP/1.1 600 High\r\n\r\n",
+        "HTTP/1.1 101 Switching Protocols\r\n\r\n",
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\nhello",
         "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n",

@@ -12,7 +12,9 @@ enum {
     SWEEP_TOUCHES = 2048, // of one call of ut_store_sweep
     MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
     HELD_BACK_PAGES = 16,
-    PINNED_PART = 8,     // of the budget is kept free for readers at most
+    HELD_PART = 16,                    // of the budget may be held for the state of the last sync,
+    HELD_BYTES_MAX = 32 * 1024 * 1024, // and no more than so much
+    PINNED_PART = 8,                   // of the budget is kept free for readers at most
     PINNED_AGES = 256,   // commits after which a reader that held much is mostly forgotten
     TICKS_MAX = 2,       // empty transactions that let pages of earlier ones become free
     PIECES_MAX = 1024,   // pieces deleted in one transaction
@@ -322,6 +324,23 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
     return err;
 }
 
+// Where commits are not synced one by one, a busy store would hold half the file for the state of
+// the last sync until the next: it is synced before. (Elsewhere a sync does nothing.) What is held
+// all the same is a reader's, and asks for no further sync.
+static ut_err sync_held(ut_store *store)
+{
+    ut_engine_room *room = &store->room;
+    uint64_t limit = least(room->bytes_max / HELD_PART, HELD_BYTES_MAX);
+    store->held_bytes = least(store->held_bytes, room->bytes_pinned);
+    if (room->bytes_pinned <= store->held_bytes + limit)
+        return UT_OK;
+    ut_err err = store->engine->class->sync(store->engine);
+    if (err == UT_OK)
+        err = get_room(store, room);
+    store->held_bytes = room->bytes_pinned;
+    return err;
+}
+
 static void note_pinned(ut_store *store, const ut_engine_room *room)
 {
     // A reader that stays is not fed.
@@ -337,8 +356,12 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         if (err != UT_OK)
             return err;
         const ut_engine_room *room = &store->room;
-        if (i == 0)
+        if (i == 0) {
+            err = sync_held(store);
+            if (err != UT_OK)
+                return err;
             note_pinned(store, room);
+        }
         uint64_t reserve = removal_bytes(store, room);
         uint64_t wanted = demand_bytes(room, demand) + reserve;
         if (room->bytes_ready < wanted) {

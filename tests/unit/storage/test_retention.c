@@ -720,7 +720,7 @@ static void readers_that_come_and_go_do_not_fill_the_store(void **state)
     assert_int_equal(ut_store_view_open(f->engine, &view), UT_OK);
     unsigned refused = 0;
     for (unsigned i = 0; i < 1500; i++) {
-        if (i % 5 == 0)
+        if (i % 3 == 0)
             assert_int_equal(ut_store_view_begin(view), UT_OK);
         ut_batch_reset(&f->batch, SIZE_MAX);
         ut_realistic_batch(i + 1, 200, now_ns, &f->batch);

@@ -405,9 +405,10 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 }
 
 // Commits what waits. Entered under the lock, left without it. False: give up, the store does not
-// work and the thread is to end.
+// work and the thread is to end; a try that began before the end was asked for is not the last.
 static bool commit_waiting(ut_store_thread *t)
 {
+    const bool ending = t->stopping;
     if (t->queue_count > 0)
         gather(t);
     take_group(t);
@@ -424,7 +425,7 @@ static bool commit_waiting(ut_store_thread *t)
     t->commit_ns = mono_ns() - begin_ns;
     t->senders = t->group_count + t->queue_count;
     hand_back(t);
-    const bool last = t->stopping && t->queue_first == NULL;
+    const bool last = ending && t->queue_first == NULL;
     (void)pthread_mutex_unlock(&t->lock);
     if (t->group_count > 0)
         ut_poller_wake(t->config.done_poller); // once for all of them

@@ -12,6 +12,7 @@ struct ut_engine_gate {
     bool held;
     unsigned waiting;
     ut_err fail;
+    ut_err fail_once;
     uint8_t bad_key[64]; // puts there fail with bad_err
     size_t bad_key_len;
     ut_err bad_err;
@@ -49,7 +50,8 @@ static ut_err gate_commit(ut_txn *txn)
         gate->waiting--;
         gate->commits++;
         gate->writer = NULL;
-        err = gate->fail;
+        err = gate->fail_once != UT_OK ? gate->fail_once : gate->fail;
+        gate->fail_once = UT_OK;
     }
     (void)pthread_mutex_unlock(&gate->lock);
     if (err == UT_OK)
@@ -113,6 +115,13 @@ void ut_engine_gate_fail(ut_engine_gate *gate, ut_err err)
 {
     (void)pthread_mutex_lock(&gate->lock);
     gate->fail = err;
+    (void)pthread_mutex_unlock(&gate->lock);
+}
+
+void ut_engine_gate_fail_once(ut_engine_gate *gate, ut_err err)
+{
+    (void)pthread_mutex_lock(&gate->lock);
+    gate->fail_once = err;
     (void)pthread_mutex_unlock(&gate->lock);
 }
 

@@ -18,6 +18,8 @@ void ut_engine_gate_hold(ut_engine_gate *gate, bool held);
 unsigned ut_engine_gate_waiting(ut_engine_gate *gate);
 // From now on commits fail with err; UT_OK: they work again.
 void ut_engine_gate_fail(ut_engine_gate *gate, ut_err err);
+// The next commit fails with err, whatever is said of the later ones.
+void ut_engine_gate_fail_once(ut_engine_gate *gate, ut_err err);
 // From now on what is put at this key fails with err; one key at a time, of at most 64 bytes.
 void ut_engine_gate_fail_key(ut_engine_gate *gate, ut_bytes key, ut_err err);
 // Commits of write transactions, failed ones included, and syncs.

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -501,6 +502,36 @@ static void the_end_comes_although_commits_fail(void **state)
     assert_int_equal(f->jobs[2].job.result, UT_EIO);
 }
 
+static void *join_elsewhere(void *thread)
+{
+    ut_store_thread_join(thread);
+    return NULL;
+}
+
+// The end is asked for while a commit of marks is under way, and that commit fails.
+static void the_end_tries_once_more_what_failed_before_it(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+    ut_engine_gate_hold(f->gate, true);
+    const ut_delivery mark = mark_of(f, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(f->thread, &mark), UT_OK);
+    wait_at_gate(f);
+    pthread_t other;
+    assert_int_equal(pthread_create(&other, NULL, join_elsewhere, f->thread), 0);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    const ut_delivery other_mark = mark_of(f, 2, UT_DELIVERY_DELIVERED); // of no block
+    while (ut_store_thread_mark(f->thread, &other_mark) == UT_OK) // until it knows of the end
+        give_up_after(begin_ms, "the wish to end");
+    ut_engine_gate_fail_once(f->gate, UT_ENOSPC);
+    ut_engine_gate_hold(f->gate, false);
+    assert_int_equal(pthread_join(other, NULL), 0);
+    f->joined = true;
+    ut_store_thread_deliver(f->thread);
+    assert_int_equal(destination_of(f).counts.delivered, 10);
+}
+
 static void with_an_interval_the_engine_is_synced_later_and_at_the_end(void **state)
 {
     fixture *f = *state;
@@ -570,6 +601,7 @@ int main(void)
         CLAIM(the_end_commits_what_waits),
         CLAIM(the_end_commits_marks_that_wait_alone),
         CLAIM(the_end_comes_although_commits_fail),
+        CLAIM(the_end_tries_once_more_what_failed_before_it),
         CLAIM_BARE(with_an_interval_the_engine_is_synced_later_and_at_the_end),
         CLAIM_BARE(with_an_interval_the_end_syncs_what_is_left),
         CLAIM(without_an_interval_nothing_is_synced_beside_commits),

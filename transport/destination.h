@@ -61,4 +61,8 @@ typedef struct {
     uint32_t timeout_ms;         // of one request, from connect to the end of the answer
 } ut_destination_config;
 
+// UT_EINVAL with a fault that names the destination: a number outside its range, a header that
+// cannot be sent. Does not read the certificates.
+ut_err ut_destination_check(const ut_destination_config *destination, ut_fault *fault);
+
 #endif

@@ -8,8 +8,8 @@
 // in the batch split.
 #include "transport/exporter.h"
 
-#include "transport/backoff.h"
 #include "transport/gatherer.h"
+#include "transport/health.h"
 #include "transport/http_client.h"
 #include "transport/mark_queue.h"
 #include "transport/outcome.h"
@@ -25,15 +25,13 @@ struct ut_exporter_link {
     ut_buf body;
     bool ready; // a poll event has come
     uint64_t next_ms;
-    uint32_t failures_seen; // of the exporter, when the request began
-    uint32_t waits_seen;    // likewise
+    ut_health_seen seen; // when the request began
 };
 
 struct ut_exporter {
     const ut_exporter_shared *shared;
     const ut_destination_config *destination;
     ut_tls_context *tls; // NULL: plain
-    ut_backoff backoff;
     bool draining;
 
     ut_gatherer gatherer;
@@ -46,18 +44,8 @@ struct ut_exporter {
     ut_exporter_link links[UT_DESTINATION_CONNECTIONS_MAX];
     uint32_t in_flight;
 
-    // How the destination does.
-    bool proven; // the last answer was a success: several requests at once are allowed
-    bool misconfigured;
-    uint32_t failures; // in a row
-    uint64_t failing_since_ms;
-    uint64_t not_before_ms;    // by the back-off
-    uint64_t asked_to_wait_ms; // by Retry-After: no success of another request ends that
-    uint64_t successes;
-    uint32_t refusals; // in a row
-    uint16_t http_status;
-    uint32_t waits;                     // in a row, of a destination that refuses everything
-    char reason_z[UT_STORE_REASON_MAX]; // of the last failure
+    ut_health health;
+    uint64_t send_not_before_ms; // after trouble on this machine
     uint64_t log_refusals;
     uint64_t log_rejections;
     uint64_t log_troubles;
@@ -76,47 +64,10 @@ typedef struct {
 
 // ---- life ----
 
-static ut_err check_destination(const ut_destination_config *d, ut_fault *fault)
-{
-    if (d->connections < 1 || d->connections > UT_DESTINATION_CONNECTIONS_MAX)
-        return ut_fault_set(fault, UT_EINVAL,
-                            "destination %s: found %u connections, expected 1 to %d", d->name_z,
-                            (unsigned)d->connections, UT_DESTINATION_CONNECTIONS_MAX);
-    if (d->batch_spans_max < 1 || d->batch_bytes_max < 1 || d->timeout_ms < 1)
-        return ut_fault_set(fault, UT_EINVAL,
-                            "destination %s: batch sizes and timeout must be above 0", d->name_z);
-    if (!(d->retry_multiplier >= 1) || d->retry_max_ms < d->retry_initial_ms)
-        return ut_fault_set(fault, UT_EINVAL,
-                            "destination %s: expected a retry multiplier of at least 1 and a "
-                            "maximum that is not below the initial wait",
-                            d->name_z);
-    if (d->gzip && (d->gzip_level < 1 || d->gzip_level > 9))
-        return ut_fault_set(fault, UT_EINVAL,
-                            "destination %s: found gzip level %d, expected 1 to 9", d->name_z,
-                            d->gzip_level);
-    if (d->header_count > UT_DESTINATION_HEADERS_MAX)
-        return ut_fault_set(fault, UT_EINVAL, "destination %s: more than %d headers", d->name_z,
-                            UT_DESTINATION_HEADERS_MAX);
-    size_t bytes = 0;
-    for (size_t i = 0; i < d->header_count; i++) {
-        if (!ut_http_header_allowed(&d->headers[i]))
-            return ut_fault_set(fault, UT_EINVAL,
-                                "destination %s: header %lu cannot be sent: its name is not one, "
-                                "its value holds a control character, or the agent writes this "
-                                "header itself",
-                                d->name_z, (unsigned long)i + 1);
-        bytes += strlen(d->headers[i].name_z) + strlen(d->headers[i].value_z) + 4;
-    }
-    if (bytes > UT_HTTP_REQUEST_HEAD_MAX / 2)
-        return ut_fault_set(fault, UT_EINVAL, "destination %s: the headers take more than %d bytes",
-                            d->name_z, UT_HTTP_REQUEST_HEAD_MAX / 2);
-    return UT_OK;
-}
-
 ut_err ut_exporter_new(const ut_exporter_shared *shared, const ut_destination_config *destination,
                        ut_exporter **exporter, ut_fault *fault)
 {
-    ut_err err = check_destination(destination, fault);
+    ut_err err = ut_destination_check(destination, fault);
     if (err != UT_OK)
         return err;
     ut_exporter *made = calloc(1, sizeof *made);
@@ -125,11 +76,7 @@ ut_err ut_exporter_new(const ut_exporter_shared *shared, const ut_destination_co
     made->shared = shared;
     made->destination = destination;
     made->gatherer = (ut_gatherer){.destination = destination, .pool = &made->pool};
-    made->backoff = (ut_backoff){
-        .initial_ms = destination->retry_initial_ms,
-        .max_ms = destination->retry_max_ms,
-        .multiplier = destination->retry_multiplier,
-    };
+    ut_health_init(&made->health, destination, shared->config->log);
     for (size_t i = 0; i < UT_DESTINATION_CONNECTIONS_MAX; i++)
         ut_buf_init(&made->links[i].body, UT_BATCHER_BODY_BYTES_MAX);
     if (destination->url.tls) {
@@ -198,8 +145,8 @@ static void hand_over_marks(ut_exporter *exporter, const moment *t)
         .dispatcher = exporter->shared->config,
         .org = exporter->destination->org,
         .dest = exporter->destination->dest,
-        .http_status = exporter->http_status,
-        .reason_z = exporter->reason_z,
+        .http_status = exporter->health.http_status,
+        .reason_z = exporter->health.reason_z,
         .wall_ns = t->wall_ns,
     };
     ut_mark_queue_hand_over(&exporter->marks, &facts, &exporter->pool, t->now_ms);
@@ -238,16 +185,10 @@ static void end_part(ut_exporter *exporter, const ut_out_part *part, uint32_t at
         ut_out_pool_give(&exporter->pool, block);
 }
 
-// True for 1, 2, 4, 8, ...: how often something that repeats is logged.
-static bool worth_a_line(uint64_t count)
-{
-    return (count & (count - 1)) == 0;
-}
-
 static void bury(ut_exporter *exporter, ut_out_batch *batch, uint16_t http_status,
                  const char *reason_z)
 {
-    if (worth_a_line(++exporter->log_refusals))
+    if (ut_health_worth_a_line(++exporter->log_refusals))
         ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
                      "%s: %lu spans are refused for good and kept as dead letters: %s "
                      "(%lu times since start)",
@@ -288,95 +229,6 @@ static void end_bad_parts(ut_exporter *exporter, ut_out_batch *batch)
 
 // ---- outcomes ----
 
-static uint64_t random_bits(void)
-{
-    uint64_t bits = 0;
-    // Without random bits there is no jitter, and agents come back together: not worth failing for.
-    (void)ut_random(&bits, sizeof bits);
-    return bits;
-}
-
-// The destination answered: whatever it said, it is there.
-static void reached(ut_exporter *exporter, const moment *t)
-{
-    if (exporter->failures > 0) {
-        ut_log_write(exporter->shared->config->log, UT_LOG_INFO, AREA_Z,
-                     "%s: answers again, after %lu failures in %lu s",
-                     exporter->destination->name_z, (unsigned long)exporter->failures,
-                     (unsigned long)((t->now_ms - exporter->failing_since_ms) / 1000));
-        // What failed together with the destination need not wait any longer.
-        for (ut_out_batch *b = exporter->waiting.first; b != NULL; b = b->next) {
-            if (b->failures_alone == 0)
-                b->not_before_ms = 0;
-        }
-    }
-    exporter->failures = 0;
-    exporter->misconfigured = false;
-    exporter->not_before_ms = 0;
-    exporter->proven = true;
-}
-
-static uint64_t later_of(uint64_t a_ms, uint64_t b_ms)
-{
-    return a_ms > b_ms ? a_ms : b_ms;
-}
-
-// When the destination may be asked again.
-static uint64_t open_at_ms(const ut_exporter *exporter)
-{
-    return later_of(exporter->not_before_ms, exporter->asked_to_wait_ms);
-}
-
-// Counts one failure of the destination. Requests that were under way together fail together and
-// count once: four connections are not four attempts.
-static void fail_destination(ut_exporter *exporter, const ut_exporter_link *link, const moment *t,
-                             bool misconfigured)
-{
-    exporter->proven = false;
-    bool changed = exporter->misconfigured != misconfigured;
-    if (link->failures_seen == exporter->failures) {
-        if (exporter->failures == 0)
-            exporter->failing_since_ms = t->now_ms;
-        if (exporter->failures < UINT32_MAX)
-            exporter->failures++;
-        changed = changed || worth_a_line(exporter->failures);
-    }
-    uint64_t wait_ms =
-        misconfigured ? exporter->destination->retry_max_ms
-                      : ut_backoff_delay_ms(&exporter->backoff, exporter->failures, random_bits());
-    exporter->not_before_ms = later_of(exporter->not_before_ms, t->now_ms + wait_ms);
-    exporter->misconfigured = misconfigured;
-    if (!changed)
-        return;
-    uint64_t next_ms = open_at_ms(exporter) - t->now_ms;
-    ut_log_write(exporter->shared->config->log, misconfigured ? UT_LOG_ERROR : UT_LOG_WARN, AREA_Z,
-                 "%s: cannot deliver: %s; %sthe spans stay in the store, next try in %lu.%lu s "
-                 "(failure %lu)",
-                 exporter->destination->name_z, exporter->reason_z,
-                 misconfigured ? "check its endpoint, headers and compression; " : "",
-                 (unsigned long)(next_ms / 1000), (unsigned long)(next_ms % 1000 / 100),
-                 (unsigned long)exporter->failures);
-}
-
-// The destination refuses everything, perhaps only for a while: the next batch waits, so that the
-// backlog does not become dead letters at the speed of the line. Requests that were under way
-// together count once.
-static void wait_refused(ut_exporter *exporter, const ut_exporter_link *link, const moment *t)
-{
-    bool first = exporter->waits == 0;
-    if (link->waits_seen == exporter->waits && exporter->waits < UINT32_MAX)
-        exporter->waits++;
-    uint64_t wait_ms = ut_backoff_delay_ms(&exporter->backoff, exporter->waits, random_bits());
-    exporter->proven = false;
-    exporter->not_before_ms = t->now_ms + wait_ms;
-    if (first)
-        ut_log_write(exporter->shared->config->log, UT_LOG_ERROR, AREA_Z,
-                     "%s: refuses everything: %s; check the destination; the next batch is tried "
-                     "in %lu.%lu s",
-                     exporter->destination->name_z, exporter->reason_z,
-                     (unsigned long)(wait_ms / 1000), (unsigned long)(wait_ms % 1000 / 100));
-}
-
 // Ends the parts that have used up their attempts. False when nothing is left of the batch,
 // which is then gone.
 static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
@@ -395,14 +247,15 @@ static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
         return true;
     char reason_z[UT_STORE_REASON_MAX];
     (void)snprintf(reason_z, sizeof reason_z, "after %lu attempts: %.120s",
-                   (unsigned long)attempts_max, exporter->reason_z);
-    if (worth_a_line(++exporter->log_refusals))
+                   (unsigned long)attempts_max, exporter->health.reason_z);
+    if (ut_health_worth_a_line(++exporter->log_refusals))
         ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
                      "%s: gives up on spans and keeps them as dead letters, %s",
                      exporter->destination->name_z, reason_z);
     ut_out_part part;
     while (ut_out_batch_take_bad(batch, &part))
-        end_part(exporter, &part, batch->attempts, UT_OUT_DEAD, exporter->http_status, reason_z);
+        end_part(exporter, &part, batch->attempts, UT_OUT_DEAD, exporter->health.http_status,
+                 reason_z);
     if (batch->part_count > 0)
         return true;
     ut_out_batch_free(batch);
@@ -419,24 +272,25 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
         if (batch->failures_alone < UINT32_MAX)
             batch->failures_alone++;
         batch->not_before_ms =
-            t->now_ms +
-            ut_backoff_delay_ms(&exporter->backoff, batch->failures_alone, random_bits());
-        if (worth_a_line(batch->failures_alone))
+            t->now_ms + ut_health_delay_ms(&exporter->health, batch->failures_alone);
+        if (ut_health_worth_a_line(batch->failures_alone))
             ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
                          "%s: one batch of %lu spans fails while others pass: %s (failure %lu)",
                          exporter->destination->name_z, (unsigned long)batch->spans,
-                         exporter->reason_z, (unsigned long)batch->failures_alone);
+                         exporter->health.reason_z, (unsigned long)batch->failures_alone);
     } else {
-        fail_destination(exporter, link, t, misconfigured);
+        ut_health_failed(&exporter->health, link->seen, t->now_ms, misconfigured);
         batch->not_before_ms = 0; // waits with the destination
     }
     if (batch->attempts < UINT32_MAX)
         batch->attempts++;
-    batch->successes_seen = exporter->successes;
+    batch->successes_seen = exporter->health.successes;
     if (!spend_attempts(exporter, batch))
         return;
 
-    uint64_t at_ms = later_of(open_at_ms(exporter), batch->not_before_ms);
+    uint64_t at_ms = ut_health_open_at_ms(&exporter->health);
+    if (at_ms < batch->not_before_ms)
+        at_ms = batch->not_before_ms;
     uint64_t wait_ms = at_ms > t->now_ms ? at_ms - t->now_ms : 0;
     for (size_t i = 0; i < batch->part_count; i++) {
         batch->parts[i].block->next_try_ns = t->wall_ns + wait_ms * 1000000;
@@ -448,18 +302,13 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
         ut_out_list_append(&exporter->waiting, batch); // behind the others: they are tried first
 }
 
-// The batch goes again in two halves, or dies when that cannot help.
+// The batch is refused. It goes again in two halves, or dies when that cannot help.
 static void take_apart(ut_exporter *exporter, const ut_exporter_link *link, ut_out_batch *batch,
                        const moment *t)
 {
-    if (exporter->refusals < UINT32_MAX)
-        exporter->refusals++;
-    bool hopeless =
-        exporter->refusals > UT_EXPORTER_REFUSALS_MAX * exporter->destination->connections;
-    if (hopeless)
-        wait_refused(exporter, link, t);
+    bool hopeless = !ut_health_refused(&exporter->health, link->seen, t->now_ms);
     if (batch->spans == 1 || hopeless) {
-        bury(exporter, batch, exporter->http_status, exporter->reason_z);
+        bury(exporter, batch, exporter->health.http_status, exporter->health.reason_z);
         return;
     }
     if (exporter->draining) {
@@ -504,10 +353,7 @@ static void read_rejections(const ut_exporter *exporter, const ut_http_answer *a
 static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_answer *answer,
                     const moment *t)
 {
-    reached(exporter, t);
-    exporter->successes++;
-    exporter->refusals = 0;
-    exporter->waits = 0;
+    ut_health_succeeded(&exporter->health, t->now_ms);
 
     int64_t claimed = 0;
     char message_z[96];
@@ -519,7 +365,7 @@ static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_an
     if (rejected > 0 || message_z[0] != '\0') {
         (void)snprintf(reason_z, sizeof reason_z, "partial success, %lu of %lu spans rejected: %s",
                        (unsigned long)rejected, (unsigned long)batch->spans, message_z);
-        if (worth_a_line(++exporter->log_rejections))
+        if (ut_health_worth_a_line(++exporter->log_rejections))
             ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
                          "%s: %s (%lu times since start)", exporter->destination->name_z, reason_z,
                          (unsigned long)exporter->log_rejections);
@@ -546,13 +392,6 @@ static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_an
     ut_out_batch_free(batch);
 }
 
-static void keep_reason(ut_exporter *exporter, uint16_t http_status, const char *reason_z)
-{
-    exporter->http_status = http_status;
-    (void)snprintf(exporter->reason_z, sizeof exporter->reason_z, "%.*s", UT_STORE_REASON_MAX - 1,
-                   reason_z); // cut is fine
-}
-
 static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answer)
 {
     char message_z[UT_STORE_REASON_MAX / 2] = "";
@@ -564,7 +403,7 @@ static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answ
     char reason_z[UT_STORE_REASON_MAX];
     (void)snprintf(reason_z, sizeof reason_z, "HTTP %d%s%s", answer->status,
                    message_z[0] != '\0' ? ": " : "", message_z);
-    keep_reason(exporter, (uint16_t)answer->status, reason_z);
+    ut_health_keep_reason(&exporter->health, (uint16_t)answer->status, reason_z);
 }
 
 // A request has ended. answer is NULL when it failed with err.
@@ -585,11 +424,10 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
     if (answer != NULL)
         keep_answer_reason(exporter, answer);
     else
-        keep_reason(exporter, 0, fault->text_z);
-    bool alone = batch->attempts > 0 && exporter->successes > batch->successes_seen;
+        ut_health_keep_reason(&exporter->health, 0, fault->text_z);
+    bool alone = batch->attempts > 0 && exporter->health.successes > batch->successes_seen;
     if (answer != NULL && answer->retry_after_ms > 0)
-        exporter->asked_to_wait_ms =
-            later_of(exporter->asked_to_wait_ms, t->now_ms + answer->retry_after_ms);
+        ut_health_ask_to_wait(&exporter->health, t->now_ms + answer->retry_after_ms);
     switch (outcome) {
     case UT_OUTCOME_DELIVERED:
         break;
@@ -603,12 +441,10 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
         }
         // The settings are good enough for others: it is the data (a filter in front of the
         // destination, perhaps).
-        reached(exporter, t);
         take_apart(exporter, link, batch, t);
         break;
     case UT_OUTCOME_TOO_LARGE:
     case UT_OUTCOME_REFUSED:
-        reached(exporter, t);
         take_apart(exporter, link, batch, t);
         break;
     }
@@ -619,7 +455,7 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
 // Something on this machine failed: not the destination's fault, and no attempt is counted.
 static void trouble(ut_exporter *exporter, const char *what_z, ut_err err)
 {
-    if (worth_a_line(++exporter->log_troubles))
+    if (ut_health_worth_a_line(++exporter->log_troubles))
         ut_log_write(exporter->shared->config->log, UT_LOG_ERROR, AREA_Z,
                      "%s: %s: %s; it is tried again (%lu times since start)",
                      exporter->destination->name_z, what_z, ut_err_text(err),
@@ -639,10 +475,17 @@ static void gather(ut_exporter *exporter, const moment *t)
 
 // ---- sending ----
 
+// When the next request may begin.
+static uint64_t open_at_ms(const ut_exporter *exporter)
+{
+    uint64_t at_ms = ut_health_open_at_ms(&exporter->health);
+    return at_ms > exporter->send_not_before_ms ? at_ms : exporter->send_not_before_ms;
+}
+
 // True when another request may be under way beside those that are.
 static bool has_room(const ut_exporter *exporter)
 {
-    return exporter->in_flight < (exporter->proven ? exporter->destination->connections : 1);
+    return exporter->in_flight < (exporter->health.proven ? exporter->destination->connections : 1);
 }
 
 // True when another request may begin, if there is a batch for it.
@@ -666,7 +509,7 @@ static bool takes_new(const ut_exporter *exporter)
 static ut_out_batch *next_batch(ut_exporter *exporter, uint64_t now_ms)
 {
     ut_out_batch *batch = NULL;
-    if (exporter->failures > 0 && takes_new(exporter))
+    if (exporter->health.failures > 0 && takes_new(exporter))
         batch = ut_gatherer_take(&exporter->gatherer, now_ms);
     if (batch == NULL)
         batch = ut_out_list_take_due(&exporter->waiting, now_ms);
@@ -739,7 +582,7 @@ static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment 
     }
     if (err != UT_OK) {
         trouble(exporter, "a batch cannot be encoded", err);
-        exporter->not_before_ms = t->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
+        exporter->send_not_before_ms = t->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
         batch->not_before_ms = 0;
         ut_out_list_prepend(&exporter->waiting, batch);
         return false;
@@ -755,8 +598,7 @@ static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment 
         .body = ut_buf_bytes(&link->body),
     };
     link->batch = batch;
-    link->failures_seen = exporter->failures;
-    link->waits_seen = exporter->waits;
+    link->seen = ut_health_look(&exporter->health);
     exporter->in_flight++;
     ut_http_client_start(link->client, &request, t->now_ms);
     step_link(exporter, link, t);
@@ -787,7 +629,7 @@ static uint64_t next_batch_ms(const ut_exporter *exporter)
         no_later_than(&next_ms, b->not_before_ms);
     if (takes_new(exporter))
         no_later_than(&next_ms, ut_gatherer_due_ms(&exporter->gatherer));
-    return later_of(next_ms, open_at_ms(exporter));
+    return next_ms > open_at_ms(exporter) ? next_ms : open_at_ms(exporter);
 }
 
 static uint64_t next_time(const ut_exporter *exporter)
@@ -862,9 +704,9 @@ void ut_exporter_get_status(const ut_exporter *exporter, ut_dispatcher_status *s
         .requests = exporter->requests,
         .failures = exporter->requests_failed,
         .in_flight = exporter->in_flight,
-        .failing = exporter->failures > 0,
+        .failing = exporter->health.failures > 0,
     };
-    memcpy(status->last_error_z, exporter->reason_z, sizeof status->last_error_z);
+    memcpy(status->last_error_z, exporter->health.reason_z, sizeof status->last_error_z);
 }
 
 void ut_exporter_link_ready(ut_exporter_link *link)

@@ -8,10 +8,6 @@
 #include "transport/dispatcher.h"
 
 enum {
-    // Requests in a row and per connection that refuse their spans, with none accepted between
-    // them, before a refused batch is no longer taken apart to find the bad spans in it: such a
-    // destination refuses everything.
-    UT_EXPORTER_REFUSALS_MAX = 64,
     UT_EXPORTER_TROUBLE_AGAIN_MS = 1000, // when this machine is in trouble: memory, the store
 };
 

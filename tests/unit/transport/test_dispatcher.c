@@ -8,7 +8,7 @@
 #include "tests/support/filled_store.h"
 #include "tests/support/peer.h"
 #include "tests/support/temp_dir.h"
-#include "transport/exporter.h"
+#include "transport/health.h"
 #include "transport/http_client.h"
 
 #include <setjmp.h>
@@ -1161,7 +1161,7 @@ static void a_destination_that_refuses_everything_is_not_asked_span_by_span(void
     run_to_the_end(r);
     ut_store_destination_counts counts = ut_filled_store_counts(r->store, r->destinations[0].dest);
     assert_int_equal(counts.dead, 5000);
-    assert_in_range(s->count, 1, UT_EXPORTER_REFUSALS_MAX + 30);
+    assert_in_range(s->count, 1, UT_HEALTH_REFUSALS_MAX + 30);
     assert_int_equal(entry_of(r, 0, 50).state, UT_DELIVERY_DEAD);
     assert_string_equal(entry_of(r, 0, 50).reason_z, "HTTP 400: I do not like you");
     assert_in_range(log_lines(r, "refused for good"), 1, 9);
@@ -1186,7 +1186,7 @@ static void an_outage_that_looks_like_refusals_costs_few_batches(void **state)
     s->script = NULL;
     int count = s->count;
     ut_peer_release(s->peer);
-    assert_in_range(count, 3 * UT_EXPORTER_REFUSALS_MAX + 5, 3 * UT_EXPORTER_REFUSALS_MAX + 100);
+    assert_in_range(count, 3 * UT_HEALTH_REFUSALS_MAX + 5, 3 * UT_HEALTH_REFUSALS_MAX + 100);
     uint64_t dead = ut_filled_store_counts(r->store, r->destinations[0].dest).dead;
     assert_in_range(dead, 100, 10000);
     assert_int_equal(log_lines(r, "refuses everything: HTTP 400: I do not like you; "), 1);

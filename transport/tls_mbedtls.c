@@ -637,10 +637,10 @@ ut_err ut_tls_open(ut_tls_context *context, ut_sock sock, const char *host_z, ut
     mbedtls_ssl_set_bio(&made->ssl, made, sock_send, sock_receive, NULL);
     mbedtls_ssl_set_verify(&made->ssl, check_certificate, made);
     if (host_z != NULL) {
-        memcpy(made->host_z, host_z, strlen(host_z) + 1);
-        made->ip_len = mbedtls_x509_crt_parse_cn_inet_pton(host_z, made->ip);
+        memcpy(made->host_z, host_z, strcspn(host_z, "%")); // no certificate names a zone
+        made->ip_len = mbedtls_x509_crt_parse_cn_inet_pton(made->host_z, made->ip);
         // RFC 6066 section 3 forbids addresses in SNI; check_certificate compares them.
-        if (mbedtls_ssl_set_hostname(&made->ssl, made->ip_len > 0 ? NULL : host_z) != 0)
+        if (mbedtls_ssl_set_hostname(&made->ssl, made->ip_len > 0 ? NULL : made->host_z) != 0)
             goto no_memory;
         offer_session(made);
     }

@@ -8,13 +8,22 @@
 #include <getopt.h>
 #include <sysexits.h>
 
-// argv[0] is the subcommand's name. Each returns the exit code of the process, by sysexits.
-int ut_cmd_run(int argc, char **argv);
-int ut_cmd_check(int argc, char **argv);
-int ut_cmd_send(int argc, char **argv);
-int ut_cmd_traces(int argc, char **argv);
-int ut_cmd_trace(int argc, char **argv);
-int ut_cmd_version(int argc, char **argv);
+// A subcommand, as its file cmd_NAME.c describes it: what the help lists, what completion offers.
+typedef struct {
+    const char *name_z;
+    int (*run)(int argc, char **argv); // argv[0] is the name; returns the exit code, by sysexits
+    const char *summary_z;             // one line, lower case, no full stop
+    const char *help_z;                // what --help prints
+    const struct option *options;      // as getopt_long takes them
+    const char *const *words;          // first arguments that completion offers, or NULL
+} ut_command;
+
+extern const ut_command ut_command_run;
+extern const ut_command ut_command_check;
+extern const ut_command ut_command_send;
+extern const ut_command ut_command_traces;
+extern const ut_command ut_command_trace;
+extern const ut_command ut_command_version;
 
 // The exit code that fits an error.
 int ut_cli_exit_code(ut_err err);

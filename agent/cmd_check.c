@@ -67,11 +67,11 @@ static ut_err check_tls(const ut_config *config, ut_fault *fault)
     return err;
 }
 
-int ut_cmd_check(int argc, char **argv)
+static const struct option options[] = {
+    {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
     const char *config_z = NULL;
     for (int option; (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
         if (option == 'c') {
@@ -127,3 +127,11 @@ int ut_cmd_check(int argc, char **argv)
     free(config);
     return EX_OK;
 }
+
+const ut_command ut_command_check = {
+    .name_z = "check",
+    .run = run,
+    .summary_z = "read the configuration and say what is wrong, without starting",
+    .help_z = help,
+    .options = options,
+};

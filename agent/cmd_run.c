@@ -30,12 +30,13 @@ static const char help[] =
     "the\n"
     "data directory; 77 permission denied; 78 configuration; 128 + signal after a second signal.\n";
 
-int ut_cmd_run(int argc, char **argv)
+static const struct option options[] = {{"config", required_argument, NULL, 'c'},
+                                        {"data-dir", required_argument, NULL, 'd'},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
 {
-    static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                            {"data-dir", required_argument, NULL, 'd'},
-                                            {"help", no_argument, NULL, 'h'},
-                                            {NULL, 0, NULL, 0}};
     const char *config_z = NULL;
     char *data_dir_z = NULL;
     for (int option; (option = getopt_long(argc, argv, ":c:d:h", options, NULL)) != -1;) {
@@ -75,3 +76,11 @@ int ut_cmd_run(int argc, char **argv)
     free(config);
     return code;
 }
+
+const ut_command ut_command_run = {
+    .name_z = "run",
+    .run = run,
+    .summary_z = "take traces in, keep them, and carry them to their destinations",
+    .help_z = help,
+    .options = options,
+};

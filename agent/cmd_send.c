@@ -315,23 +315,26 @@ static int run_send(const send_options *options)
     return code;
 }
 
-int ut_cmd_send(int argc, char **argv)
+enum { OPTION_CA = 256, OPTION_SEED, OPTION_LIST };
+
+static const struct option option_names[] = {{"endpoint", required_argument, NULL, 'e'},
+                                             {"spans", required_argument, NULL, 'n'},
+                                             {"batch", required_argument, NULL, 'b'},
+                                             {"rate", required_argument, NULL, 'r'},
+                                             {"gzip", no_argument, NULL, 'z'},
+                                             {"header", required_argument, NULL, 'H'},
+                                             {"ca-file", required_argument, NULL, OPTION_CA},
+                                             {"seed", required_argument, NULL, OPTION_SEED},
+                                             {"list", no_argument, NULL, OPTION_LIST},
+                                             {"quiet", no_argument, NULL, 'q'},
+                                             {"help", no_argument, NULL, 'h'},
+                                             {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
 {
-    enum { OPTION_CA = 256, OPTION_SEED, OPTION_LIST };
-    static const struct option names[] = {{"endpoint", required_argument, NULL, 'e'},
-                                          {"spans", required_argument, NULL, 'n'},
-                                          {"batch", required_argument, NULL, 'b'},
-                                          {"rate", required_argument, NULL, 'r'},
-                                          {"gzip", no_argument, NULL, 'z'},
-                                          {"header", required_argument, NULL, 'H'},
-                                          {"ca-file", required_argument, NULL, OPTION_CA},
-                                          {"seed", required_argument, NULL, OPTION_SEED},
-                                          {"list", no_argument, NULL, OPTION_LIST},
-                                          {"quiet", no_argument, NULL, 'q'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
     send_options options = {.endpoint_z = "http://127.0.0.1:4318", .spans = 100, .batch = 100};
-    for (int option; (option = getopt_long(argc, argv, ":e:n:b:r:zH:qh", names, NULL)) != -1;) {
+    for (int option;
+         (option = getopt_long(argc, argv, ":e:n:b:r:zH:qh", option_names, NULL)) != -1;) {
         switch (option) {
         case 'e':
             options.endpoint_z = optarg;
@@ -383,3 +386,11 @@ int ut_cmd_send(int argc, char **argv)
         return ut_cli_usage("send", "\"%s\" is one word too many", argv[optind]);
     return run_send(&options);
 }
+
+const ut_command ut_command_send = {
+    .name_z = "send",
+    .run = run,
+    .summary_z = "send realistic sample traces to an OTLP/HTTP endpoint",
+    .help_z = help,
+    .options = option_names,
+};

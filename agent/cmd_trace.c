@@ -2,10 +2,10 @@
 #include "agent/cli.h"
 #include "agent/json_value.h"
 #include "agent/term.h"
-#include "agent/trace_tree.h"
 
 #include "adapters/json.h"
 #include "port/base/text.h"
+#include "storage/trace_tree.h"
 
 #include <stdio.h>
 
@@ -330,13 +330,14 @@ static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
     return err;
 }
 
-int ut_cmd_trace(int argc, char **argv)
+enum { OPTION_JSON = 256 };
+static const struct option options[] = {
+    {"data-dir", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
+    {"attributes", no_argument, NULL, 'a'},     {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
 {
-    enum { OPTION_JSON = 256 };
-    static const struct option options[] = {
-        {"data-dir", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
-        {"attributes", no_argument, NULL, 'a'},     {"json", no_argument, NULL, OPTION_JSON},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     const char *data_dir_z = NULL;
     const char *config_z = NULL;
     bool json = false;
@@ -406,3 +407,11 @@ int ut_cmd_trace(int argc, char **argv)
                        ut_err_text(err));
     return ut_cli_fail(&fault);
 }
+
+const ut_command ut_command_trace = {
+    .name_z = "trace",
+    .run = run,
+    .summary_z = "show one trace as a tree",
+    .help_z = help,
+    .options = options,
+};

@@ -112,13 +112,14 @@ static ut_err print_row(void *context, const ut_trace_row *row)
     return fwrite(line->data, 1, line->len, stdout) == line->len ? UT_OK : UT_EIO;
 }
 
-int ut_cmd_traces(int argc, char **argv)
+enum { OPTION_JSON = 256 };
+static const struct option options[] = {
+    {"data-dir", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
+    {"limit", required_argument, NULL, 'n'},    {"json", no_argument, NULL, OPTION_JSON},
+    {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
 {
-    enum { OPTION_JSON = 256 };
-    static const struct option options[] = {
-        {"data-dir", required_argument, NULL, 'd'}, {"config", required_argument, NULL, 'c'},
-        {"limit", required_argument, NULL, 'n'},    {"json", no_argument, NULL, OPTION_JSON},
-        {"help", no_argument, NULL, 'h'},           {NULL, 0, NULL, 0}};
     const char *data_dir_z = NULL;
     const char *config_z = NULL;
     uint64_t limit = LIMIT_DEFAULT;
@@ -168,3 +169,11 @@ int ut_cmd_traces(int argc, char **argv)
     (void)ut_fault_set(&fault, err, "the listing ended early: %s", ut_err_text(err));
     return ut_cli_fail(&fault);
 }
+
+const ut_command ut_command_traces = {
+    .name_z = "traces",
+    .run = run,
+    .summary_z = "list the newest traces of a data directory",
+    .help_z = help,
+    .options = options,
+};

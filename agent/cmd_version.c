@@ -15,7 +15,9 @@ static const char help[] =
     "\n"
     "Prints the versions of the program, of its store format and of the libraries inside it.\n";
 
-int ut_cmd_version(int argc, char **argv)
+static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
 {
     if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
         (void)fputs(help, stdout);
@@ -32,3 +34,11 @@ int ut_cmd_version(int argc, char **argv)
                  YYJSON_VERSION_STRING);
     return EX_OK;
 }
+
+const ut_command ut_command_version = {
+    .name_z = "version",
+    .run = run,
+    .summary_z = "print the versions of the program and its libraries",
+    .help_z = help,
+    .options = options,
+};

@@ -3,19 +3,9 @@
 
 #include <stdio.h>
 
-typedef struct {
-    const char *name_z;
-    int (*run)(int argc, char **argv);
-    const char *summary_z;
-} command;
-
-static const command commands[] = {
-    {"run", ut_cmd_run, "take traces in, keep them, and carry them to their destinations"},
-    {"check", ut_cmd_check, "read the configuration and say what is wrong, without starting"},
-    {"send", ut_cmd_send, "send realistic sample traces to an OTLP/HTTP endpoint"},
-    {"traces", ut_cmd_traces, "list the newest traces of a data directory"},
-    {"trace", ut_cmd_trace, "show one trace as a tree"},
-    {"version", ut_cmd_version, "print the versions of the program and its libraries"},
+static const ut_command *const commands[] = {
+    &ut_command_run,    &ut_command_check, &ut_command_send,
+    &ut_command_traces, &ut_command_trace, &ut_command_version,
 };
 
 static void print_help(FILE *out)
@@ -27,7 +17,7 @@ static void print_help(FILE *out)
                   "\n",
                   UT_VERSION);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        (void)fprintf(out, "  %-8s %s\n", commands[i].name_z, commands[i].summary_z);
+        (void)fprintf(out, "  %-8s %s\n", commands[i]->name_z, commands[i]->summary_z);
     (void)fprintf(
         out,
         "\n"
@@ -49,8 +39,8 @@ int main(int argc, char **argv)
     if (strcmp(name_z, "--version") == 0 || strcmp(name_z, "-V") == 0)
         name_z = "version";
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i].name_z, name_z) == 0) {
-            int code = commands[i].run(argc - 1, argv + 1);
+        if (strcmp(commands[i]->name_z, name_z) == 0) {
+            int code = commands[i]->run(argc - 1, argv + 1);
             // A full disk or a closed pipe behind standard output is a failure of the command, not a detail.
             if (fflush(stdout) != 0 && code == EX_OK)
                 code = EX_IOERR;

@@ -1,8 +1,10 @@
-// Questions to the store: the newest traces, and one trace with all its spans. Reads only, from any
-// thread with its own view.
+// Questions to the store: spans by a filter, the newest traces, one trace with all its spans. Reads
+// only, from any thread with its own view. Statistics over what is found: stats.h; a trace as a
+// tree: trace.h.
 #ifndef UT_STORAGE_QUERY_H
 #define UT_STORAGE_QUERY_H
 
+#include "storage/filter.h"
 #include "storage/store.h"
 
 // One row of a listing of traces; bytes are borrowed for the call of the visitor.
@@ -39,6 +41,64 @@ typedef ut_err (*ut_trace_span_visit)(void *context, const ut_trace_span *span);
 // no block that others need: damaged blocks are passed over and counted in *damaged.
 ut_err ut_query_trace(ut_store_view *view, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
                       uint32_t *damaged, ut_trace_span_visit visit, void *context);
+
+// ---- spans by a filter ----
+
+// Where a search goes on: behind the last span that was seen. It stays valid while data is written
+// and expires; spans that come in between are seen by a search for the oldest first only.
+typedef struct {
+    bool begun; // false: from the start
+    uint64_t seq;
+    uint32_t ordinal;
+} ut_query_cursor;
+
+enum {
+    UT_QUERY_CURSOR_TEXT_MAX = 64,
+    UT_QUERY_WORK_BLOCKS = 64, // blocks read in one call unless told otherwise
+};
+
+typedef struct {
+    uint32_t org;
+    const ut_filter *filter;
+    bool oldest_first;   // by the order of arrival; else newest first
+    uint32_t spans_max;  // at most so many are visited in one call; 0: no limit
+    uint32_t blocks_max; // at most so many blocks are opened in one call; 0: UT_QUERY_WORK_BLOCKS
+} ut_search;
+
+// What a call did, added to what is there.
+typedef struct {
+    uint64_t spans_visited;
+    uint64_t blocks_read;
+    uint64_t blocks_pruned;  // their summaries said that nothing in them matches
+    uint64_t blocks_damaged; // passed over
+} ut_search_work;
+
+// Visits the spans that match, in order of arrival (the order of blocks; within a block by ordinal),
+// until a limit is reached or there are no more. *cursor: where to begin, and out: where to go on.
+// *more: false at the end. Between two calls the view may be ended and begun again, so that a long
+// search holds no old pages. An error of the visitor ends the call; the cursor then stands behind the
+// span that it was given. Errors of the engine, UT_ENOMEM.
+ut_err ut_query_spans(ut_store_view *view, const ut_search *search, ut_query_cursor *cursor,
+                      ut_search_work *work, bool *more, ut_trace_span_visit visit, void *context);
+
+// A cursor as text for people to hand back: letters, digits, - and _. It holds a check sum over the
+// filter and the order, so that it does not go on with another question. UT_EFORMAT: not a cursor;
+// UT_EINVAL: of another question.
+void ut_query_cursor_write(const ut_query_cursor *cursor, const ut_search *search,
+                           char text_z[UT_QUERY_CURSOR_TEXT_MAX]);
+ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cursor *cursor);
+
+// ---- spans in the order of their commits, for readers that poll ----
+
+// Visits at most spans_max spans behind *cursor in the order of commits, and sets it behind the last
+// of them. A reader that stores the cursor after it has dealt with the spans sees each once, and
+// those it had not dealt with again. Blocks that have left in between are passed.
+ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor, uint32_t spans_max,
+                     uint32_t *damaged, ut_trace_span_visit visit, void *context);
+// The stored cursor of a named reader (1 to UT_STORE_NAME_MAX bytes). UT_ENOTFOUND.
+// ut_store_set_consumer (store.h) stores it.
+ut_err ut_query_consumer(ut_store_view *view, uint32_t org, const char *name_z,
+                         ut_query_cursor *cursor);
 
 // Finds the one trace whose id begins with `digits` hex characters (1..32) of prefix_z.
 // UT_ENOTFOUND, UT_EEXIST when several do, UT_EFORMAT.

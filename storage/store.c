@@ -333,38 +333,6 @@ static uint32_t expiry_hour(const ut_store *store, const ut_store_append *append
     return hour > UINT32_MAX ? UINT32_MAX : (uint32_t)hour;
 }
 
-static ut_err put_summary(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,
-                          uint32_t hour)
-{
-    ut_block_info info;
-    ut_err err = ut_block_peek(ut_buf_bytes(&store->sealed), &info);
-    if (err != UT_OK)
-        return err;
-    ut_record_summary summary = {
-        .span_count = info.span_count,
-        .payload_len = info.payload_len,
-        .sealed_len = (uint32_t)store->sealed.len,
-        .expiry_hour = hour,
-        .received_ns = now_ns,
-        .start_ns = UINT64_MAX,
-    };
-    store->payload_bytes += info.payload_len;
-    for (uint32_t i = 0; i < info.span_count; i++) {
-        const ut_batch_span *span = ut_block_builder_span(store->builder, i);
-        summary.status_count[span->status] += 1;
-        if (span->start_ns < summary.start_ns)
-            summary.start_ns = span->start_ns;
-        if (span->end_ns > summary.end_ns)
-            summary.end_ns = span->end_ns;
-    }
-    ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_summary(&store->value, &summary);
-    if (store->value.err != UT_OK)
-        return store->value.err;
-    ut_key key = ut_key_summary(org, seq);
-    return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&store->value));
-}
-
 // Writes what is in the builder as a block, with all its records, and empties the builder.
 static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t now_ns)
 {
@@ -386,7 +354,7 @@ static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t
     err = ut_pieces_put(store->txn, org, seq, ut_buf_bytes(&store->members),
                         ut_buf_bytes(&store->sealed));
     if (err == UT_OK)
-        err = put_summary(store, org, seq, now_ns, hour);
+        err = ut_summary_put(store, org, seq, now_ns, hour);
     if (err == UT_OK && hour != 0) {
         ut_key key = ut_key_expiry(hour, org, seq);
         err = ut_txn_put(store->txn, ut_key_bytes(&key), UT_BYTES_NONE);

@@ -96,6 +96,13 @@ uint64_t ut_store_last_seq(const ut_store *store);
 // changed, try again later.
 ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more);
 
+// ---- readers that poll ----
+
+// Stores the cursor of a named reader (1..UT_STORE_NAME_MAX bytes) durably; seq 0 and ordinal 0
+// remove it. Store thread. UT_EINVAL, UT_EFULL, UT_EIO, UT_ENOSPC.
+ut_err ut_store_set_consumer(ut_store *store, uint32_t org, const char *name_z, uint64_t seq,
+                             uint32_t ordinal);
+
 // ---- counters ----
 
 // Spans, since the store was made. For every destination: accepted = delivered + dead + expired +

@@ -72,6 +72,11 @@ ut_err ut_store_begin_write(ut_store *store);
 ut_err ut_store_end_write(ut_store *store);
 void ut_store_abort_write(ut_store *store);
 
+// ---- summary.c ----
+
+// Writes the summary of the block that stands in builder and in sealed. Errors of the engine.
+ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns, uint32_t hour);
+
 // ---- ledger.c ----
 
 ut_err ut_ledger_read(ut_txn *txn, ut_ledger *ledger);

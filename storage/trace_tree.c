@@ -1,5 +1,5 @@
 // Building the tree of a trace. Iterative throughout: a trace may be a chain of a million spans.
-#include "agent/trace_tree.h"
+#include "storage/trace_tree.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 // One trace as a tree from its parent links. Several roots, missing parents, cycles and repeated ids are survived: every span stands
 // in the tree exactly once.
-#ifndef UT_AGENT_TRACE_TREE_H
-#define UT_AGENT_TRACE_TREE_H
+#ifndef UT_STORAGE_TRACE_TREE_H
+#define UT_STORAGE_TRACE_TREE_H
 
 #include "storage/query.h"
 
@@ -22,7 +22,12 @@ typedef struct {
     ut_tree_place place;
     uint32_t depth;
     bool last_child; // of its siblings
-    uint32_t parent; // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
+    // On the way through the trace that decided how long it took (ut_tree_build says which).
+    bool critical;
+    bool skewed; // begins before its parent, or ends after it while the parent waits: see there
+    bool duplicate_id;    // another span of the trace has the same id
+    uint64_t critical_ns; // of its time, what no child accounts for on that way
+    uint32_t parent;      // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
     uint64_t start_ns;
     uint64_t end_ns;
     int32_t kind;

@@ -1,5 +1,5 @@
 // Trees from parent links: order, and every shape that should not exist but does.
-#include "agent/trace_tree.h"
+#include "storage/trace_tree.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,0 +1,80 @@
+// Which spans are wanted: one object whose conditions all have to hold. What is asked for on the
+// command line, and later by the API, becomes one of these. Pure functions; not for finding the
+// spans (query.h).
+#ifndef UT_STORAGE_FILTER_H
+#define UT_STORAGE_FILTER_H
+
+#include "storage/span.h"
+
+enum {
+    UT_FILTER_TERMS_MAX = 16,
+    UT_FILTER_TEXT_MAX = 1024, // bytes of a pattern or a text; longer is UT_ELIMIT
+};
+
+typedef enum {
+    UT_FILTER_EXISTS,
+    UT_FILTER_EQUALS,     // text as written; a number, when both sides are one, as a number
+    UT_FILTER_NOT_EQUALS, // the attribute is there, and is something else
+    UT_FILTER_GLOB,       // * any bytes, ? one character; the whole value, case matters
+    UT_FILTER_LESS,       // numbers only; a value that is none does not match
+    UT_FILTER_LESS_EQUAL,
+    UT_FILTER_GREATER,
+    UT_FILTER_GREATER_EQUAL,
+} ut_filter_op;
+
+// Where an attribute may stand.
+enum {
+    UT_FILTER_IN_SPAN = 1,
+    UT_FILTER_IN_RESOURCE = 2,
+    UT_FILTER_IN_EVENT = 4,
+    UT_FILTER_IN_SCOPE = 8,
+    UT_FILTER_IN_ANY = 15,
+};
+
+// One condition on an attribute. It holds when any attribute of that key meets it.
+typedef struct {
+    uint8_t places; // UT_FILTER_IN_*
+    ut_filter_op op;
+    ut_bytes key;
+    ut_bytes text; // what it is compared with; numbers in decimal
+} ut_filter_term;
+
+// Texts are borrowed as long as the filter is used. All zero, with end_ns and duration_max_ns
+// UINT64_MAX: everything (ut_filter_all).
+typedef struct {
+    bool by_trace;
+    uint8_t trace_id[UT_TRACE_ID_LEN];
+    uint64_t start_ns; // the span began at or after
+    uint64_t end_ns;   // and before
+    ut_bytes service;  // service.name: a glob where it holds * or ?, else exact; empty: any
+    ut_bytes name;     // likewise
+    uint32_t kinds;    // bit n: OTLP's span kind n; 0: any
+    uint8_t statuses;  // bit n: ut_status_code n; 0: any
+    uint64_t duration_min_ns;
+    uint64_t duration_max_ns;
+    ut_bytes message; // is part of the status message; ASCII letters in any case
+    bool roots_only;  // without a parent
+    bool llm_only;    // calls of a language model, in any of the spellings of llm.h
+    ut_filter_term terms[UT_FILTER_TERMS_MAX];
+    uint32_t term_count;
+} ut_filter;
+
+ut_filter ut_filter_all(void);
+
+// UT_ELIMIT: a text is too long, or there are too many terms. UT_EINVAL: a number is expected.
+ut_err ut_filter_check(const ut_filter *filter, ut_fault *fault);
+
+// Reads "KEY=VALUE", "KEY!=VALUE", "KEY~GLOB", "KEY<N", "KEY<=N", "KEY>N", "KEY>=N" or "KEY" (is
+// there). KEY may begin with "span:", "resource:", "event:" or "scope:" to say where
+// ("resource:host.name=a"); without, anywhere. Borrows text. UT_EFORMAT with what was expected.
+ut_err ut_filter_term_read(ut_bytes text, ut_filter_term *term, ut_fault *fault);
+
+// True when all conditions hold.
+bool ut_filter_match(const ut_filter *filter, const ut_span *span, const ut_scope *scope,
+                     const ut_resource *resource);
+
+// True when pattern (with * and ?) fits the whole of text. Time is bounded by the product of the
+// lengths.
+bool ut_filter_glob(ut_bytes pattern, ut_bytes text);
+
+#endif

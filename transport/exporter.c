@@ -395,7 +395,10 @@ static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_an
 static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answer)
 {
     char message_z[UT_STORE_REASON_MAX / 2] = "";
-    if (answer->status < 400)
+    if (answer->status < 300)
+        (void)snprintf(message_z, sizeof message_z,
+                       "a web page, not OTLP; a login page of the network, or a wrong endpoint?");
+    else if (answer->status < 400)
         (void)snprintf(message_z, sizeof message_z,
                        "a redirect, and redirects are not followed; set the new address");
     else if (answer->body.len > 0)
@@ -414,8 +417,8 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
     link->batch = NULL;
     exporter->in_flight--;
     exporter->requests++;
-    ut_outcome outcome =
-        answer != NULL ? ut_outcome_of_status(answer->status) : ut_outcome_of_failure(err);
+    ut_outcome outcome = answer != NULL ? ut_outcome_of_answer(answer->status, answer->content_type)
+                                        : ut_outcome_of_failure(err);
     if (answer != NULL && outcome == UT_OUTCOME_DELIVERED) {
         succeed(exporter, batch, answer, t);
         return;

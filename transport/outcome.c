@@ -36,6 +36,30 @@ ut_outcome ut_outcome_of_status(int status)
     return UT_OUTCOME_REFUSED;
 }
 
+bool ut_outcome_is_web_page(ut_bytes content_type)
+{
+    static const char page[] = "text/html";
+    const size_t len = sizeof page - 1;
+    if (content_type.len < len)
+        return false;
+    for (size_t i = 0; i < len; i++) {
+        const uint8_t byte = content_type.data[i];
+        const uint8_t lower = byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
+        if (lower != (uint8_t)page[i])
+            return false;
+    }
+    return content_type.len == len || content_type.data[len] == ';' ||
+           content_type.data[len] == ' ';
+}
+
+ut_outcome ut_outcome_of_answer(int status, ut_bytes content_type)
+{
+    const ut_outcome outcome = ut_outcome_of_status(status);
+    if (outcome == UT_OUTCOME_DELIVERED && ut_outcome_is_web_page(content_type))
+        return UT_OUTCOME_RETRY;
+    return outcome;
+}
+
 ut_outcome ut_outcome_of_failure(ut_err err)
 {
     // OTLP: an answer over the limit is an error that is not to be tried again.

@@ -13,6 +13,7 @@
 #ifndef UT_TRANSPORT_OUTCOME_H
 #define UT_TRANSPORT_OUTCOME_H
 
+#include "port/base/bytes.h"
 #include "port/base/err.h"
 
 typedef enum {
@@ -25,6 +26,11 @@ typedef enum {
 
 // status: of an answer, 200..599.
 ut_outcome ut_outcome_of_status(int status);
+
+// Likewise, with the Content-Type of the answer. Success with a web page is none: a network's login
+// page, or another server at this address, has answered in the destination's place.
+ut_outcome ut_outcome_of_answer(int status, ut_bytes content_type);
+bool ut_outcome_is_web_page(ut_bytes content_type);
 
 // err: of ut_http_client_step, not UT_OK and not UT_EAGAIN.
 ut_outcome ut_outcome_of_failure(ut_err err);

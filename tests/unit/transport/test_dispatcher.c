@@ -1247,8 +1247,8 @@ static void odd_partial_successes_are_counted_within_the_batch(void **state)
         {-5, "Content-Type: application/x-protobuf\r\n", 0},
         {2000000000, "Content-Type: application/x-protobuf\r\n", 20},
         {20, "Content-Type: application/x-protobuf\r\n", 20},
-        {7, "", 7},                            // no type: it is taken for ours
-        {7, "Content-Type: text/html\r\n", 0}, // a page of somebody else
+        {7, "", 7},                             // no type: it is taken for ours
+        {7, "Content-Type: text/plain\r\n", 0}, // a word of somebody else
     };
     for (size_t k = 0; k < sizeof cases / sizeof cases[0]; k++) {
         rig *r = make_rig();
@@ -1293,6 +1293,37 @@ static void a_wrong_setting_keeps_the_data_and_is_tried_slowly(void **state)
         assert_int_equal(log_lines(r, "redirects are not followed") > 0, statuses[k] < 400);
         drop_rig(r);
     }
+}
+
+// The login page of a network answers everything with 200.
+static void answer_a_page(server *s, const seen_request *request, const size_t *places,
+                          ut_peer_answer *answer)
+{
+    if (s->count > s->first_n) {
+        answer_with(answer, 200, "", NULL);
+        return;
+    }
+    for (uint32_t i = 0; i < request->spans; i++)
+        s->times[places[i]]--; // what is answered with 200 is about to be counted
+    ut_peer_answer_write(answer, 200, "Content-Type: text/html\r\n",
+                         UT_BYTES_LIT("<html>Welcome</html>"));
+}
+
+static void a_web_page_is_not_taken_for_a_delivery(void **state)
+{
+    (void)state;
+    rig *r = make_rig();
+    server *s = add_server(r, NULL);
+    s->script = answer_a_page;
+    s->first_n = 5;
+    for (int i = 0; i < 3; i++)
+        (void)ut_filled_store_append(r->store, 100, 0);
+    start_dispatcher(r);
+    run_to_the_end(r);
+    expect_each_once(r, s);
+    assert_true(s->count > 5);
+    assert_true(log_lines(r, "HTTP 200: a web page, not OTLP") > 0);
+    drop_rig(r);
 }
 
 static void a_403_for_one_batch_alone_is_about_its_data(void **state)
@@ -1651,6 +1682,7 @@ int main(void)
         cmocka_unit_test(partial_success_is_counted_and_not_tried_again),
         cmocka_unit_test(odd_partial_successes_are_counted_within_the_batch),
         cmocka_unit_test(a_wrong_setting_keeps_the_data_and_is_tried_slowly),
+        cmocka_unit_test(a_web_page_is_not_taken_for_a_delivery),
         cmocka_unit_test(a_403_for_one_batch_alone_is_about_its_data),
         cmocka_unit_test(while_marks_are_refused_nothing_new_is_begun),
         cmocka_unit_test(a_restart_sends_only_what_was_not_marked),

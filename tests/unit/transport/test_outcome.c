@@ -41,6 +41,23 @@ static void every_status_has_the_outcome_that_the_rules_give(void **state)
     assert_int_equal(next, 600);
 }
 
+static void a_web_page_is_no_success(void **state)
+{
+    (void)state;
+    static const char *const pages[] = {"text/html", "text/html; charset=utf-8", "Text/HTML ;x"};
+    static const char *const others[] = {
+        "", "text/htm", "text/html5", "application/json", "application/x-protobuf", "text/plain"};
+    for (size_t i = 0; i < sizeof pages / sizeof pages[0]; i++) {
+        const ut_bytes type = ut_bytes_of_z(pages[i]);
+        assert_int_equal(ut_outcome_of_answer(200, type), UT_OUTCOME_RETRY);
+        assert_int_equal(ut_outcome_of_answer(204, type), UT_OUTCOME_RETRY);
+        assert_int_equal(ut_outcome_of_answer(400, type), UT_OUTCOME_REFUSED);
+        assert_int_equal(ut_outcome_of_answer(302, type), UT_OUTCOME_MISCONFIGURED);
+    }
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++)
+        assert_int_equal(ut_outcome_of_answer(200, ut_bytes_of_z(others[i])), UT_OUTCOME_DELIVERED);
+}
+
 static void what_breaks_on_the_way_is_tried_again(void **state)
 {
     (void)state;
@@ -60,6 +77,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_status_has_the_outcome_that_the_rules_give),
+        cmocka_unit_test(a_web_page_is_no_success),
         cmocka_unit_test(what_breaks_on_the_way_is_tried_again),
         cmocka_unit_test(an_answer_over_the_limit_is_not_tried_again),
     };

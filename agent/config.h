@@ -3,6 +3,7 @@
 #define UT_AGENT_CONFIG_H
 
 #include "port/base/log.h"
+#include "storage/rules.h"
 #include "transport/destination.h"
 
 enum {
@@ -27,12 +28,24 @@ typedef struct {
     uint32_t idle_timeout_ms;  // of a kept connection; default 120 s
 } ut_receiver_config;
 
+// Where the master key of the store comes from: exactly one is set, or none: the store is not
+// encrypted. The key itself is not read here.
+typedef struct {
+    char *key_file_z;
+    char *key_env_z;    // name of an environment variable
+    char *credential_z; // name of a systemd credential, a file in $CREDENTIALS_DIRECTORY
+} ut_config_encryption;
+
 typedef struct {
     char *data_dir_z;
     ut_log_level log_level;
     ut_receiver_config otlp_http;
-    uint64_t store_bytes_max;  // default 256 MiB
-    uint64_t ttl_ms;           // default 30 d
+    uint64_t store_bytes_max; // default 256 MiB
+    uint64_t store_spans_max; // default 0: any number
+    bool evict_oldest;        // evict: delivered_first (default) or oldest
+    uint64_t ttl_ms;          // default 30 d; 0: until the room is needed
+    ut_rules rules;
+    ut_config_encryption encryption;
     bool durable_each_commit;  // durability: commit (default) or interval
     uint32_t sync_interval_ms; // for interval: default 1000
     uint32_t stop_timeout_ms;  // SIGTERM: the deadline of a clean stop; default 10 s

@@ -62,6 +62,12 @@ static void an_empty_file_means_the_defaults(void **state)
     assert_int_equal(config->ttl_ms, 30ULL * 86400 * 1000);
     assert_true(config->durable_each_commit);
     assert_int_equal(config->destination_count, 0);
+    assert_int_equal(config->store_spans_max, 0);
+    assert_false(config->evict_oldest);
+    assert_int_equal(config->rules.count, 0);
+    assert_null(config->encryption.key_file_z);
+    assert_null(config->encryption.key_env_z);
+    assert_null(config->encryption.credential_z);
     release(config);
 }
 
@@ -161,6 +167,98 @@ static void a_wrong_line_is_named_with_what_was_found_and_expected(void **state)
     refuse("- a\n", ":1:1: found a list, expected a mapping");
 }
 
+static bool is_text(ut_bytes bytes, const char *text_z)
+{
+    return ut_bytes_equal(bytes, ut_bytes_of_z(text_z));
+}
+
+static void the_rules_of_retention_are_read(void **state)
+{
+    (void)state;
+    ut_config *config = accept("storage:\n"
+                               "  max_spans: 1000\n"
+                               "  evict: oldest\n"
+                               "  rules:\n"
+                               "    - { match: { service.name: checkout, http.route: \"/pay*\", "
+                               "status: error }, ttl: 7d }\n"
+                               "    - { match: { retries: 3 }, ttl: 0 }\n");
+    assert_int_equal(config->store_spans_max, 1000);
+    assert_true(config->evict_oldest);
+    assert_int_equal(config->rules.count, 2);
+    const ut_rule *rule = &config->rules.items[0];
+    assert_int_equal(rule->ttl_ms, 7ULL * 86400 * 1000);
+    assert_int_equal(rule->condition_count, 3);
+    assert_true(is_text(rule->conditions[0].key, "service.name"));
+    assert_true(is_text(rule->conditions[0].value, "checkout"));
+    assert_true(is_text(rule->conditions[1].value, "/pay*"));
+    assert_false(rule->conditions[1].by_status);
+    assert_true(rule->conditions[2].by_status);
+    assert_int_equal(rule->conditions[2].status, UT_STATUS_ERROR);
+    assert_int_equal(config->rules.items[1].ttl_ms, 0);
+    release(config);
+}
+
+static void the_key_comes_from_exactly_one_place(void **state)
+{
+    (void)state;
+    ut_config *config = accept("storage: { encryption: { key_file: /etc/untrace/key } }\n");
+    assert_string_equal(config->encryption.key_file_z, "/etc/untrace/key");
+    release(config);
+    config = accept("storage: { encryption: { key_env: UNTRACE_KEY } }\n");
+    assert_string_equal(config->encryption.key_env_z, "UNTRACE_KEY");
+    release(config);
+    config = accept("storage: { encryption: { credential: untrace-key } }\n");
+    assert_string_equal(config->encryption.credential_z, "untrace-key");
+    release(config);
+    refuse("storage: { encryption: {} }\n", ":1:24: found encryption with no key");
+    refuse("storage: { encryption: { key_file: a, key_env: B } }\n",
+           "found encryption with more than one key, expected exactly one of");
+    refuse("storage: { encryption: { credential: ../a } }\n", "found a credential with a slash");
+    refuse("storage: { encryption: { key: a } }\n", "found \"key\", expected a key of encryption");
+}
+
+static void a_wrong_rule_is_named_with_what_was_expected(void **state)
+{
+    (void)state;
+    refuse("storage: { max_spans: many }\n", "found \"many\", expected a whole number");
+    refuse("storage: { evict: newest }\n", "found \"newest\", expected delivered_first or oldest");
+    refuse("storage: { rules: { ttl: 1d } }\n", "found a mapping, expected a list of rules");
+    refuse("storage: { rules: [ { ttl: 1d } ] }\n", "found a rule without match");
+    refuse("storage: { rules: [ { match: { a: b } } ] }\n", "found a rule without ttl");
+    refuse("storage: { rules: [ { match: {}, ttl: 1d } ] }\n",
+           "found a mapping, expected a mapping of attributes to values");
+    refuse("storage: { rules: [ { match: [a], ttl: 1d } ] }\n",
+           "found a list, expected a mapping of attributes to values");
+    refuse("storage: { rules: [ { match: { status: broken }, ttl: 1d } ] }\n",
+           "found \"broken\", expected a status: unset, ok or error");
+    refuse("storage: { rules: [ { match: { a: \"\" }, ttl: 1d } ] }\n",
+           "found nothing, expected a value");
+    refuse("storage: { rules: [ { match: { a: b, a: c }, ttl: 1d } ] }\n",
+           "found \"a\", expected each key at most once in a rule");
+    refuse("storage: { rules: [ { match: { a: b }, ttl: 7 } ] }\n",
+           "found \"7\", expected a duration with its unit");
+    refuse("storage: { rules: [ { match: { a: 1, b: 1, c: 1, d: 1, e: 1, f: 1, g: 1, h: 1, i: 1 }, "
+           "ttl: 7d } ] }\n",
+           "found more than 8 conditions in a rule");
+    ut_buf text;
+    ut_buf_init(&text, 64 * 1024);
+    ut_buf_add_z(&text, "storage: { rules: [");
+    for (int i = 0; i <= UT_RULES_MAX; i++)
+        ut_buf_printf(&text, "{ match: { a: x%d }, ttl: 1d }, ", i);
+    ut_buf_add_z(&text, "] }\n");
+    ut_buf_add_byte(&text, 0);
+    assert_int_equal(text.err, UT_OK);
+    refuse((const char *)text.data, "found more than 64 rules");
+    ut_buf_reset(&text, SIZE_MAX);
+    ut_buf_add_z(&text, "storage: { rules: [ { ttl: 1d, match: { a: ");
+    for (int i = 0; i <= UT_RULE_TEXT_MAX; i++)
+        ut_buf_add_byte(&text, 'x');
+    ut_buf_add_z(&text, " } } ] }\n");
+    ut_buf_add_byte(&text, 0);
+    refuse((const char *)text.data, "found a condition of more than 256 bytes");
+    ut_buf_free(&text);
+}
+
 static void a_missing_environment_variable_is_named_and_its_neighbours_are_not(void **state)
 {
     (void)state;
@@ -210,6 +308,9 @@ int main(void)
         cmocka_unit_test(an_empty_file_means_the_defaults),
         cmocka_unit_test(every_key_is_read),
         cmocka_unit_test(a_wrong_line_is_named_with_what_was_found_and_expected),
+        cmocka_unit_test(the_rules_of_retention_are_read),
+        cmocka_unit_test(the_key_comes_from_exactly_one_place),
+        cmocka_unit_test(a_wrong_rule_is_named_with_what_was_expected),
         cmocka_unit_test(a_missing_environment_variable_is_named_and_its_neighbours_are_not),
         cmocka_unit_test(a_fault_never_shows_what_the_environment_holds),
         cmocka_unit_test(the_endpoint_gets_the_path_of_the_signal_once),

@@ -1,0 +1,75 @@
+// The state of a workflow along a trace: events that carry changes of it as JSON patches are listed
+// in order, and replayed to the state at any time. Not for what a patch does to a document:
+// json_patch.h.
+#ifndef UT_ADAPTERS_STATE_PATCH_H
+#define UT_ADAPTERS_STATE_PATCH_H
+
+#include "storage/query.h"
+
+enum {
+    UT_STATE_PATCHES_MAX = 100 * 1000,          // of one trace; more are counted only
+    UT_STATE_TEXT_BYTES_MAX = 64 * 1024 * 1024, // of all patches together, likewise
+    UT_STATE_BYTES_MAX = 4 * 1024 * 1024,       // of one state; a patch that would pass it fails
+    UT_STATE_STORES_MAX = 256,                  // states side by side; patches of others fail
+    UT_STATE_REPLAY_BYTES_MAX = 1024 * 1024 * 1024, // of states copied in one build; then all fail
+};
+
+// Which events carry changes, and where. All empty: the usual ones. Texts are borrowed for the call
+// of ut_state_new.
+typedef struct {
+    ut_bytes event_name; // empty: "set_state"
+    // The event's attribute that holds the patch as JSON text; empty: the first that is there of
+    // "state.patch", "state_patch", "state.json_patch", "junjo.state_json_patch".
+    ut_bytes patch_key;
+} ut_state_options;
+
+typedef enum {
+    UT_STATE_NONE,  // no patch could be read
+    UT_STATE_START, // a whole state, from a span's attribute; at the start of the span
+    UT_STATE_PATCH, // RFC 6902: an array of operations
+    UT_STATE_MERGE, // RFC 7396: an object
+} ut_state_form;
+
+// One change; bytes are borrowed from the ut_state.
+typedef struct {
+    uint64_t time_ns;
+    uint8_t span_id[UT_SPAN_ID_LEN]; // of the span with the event
+    // Which of several states it is about: the event's "state.id" or "junjo.store.id"; else empty.
+    ut_bytes store;
+    ut_bytes action; // what was done: "state.action" or "junjo.store.action"; else empty
+    ut_state_form form;
+    ut_bytes text;   // JSON as it came; not checked where the change failed
+    ut_bytes reason; // empty: it was applied. Else why it failed: the state is as before it
+} ut_state_change;
+
+typedef struct ut_state ut_state;
+
+// options may be NULL. UT_ENOMEM, UT_ELIMIT: a name longer than 255 bytes.
+ut_err ut_state_new(const ut_state_options *options, ut_state **state);
+void ut_state_free(ut_state *state); // NULL is ignored
+
+// Takes the changes out of one span: its events of that name; and a state to start from, where its
+// attributes have one ("state.start" for the store in "state.id"; "junjo.workflow.state.start" for
+// "junjo.workflow.store.id"; "junjo.agent.state.start" for "junjo.agent.store.id"). Copies. Fits
+// ut_trace_span_visit with the state as context. UT_ENOMEM; UT_EFORMAT: damaged events, of which
+// those before the damage count.
+ut_err ut_state_add(void *state, const ut_trace_span *span);
+
+// Orders the changes by time (equal times: as added, a span's start before its events) and replays
+// all of them once. Every state begins as {}. A change that fails does nothing, and says why; the
+// others go on. Call once, after the last add. UT_ENOMEM.
+ut_err ut_state_build(ut_state *state);
+
+// The changes in that order, count of them. *left_out: those beyond the limits. Valid until
+// ut_state_free.
+const ut_state_change *ut_state_changes(const ut_state *state, uint32_t *count, uint32_t *left_out);
+
+// Appends to out the state after all changes up to time_ns (with it), as compact JSON: `{}` before
+// the first. Where the changes of the trace name more than one store, an object with the state of
+// each under its name ("" for changes without one) that has begun by then. *done: how many changes
+// that are, failed ones too, so that equal numbers mean equal states. A call for a later time than
+// the last costs the changes between; for an earlier one those since a kept state, of which there
+// are 16 or more. UT_ENOMEM, UT_ELIMIT: out is full.
+ut_err ut_state_at(ut_state *state, uint64_t time_ns, uint32_t *done, ut_buf *out);
+
+#endif

@@ -83,20 +83,21 @@ static bool take_fraction(ut_bytes text, size_t *at, uint64_t *numerator, uint64
     return true;
 }
 
-ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms)
-{
-    static const struct {
-        char name_z[3];
-        uint32_t ms;
-    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
-    enum { UNITS = sizeof units / sizeof units[0] };
+typedef struct {
+    char name_z[4];
+    uint64_t size; // in what is counted
+} duration_unit;
 
+// Sums "1h30m": numbers with a unit each. Units stand from large to small, each at most once.
+static ut_err parse_units(ut_bytes text, const duration_unit *units, size_t unit_count,
+                          uint64_t *result)
+{
     if (ut_bytes_equal(text, UT_BYTES_LIT("0"))) {
-        *ms = 0;
+        *result = 0;
         return UT_OK;
     }
     uint64_t sum = 0;
-    size_t unit_next = 0; // units only get smaller, each at most once
+    size_t unit_next = 0;
     size_t at = 0;
     do {
         uint64_t count = 0;
@@ -108,26 +109,128 @@ ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms)
         while (at < text.len && text.data[at] >= 'a' && text.data[at] <= 'z')
             at++;
         ut_bytes name = {text.data + begin, at - begin};
-        size_t unit = unit_next;
-        while (unit < UNITS && !ut_bytes_equal(name, ut_bytes_of_z(units[unit].name_z)))
-            unit++;
-        if (unit == UNITS)
+        size_t found = unit_next;
+        while (found < unit_count && !ut_bytes_equal(name, ut_bytes_of_z(units[found].name_z)))
+            found++;
+        if (found == unit_count)
             return UT_EFORMAT;
-        unit_next = unit + 1;
+        unit_next = found + 1;
 
         // Refused, not rounded: 0.4ms that becomes 0 would switch a time limit off without a word.
-        uint64_t unit_ms = units[unit].ms;
-        if (numerator * unit_ms % denominator != 0) // < 1e9 * 86400000, which fits
+        // The denominator is at most 1e9: either it divides the size, or the product fits.
+        const uint64_t size = units[found].size;
+        uint64_t fraction = 0;
+        if (size % denominator == 0) {
+            fraction = numerator * (size / denominator);
+        } else {
+            if (size > UINT64_MAX / UINT64_C(1000000000) || numerator * size % denominator != 0)
+                return UT_EFORMAT;
+            fraction = numerator * size / denominator;
+        }
+        if (count > (UINT64_MAX - fraction) / size)
             return UT_EFORMAT;
-        uint64_t fraction_ms = numerator * unit_ms / denominator;
-        if (count > (UINT64_MAX - fraction_ms) / unit_ms)
+        const uint64_t part = count * size + fraction;
+        if (part > UINT64_MAX - sum)
             return UT_EFORMAT;
-        uint64_t part_ms = count * unit_ms + fraction_ms;
-        if (part_ms > UINT64_MAX - sum)
-            return UT_EFORMAT;
-        sum += part_ms;
+        sum += part;
     } while (at < text.len);
-    *ms = sum;
+    *result = sum;
+    return UT_OK;
+}
+
+ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms)
+{
+    static const duration_unit units[] = {
+        {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    return parse_units(text, units, sizeof units / sizeof units[0], ms);
+}
+
+ut_err ut_text_parse_duration_ns(ut_bytes text, uint64_t *ns)
+{
+    static const duration_unit units[] = {{"d", 86400 * NS_PER_S},
+                                          {"h", 3600 * NS_PER_S},
+                                          {"m", 60 * NS_PER_S},
+                                          {"s", NS_PER_S},
+                                          {"ms", 1000000},
+                                          {"us", 1000},
+                                          {"ns", 1}};
+    return parse_units(text, units, sizeof units / sizeof units[0], ns);
+}
+
+// Takes exactly `digits` digits at *at; false without them.
+static bool take_digits(ut_bytes text, size_t *at, size_t digits, uint32_t *value)
+{
+    uint32_t sum = 0;
+    for (size_t i = 0; i < digits; i++, ++*at) {
+        if (*at == text.len || text.data[*at] < '0' || text.data[*at] > '9')
+            return false;
+        sum = sum * 10 + (uint32_t)(text.data[*at] - '0');
+    }
+    *value = sum;
+    return true;
+}
+
+static bool take_byte(ut_bytes text, size_t *at, char byte)
+{
+    if (*at == text.len || text.data[*at] != (uint8_t)byte)
+        return false;
+    ++*at;
+    return true;
+}
+
+static uint32_t days_in_month(uint32_t year, uint32_t month)
+{
+    static const uint8_t days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    const bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return month == 2 && leap ? 29 : days[month - 1];
+}
+
+// The time of a day, as much of it as is there: "T18", "T18:05", "T18:05:09", "T18:05:09.25".
+static bool take_clock(ut_bytes text, size_t *at, uint64_t *ns)
+{
+    uint32_t hour = 0;
+    uint32_t minute = 0;
+    uint32_t second = 0;
+    uint64_t numerator = 0;
+    uint64_t denominator = 1;
+    *ns = 0;
+    if (!take_byte(text, at, 'T') && !take_byte(text, at, ' '))
+        return true;
+    if (!take_digits(text, at, 2, &hour) || hour > 23)
+        return false;
+    if (take_byte(text, at, ':')) {
+        if (!take_digits(text, at, 2, &minute) || minute > 59)
+            return false;
+        if (take_byte(text, at, ':') && (!take_digits(text, at, 2, &second) || second > 59 ||
+                                         !take_fraction(text, at, &numerator, &denominator)))
+            return false;
+    }
+    (void)take_byte(text, at, 'Z'); // UTC it is in any case
+    *ns = (hour * 3600 + minute * 60 + second) * NS_PER_S + numerator * (NS_PER_S / denominator);
+    return true;
+}
+
+ut_err ut_text_parse_time(ut_bytes text, uint64_t *unix_ns)
+{
+    enum { YEAR_MIN = 1970, YEAR_MAX = 2500 }; // 64 bits of nanoseconds end in 2554
+    size_t at = 0;
+    uint32_t year = 0;
+    uint32_t month = 0;
+    uint32_t day = 0;
+    uint64_t clock_ns = 0;
+    if (!take_digits(text, &at, 4, &year) || !take_byte(text, &at, '-') ||
+        !take_digits(text, &at, 2, &month) || !take_byte(text, &at, '-') ||
+        !take_digits(text, &at, 2, &day) || !take_clock(text, &at, &clock_ns) || at != text.len)
+        return UT_EFORMAT;
+    if (year < YEAR_MIN || year > YEAR_MAX || month < 1 || month > 12 || day < 1 ||
+        day > days_in_month(year, month))
+        return UT_EFORMAT;
+    uint64_t days = day - 1;
+    for (uint32_t m = 1; m < month; m++)
+        days += days_in_month(year, m);
+    const uint64_t before = year - 1; // whole years
+    days += 365 * before + before / 4 - before / 100 + before / 400 - 719162;
+    *unix_ns = days * 86400 * NS_PER_S + clock_ns;
     return UT_OK;
 }
 

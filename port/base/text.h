@@ -13,6 +13,12 @@ ut_err ut_text_parse_size(ut_bytes text, uint64_t *bytes);
 // "30d", "12h", "5m", "1.5s", "250ms", "1h30m", "0". A bare number other than 0 is refused: the
 // unit must be said.
 ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms);
+// The same in nanoseconds; "us" and "ns" are units too: "1.5ms", "250us".
+ut_err ut_text_parse_duration_ns(ut_bytes text, uint64_t *ns);
+
+// A time in UTC, as much of it as matters: "2026-11-20", "2026-11-20T18", "2026-11-20T18:40",
+// "2026-11-20T18:40:00.123Z". A space may stand for the T; the Z may be left out.
+ut_err ut_text_parse_time(ut_bytes text, uint64_t *unix_ns);
 
 // Decimal, no sign, no spaces, fits 64 bits.
 ut_err ut_text_parse_uint(ut_bytes text, uint64_t *value);

@@ -181,6 +181,54 @@ static void durations_are_read_with_their_units(void **state)
     assert_int_equal(ut_text_parse_duration(UT_BYTES_LIT("1s\0"), &value), UT_EFORMAT);
 }
 
+static void short_durations_are_read_in_nanoseconds(void **state)
+{
+    (void)state;
+    static const good table[] = {
+        {"0", 0},
+        {"1ns", 1},
+        {"250us", 250000},
+        {"1.5ms", 1500000},
+        {"0.001us", 1},
+        {"1s500ns", UINT64_C(1000000500)},
+        {"1.123456789s", UINT64_C(1123456789)},
+        {"0.000000001d", 86400},
+        {"213503d", UINT64_C(18446659200000000000)},
+    };
+    static const char *const bad[] = {"", "1", "1.5ns", "0.0001us", "213504d", "1ns1us", "1w"};
+    CHECK_GOOD(ut_text_parse_duration_ns, table);
+    CHECK_BAD(ut_text_parse_duration_ns, bad);
+}
+
+static void times_are_read_as_exactly_as_they_are_written(void **state)
+{
+    (void)state;
+    static const good table[] = {
+        {"1970-01-01", 0},
+        {"2000-02-29", UINT64_C(951782400000000000)},
+        {"2000-03-01T00", UINT64_C(951868800000000000)},
+        {"2026-11-20T18:40", UINT64_C(1795200000000000000)},
+        {"2026-11-20 18:40:09Z", UINT64_C(1795200009000000000)},
+        {"2026-11-20T18:40:09.25", UINT64_C(1795200009250000000)},
+        {"2026-11-20T18:40:09.123456789Z", UINT64_C(1795200009123456789)},
+    };
+    static const char *const bad[] = {
+        "",           "2026",          "2026-11",     "2026-13-01",        "2026-00-01",
+        "2026-02-29", "2026-11-31",    "2026-11-20T", "2026-11-20T24",     "2026-11-20T18:60",
+        "1969-12-31", "2026-11-20T1",  "2026-11-20x", "2026-11-20T18:4",   "2600-01-01",
+        "2026-1-2",   "26-11-20T18:1", " 2026-11-20", "2026-11-20T18:40:9"};
+    CHECK_GOOD(ut_text_parse_time, table);
+    CHECK_BAD(ut_text_parse_time, bad);
+    // What is shown reads back.
+    for (uint64_t ns = 0; ns < UINT64_C(15000000000000000000); ns += UINT64_C(86399123000000) * 7) {
+        char text_z[UT_TEXT_SHORT_MAX];
+        uint64_t read_ns = 0;
+        ut_text_time(ns, text_z);
+        assert_int_equal(ut_text_parse_time(ut_bytes_of_z(text_z), &read_ns), UT_OK);
+        assert_true(read_ns == ns);
+    }
+}
+
 typedef struct {
     uint64_t value;
     const char *text_z;
@@ -417,6 +465,8 @@ int main(void)
         cmocka_unit_test(numbers_are_decimal_and_fit_64_bits),
         cmocka_unit_test(sizes_are_read_with_their_units),
         cmocka_unit_test(durations_are_read_with_their_units),
+        cmocka_unit_test(short_durations_are_read_in_nanoseconds),
+        cmocka_unit_test(times_are_read_as_exactly_as_they_are_written),
         cmocka_unit_test(sizes_are_shown_rounded_in_the_unit_that_fits),
         cmocka_unit_test(durations_are_shown_with_three_digits),
         cmocka_unit_test(times_are_shown_in_utc),

@@ -1,0 +1,108 @@
+// A search over spans that may take long; see span_search.h.
+#include "agent/span_search.h"
+
+#include <stdio.h>
+
+// Slices in which a search looks whether anything is left behind the limit. Where nothing is found
+// in them, there may be more.
+enum { PEEK_SLICES = 16 };
+
+ut_err ut_span_search_begin(const ut_filter_options *options, ut_span_search *search,
+                            ut_fault *fault)
+{
+    *search = (ut_span_search){.search = {.org = UT_ORG_DEFAULT,
+                                          .filter = &options->filter,
+                                          .oldest_first = options->oldest_first}};
+    if (options->cursor_z == NULL)
+        return UT_OK;
+    const ut_err err =
+        ut_query_cursor_read(ut_bytes_of_z(options->cursor_z), &search->search, &search->cursor);
+    if (err == UT_OK)
+        return UT_OK;
+    return ut_fault_set(fault, err,
+                        err == UT_EINVAL
+                            ? "--cursor %s is of another question: give the same conditions and "
+                              "the same order as the listing that printed it"
+                            : "--cursor %s is not a cursor: give it as a listing printed it",
+                        options->cursor_z);
+}
+
+typedef struct {
+    ut_trace_span_visit visit;
+    void *context;
+    uint64_t visited;
+    bool enough;
+} counted;
+
+static ut_err count_span(void *context, const ut_trace_span *span)
+{
+    counted *count = context;
+    count->visited++;
+    const ut_err err = count->visit(count->context, span);
+    count->enough = err == UT_ECANCELED;
+    return err;
+}
+
+// Lets go of the pages that the last slice has read.
+static ut_err renew_view(ut_cli_reader *reader)
+{
+    ut_store_view_end(reader->view);
+    return ut_store_view_begin(reader->view);
+}
+
+static ut_err end_at_once(void *context, const ut_trace_span *span)
+{
+    (void)context;
+    (void)span;
+    return UT_ECANCELED;
+}
+
+// Whether a span that matches follows: a listing that ends with the last one offers no next page.
+static ut_err peek(ut_span_search *search, ut_cli_reader *reader)
+{
+    ut_query_cursor cursor = search->cursor;
+    ut_search_work unused = {0};
+    search->search.spans_max = 1;
+    for (uint32_t slice = 0; slice < PEEK_SLICES && search->more; slice++) {
+        const ut_err err = ut_query_spans(reader->view, &search->search, &cursor, &unused,
+                                          &search->more, end_at_once, NULL);
+        if (err == UT_ECANCELED) {
+            search->more = true;
+            return UT_OK;
+        }
+        if (err != UT_OK)
+            return err;
+    }
+    return UT_OK;
+}
+
+ut_err ut_span_search_run(ut_span_search *search, ut_cli_reader *reader, uint64_t limit,
+                          ut_trace_span_visit visit, void *context)
+{
+    counted count = {.visit = visit, .context = context};
+    ut_err err = UT_OK;
+    search->more = true;
+    while (err == UT_OK && search->more && (limit == 0 || count.visited < limit)) {
+        const uint64_t left = limit == 0 ? 0 : limit - count.visited;
+        search->search.spans_max = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
+        err = ut_query_spans(reader->view, &search->search, &search->cursor, &search->work,
+                             &search->more, count_span, &count);
+        if (err == UT_ECANCELED && count.enough) {
+            search->more = true;
+            return UT_OK;
+        }
+        if (err == UT_OK && search->more)
+            err = renew_view(reader);
+    }
+    return err == UT_OK && search->more ? peek(search, reader) : err;
+}
+
+void ut_span_search_warn(const ut_span_search *search)
+{
+    const unsigned long long damaged = search->work.blocks_damaged;
+    if (damaged > 0)
+        (void)fprintf(stderr,
+                      "untrace: %llu damaged block%s could not be read: spans are missing here; "
+                      "`untrace store verify` says more\n",
+                      damaged, damaged == 1 ? "" : "s");
+}

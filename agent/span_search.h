@@ -1,0 +1,29 @@
+// A search over spans that may take long: in slices, between which the view of the store is begun
+// anew, so that an agent beside it can reuse old pages. Not for what the spans are good for.
+#ifndef UT_AGENT_SPAN_SEARCH_H
+#define UT_AGENT_SPAN_SEARCH_H
+
+#include "agent/filter_options.h"
+
+typedef struct {
+    ut_search search;
+    ut_query_cursor cursor; // where the next search goes on
+    ut_search_work work;
+    bool more; // the limit was reached and something that matches may follow
+} ut_span_search;
+
+// Prepares a search by the options, which have been opened (ut_filter_options_open) and stay as long
+// as it is used. UT_EFORMAT, UT_EINVAL with a fault: the --cursor is none, or of another question.
+ut_err ut_span_search_begin(const ut_filter_options *options, ut_span_search *search,
+                            ut_fault *fault);
+
+// Visits at most limit spans (0: all). Whatever the visitor returns but UT_OK ends it, except
+// UT_ECANCELED: enough, which is UT_OK. Errors of ut_query_spans. The reader's view is begun on return
+// unless an error says otherwise.
+ut_err ut_span_search_run(ut_span_search *search, ut_cli_reader *reader, uint64_t limit,
+                          ut_trace_span_visit visit, void *context);
+
+// Prints to standard error that blocks were damaged, if any were.
+void ut_span_search_warn(const ut_span_search *search);
+
+#endif

@@ -1,4 +1,4 @@
-// The command line: what the subcommands share. main.c holds the table of subcommands; each has a file of its own, cmd_NAME.c.
+// The command line: what the subcommands share. commands.c holds their table; each has a file of its own, cmd_NAME.c.
 #ifndef UT_AGENT_CLI_H
 #define UT_AGENT_CLI_H
 

@@ -1,53 +1,52 @@
-// The program's entry: finds the subcommand and runs it. What a subcommand does is in cmd_NAME.c.
-#include "agent/cli.h"
+// The program's entry: finds the subcommand (commands.c) and runs it.
+#include "agent/commands.h"
 
-#include <stdio.h>
-
-static const ut_command *const commands[] = {
-    &ut_command_run,    &ut_command_check, &ut_command_send,
-    &ut_command_traces, &ut_command_trace, &ut_command_version,
-};
-
-static void print_help(FILE *out)
+static int run_command(const ut_command *command, int argc, char **argv)
 {
-    (void)fprintf(out,
-                  "untrace %s: keeps traces safe on the device and carries them on.\n"
-                  "\n"
-                  "usage: untrace COMMAND [options]\n"
-                  "\n",
-                  UT_VERSION);
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-        (void)fprintf(out, "  %-8s %s\n", commands[i]->name_z, commands[i]->summary_z);
-    (void)fprintf(
-        out,
-        "\n"
-        "`untrace COMMAND --help` says more. To begin: `untrace run`, and in a second terminal\n"
-        "`untrace send`, then `untrace traces`.\n");
+    int code = command->run(argc, argv);
+    // A full disk or a closed pipe behind standard output is a failure of the command, not a detail.
+    if (fflush(stdout) != 0 && code == EX_OK)
+        code = EX_IOERR;
+    return code;
+}
+
+static int unknown_command(const char *name_z)
+{
+    const ut_command *nearest = ut_command_nearest(name_z);
+    if (nearest != NULL)
+        (void)fprintf(stderr, "untrace: there is no command \"%s\"; did you mean `untrace %s`?\n",
+                      name_z, nearest->name_z);
+    else
+        (void)fprintf(stderr, "untrace: there is no command \"%s\"; `untrace help` lists them\n",
+                      name_z);
+    return EX_USAGE;
+}
+
+// `untrace help [COMMAND]`
+static int run_help(int argc, char **argv)
+{
+    if (argc < 2) {
+        ut_command_help(stdout);
+        return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+    }
+    const ut_command *command = ut_command_find(argv[1]);
+    if (command == NULL)
+        return unknown_command(argv[1]);
+    (void)fputs(command->help_z, stdout);
+    return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }
 
 int main(int argc, char **argv)
 {
     if (argc < 2) {
-        print_help(stderr);
+        ut_command_help(stderr);
         return EX_USAGE;
     }
     const char *name_z = argv[1];
-    if (strcmp(name_z, "--help") == 0 || strcmp(name_z, "-h") == 0 || strcmp(name_z, "help") == 0) {
-        print_help(stdout);
-        return EX_OK;
-    }
+    if (strcmp(name_z, "--help") == 0 || strcmp(name_z, "-h") == 0 || strcmp(name_z, "help") == 0)
+        return run_help(argc - 1, argv + 1);
     if (strcmp(name_z, "--version") == 0 || strcmp(name_z, "-V") == 0)
         name_z = "version";
-    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        if (strcmp(commands[i]->name_z, name_z) == 0) {
-            int code = commands[i]->run(argc - 1, argv + 1);
-            // A full disk or a closed pipe behind standard output is a failure of the command, not a detail.
-            if (fflush(stdout) != 0 && code == EX_OK)
-                code = EX_IOERR;
-            return code;
-        }
-    }
-    (void)fprintf(stderr, "untrace: there is no command \"%s\"; `untrace help` lists them\n",
-                  name_z);
-    return EX_USAGE;
+    const ut_command *command = ut_command_find(name_z);
+    return command != NULL ? run_command(command, argc - 1, argv + 1) : unknown_command(name_z);
 }

@@ -2,22 +2,20 @@
 #include "agent/daemon.h"
 
 #include "agent/cli.h"
+#include "agent/control.h"
+#include "agent/data_dir.h"
 #include "agent/dispatch_thread.h"
 #include "agent/receiver_otlp_http.h"
 #include "agent/store_thread.h"
 #include "port/base/text.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,7 +23,6 @@
 enum {
     STACK_BYTES = 512 * 1024,
     EVENTS_MAX = 128,
-    PATH_BYTES_MAX = 4096,
     DESCRIPTORS_BESIDE = 128, // beside those of the receiver's connections
 };
 
@@ -41,6 +38,7 @@ typedef struct {
     bool dispatching;
     ut_poller *poller;               // of the network thread
     ut_receiver_otlp_http *receiver; // NULL when it is switched off
+    ut_control *control;             // NULL where there can be none
     pthread_t main;
     pthread_t network;
     bool networking;
@@ -67,116 +65,19 @@ static void write_line(void *context, ut_log_level level, const char *line, size
     }
 }
 
-// ---- data directory
-
-static int dir_fault(ut_fault *fault, const char *path_z, int reason)
-{
-    const bool denied = reason == EACCES || reason == EPERM;
-    (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
-                       "cannot make the data directory %s: %s; make it for this user, or set "
-                       "data_dir to another",
-                       path_z, strerror(reason));
-    return denied ? EX_NOPERM : EX_CANTCREAT;
-}
-
-// Makes dir_z and what is missing above it, for this user only.
-static int make_dir(const char *dir_z, ut_fault *fault)
-{
-    char path_z[PATH_BYTES_MAX];
-    const size_t len = strlen(dir_z);
-    if (len == 0 || len >= sizeof path_z)
-        return dir_fault(fault, dir_z, len == 0 ? ENOENT : ENAMETOOLONG);
-    memcpy(path_z, dir_z, len + 1);
-    for (size_t i = 1; i <= len; i++) {
-        if (path_z[i] != '/' && path_z[i] != '\0')
-            continue;
-        path_z[i] = '\0';
-        struct stat status;
-        if (mkdir(path_z, 0700) != 0 && errno != EEXIST) {
-            const int reason = errno;
-            // A parent that may be read but not written to is well when it is there.
-            if (stat(path_z, &status) != 0 || !S_ISDIR(status.st_mode))
-                return dir_fault(fault, path_z, reason);
-        }
-        if (i < len)
-            path_z[i] = '/';
-    }
-    struct stat status;
-    if (stat(dir_z, &status) != 0 || !S_ISDIR(status.st_mode))
-        return dir_fault(fault, dir_z, ENOTDIR);
-    return EX_OK;
-}
-
-// The lock lives as long as its descriptor, so a crash leaves none behind.
-static int lock_dir(agent *d, ut_fault *fault)
-{
-    char path_z[PATH_BYTES_MAX];
-    const char *dir_z = d->config->data_dir_z;
-    const int written = snprintf(path_z, sizeof path_z, "%s/untrace.lock", dir_z);
-    if (written < 0 || (size_t)written >= sizeof path_z)
-        return dir_fault(fault, dir_z, ENAMETOOLONG);
-    d->lock_fd = open(path_z, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (d->lock_fd < 0) {
-        const int reason = errno;
-        const bool denied = reason == EACCES || reason == EPERM || reason == EROFS;
-        (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
-                           "cannot open %s: %s; the agent needs a data directory that it may write",
-                           path_z, strerror(reason));
-        return denied ? EX_NOPERM : EX_IOERR;
-    }
-    char pid_z[24] = "";
-    if (flock(d->lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        const int reason = errno;
-        const ssize_t got = pread(d->lock_fd, pid_z, sizeof pid_z - 1, 0);
-        pid_z[got > 0 ? (size_t)got : 0] = '\0';
-        pid_z[strcspn(pid_z, "\n")] = '\0';
-        if (reason != EWOULDBLOCK) {
-            (void)ut_fault_set(fault, UT_EIO, "cannot lock %s: %s", path_z, strerror(reason));
-            return EX_IOERR;
-        }
-        (void)ut_fault_set(fault, UT_EBUSY,
-                           "another agent (process %s) uses the data directory %s; stop it first, "
-                           "or set data_dir to another",
-                           pid_z[0] != '\0' ? pid_z : "unknown", dir_z);
-        return EX_TEMPFAIL;
-    }
-    const int len = snprintf(pid_z, sizeof pid_z, "%ld\n", (long)getpid());
-    // Who holds the lock is a help for people; the lock itself does not depend on it.
-    if (ftruncate(d->lock_fd, 0) != 0 || pwrite(d->lock_fd, pid_z, (size_t)len, 0) != len)
-        ut_log_write(&d->log, UT_LOG_WARN, "agent", "cannot write the process id to %s: %s", path_z,
-                     strerror(errno));
-    return EX_OK;
-}
-
 // ---- store
 
 static int open_store(agent *d, ut_fault *fault)
 {
     ut_config *config = d->config;
-    const ut_engine_config engine_config = {
-        .dir_z = config->data_dir_z,
-        .bytes_max = config->store_bytes_max,
-        .sync_each_commit = config->durable_each_commit,
-    };
-    ut_engine *engine = NULL;
-    ut_err err = ut_engine_lmdb_open(&engine_config, &engine, fault);
-    if (err != UT_OK)
-        return ut_cli_exit_code(err);
-    const ut_store_config store_config = {
-        .bytes_max = config->store_bytes_max,
-        .ttl_ms = config->ttl_ms,
-        .log = &d->log,
-    };
-    err = ut_store_open(engine, &store_config, &d->store, fault);
-    if (err != UT_OK) {
-        ut_cli_name_store(config->data_dir_z, fault);
-        return ut_cli_exit_code(err);
-    }
+    const int code = ut_data_dir_open_store(config, &d->log, &d->store, fault);
+    if (code != EX_OK)
+        return code;
     for (size_t i = 0; i < config->destination_count; i++) {
         ut_destination_config *destination = &config->destinations[i];
         destination->org = UT_ORG_DEFAULT;
-        err = ut_store_add_destination(d->store, UT_ORG_DEFAULT, destination->name_z,
-                                       &destination->dest);
+        const ut_err err = ut_store_add_destination(d->store, UT_ORG_DEFAULT, destination->name_z,
+                                                    &destination->dest);
         if (err != UT_OK) {
             (void)ut_fault_set(fault, err, "%s: cannot enter destination %s: %s",
                                config->data_dir_z, destination->name_z, ut_err_text(err));
@@ -211,6 +112,33 @@ static void look_at_destinations(agent *d)
 
 // ---- network thread
 
+// Those that are there.
+static void step_servers(const agent *d, uint64_t now_ms, uint64_t *next_ms)
+{
+    uint64_t receiver_ms = UINT64_MAX;
+    uint64_t control_ms = UINT64_MAX;
+    if (d->receiver != NULL)
+        ut_receiver_otlp_http_step(d->receiver, now_ms, &receiver_ms);
+    if (d->control != NULL)
+        ut_http_server_step(ut_control_server(d->control), now_ms, &control_ms);
+    *next_ms = receiver_ms < control_ms ? receiver_ms : control_ms;
+}
+
+static void stop_servers(const agent *d, uint64_t now_ms)
+{
+    if (d->receiver != NULL)
+        ut_http_server_stop(ut_receiver_otlp_http_server(d->receiver), now_ms);
+    if (d->control != NULL)
+        ut_http_server_stop(ut_control_server(d->control), now_ms);
+}
+
+static bool servers_idle(const agent *d)
+{
+    return (d->receiver == NULL ||
+            ut_http_server_idle(ut_receiver_otlp_http_server(d->receiver))) &&
+           (d->control == NULL || ut_http_server_idle(ut_control_server(d->control)));
+}
+
 static void *network_run(void *context)
 {
     agent *d = context;
@@ -219,14 +147,13 @@ static void *network_run(void *context)
     for (;;) {
         const uint64_t now_ms = ut_clock_mono_ms();
         const int want = atomic_load(&d->network_wish);
-        ut_http_server *server = ut_receiver_otlp_http_server(d->receiver);
         if (want != RUNNING && !stopping) {
             stopping = true;
-            ut_http_server_stop(server, now_ms);
+            stop_servers(d, now_ms);
         }
         uint64_t next_ms = UINT64_MAX;
-        ut_receiver_otlp_http_step(d->receiver, now_ms, &next_ms);
-        if (want == CUT || (stopping && ut_http_server_idle(server)))
+        step_servers(d, now_ms, &next_ms);
+        if (want == CUT || (stopping && servers_idle(d)))
             break;
         const uint64_t wait_ms = next_ms == UINT64_MAX ? UT_POLL_FOREVER
                                  : next_ms > now_ms    ? next_ms - now_ms
@@ -357,6 +284,23 @@ static void notify(const char *state_z)
     (void)close(fd);
 }
 
+// A file system without sockets, say, is no reason not to take spans.
+static void open_control(agent *d)
+{
+    ut_fault fault = {UT_OK, ""};
+    const ut_control_config config = {
+        .poller = d->poller,
+        .store = d->store_thread,
+        .dispatch = d->dispatch,
+        .receiver = d->receiver != NULL ? ut_receiver_otlp_http_server(d->receiver) : NULL,
+        .data_dir_z = d->config->data_dir_z,
+        .log = &d->log,
+    };
+    if (ut_control_open(&config, &d->control, &fault) != UT_OK)
+        ut_log_write(&d->log, UT_LOG_WARN, "agent",
+                     "commands cannot reach this agent while it runs: %s", fault.text_z);
+}
+
 static int start(agent *d, ut_fault *fault)
 {
     ut_config *config = d->config;
@@ -364,9 +308,9 @@ static int start(agent *d, ut_fault *fault)
         (void)ut_fault_set(fault, UT_EINVAL, "no data directory is known here: set data_dir");
         return EX_CONFIG;
     }
-    int code = make_dir(config->data_dir_z, fault);
+    int code = ut_data_dir_make(config->data_dir_z, fault);
     if (code == EX_OK)
-        code = lock_dir(d, fault);
+        code = ut_data_dir_lock(config->data_dir_z, &d->log, &d->lock_fd, fault);
     if (code == EX_OK)
         code = open_store(d, fault);
     if (code != EX_OK)
@@ -425,6 +369,9 @@ static int start(agent *d, ut_fault *fault)
             return EX_CONFIG;
         if (err != UT_OK)
             return ut_cli_exit_code(err);
+    }
+    open_control(d);
+    if (d->receiver != NULL || d->control != NULL) {
         code = start_network(d, fault);
         if (code != EX_OK)
             return code;
@@ -537,12 +484,11 @@ static void end(agent *d)
         ut_store_thread_join(d->store_thread); // commits what waits, requests and marks
         ut_store_thread_deliver(d->store_thread);
     }
-    if (d->receiver != NULL) {
-        uint64_t next_ms = 0;
-        ut_receiver_otlp_http_step(d->receiver, ut_clock_mono_ms(), &next_ms); // the last answers
-    }
+    uint64_t next_ms = 0;
+    step_servers(d, ut_clock_mono_ms(), &next_ms); // the last answers
     if (d->store != NULL && d->store_thread != NULL)
         say_counts(d);
+    ut_control_close(d->control);
     ut_receiver_otlp_http_close(d->receiver);
     ut_store_thread_free(d->store_thread);
     ut_poller_close(d->poller);

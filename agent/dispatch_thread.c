@@ -20,6 +20,9 @@ struct ut_dispatch_thread {
     atomic_bool woken; // a wake is under way; saves a system call for each commit
     atomic_int wish;
     atomic_bool ended;
+    pthread_mutex_t status_lock;
+    ut_dispatcher_status *status; // under the lock; room for all destinations
+    size_t status_count;
 };
 
 // Adds those that trust the system's certificates, or the others.
@@ -40,11 +43,13 @@ ut_err ut_dispatch_thread_new(const ut_dispatch_thread_config *config, ut_dispat
     if (t == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
     t->config = *config;
+    (void)pthread_mutex_init(&t->status_lock, NULL); // does not fail on Linux
+    t->status = calloc(config->destination_count, sizeof *t->status);
     atomic_init(&t->last_seq, 0);
     atomic_init(&t->woken, false);
     atomic_init(&t->wish, RUNNING);
     atomic_init(&t->ended, false);
-    ut_err err = ut_poller_open(&t->poller);
+    ut_err err = t->status == NULL ? UT_ENOMEM : ut_poller_open(&t->poller);
     if (err == UT_OK)
         err = ut_resolver_open(t->poller, &t->resolver);
     if (err == UT_OK) {
@@ -71,6 +76,23 @@ ut_err ut_dispatch_thread_new(const ut_dispatch_thread_config *config, ut_dispat
     return UT_OK;
 }
 
+static void publish_status(ut_dispatch_thread *t)
+{
+    (void)pthread_mutex_lock(&t->status_lock);
+    t->status_count =
+        ut_dispatcher_get_status(t->dispatcher, t->status, t->config.destination_count);
+    (void)pthread_mutex_unlock(&t->status_lock);
+}
+
+size_t ut_dispatch_thread_get_status(ut_dispatch_thread *t, ut_dispatcher_status *out, size_t cap)
+{
+    (void)pthread_mutex_lock(&t->status_lock);
+    const size_t count = t->status_count < cap ? t->status_count : cap;
+    memcpy(out, t->status, count * sizeof *out);
+    (void)pthread_mutex_unlock(&t->status_lock);
+    return count;
+}
+
 static void loop(ut_dispatch_thread *t)
 {
     ut_poll_event events[EVENTS_MAX];
@@ -86,6 +108,7 @@ static void loop(ut_dispatch_thread *t)
         const uint64_t now_ms = ut_clock_mono_ms();
         uint64_t next_ms = UINT64_MAX;
         ut_dispatcher_step(t->dispatcher, now_ms, ut_clock_wall_ns(), &next_ms);
+        publish_status(t);
         if (want == CUT || (draining && ut_dispatcher_idle(t->dispatcher)))
             return;
         const uint64_t after_ms = ut_clock_mono_ms();
@@ -176,5 +199,7 @@ void ut_dispatch_thread_free(ut_dispatch_thread *t)
     ut_dispatch_thread_join(t);
     ut_resolver_close(t->resolver);
     ut_poller_close(t->poller);
+    (void)pthread_mutex_destroy(&t->status_lock);
+    free(t->status);
     free(t);
 }

@@ -34,6 +34,14 @@ struct ut_store_thread {
     bool asleep;
     bool stopping;
     size_t wake_count; // of requests in the queue, at which a sleeping thread is woken
+    ut_store_call *call_first;
+    ut_store_call *call_last;
+    size_t call_count;
+    ut_store_call *called_first;
+    ut_store_call *called_last;
+    ut_operation *operation; // NULL: none is under way. Stepped and freed by the store thread only
+    ut_store_operation_status operation_status;
+    bool operation_cancel;
 
     // The store thread's own.
     ut_store_job *group[UT_STORE_THREAD_GROUP_MAX];
@@ -49,6 +57,8 @@ struct ut_store_thread {
     bool unsynced;
     bool sweep_failing;
     bool sync_failing;
+    uint64_t operation_at_ns; // the next slice
+    bool busy;                // there was a commit since the last slice
 };
 
 static void marks_clear(mark_list *marks)
@@ -107,14 +117,95 @@ void ut_store_thread_deliver(ut_store_thread *thread)
 {
     (void)pthread_mutex_lock(&thread->lock);
     ut_store_job *job = thread->done_first;
+    ut_store_call *call = thread->called_first;
     thread->done_first = NULL;
     thread->done_last = NULL;
+    thread->called_first = NULL;
+    thread->called_last = NULL;
     (void)pthread_mutex_unlock(&thread->lock);
     while (job != NULL) {
         ut_store_job *next = job->next;
         job->done(job);
         job = next;
     }
+    while (call != NULL) {
+        ut_store_call *next = call->next;
+        call->done(call);
+        call = next;
+    }
+}
+
+size_t ut_store_thread_waiting(ut_store_thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    const size_t count = thread->queue_count;
+    (void)pthread_mutex_unlock(&thread->lock);
+    return count;
+}
+
+ut_err ut_store_thread_call(ut_store_thread *thread, ut_store_call *call)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    const bool room = !thread->stopping && thread->call_count < UT_STORE_THREAD_CALLS_MAX;
+    const bool wake = room && thread->asleep;
+    if (room) {
+        call->next = NULL;
+        if (thread->call_last != NULL)
+            thread->call_last->next = call;
+        else
+            thread->call_first = call;
+        thread->call_last = call;
+        thread->call_count++;
+    }
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (wake)
+        (void)pthread_cond_signal(&thread->work);
+    return room ? UT_OK : UT_EAGAIN;
+}
+
+ut_err ut_store_thread_begin(ut_store_thread *thread, ut_operation *operation, uint64_t *number)
+{
+    ut_err err = UT_OK;
+    (void)pthread_mutex_lock(&thread->lock);
+    if (thread->stopping) {
+        err = UT_ECANCELED;
+    } else if (thread->operation != NULL) {
+        err = UT_EBUSY;
+    } else {
+        thread->operation = operation;
+        thread->operation_cancel = false;
+        thread->operation_status = (ut_store_operation_status){
+            .state = UT_STORE_OPERATION_RUNNING,
+            .number = thread->operation_status.number + 1,
+            .name_z = operation->class->name_z,
+            .progress = operation->progress,
+        };
+        *number = thread->operation_status.number;
+    }
+    const bool wake = err == UT_OK && thread->asleep;
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (wake)
+        (void)pthread_cond_signal(&thread->work);
+    return err;
+}
+
+void ut_store_thread_operation(ut_store_thread *thread, ut_store_operation_status *status)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    *status = thread->operation_status;
+    (void)pthread_mutex_unlock(&thread->lock);
+}
+
+bool ut_store_thread_cancel(ut_store_thread *thread)
+{
+    (void)pthread_mutex_lock(&thread->lock);
+    const bool found = thread->operation != NULL;
+    thread->operation_cancel = thread->operation_cancel || found;
+    const bool wake = found && thread->asleep;
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (wake)
+        (void)pthread_cond_signal(&thread->work);
+    return found;
 }
 
 ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
@@ -423,6 +514,7 @@ static bool commit_waiting(ut_store_thread *t)
 
     (void)pthread_mutex_lock(&t->lock);
     t->commit_ns = mono_ns() - begin_ns;
+    t->busy = t->busy || t->group_count > 0;
     t->senders = t->group_count + t->queue_count;
     hand_back(t);
     const bool last = ending && t->queue_first == NULL;
@@ -432,12 +524,98 @@ static bool commit_waiting(ut_store_thread *t)
     return !(last && t->backoff_ms != 0);
 }
 
+// ---- calls and the operation
+
+// Under the lock, which is left meanwhile.
+static void run_calls(ut_store_thread *t)
+{
+    ut_store_call *first = t->call_first;
+    ut_store_call *last = t->call_last;
+    if (first == NULL)
+        return;
+    t->call_first = NULL;
+    t->call_last = NULL;
+    t->call_count = 0;
+    (void)pthread_mutex_unlock(&t->lock);
+    for (ut_store_call *call = first; call != NULL; call = call->next)
+        call->run(call, t->config.store);
+    t->unsynced = true; // it may have written
+    (void)pthread_mutex_lock(&t->lock);
+    if (t->called_last != NULL)
+        t->called_last->next = first;
+    else
+        t->called_first = first;
+    t->called_last = last;
+    ut_poller_wake(t->config.done_poller);
+}
+
+// Under the lock, which is left meanwhile.
+static void end_operation(ut_store_thread *t, ut_store_operation_state state)
+{
+    ut_operation *operation = t->operation;
+    (void)pthread_mutex_unlock(&t->lock);
+    operation->class->free(operation); // may take a while: it undoes what is not finished
+    (void)pthread_mutex_lock(&t->lock);
+    t->operation = NULL;
+    t->operation_status.state = state;
+    ut_log_write(t->config.log, state == UT_STORE_OPERATION_FAILED ? UT_LOG_ERROR : UT_LOG_INFO,
+                 "store", "%s %s: %llu blocks, %llu spans, %llu bytes%s%s",
+                 t->operation_status.name_z,
+                 state == UT_STORE_OPERATION_DONE       ? "is done"
+                 : state == UT_STORE_OPERATION_CANCELED ? "was cancelled"
+                                                        : "failed",
+                 (unsigned long long)t->operation_status.progress.blocks,
+                 (unsigned long long)t->operation_status.progress.spans,
+                 (unsigned long long)t->operation_status.progress.bytes,
+                 state == UT_STORE_OPERATION_FAILED ? "; " : "",
+                 state == UT_STORE_OPERATION_FAILED ? t->operation_status.fault.text_z : "");
+}
+
+// Under the lock, which is left meanwhile: one slice of the operation.
+static void step_operation(ut_store_thread *t)
+{
+    if (t->operation_cancel) {
+        end_operation(t, UT_STORE_OPERATION_CANCELED);
+        return;
+    }
+    ut_operation *operation = t->operation;
+    (void)pthread_mutex_unlock(&t->lock);
+    ut_fault fault = {UT_OK, ""};
+    bool more = false;
+    const uint64_t last_seq = ut_store_last_seq(t->config.store);
+    const uint64_t begin_ns = mono_ns();
+    const ut_err err =
+        ut_operation_step(operation, t->config.store, ut_clock_wall_ns(), &more, &fault);
+    const uint64_t end_ns = mono_ns();
+    t->unsynced = true;
+    // While there are requests, at least half of the time is theirs.
+    t->operation_at_ns = t->busy ? end_ns + (end_ns - begin_ns) : end_ns;
+    t->busy = false;
+    if (err == UT_EAGAIN)
+        t->operation_at_ns = end_ns + UT_STORE_THREAD_OPERATION_AGAIN_MS * NS_PER_MS;
+    // Blocks may have been written anew, under new numbers.
+    if (ut_store_last_seq(t->config.store) != last_seq && t->config.committed != NULL)
+        t->config.committed(t->config.context, ut_store_last_seq(t->config.store));
+    if (err != UT_OK && err != UT_EAGAIN && fault.text_z[0] == '\0')
+        (void)ut_fault_set(&fault, err, "%s", ut_err_text(err));
+
+    (void)pthread_mutex_lock(&t->lock);
+    t->operation_status.progress = operation->progress;
+    if (err != UT_OK && err != UT_EAGAIN) {
+        t->operation_status.fault = fault;
+        end_operation(t, UT_STORE_OPERATION_FAILED);
+    } else if (err == UT_OK && !more) {
+        end_operation(t, UT_STORE_OPERATION_DONE);
+    }
+}
+
 static void *run(void *context)
 {
     ut_store_thread *t = context;
     bool working = true;
     (void)pthread_mutex_lock(&t->lock);
     while (working) {
+        run_calls(t);
         const uint64_t now_ms = ut_clock_mono_ms();
         uint64_t marks_at_ms = UINT64_MAX;
         if (t->marks.count > 0)
@@ -452,13 +630,19 @@ static void *run(void *context)
         const uint64_t sync_at_ms =
             t->config.sync_interval_ms > 0 && t->unsynced ? t->sync_at_ms : UINT64_MAX;
 
+        const uint64_t operation_at_ns = t->operation == NULL  ? UINT64_MAX
+                                         : t->operation_cancel ? 0
+                                                               : t->operation_at_ns;
         if (commit_at_ms <= now_ms) {
             working = commit_waiting(t);
         } else if (t->stopping) {
             break;
         } else if (now_ms < t->sweep_at_ms && now_ms < sync_at_ms) {
             const uint64_t until_ms = earlier(commit_at_ms, earlier(t->sweep_at_ms, sync_at_ms));
-            (void)sleep_until(t, 1, until_ms * NS_PER_MS);
+            if (mono_ns() < operation_at_ns)
+                (void)sleep_until(t, 1, earlier(until_ms * NS_PER_MS, operation_at_ns));
+            else
+                step_operation(t);
             continue;
         } else {
             (void)pthread_mutex_unlock(&t->lock);
@@ -468,7 +652,13 @@ static void *run(void *context)
         if (now_ms >= t->sweep_at_ms)
             sweep(t, now_ms); // a slice; the next one comes behind the next commit
         (void)pthread_mutex_lock(&t->lock);
+        if (working && t->operation != NULL && !t->stopping && mono_ns() >= operation_at_ns)
+            step_operation(t); // else requests that never cease, or a long sweep, would keep it out
     }
+    t->stopping = true; // also when it ends by itself: nobody is to wait for a call
+    run_calls(t);
+    if (t->operation != NULL)
+        end_operation(t, UT_STORE_OPERATION_CANCELED);
     (void)pthread_mutex_unlock(&t->lock);
     if (t->config.sync_interval_ms > 0 && t->unsynced)
         sync_engine(t, ut_clock_mono_ms());
@@ -523,6 +713,7 @@ void ut_store_thread_free(ut_store_thread *t)
     if (t == NULL)
         return;
     UT_ASSERT(t->queue_first == NULL && t->done_first == NULL);
+    UT_ASSERT(t->call_first == NULL && t->called_first == NULL && t->operation == NULL);
     marks_free(&t->marks_in);
     marks_free(&t->marks);
     (void)pthread_cond_destroy(&t->work);

@@ -1,11 +1,11 @@
 // The store thread: takes all requests and delivery marks that wait, writes them in one durable
-// commit, and hands the requests back; sweeps what has expired between commits. What is in a
-// request and what is answered is not known here.
+// commit, and hands the requests back; between commits it sweeps what has expired, and runs calls
+// and slices of one operation. What is in a request and what is answered is not known here.
 #ifndef UT_AGENT_STORE_THREAD_H
 #define UT_AGENT_STORE_THREAD_H
 
 #include "port/port.h"
-#include "storage/store.h"
+#include "storage/operation.h"
 
 enum {
     UT_STORE_THREAD_QUEUE_MAX = 4096,                  // requests that wait; more is UT_EAGAIN
@@ -27,6 +27,9 @@ enum {
     UT_STORE_THREAD_BACKOFF_MAX_MS = 1000,
     // A group that did not fit is tried request by request until so many in a row do not fit.
     UT_STORE_THREAD_SINGLES_MAX = 3,
+    UT_STORE_THREAD_CALLS_MAX = 64, // calls that wait; more is UT_EAGAIN
+    // An operation whose slice said UT_EAGAIN gets the next one after so long.
+    UT_STORE_THREAD_OPERATION_AGAIN_MS = 50,
 };
 
 typedef struct ut_store_thread ut_store_thread;
@@ -67,7 +70,51 @@ void ut_store_thread_deliver(ut_store_thread *thread);
 // form is that of ut_dispatcher_config.mark, with the thread as context.
 ut_err ut_store_thread_mark(void *thread, const ut_delivery *mark);
 
-// Commits what waits, ends the thread and waits for it. What could not be committed is handed back
+// How many requests wait. Any thread.
+size_t ut_store_thread_waiting(ut_store_thread *thread);
+
+// ---- calls: anything else that only this thread may do with the store ----
+
+// Owned by whoever makes it; not to be touched between ut_store_thread_call and done.
+typedef struct ut_store_call ut_store_call;
+struct ut_store_call {
+    void (*run)(ut_store_call *call, ut_store *store); // on the store thread, at once; short
+    void (*done)(ut_store_call *call);                 // called by ut_store_thread_deliver
+    ut_store_call *next;                               // the thread's own
+};
+
+// UT_EAGAIN: too many wait, or the thread is about to end; the call stays the caller's. A call that
+// was taken is always run and handed back. Any thread.
+ut_err ut_store_thread_call(ut_store_thread *thread, ut_store_call *call);
+
+// ---- one operation at a time, in slices between commits ----
+
+typedef enum {
+    UT_STORE_OPERATION_NONE, // none since the start
+    UT_STORE_OPERATION_RUNNING,
+    UT_STORE_OPERATION_DONE,
+    UT_STORE_OPERATION_FAILED,
+    UT_STORE_OPERATION_CANCELED, // by ut_store_thread_cancel, or by the end of the thread
+} ut_store_operation_state;
+
+// Of the operation under way, else of the last one.
+typedef struct {
+    ut_store_operation_state state;
+    uint64_t number;    // of the operation: 1, 2, ... since the start
+    const char *name_z; // static
+    ut_operation_progress progress;
+    ut_fault fault; // when it failed
+} ut_store_operation_status;
+
+// Takes over an operation and begins it. A commit waits for one slice at most; while requests come,
+// slices take no more time than the commits between them. number: out. UT_EBUSY: one is under way;
+// UT_ECANCELED: the thread is about to end. The operation then stays the caller's. Any thread.
+ut_err ut_store_thread_begin(ut_store_thread *thread, ut_operation *operation, uint64_t *number);
+void ut_store_thread_operation(ut_store_thread *thread, ut_store_operation_status *status);
+// Ends the operation before its next slice; what is done stays done. False: none is under way.
+bool ut_store_thread_cancel(ut_store_thread *thread);
+
+// Commits what waits, cancels the operation, ends the thread and waits for it. What could not be committed is handed back
 // with its error; call ut_store_thread_deliver once more.
 void ut_store_thread_join(ut_store_thread *thread);
 void ut_store_thread_free(ut_store_thread *thread); // after join; NULL is ignored

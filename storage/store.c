@@ -182,7 +182,8 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
     }
     if (err != UT_OK)
         goto done;
-    err = deactivate(store);
+    if (!config->keep_destinations)
+        err = deactivate(store);
     if (err != UT_OK) {
         err = ut_fault_set(fault, err, "the store cannot be written: %s", ut_err_text(err));
         goto done;

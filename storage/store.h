@@ -27,6 +27,9 @@ typedef struct {
     uint64_t bytes_max; // budget; at least UT_STORE_BYTES_MIN
     uint64_t ttl_ms;    // default life of a span; 0: until the budget needs the room
     const ut_log *log;  // may be NULL
+    // Destinations stay active as they were; for work without an agent. Otherwise none is active
+    // until ut_store_add_destination says so.
+    bool keep_destinations;
 } ut_store_config;
 
 // Takes over engine (closed by ut_store_close, and also when this fails). Checks or writes the

@@ -1,0 +1,372 @@
+// Requests to a running agent and their answers.
+#include "agent/control.h"
+
+#include "adapters/json.h"
+#include "agent/control_path.h"
+
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ut_control {
+    ut_control_config config;
+    ut_http_server *server;
+    ut_addr addr;
+    int dir_fd; // -1, or what the address goes through
+    uint64_t started_ms;
+    ut_buf answer;
+    size_t in_store; // calls that are under way
+};
+
+typedef struct {
+    const char *method_z;
+    const char *path_z;
+    void (*serve)(ut_control *control, ut_http_exchange *exchange, ut_bytes body);
+} route;
+
+// ---- answers
+
+static void answer(ut_control *c, ut_http_exchange *exchange, int status)
+{
+    const bool whole = c->answer.err == UT_OK;
+    const ut_http_reply reply = {
+        .status = whole ? status : 500,
+        .content_type_z = "application/json",
+        .body = whole ? ut_buf_bytes(&c->answer) : UT_BYTES_NONE,
+    };
+    ut_http_server_reply(c->server, exchange, &reply);
+}
+
+static void begin_answer(ut_control *c)
+{
+    ut_buf_reset(&c->answer, UT_CONTROL_ANSWER_MAX);
+}
+
+static void answer_error(ut_control *c, ut_http_exchange *exchange, int status, const char *text_z)
+{
+    begin_answer(c);
+    ut_buf_add_z(&c->answer, "{\"error\":");
+    ut_json_put_string(&c->answer, ut_bytes_of_z(text_z));
+    ut_buf_add_z(&c->answer, "}\n");
+    answer(c, exchange, status);
+}
+
+static void answer_busy(ut_control *c, ut_http_exchange *exchange)
+{
+    answer_error(c, exchange, 503, "the agent is stopping, or has too many requests like this");
+}
+
+// ---- writing
+
+// ,"name":value
+static void put_uint(ut_buf *out, const char *name_z, uint64_t value)
+{
+    ut_buf_printf(out, ",\"%s\":", name_z);
+    ut_json_put_uint(out, value);
+}
+
+static void put_text(ut_buf *out, const char *name_z, const char *text_z)
+{
+    ut_buf_printf(out, ",\"%s\":", name_z);
+    ut_json_put_string(out, ut_bytes_of_z(text_z));
+}
+
+static void put_bool(ut_buf *out, const char *name_z, bool value)
+{
+    ut_buf_printf(out, ",\"%s\":%s", name_z, value ? "true" : "false");
+}
+
+static const char *state_name(ut_store_operation_state state)
+{
+    switch (state) {
+    case UT_STORE_OPERATION_NONE:
+        return "none";
+    case UT_STORE_OPERATION_RUNNING:
+        return "running";
+    case UT_STORE_OPERATION_DONE:
+        return "done";
+    case UT_STORE_OPERATION_FAILED:
+        return "failed";
+    case UT_STORE_OPERATION_CANCELED:
+        return "cancelled";
+    }
+    return "none";
+}
+
+static void put_operation(ut_buf *out, const ut_store_operation_status *status)
+{
+    ut_buf_add_z(out, "{\"name\":");
+    ut_json_put_string(out, ut_bytes_of_z(status->name_z != NULL ? status->name_z : ""));
+    put_uint(out, "number", status->number);
+    put_text(out, "state", state_name(status->state));
+    put_uint(out, "done", status->progress.done);
+    put_uint(out, "total", status->progress.total);
+    put_uint(out, "blocks", status->progress.blocks);
+    put_uint(out, "spans", status->progress.spans);
+    put_uint(out, "bytes", status->progress.bytes);
+    put_uint(out, "pending", status->progress.pending);
+    if (status->state == UT_STORE_OPERATION_FAILED) {
+        put_text(out, "error", status->fault.text_z);
+        put_text(out, "error_code", ut_err_name(status->fault.code));
+    }
+    ut_buf_add_byte(out, '}');
+}
+
+// ---- status
+
+typedef struct {
+    ut_store_call call; // first member: the store thread's pointer is ours
+    ut_control *control;
+    ut_http_exchange *exchange;
+    ut_store_counts counts;
+    ut_store_destination destinations[UT_STORE_DESTINATIONS_MAX];
+    size_t destination_count;
+    ut_engine_room room;
+    ut_err room_err;
+} status_call;
+
+static void read_status(ut_store_call *call, ut_store *store)
+{
+    status_call *s = (status_call *)(void *)call;
+    ut_engine *engine = ut_store_engine(store);
+    ut_store_get_counts(store, &s->counts);
+    s->destination_count =
+        ut_store_get_destinations(store, s->destinations, UT_STORE_DESTINATIONS_MAX);
+    s->room_err = engine->class->room(engine, &s->room);
+}
+
+static uint64_t pending_of(const ut_store_destination_counts *counts)
+{
+    return counts->accepted - counts->delivered - counts->dead - counts->expired - counts->evicted;
+}
+
+static void put_destination(ut_buf *out, const ut_store_destination *row,
+                            const ut_dispatcher_status *doing)
+{
+    ut_buf_add_z(out, "{\"name\":");
+    ut_json_put_string(out, ut_bytes_of_z(row->name_z));
+    put_bool(out, "active", row->active);
+    put_uint(out, "accepted", row->counts.accepted);
+    put_uint(out, "delivered", row->counts.delivered);
+    put_uint(out, "pending", pending_of(&row->counts));
+    put_uint(out, "dead", row->counts.dead);
+    put_uint(out, "expired", row->counts.expired);
+    put_uint(out, "evicted", row->counts.evicted);
+    put_uint(out, "in_flight", doing != NULL ? doing->in_flight : 0);
+    put_bool(out, "failing", doing != NULL && doing->failing);
+    put_text(out, "last_error", doing != NULL ? doing->last_error_z : "");
+    ut_buf_add_byte(out, '}');
+}
+
+static void put_destinations(ut_control *c, const status_call *s, ut_buf *out)
+{
+    ut_dispatcher_status *doing = calloc(UT_STORE_DESTINATIONS_MAX, sizeof *doing);
+    size_t count = 0;
+    if (doing != NULL && c->config.dispatch != NULL)
+        count = ut_dispatch_thread_get_status(c->config.dispatch, doing, UT_STORE_DESTINATIONS_MAX);
+    ut_buf_add_z(out, ",\"destinations\":[");
+    for (size_t i = 0; i < s->destination_count; i++) {
+        const ut_dispatcher_status *found = NULL;
+        for (size_t k = 0; k < count && found == NULL; k++)
+            found = strcmp(doing[k].name_z, s->destinations[i].name_z) == 0 ? &doing[k] : NULL;
+        if (i > 0)
+            ut_buf_add_byte(out, ',');
+        put_destination(out, &s->destinations[i], found);
+    }
+    ut_buf_add_byte(out, ']');
+    free(doing);
+}
+
+static void answer_status(ut_store_call *call)
+{
+    status_call *s = (status_call *)(void *)call;
+    ut_control *c = s->control;
+    ut_buf *out = &c->answer;
+    ut_http_server_stats http = {0};
+    ut_store_operation_status operation;
+    c->in_store--;
+    if (c->config.receiver != NULL)
+        ut_http_server_get_stats(c->config.receiver, &http);
+    ut_store_thread_operation(c->config.store, &operation);
+    begin_answer(c);
+    ut_buf_add_z(out, "{\"version\":\"" UT_VERSION "\"");
+    put_uint(out, "pid", (uint64_t)getpid());
+    put_uint(out, "uptime_ms", ut_clock_mono_ms() - c->started_ms);
+    put_text(out, "data_dir", c->config.data_dir_z);
+    put_uint(out, "connections", http.connections);
+    put_uint(out, "requests", http.requests);
+    put_uint(out, "refused", http.refused);
+    put_uint(out, "queue", ut_store_thread_waiting(c->config.store));
+    put_uint(out, "memory_bytes", http.memory);
+    put_uint(out, "spans_stored", s->counts.spans_stored);
+    put_uint(out, "spans_duplicate", s->counts.spans_duplicate);
+    put_uint(out, "spans_expired", s->counts.spans_expired);
+    put_uint(out, "spans_evicted", s->counts.spans_evicted);
+    put_uint(out, "blocks_stored", s->counts.blocks_stored);
+    put_uint(out, "blocks_removed", s->counts.blocks_removed);
+    if (s->room_err == UT_OK) {
+        ut_buf_add_z(out, ",\"store\":{\"bytes_max\":");
+        ut_json_put_uint(out, s->room.bytes_max);
+        put_uint(out, "bytes_used", s->room.bytes_used);
+        put_uint(out, "bytes_file", s->room.bytes_file);
+        ut_buf_add_byte(out, '}');
+    } else {
+        ut_buf_add_z(out, ",\"store\":null");
+    }
+    put_destinations(c, s, out);
+    ut_buf_add_z(out, ",\"operation\":");
+    if (operation.state == UT_STORE_OPERATION_NONE)
+        ut_buf_add_z(out, "null");
+    else
+        put_operation(out, &operation);
+    ut_buf_add_z(out, "}\n");
+    answer(c, s->exchange, 200);
+    free(s);
+}
+
+static void get_status(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    (void)body;
+    status_call *s = calloc(1, sizeof *s);
+    if (s == NULL) {
+        answer_busy(c, exchange);
+        return;
+    }
+    s->call.run = read_status;
+    s->call.done = answer_status;
+    s->control = c;
+    s->exchange = exchange;
+    if (ut_store_thread_call(c->config.store, &s->call) != UT_OK) {
+        free(s);
+        answer_busy(c, exchange);
+        return;
+    }
+    c->in_store++;
+}
+
+// ---- operations
+
+static void get_operation(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    (void)body;
+    ut_store_operation_status status;
+    ut_store_thread_operation(c->config.store, &status);
+    begin_answer(c);
+    put_operation(&c->answer, &status);
+    ut_buf_add_byte(&c->answer, '\n');
+    answer(c, exchange, 200);
+}
+
+static void post_cancel(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    if (ut_store_thread_cancel(c->config.store))
+        get_operation(c, exchange, body);
+    else
+        answer_error(c, exchange, 409, "no operation is under way");
+}
+
+// ---- what can be asked
+
+// Another request that changes the store is a row here and a function above: an operation ends with
+// begin_operation, a single call is made like that of the status.
+static const route routes[] = {
+    {"GET", "/status", get_status},
+    {"GET", "/store/operation", get_operation},
+    {"POST", "/store/cancel", post_cancel},
+};
+enum { ROUTES = sizeof routes / sizeof routes[0] };
+
+static void on_head(void *context, ut_http_exchange *exchange, const ut_http_head *head)
+{
+    ut_control *c = context;
+    bool known = false;
+    for (size_t i = 0; i < ROUTES; i++) {
+        if (!ut_bytes_equal(head->path, ut_bytes_of_z(routes[i].path_z)))
+            continue;
+        known = true;
+        if (strcmp(head->method_z, routes[i].method_z) == 0) {
+            exchange->note = i;
+            return;
+        }
+    }
+    if (known)
+        answer_error(c, exchange, 405, "this path takes another method");
+    else
+        answer_error(c, exchange, 404, "there is no such path");
+}
+
+static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_control *c = context;
+    UT_ASSERT(exchange->note < ROUTES);
+    routes[exchange->note].serve(c, exchange, body);
+}
+
+static void on_refuse(void *context, ut_http_exchange *exchange, int status, const char *reason_z)
+{
+    ut_control *c = context;
+    answer_error(c, exchange, status, reason_z);
+}
+
+// ---- the socket
+
+ut_err ut_control_open(const ut_control_config *config, ut_control **out, ut_fault *fault)
+{
+    ut_control *c = calloc(1, sizeof *c);
+    if (c == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    c->config = *config;
+    c->started_ms = ut_clock_mono_ms();
+    ut_buf_init(&c->answer, UT_CONTROL_ANSWER_MAX);
+    ut_err err = ut_control_path(config->data_dir_z, &c->addr, &c->dir_fd, fault);
+    if (err == UT_OK) {
+        const ut_http_server_config server = {
+            .poller = config->poller,
+            .log = config->log,
+            .area_z = "control",
+            .handler = {.context = c,
+                        .on_head = on_head,
+                        .on_body = on_body,
+                        .on_refuse = on_refuse},
+            .listen = c->addr,
+            .body_bytes_max = UT_CONTROL_BODY_BYTES_MAX,
+            .memory_bytes_max = UT_CONTROL_CONNECTIONS_MAX * UT_CONTROL_BODY_BYTES_MAX * 2,
+            .connections_max = UT_CONTROL_CONNECTIONS_MAX,
+            .header_bytes_max = UT_CONTROL_HEADER_BYTES_MAX,
+            .head_timeout_ms = UT_CONTROL_TIMEOUT_MS,
+            .body_timeout_ms = UT_CONTROL_TIMEOUT_MS,
+            .idle_timeout_ms = UT_CONTROL_IDLE_MS,
+        };
+        // So the socket is never there for others, not even for a moment. What another thread makes
+        // meanwhile is for this user only, as it is anyway.
+        const mode_t before = umask(0177);
+        err = ut_http_server_open(&server, &c->server, fault);
+        (void)umask(before);
+    }
+    if (err != UT_OK) {
+        ut_control_close(c);
+        return err;
+    }
+    *out = c;
+    return UT_OK;
+}
+
+void ut_control_close(ut_control *c)
+{
+    if (c == NULL)
+        return;
+    UT_ASSERT(c->in_store == 0);
+    if (c->server != NULL) {
+        ut_http_server_close(c->server);
+        (void)unlink(c->addr.path_z); // one that stays behind is replaced by the next agent
+    }
+    if (c->dir_fd >= 0)
+        (void)close(c->dir_fd);
+    ut_buf_free(&c->answer);
+    free(c);
+}
+
+ut_http_server *ut_control_server(ut_control *c)
+{
+    return c->server;
+}

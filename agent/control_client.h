@@ -1,0 +1,25 @@
+// The command line's end of the control socket (control.h): asks the agent of a data directory, and
+// waits for its answer.
+#ifndef UT_AGENT_CONTROL_CLIENT_H
+#define UT_AGENT_CONTROL_CLIENT_H
+
+#include "port/port.h"
+
+enum { UT_CONTROL_CLIENT_TIMEOUT_MS = 30000 }; // of one request, unless told otherwise
+
+typedef struct ut_control_client ut_control_client;
+
+// Connects to the agent that runs on dir_z. UT_ENOTFOUND: none does (also when one was killed);
+// UT_EPERM: it runs as another user; UT_EIO, UT_ENOMEM.
+ut_err ut_control_client_open(const char *dir_z, ut_control_client **client, ut_fault *fault);
+void ut_control_client_close(ut_control_client *client); // NULL is ignored
+
+// Sends one request and waits for the answer, at most timeout_ms (0: UT_CONTROL_CLIENT_TIMEOUT_MS).
+// method_z: "GET" or "POST". body: JSON, or empty. *answer: its body, borrowed until the next call.
+// Connects again where the agent has closed the connection meanwhile. UT_ENOTFOUND: no agent is
+// there any more; UT_ETIMEOUT; UT_EPROTO. What the agent refuses is an error too, with its text:
+// UT_EBUSY (409: another operation is under way, or none), UT_EINVAL (400), UT_EAGAIN (503), UT_EIO.
+ut_err ut_control_client_ask(ut_control_client *client, const char *method_z, const char *path_z,
+                             ut_bytes body, uint32_t timeout_ms, ut_bytes *answer, ut_fault *fault);
+
+#endif

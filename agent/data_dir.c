@@ -1,0 +1,154 @@
+// Making, locking and opening a data directory; see data_dir.h.
+#include "agent/data_dir.h"
+
+#include "agent/cli.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_BYTES_MAX = 4096 };
+
+static int dir_fault(ut_fault *fault, const char *path_z, int reason)
+{
+    const bool denied = reason == EACCES || reason == EPERM;
+    (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
+                       "cannot make the data directory %s: %s; make it for this user, or set "
+                       "data_dir to another",
+                       path_z, strerror(reason));
+    return denied ? EX_NOPERM : EX_CANTCREAT;
+}
+
+int ut_data_dir_make(const char *dir_z, ut_fault *fault)
+{
+    char path_z[PATH_BYTES_MAX];
+    const size_t len = strlen(dir_z);
+    if (len == 0 || len >= sizeof path_z)
+        return dir_fault(fault, dir_z, len == 0 ? ENOENT : ENAMETOOLONG);
+    memcpy(path_z, dir_z, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (path_z[i] != '/' && path_z[i] != '\0')
+            continue;
+        path_z[i] = '\0';
+        struct stat status;
+        if (mkdir(path_z, 0700) != 0 && errno != EEXIST) {
+            const int reason = errno;
+            // A parent that may be read but not written to is well when it is there.
+            if (stat(path_z, &status) != 0 || !S_ISDIR(status.st_mode))
+                return dir_fault(fault, path_z, reason);
+        }
+        if (i < len)
+            path_z[i] = '/';
+    }
+    struct stat status;
+    if (stat(dir_z, &status) != 0 || !S_ISDIR(status.st_mode))
+        return dir_fault(fault, dir_z, ENOTDIR);
+    return EX_OK;
+}
+
+int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
+{
+    char path_z[PATH_BYTES_MAX];
+    const int written = snprintf(path_z, sizeof path_z, "%s/untrace.lock", dir_z);
+    if (written < 0 || (size_t)written >= sizeof path_z)
+        return dir_fault(fault, dir_z, ENAMETOOLONG);
+    *lock_fd = open(path_z, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (*lock_fd < 0) {
+        const int reason = errno;
+        const bool denied = reason == EACCES || reason == EPERM || reason == EROFS;
+        (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
+                           "cannot open %s: %s; the agent needs a data directory that it may write",
+                           path_z, strerror(reason));
+        return denied ? EX_NOPERM : EX_IOERR;
+    }
+    char pid_z[24] = "";
+    if (flock(*lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        const int reason = errno;
+        const ssize_t got = pread(*lock_fd, pid_z, sizeof pid_z - 1, 0);
+        pid_z[got > 0 ? (size_t)got : 0] = '\0';
+        pid_z[strcspn(pid_z, "\n")] = '\0';
+        if (reason != EWOULDBLOCK) {
+            (void)ut_fault_set(fault, UT_EIO, "cannot lock %s: %s", path_z, strerror(reason));
+            return EX_IOERR;
+        }
+        (void)ut_fault_set(fault, UT_EBUSY,
+                           "another agent (process %s) uses the data directory %s; stop it first, "
+                           "or set data_dir to another",
+                           pid_z[0] != '\0' ? pid_z : "unknown", dir_z);
+        return EX_TEMPFAIL;
+    }
+    const int len = snprintf(pid_z, sizeof pid_z, "%ld\n", (long)getpid());
+    // Who holds the lock is a help for people; the lock itself does not depend on it.
+    if (ftruncate(*lock_fd, 0) != 0 || pwrite(*lock_fd, pid_z, (size_t)len, 0) != len)
+        ut_log_write(log, UT_LOG_WARN, "agent", "cannot write the process id to %s: %s", path_z,
+                     strerror(errno));
+    return EX_OK;
+}
+
+static int open_store(const ut_config *config, bool keep_destinations, const ut_log *log,
+                      ut_store **store, ut_fault *fault)
+{
+    const ut_engine_config engine_config = {
+        .dir_z = config->data_dir_z,
+        .bytes_max = config->store_bytes_max,
+        .sync_each_commit = config->durable_each_commit,
+    };
+    ut_engine *engine = NULL;
+    ut_err err = ut_engine_lmdb_open(&engine_config, &engine, fault);
+    if (err != UT_OK)
+        return ut_cli_exit_code(err);
+    const ut_store_config store_config = {
+        .bytes_max = config->store_bytes_max,
+        .ttl_ms = config->ttl_ms,
+        .log = log,
+        .keep_destinations = keep_destinations,
+    };
+    err = ut_store_open(engine, &store_config, store, fault);
+    if (err != UT_OK) {
+        ut_cli_name_store(config->data_dir_z, fault);
+        return ut_cli_exit_code(err);
+    }
+    return EX_OK;
+}
+
+int ut_data_dir_open_store(const ut_config *config, const ut_log *log, ut_store **store,
+                           ut_fault *fault)
+{
+    return open_store(config, false, log, store, fault);
+}
+
+// The budget with which the store was last opened for writing stands in its file.
+static ut_err read_budget(const char *dir_z, uint64_t *bytes_max, ut_fault *fault)
+{
+    const ut_engine_config config = {
+        .dir_z = dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
+    ut_engine *engine = NULL;
+    ut_engine_room room;
+    ut_err err = ut_engine_lmdb_open(&config, &engine, fault);
+    if (err == UT_ENOTFOUND)
+        return ut_fault_set(
+            fault, err,
+            "there is no store in %s (no store.mdb): has an agent run with this data directory?",
+            dir_z);
+    if (err != UT_OK)
+        return err;
+    err = engine->class->room(engine, &room);
+    engine->class->close(engine);
+    if (err != UT_OK)
+        return ut_fault_set(fault, err, "%s: cannot read the store: %s", dir_z, ut_err_text(err));
+    *bytes_max = room.bytes_max;
+    return UT_OK;
+}
+
+int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **store,
+                              ut_fault *fault)
+{
+    // Another budget than the agent's would make it remove what the agent keeps.
+    const ut_err err = read_budget(config->data_dir_z, &config->store_bytes_max, fault);
+    if (err != UT_OK)
+        return ut_cli_exit_code(err);
+    return open_store(config, true, log, store, fault);
+}

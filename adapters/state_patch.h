@@ -4,7 +4,7 @@
 #ifndef UT_ADAPTERS_STATE_PATCH_H
 #define UT_ADAPTERS_STATE_PATCH_H
 
-#include "storage/query.h"
+#include "storage/span.h"
 
 enum {
     UT_STATE_PATCHES_MAX = 100 * 1000,          // of one trace; more are counted only
@@ -50,10 +50,9 @@ void ut_state_free(ut_state *state); // NULL is ignored
 
 // Takes the changes out of one span: its events of that name; and a state to start from, where its
 // attributes have one ("state.start" for the store in "state.id"; "junjo.workflow.state.start" for
-// "junjo.workflow.store.id"; "junjo.agent.state.start" for "junjo.agent.store.id"). Copies. Fits
-// ut_trace_span_visit with the state as context. UT_ENOMEM; UT_EFORMAT: damaged events, of which
-// those before the damage count.
-ut_err ut_state_add(void *state, const ut_trace_span *span);
+// "junjo.workflow.store.id"; "junjo.agent.state.start" for "junjo.agent.store.id"). Copies.
+// UT_ENOMEM; UT_EFORMAT: damaged events, of which those before the damage count.
+ut_err ut_state_add(ut_state *state, const ut_span *span);
 
 // Orders the changes by time (equal times: as added, a span's start before its events) and replays
 // all of them once. Every state begins as {}. A change that fails does nothing, and says why; the

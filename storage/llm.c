@@ -121,12 +121,17 @@ typedef struct {
     uint64_t whole[NUMBERS];
 } findings;
 
+// By the first byte: of gen_ai, llm, openinference, traceloop.
+static inline bool may_be_spelling(uint8_t first)
+{
+    return first == 'g' || first == 'l' || first == 'o' || first == 't';
+}
+
 static uint32_t find_spelling(ut_bytes key)
 {
     if (key.len < KEY_LEN_MIN || key.len > KEY_LEN_MAX)
         return NONE;
-    const uint8_t first = key.data[0]; // of gen_ai, llm, openinference, traceloop
-    if (first != 'g' && first != 'l' && first != 'o' && first != 't')
+    if (!may_be_spelling(key.data[0]))
         return NONE;
     for (uint32_t i = 0; i < SPELLINGS; i++) {
         if (spellings[i].len == key.len && memcmp(spellings[i].key_z, key.data, key.len) == 0)
@@ -289,6 +294,24 @@ static bool read_from(ut_mp_reader *reader, uint32_t left, uint32_t rank, ut_llm
     }
 }
 
+// Passes the next value; the common short ones without a call.
+static inline void pass(ut_mp_reader *reader)
+{
+    const size_t left = (size_t)(reader->end - reader->at);
+    const uint8_t tag = left < 2 ? 0xc1 : *reader->at;
+    const size_t len = tag < 0x80                   ? 1
+                       : (tag & 0xe0) == 0xa0       ? 1 + (size_t)(tag & 0x1f)
+                       : tag == 0xd9                ? 2 + (size_t)reader->at[1]
+                       : tag == 0xcd                ? 3
+                       : tag == 0xce                ? 5
+                       : tag == 0xcf || tag == 0xcb ? 9
+                                                    : SIZE_MAX;
+    if (len <= left)
+        reader->at += len;
+    else
+        (void)ut_mp_skip(reader); // an error stays in the reader
+}
+
 bool ut_llm_read(ut_bytes attributes, ut_llm_call *call)
 {
     *call = (ut_llm_call){0};
@@ -296,10 +319,17 @@ bool ut_llm_read(ut_bytes attributes, ut_llm_call *call)
         return false;
     ut_mp_reader reader = ut_mp_reader_of(attributes);
     for (uint32_t left = ut_mp_get_map(&reader); left > 0 && reader.err == UT_OK; left--) {
+        // Most keys are short texts that begin otherwise, and most spans never leave this loop.
+        if (reader.end - reader.at > 1 && (*reader.at & 0xe0) == 0xa0 &&
+            !may_be_spelling(reader.at[1])) {
+            pass(&reader);
+            pass(&reader);
+            continue;
+        }
         const uint32_t rank = find_spelling(ut_mp_get_str(&reader));
         if (rank != NONE)
-            return read_from(&reader, left, rank, call); // most spans never come here
-        (void)ut_mp_skip(&reader);                       // an error stays in the reader
+            return read_from(&reader, left, rank, call);
+        pass(&reader);
     }
     return false;
 }

@@ -32,6 +32,15 @@ typedef struct {
     uint32_t page_bytes;    // a value is stored in pages of this size, the last of them part-filled
 } ut_engine_room;
 
+// A rewriting of the file, slice by slice.
+typedef struct {
+    uint64_t done;         // records copied
+    uint64_t total;        // records there were at the start
+    uint64_t bytes_before; // of the file at the start
+    uint64_t bytes_after;  // of the new one so far
+    bool more;             // false: the new file is in place
+} ut_engine_compaction;
+
 typedef struct {
     void (*close)(ut_engine *engine); // no transaction may be open
     // UT_EIO, UT_ENOMEM, UT_ELIMIT (too many readers), UT_EPERM (write on a read-only engine),
@@ -63,6 +72,13 @@ typedef struct {
     ut_err (*sync)(ut_engine *engine);
     // The thread of the write transactions, outside of one.
     ut_err (*room)(ut_engine *engine, ut_engine_room *room);
+    // One slice (about 10 ms) of rewriting the file without its free pages while all else goes on;
+    // the first call begins it. Without commits in between it comes to an end. After an error it is
+    // given up and nothing has changed. The thread of the write transactions, outside of one.
+    // UT_ENOSPC (the disk has no room for a second file), UT_EFULL, UT_ELIMIT (more is written than
+    // can be followed), UT_EPERM, UT_ECORRUPT, UT_EIO, UT_ENOMEM. NULL: the engine cannot.
+    ut_err (*compact)(ut_engine *engine, ut_engine_compaction *progress, ut_fault *fault);
+    void (*compact_stop)(ut_engine *engine); // gives it up; also when none is under way
 } ut_engine_class;
 
 struct ut_engine {
@@ -139,7 +155,8 @@ enum { UT_ENGINE_LMDB_BYTES_MIN = 1024 * 1024 };
 // Files in dir_z: store.mdb (the data), store.mdb-lock (readers and their transactions; may be
 // deleted while nobody has the store open, and need not be copied), store.lock (held by the one
 // process that writes), store.steady (only with sync off: the state of the last sync, to which a
-// power cut takes the store back; a kill loses nothing).
+// power cut takes the store back; a kill loses nothing), store.mdb.new and its lock file (while the
+// file is made or compacted).
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **engine, ut_fault *fault);
 
 // The library's version text, for `untrace version`.

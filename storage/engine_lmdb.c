@@ -2,16 +2,12 @@
 // system's way of doing things ends here: codes are translated, a damaged tree becomes an error, a
 // broken environment is opened again. Not for what the records mean: store.c knows.
 #define _GNU_SOURCE
-#include "storage/engine.h"
+#include "storage/engine_lmdb_core.h"
 
-#include "storage/engine_lmdb_steady.h"
 #include "storage/lmdb_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
-#include <setjmp.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -19,15 +15,11 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-#include <lmdb.h>
-
 enum {
-    READERS_MAX = 254,       // read transactions at a time, of all processes
-    FILE_MODE = 0600,        // traces tell what an application does
-    IDLE_READS_MAX = 8,      // ended read transactions kept for the next begin
-    STALE_CHECK_EVERY = 64,  // calls of room() between looks for readers that died
-    FREE_RECORDS_MAX = 4096, // lists of free pages looked at to learn what readers pin
-    PATH_MAX_LEN = 4096,
+    READERS_MAX = 254,           // read transactions at a time, of all processes
+    IDLE_READS_MAX = 8,          // ended read transactions kept for the next begin
+    STALE_CHECK_EVERY = 64,      // calls of room() between looks for readers that died
+    FREE_RECORDS_MAX = 4096,     // lists of free pages looked at to learn what readers pin
     DISK_ROOM_MIN = 1024 * 1024, // less than this, and a write that failed met a full disk
     PAGE_OVERFLOW = 0x04,        // LMDB's P_OVERFLOW
     FREE_TREE = 0,               // LMDB's FREE_DBI
@@ -38,60 +30,16 @@ enum {
 // On a 32-bit machine a larger map does not find its place.
 #define MAP_BYTES_MAX (SIZE_MAX > UINT32_MAX ? (uint64_t)1 << 46 : (uint64_t)1 << 30)
 
-typedef struct lmdb_txn lmdb_txn;
-typedef struct lmdb_cursor lmdb_cursor;
-
-struct lmdb_cursor {
-    ut_cursor base;
-    lmdb_cursor *next; // of the same transaction
-    MDB_cursor *mdb;
-};
-
-struct lmdb_txn {
-    ut_txn base;
-    lmdb_txn *next; // in its list
-    MDB_txn *mdb;
-    lmdb_cursor *cursors;
-    bool write;
-    ut_err failed; // first error that leaves nothing but an abort
-    // LMDB calls a function and then aborts the program when a tree contradicts itself. The
-    // function leaves through this point, on the thread that is inside LMDB.
-    volatile bool inside;
-    pthread_t thread;
-    jmp_buf trap;
-};
-
-typedef struct {
-    ut_engine base;
-    char path_z[PATH_MAX_LEN];
-    uint64_t bytes_max;
-    bool read_only;
-    bool sync_each_commit;
-    bool lockless; // read_only on a medium that takes no lock file
-    int lock_fd;   // of store.lock; -1 when read_only
-    MDB_env *env;  // NULL: closed after a fatal error, and not yet open again
-    // When commits are not synced one by one: the state of the last sync, held by a reader, so that
-    // its pages stay as they are until the next one. NULL: there is none yet, and no commit may be.
-    MDB_txn *held;
-    size_t held_id;
-    ut_lmdb_steady steady;
-    char steady_z[PATH_MAX_LEN];
-    MDB_dbi dbi;
-    size_t page_bytes;
-    atomic_bool damaged;   // LMDB met a contradiction: nothing more is read or written
-    pthread_mutex_t mutex; // guards what follows
-    lmdb_txn *idle;        // ended read transactions
-    lmdb_txn *running;     // open ones
-    unsigned idle_count;
-    unsigned running_count;
-    unsigned rooms;
-} lmdb_engine;
+typedef ut_lmdb_engine lmdb_engine;
+typedef ut_lmdb_env lmdb_env;
+typedef ut_lmdb_txn lmdb_txn;
+typedef ut_lmdb_cursor lmdb_cursor;
 
 static const ut_engine_class lmdb_class;
 
 // ---- errors ----
 
-static ut_err translate(int code)
+ut_err ut_lmdb_translate(int code)
 {
     switch (code) {
     case 0:
@@ -137,7 +85,7 @@ static ut_err translate(int code)
 
 static ut_err open_fault(ut_fault *fault, const char *path_z, int code)
 {
-    ut_err err = translate(code);
+    ut_err err = ut_lmdb_translate(code);
     const char *hint_z = "";
     switch (err) {
     case UT_ECORRUPT:
@@ -197,7 +145,7 @@ static void on_contradiction(MDB_env *env, const char *message_z)
 
 static ut_err note(lmdb_txn *txn, int code)
 {
-    ut_err err = translate(code);
+    ut_err err = ut_lmdb_translate(code);
     if (err != UT_OK && err != UT_ENOTFOUND && err != UT_EINVAL && txn->failed == UT_OK)
         txn->failed = err;
     return err;
@@ -205,13 +153,19 @@ static ut_err note(lmdb_txn *txn, int code)
 
 // ---- opening ----
 
-static int open_env(lmdb_engine *engine)
+static ino_t inode_of_lock(const char *path_z)
 {
-    MDB_env *env = NULL;
+    char lock_z[UT_LMDB_PATH_MAX + 8];
+    struct stat file;
+    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", path_z); // the room is there
+    return stat(lock_z, &file) == 0 ? file.st_ino : 0;
+}
+
+static int prepare_env(lmdb_engine *engine, const char *path_z, MDB_env *env, lmdb_env *opened)
+{
     MDB_txn *txn = NULL;
-    int code = mdb_env_create(&env);
-    if (code != 0)
-        return code;
+    MDB_dbi dbi = 0;
+    int code = 0;
     unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD;
     if (engine->read_only)
         flags |= MDB_RDONLY; // the map's size is then what the writer's is
@@ -224,7 +178,7 @@ static int open_env(lmdb_engine *engine)
     if (code == 0)
         code = mdb_env_set_maxreaders(env, READERS_MAX);
     if (code == 0)
-        code = mdb_env_open(env, engine->path_z, flags, FILE_MODE);
+        code = mdb_env_open(env, path_z, flags, UT_LMDB_FILE_MODE);
     if (code == 0)
         code = mdb_env_set_userctx(env, engine);
     if (code == 0)
@@ -233,28 +187,75 @@ static int open_env(lmdb_engine *engine)
     if (code == 0)
         code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
     if (code == 0)
-        code = mdb_dbi_open(txn, NULL, 0, &engine->dbi);
-    MDB_stat stat = {0};
+        code = mdb_dbi_open(txn, NULL, 0, &dbi);
+    MDB_stat stat_tree = {0};
     if (code == 0)
-        code = mdb_stat(txn, engine->dbi, &stat);
+        code = mdb_stat(txn, dbi, &stat_tree);
     mdb_txn_abort(txn);
     int fd = -1;
+    struct stat file = {0};
     if (code == 0)
         code = mdb_env_get_fd(env, &fd);
-    if (code == 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) != 0)
+    if (code == 0 && (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0 || fstat(fd, &file) != 0))
         code = errno;
     if (code == 0 && !engine->lockless) {
         int dead;
         code = mdb_reader_check(env, &dead);
     }
+    if (code != 0)
+        return code;
+    *opened = (lmdb_env){.mdb = env, .device = file.st_dev, .inode = file.st_ino};
+    opened->lock_inode = inode_of_lock(path_z);
+    if (engine->page_bytes == stat_tree.ms_psize)
+        return 0; // opened again, beside threads that read these
+    engine->dbi = dbi;
+    engine->page_bytes = stat_tree.ms_psize;
+    engine->base.value_bytes_best = (uint32_t)(stat_tree.ms_psize - UT_LMDB_PAGE_HEADER_LEN);
+    return 0;
+}
+
+// Nobody may open a file and its lock file while a compaction puts others in their place: whoever
+// opens holds a shared lock of the directory meanwhile. -1 where the directory cannot be opened or
+// takes no lock; then nobody compacts either.
+static int lock_names(const lmdb_engine *engine)
+{
+    int dir = open(engine->dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (dir < 0)
+        return -1;
+    while (flock(dir, LOCK_SH) != 0 && errno == EINTR) {
+    }
+    return dir;
+}
+
+int ut_lmdb_env_open(lmdb_engine *engine, const char *path_z, lmdb_env **out)
+{
+    lmdb_env *opened = calloc(1, sizeof *opened);
+    MDB_env *env = NULL;
+    int code = opened != NULL ? mdb_env_create(&env) : ENOMEM;
+    if (code == 0)
+        code = prepare_env(engine, path_z, env, opened);
     if (code != 0) {
-        mdb_env_close(env);
+        mdb_env_close(env); // takes NULL
+        free(opened);
         return code;
     }
-    engine->env = env;
-    engine->page_bytes = stat.ms_psize;
-    engine->base.value_bytes_best = (uint32_t)(stat.ms_psize - UT_LMDB_PAGE_HEADER_LEN);
+    *out = opened;
     return 0;
+}
+
+// Opens the file by its name, and leaves it in *env.
+static int open_named(lmdb_engine *engine, lmdb_env **env)
+{
+    int names = lock_names(engine);
+    int code = ut_lmdb_env_open(engine, engine->path_z, env);
+    if (names >= 0)
+        (void)close(names); // releases the lock; read only
+    return code;
+}
+
+static int open_env(lmdb_engine *engine)
+{
+    return open_named(engine, &engine->env);
 }
 
 // Syncs what is committed and makes it the state that a power cut leaves. No write transaction may
@@ -263,16 +264,16 @@ static ut_err make_steady(lmdb_engine *engine)
 {
     MDB_txn *state = NULL;
     int file = -1;
-    int code = mdb_txn_begin(engine->env, NULL, MDB_RDONLY, &state);
+    int code = mdb_txn_begin(engine->env->mdb, NULL, MDB_RDONLY, &state);
     if (code == 0 && engine->held != NULL && mdb_txn_id(state) == engine->held_id) {
         mdb_txn_abort(state);
         return UT_OK; // nothing was committed since
     }
     if (code == 0)
-        code = mdb_env_sync(engine->env, 1);
+        code = mdb_env_sync(engine->env->mdb, 1);
     if (code == 0)
-        code = mdb_env_get_fd(engine->env, &file);
-    ut_err err = translate(code);
+        code = mdb_env_get_fd(engine->env->mdb, &file);
+    ut_err err = ut_lmdb_translate(code);
     if (err == UT_OK)
         err = ut_lmdb_steady_note(&engine->steady, file, engine->page_bytes, mdb_txn_id(state));
     if (err != UT_OK) {
@@ -285,16 +286,46 @@ static ut_err make_steady(lmdb_engine *engine)
     return UT_OK;
 }
 
+static void free_idle(lmdb_env *env)
+{
+    while (env->idle != NULL) {
+        lmdb_txn *txn = env->idle;
+        env->idle = txn->next;
+        mdb_txn_abort(txn->mdb);
+        free(txn);
+    }
+    env->idle_count = 0;
+}
+
+void ut_lmdb_env_close(lmdb_env *env)
+{
+    free_idle(env);
+    mdb_env_close(env->mdb);
+    free(env);
+}
+
 static void close_env(lmdb_engine *engine)
 {
     mdb_txn_abort(engine->held);
     engine->held = NULL;
-    mdb_env_close(engine->env);
+    ut_lmdb_env_close(engine->env);
     engine->env = NULL;
 }
 
+lmdb_env *ut_lmdb_env_replace(lmdb_engine *engine, lmdb_env *env)
+{
+    lmdb_env *old = engine->env;
+    engine->env = env;
+    if (old == NULL || old->users == 0)
+        return old;
+    free_idle(old);
+    old->next = engine->retired;
+    engine->retired = old;
+    return NULL;
+}
+
 // Makes the names of new files durable.
-static int sync_directory(const char *dir_z)
+int ut_lmdb_sync_directory(const char *dir_z)
 {
     int dir = open(dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
@@ -308,7 +339,7 @@ static int sync_directory(const char *dir_z)
 // first moment, and a power cut leaves none or an empty one.
 static int create_file(const lmdb_engine *engine, const char *dir_z)
 {
-    char new_z[PATH_MAX_LEN + 8];
+    char new_z[UT_LMDB_PATH_MAX + 8];
     (void)snprintf(new_z, sizeof new_z, "%s.new", engine->path_z); // the room is there
     if (unlink(new_z) != 0 && errno != ENOENT)
         return errno;
@@ -320,7 +351,7 @@ static int create_file(const lmdb_engine *engine, const char *dir_z)
         return code;
     code = mdb_env_set_mapsize(env, (size_t)engine->bytes_max);
     if (code == 0)
-        code = mdb_env_open(env, new_z, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, FILE_MODE);
+        code = mdb_env_open(env, new_z, MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK, UT_LMDB_FILE_MODE);
     if (code == 0)
         code = mdb_txn_begin(env, NULL, 0, &txn);
     if (code == 0) {
@@ -339,15 +370,15 @@ static int create_file(const lmdb_engine *engine, const char *dir_z)
         (void)unlink(new_z); // the next start does it again
         return code;
     }
-    return sync_directory(dir_z);
+    return ut_lmdb_sync_directory(dir_z);
 }
 
 // Takes the lock of the one writer. It is released when the process ends, however it ends.
 static ut_err lock_directory(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
 {
-    char path_z[PATH_MAX_LEN];
+    char path_z[UT_LMDB_PATH_MAX];
     (void)snprintf(path_z, sizeof path_z, "%s/store.lock", dir_z); // its length was checked
-    engine->lock_fd = open(path_z, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+    engine->lock_fd = open(path_z, O_RDWR | O_CREAT | O_CLOEXEC, UT_LMDB_FILE_MODE);
     if (engine->lock_fd < 0)
         return open_fault(fault, path_z, errno);
     char text_z[24] = "";
@@ -372,13 +403,13 @@ static ut_err lock_directory(lmdb_engine *engine, const char *dir_z, ut_fault *f
 // An earlier process may have left commits that are not synced, and notes of a state before them.
 static ut_err begin_steady(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
 {
-    int code = access(engine->steady_z, F_OK) == 0 ? mdb_env_sync(engine->env, 1) : 0;
+    int code = access(engine->steady_z, F_OK) == 0 ? mdb_env_sync(engine->env->mdb, 1) : 0;
     ut_err err = code == 0 ? ut_lmdb_steady_forget(&engine->steady, fault)
                            : open_fault(fault, engine->path_z, code);
     if (err == UT_OK && !engine->sync_each_commit) {
         err = make_steady(engine);
         if (err == UT_OK)
-            err = translate(sync_directory(dir_z));
+            err = ut_lmdb_translate(ut_lmdb_sync_directory(dir_z));
         if (err != UT_OK)
             err = ut_fault_set(fault, err, "%s cannot be written: %s", engine->steady_z,
                                ut_err_text(err));
@@ -390,6 +421,8 @@ static ut_err begin_steady(lmdb_engine *engine, const char *dir_z, ut_fault *fau
 
 static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
 {
+    if (!engine->read_only)
+        ut_lmdb_compact_clean(engine->path_z);
     ut_err err = ut_lmdb_steady_recover(&engine->steady, engine->path_z, engine->read_only, fault);
     if (err == UT_OK)
         err = ut_lmdb_file_check(engine->path_z, fault);
@@ -405,7 +438,7 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
     if (code == EACCES && engine->read_only) {
         // Whoever writes has a lock file there; without one and without the right to make one,
         // there is no writer.
-        char lock_z[PATH_MAX_LEN + 8];
+        char lock_z[UT_LMDB_PATH_MAX + 8];
         (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
         if (access(lock_z, F_OK) != 0) {
             engine->lockless = true;
@@ -420,7 +453,7 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_fault *fault)
 {
     static const char name_z[] = "/store.mdb";
-    if (strlen(config->dir_z) > PATH_MAX_LEN - 2 * sizeof name_z)
+    if (strlen(config->dir_z) > UT_LMDB_PATH_MAX - 2 * sizeof name_z)
         return ut_fault_set(fault, UT_EINVAL, "the path of the data directory is too long");
     if (!config->read_only && config->bytes_max < UT_ENGINE_LMDB_BYTES_MIN)
         return ut_fault_set(fault, UT_EINVAL, "a store needs at least %d bytes",
@@ -443,6 +476,7 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
     long os_page = sysconf(_SC_PAGESIZE);
     engine->bytes_max =
         config->bytes_max - config->bytes_max % (uint64_t)(os_page > 0 ? os_page : 4096);
+    (void)snprintf(engine->dir_z, sizeof engine->dir_z, "%s", config->dir_z); // checked above
     (void)snprintf(engine->path_z, sizeof engine->path_z, "%s%s", config->dir_z, name_z);
     (void)snprintf(engine->steady_z, sizeof engine->steady_z, "%s/store.steady", config->dir_z);
 
@@ -463,30 +497,20 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
     return UT_OK;
 }
 
-static void free_idle(lmdb_engine *engine)
-{
-    while (engine->idle != NULL) {
-        lmdb_txn *txn = engine->idle;
-        engine->idle = txn->next;
-        mdb_txn_abort(txn->mdb);
-        free(txn);
-    }
-    engine->idle_count = 0;
-}
-
 static void engine_close(ut_engine *base)
 {
     lmdb_engine *engine = (lmdb_engine *)base;
-    UT_ASSERT(engine->running_count == 0 || atomic_load(&engine->damaged));
+    UT_ASSERT(engine->running == NULL || atomic_load(&engine->damaged));
+    ut_lmdb_compact_stop(base);
     // After a contradiction LMDB's own lists are not to be trusted: the memory is left to the end
     // of the process.
     if (atomic_load(&engine->damaged))
         return;
-    free_idle(engine);
     if (engine->env != NULL) {
         // What cannot be synced now stays noted, and is brought back after a power cut.
         ut_fault fault;
-        if (!engine->read_only && !engine->sync_each_commit && mdb_env_sync(engine->env, 1) == 0)
+        if (!engine->read_only && !engine->sync_each_commit &&
+            mdb_env_sync(engine->env->mdb, 1) == 0)
             (void)ut_lmdb_steady_forget(&engine->steady, &fault);
         close_env(engine);
     }
@@ -512,17 +536,39 @@ const char *ut_engine_lmdb_version(void)
 // Mutex held; code: what LMDB said.
 static int recover(lmdb_engine *engine, int code)
 {
-    if (engine->running_count > 0)
+    if (engine->env->users > 0)
         return code;
-    free_idle(engine);
+    free_idle(engine->env);
     if (code == MDB_MAP_RESIZED)
-        return mdb_env_set_mapsize(engine->env, 0);
+        return mdb_env_set_mapsize(engine->env->mdb, 0);
     close_env(engine);
     return open_env(engine);
 }
 
+// A compaction of the process that writes may have put another file in place: whoever reads takes
+// that one up. Mutex held. What cannot be opened is left for the next time; the old file is whole.
+static void follow(lmdb_engine *engine, lmdb_env **closing)
+{
+    struct stat file;
+    lmdb_env *old = engine->env;
+    ut_fault fault;
+    if (stat(engine->path_z, &file) != 0 ||
+        (file.st_ino == old->inode && file.st_dev == old->device &&
+         (engine->lockless || inode_of_lock(engine->path_z) == old->lock_inode)))
+        return;
+    lmdb_env *env = NULL;
+    if (ut_lmdb_file_check(engine->path_z, &fault) == UT_OK && open_named(engine, &env) == 0)
+        *closing = ut_lmdb_env_replace(engine, env);
+}
+
 static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
 {
+    if (write && engine->name_unsynced) {
+        int code = ut_lmdb_sync_directory(engine->dir_z);
+        if (code != 0)
+            return code;
+        engine->name_unsynced = false;
+    }
     if (engine->env == NULL) {
         int code = open_env(engine);
         if (code != 0)
@@ -531,11 +577,12 @@ static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
     // Rarely: after the environment was opened again.
     if (write && !engine->sync_each_commit && engine->held == NULL && make_steady(engine) != UT_OK)
         return EIO;
-    lmdb_txn *txn = write ? NULL : engine->idle;
+    lmdb_env *env = engine->env;
+    lmdb_txn *txn = write ? NULL : env->idle;
     int code;
     if (txn != NULL) {
-        engine->idle = txn->next;
-        engine->idle_count -= 1;
+        env->idle = txn->next;
+        env->idle_count -= 1;
         code = mdb_txn_renew(txn->mdb);
         if (code != 0)
             mdb_txn_abort(txn->mdb);
@@ -543,12 +590,14 @@ static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
         txn = calloc(1, sizeof *txn);
         if (txn == NULL)
             return ENOMEM;
-        code = mdb_txn_begin(engine->env, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
+        code = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
     }
     if (code != 0) {
         free(txn);
         return code;
     }
+    txn->env = env;
+    env->users += 1;
     *out = txn;
     return 0;
 }
@@ -559,7 +608,10 @@ static ut_err txn_begin(ut_engine *base, bool write, ut_txn **out)
     if (write && engine->read_only)
         return UT_EPERM;
     lmdb_txn *txn = NULL;
+    lmdb_env *closing = NULL;
     (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, not held
+    if (engine->read_only && engine->env != NULL)
+        follow(engine, &closing);
     int code = atomic_load(&engine->damaged) ? MDB_CORRUPTED : begin_locked(engine, write, &txn);
     if (code == MDB_PANIC || code == MDB_MAP_RESIZED) {
         code = recover(engine, code);
@@ -574,11 +626,12 @@ static ut_err txn_begin(ut_engine *base, bool write, ut_txn **out)
         txn->inside = false;
         txn->next = engine->running;
         engine->running = txn;
-        engine->running_count += 1;
     }
     (void)pthread_mutex_unlock(&engine->mutex);
+    if (closing != NULL)
+        ut_lmdb_env_close(closing);
     if (code != 0)
-        return translate(code);
+        return ut_lmdb_translate(code);
     *out = &txn->base;
     return UT_OK;
 }
@@ -586,6 +639,8 @@ static ut_err txn_begin(ut_engine *base, bool write, ut_txn **out)
 // Takes txn off the running ones, and keeps or frees it.
 static void finish(lmdb_engine *engine, lmdb_txn *txn)
 {
+    lmdb_env *env = txn->env;
+    lmdb_env *closing = NULL;
     (void)pthread_mutex_lock(&engine->mutex);
     for (lmdb_txn **at = &engine->running; *at != NULL; at = &(*at)->next) {
         if (*at == txn) {
@@ -593,20 +648,29 @@ static void finish(lmdb_engine *engine, lmdb_txn *txn)
             break;
         }
     }
-    engine->running_count -= 1;
-    bool keep =
-        !txn->write && engine->idle_count < IDLE_READS_MAX && !atomic_load(&engine->damaged);
-    if (keep) {
-        txn->next = engine->idle;
-        engine->idle = txn;
-        engine->idle_count += 1;
+    env->users -= 1;
+    bool damaged = atomic_load(&engine->damaged);
+    if (!txn->write && !damaged && env == engine->env && env->idle_count < IDLE_READS_MAX) {
+        txn->next = env->idle;
+        env->idle = txn;
+        env->idle_count += 1;
+    } else {
+        if (!txn->write && !damaged)
+            mdb_txn_abort(txn->mdb);
+        free(txn);
+    }
+    if (env != engine->env && env->users == 0 && !damaged) {
+        for (lmdb_env **at = &engine->retired; *at != NULL; at = &(*at)->next) {
+            if (*at == env) {
+                *at = env->next;
+                closing = env;
+                break;
+            }
+        }
     }
     (void)pthread_mutex_unlock(&engine->mutex);
-    if (keep)
-        return;
-    if (!txn->write && !atomic_load(&engine->damaged))
-        mdb_txn_abort(txn->mdb);
-    free(txn);
+    if (closing != NULL)
+        ut_lmdb_env_close(closing);
 }
 
 static void close_cursors(lmdb_txn *txn)
@@ -658,9 +722,9 @@ static ut_err txn_commit(ut_txn *base)
     close_cursors(txn);
     int code;
     GUARDED(txn, code, mdb_txn_commit(txn->mdb));
-    code = name_full_disk(engine->env, code);
+    code = name_full_disk(txn->env->mdb, code);
     finish(engine, txn);
-    return translate(code);
+    return ut_lmdb_translate(code);
 }
 
 // ---- records ----
@@ -724,6 +788,9 @@ static ut_err txn_put(ut_txn *base, ut_bytes key, ut_bytes value)
     lmdb_txn *txn = (lmdb_txn *)base;
     if (txn->failed != UT_OK)
         return txn->failed;
+    ut_lmdb_compaction *compaction = ((lmdb_engine *)base->engine)->compaction;
+    if (compaction != NULL)
+        ut_lmdb_compact_note(compaction, key);
     MDB_val k = val_of(key);
     MDB_val v = val_of(value);
     int code;
@@ -736,6 +803,9 @@ static ut_err txn_del(ut_txn *base, ut_bytes key)
     lmdb_txn *txn = (lmdb_txn *)base;
     if (txn->failed != UT_OK)
         return txn->failed;
+    ut_lmdb_compaction *compaction = ((lmdb_engine *)base->engine)->compaction;
+    if (compaction != NULL)
+        ut_lmdb_compact_note(compaction, key);
     MDB_val k = val_of(key);
     int code;
     GUARDED(txn, code, mdb_del(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, NULL));
@@ -755,7 +825,7 @@ static ut_err cursor_open(ut_txn *base, ut_cursor **out)
     int code = mdb_cursor_open(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &cursor->mdb);
     if (code != 0) {
         free(cursor);
-        return translate(code);
+        return ut_lmdb_translate(code);
     }
     cursor->base.txn = base;
     cursor->next = txn->cursors;
@@ -906,7 +976,7 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
     MDB_envinfo info;
     MDB_stat main_tree;
     MDB_stat free_tree;
-    int code = mdb_env_info(engine->env, &info);
+    int code = mdb_env_info(txn->env->mdb, &info);
     if (code == 0)
         code = mdb_stat(txn->mdb, engine->dbi, &main_tree);
     if (code == 0)
@@ -925,7 +995,7 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
 
     reader_scan scan = {info.me_last_txnid};
     // It fails only when scan_reader does, and that does not.
-    (void)mdb_reader_list(engine->env, scan_reader, &scan);
+    (void)mdb_reader_list(txn->env->mdb, scan_reader, &scan);
     uint64_t pinned = 0;
     code = count_pinned(txn->mdb, scan.oldest, &pinned);
     if (code != 0)
@@ -953,16 +1023,16 @@ static ut_err engine_room(ut_engine *base, ut_engine_room *room)
     if (err != UT_OK)
         return err;
     UT_ASSERT(txn != NULL);
+    lmdb_txn *own = (lmdb_txn *)txn;
     int code = 0;
     if (!engine->read_only && engine->rooms++ % STALE_CHECK_EVERY == 0) {
         int dead;
-        code = mdb_reader_check(engine->env, &dead);
+        code = mdb_reader_check(own->env->mdb, &dead);
     }
-    lmdb_txn *own = (lmdb_txn *)txn;
     if (code == 0)
         GUARDED(own, code, measure(engine, own, room));
     txn_abort(txn);
-    return translate(code);
+    return ut_lmdb_translate(code);
 }
 
 static const ut_engine_class lmdb_class = {
@@ -979,4 +1049,6 @@ static const ut_engine_class lmdb_class = {
     .step = cursor_step,
     .sync = engine_sync,
     .room = engine_room,
+    .compact = ut_lmdb_compact,
+    .compact_stop = ut_lmdb_compact_stop,
 };

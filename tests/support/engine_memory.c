@@ -584,6 +584,24 @@ static ut_err faulty_room(ut_engine *base, ut_engine_room *room)
     return strike(base) ? struck(base) : inner->class->room(inner, room);
 }
 
+static ut_err faulty_compact(ut_engine *base, ut_engine_compaction *progress, ut_fault *fault)
+{
+    ut_engine *inner = inner_of(base);
+    if (inner->class->compact == NULL)
+        return ut_fault_set(fault, UT_EINVAL, "the engine within cannot compact");
+    if (!strike(base))
+        return inner->class->compact(inner, progress, fault);
+    inner->class->compact_stop(inner);
+    return ut_fault_set(fault, struck(base), "a fault on demand");
+}
+
+static void faulty_compact_stop(ut_engine *base)
+{
+    ut_engine *inner = inner_of(base);
+    if (inner->class->compact_stop != NULL)
+        inner->class->compact_stop(inner);
+}
+
 static const ut_engine_class faulty_class = {
     .close = faulty_close,
     .begin = faulty_begin,
@@ -598,6 +616,8 @@ static const ut_engine_class faulty_class = {
     .step = faulty_step,
     .sync = faulty_sync,
     .room = faulty_room,
+    .compact = faulty_compact,
+    .compact_stop = faulty_compact_stop,
 };
 
 ut_engine *ut_engine_faulty_wrap(ut_engine *inner, ut_faults *faults)

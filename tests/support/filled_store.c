@@ -53,6 +53,11 @@ void ut_filled_store_close(ut_filled_store *filled)
     free(filled);
 }
 
+ut_store *ut_filled_store_store(ut_filled_store *filled)
+{
+    return filled->store;
+}
+
 ut_engine *ut_filled_store_engine(ut_filled_store *filled)
 {
     return ut_store_engine(filled->store);

@@ -14,6 +14,7 @@ ut_filled_store *ut_filled_store_open(ut_engine *engine);
 void ut_filled_store_close(ut_filled_store *filled);
 
 ut_engine *ut_filled_store_engine(ut_filled_store *filled);
+ut_store *ut_filled_store_store(ut_filled_store *filled);
 uint32_t ut_filled_store_destination(ut_filled_store *filled, const char *name_z);
 
 // Appends one block of `spans` spans (1..200) that live for ttl_ms (0: for ever), and returns its

@@ -1,9 +1,12 @@
 // The table of subcommands, and finding one in it.
 #include "agent/commands.h"
 
+#include "agent/cmd_store.h"
+
 static const ut_command_group groups[] = {
     {"Run it", {&ut_command_run, &ut_command_check, &ut_command_send}},
     {"Look", {&ut_command_traces, &ut_command_trace}},
+    {"Look after the store", {&ut_command_store}},
     {"About this program", {&ut_command_version}},
 };
 

@@ -102,7 +102,10 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
         return ut_cli_exit_code(err);
     const ut_store_config store_config = {
         .bytes_max = config->store_bytes_max,
+        .spans_max = config->store_spans_max,
+        .evict_oldest = config->evict_oldest,
         .ttl_ms = config->ttl_ms,
+        .rules = &config->rules,
         .log = log,
         .keep_destinations = keep_destinations,
     };

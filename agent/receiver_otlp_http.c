@@ -3,7 +3,9 @@
 
 #include "adapters/gzip.h"
 #include "adapters/otlp.h"
+#include "port/base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
@@ -15,6 +17,8 @@ enum {
     // Bits of an exchange's note: what its head said.
     NOTE_JSON = 1,
     NOTE_GZIP = 2,
+    NOTE_TTL = 4,                // x-untrace-ttl was given:
+    NOTE_TTL_SHIFT = 8,          // from this bit on, milliseconds; 0: until the room is needed
     BATCH_BYTES_MAX = INT32_MAX, // ceiling of a batch's buffers; the memory left lowers it
     ANSWER_BYTES_MAX = 4096,
     QUIET_MS = 10000, // between two log lines about requests that are refused
@@ -193,6 +197,46 @@ static bool token_is(ut_bytes value, const char *token_z)
            strncasecmp((const char *)value.data, token_z, value.len) == 0;
 }
 
+// How long the spans of this request are to live. False: the answer is given.
+static bool read_ttl(ut_receiver_otlp_http *r, ut_http_exchange *exchange, const ut_http_head *head)
+{
+    enum { SHOWN_MAX = 48 };
+    ut_bytes value = UT_BYTES_NONE;
+    const size_t count = ut_http_head_find(head, "x-untrace-ttl", &value);
+    if (count == 0)
+        return true;
+    uint64_t ms = 0;
+    char message_z[160];
+    if (count > 1) {
+        (void)snprintf(message_z, sizeof message_z,
+                       "found x-untrace-ttl %zu times, expected it once", count);
+    } else if (ut_text_parse_duration(value, &ms) != UT_OK) {
+        char shown_z[SHOWN_MAX + 1];
+        const size_t len = value.len < SHOWN_MAX ? value.len : SHOWN_MAX;
+        for (size_t i = 0; i < len; i++)
+            shown_z[i] = value.data[i] < 0x20 || value.data[i] > 0x7e ? '?' : (char)value.data[i];
+        shown_z[len] = 0;
+        (void)snprintf(message_z, sizeof message_z,
+                       "found x-untrace-ttl: \"%s\", expected a duration with its unit such as 7d "
+                       "or 12h, or 0: until the room is needed",
+                       shown_z);
+    } else {
+        const uint64_t max_ms = UINT64_MAX >> NOTE_TTL_SHIFT; // two million years
+        exchange->note |= NOTE_TTL | (ms < max_ms ? ms : max_ms) << NOTE_TTL_SHIFT;
+        return true;
+    }
+    answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, message_z);
+    return false;
+}
+
+static uint64_t ttl_of(const ut_http_exchange *exchange)
+{
+    if ((exchange->note & NOTE_TTL) == 0)
+        return 0;
+    const uint64_t ms = exchange->note >> NOTE_TTL_SHIFT;
+    return ms == 0 ? UT_STORE_TTL_NONE : ms;
+}
+
 static void on_head(void *context, ut_http_exchange *exchange, const ut_http_head *head)
 {
     ut_receiver_otlp_http *r = context;
@@ -223,7 +267,9 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
         answer_text(r, exchange, 415,
                     "unsupported content encoding; /v1/traces takes gzip, identity or none\n",
                     "Accept-Encoding: gzip, identity\r\n");
+        return;
     }
+    (void)read_ttl(r, exchange, head); // an answer that it gives is all there is to do
 }
 
 static void on_refuse(void *context, ut_http_exchange *exchange, int status, const char *reason_z)
@@ -308,6 +354,11 @@ static void answer_stored(ut_store_job *job)
         answer_unavailable(r, p->exchange, RPC_RESOURCE_EXHAUSTED, UT_RECEIVER_RETRY_FULL_S,
                            ut_err_text(job->result));
         break;
+    case UT_ELIMIT:
+        answer_error(r, p->exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+                     "the request is larger than the store; send smaller ones, or raise "
+                     "storage.max_size");
+        break;
     default:
         answer_unavailable(r, p->exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
                            "the spans could not be stored; the agent's log says why");
@@ -372,7 +423,8 @@ static void take_body(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_b
     }
     p->charged = memory;
     p->exchange = exchange;
-    p->job.append = (ut_store_append){.org = r->config.org, .batch = &p->batch};
+    p->job.append =
+        (ut_store_append){.org = r->config.org, .ttl_ms = ttl_of(exchange), .batch = &p->batch};
     p->job.bytes = memory;
     p->job.done = answer_stored;
     if (p->batch.span_count == 0) {

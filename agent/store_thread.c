@@ -385,7 +385,7 @@ static void commit_group(ut_store_thread *t)
     }
     if (err == UT_OK)
         worked(t);
-    else
+    else if (err != UT_ELIMIT) // which is about the request, not about the store
         failed(t, err);
 }
 

@@ -181,8 +181,10 @@ static ut_err find_oldest(ut_cursor *cursor, uint32_t *org, uint64_t *seq)
 }
 
 // The block that goes next: one whose removal was begun, else the oldest that no destination waits
-// for, if one stands among the oldest, else the oldest of all. UT_ENOTFOUND: the store is empty.
-static ut_err find_victim(ut_store *store, ut_cursor *cursor, uint32_t *org, uint64_t *seq)
+// for, if one stands among the oldest, else the oldest of all; with oldest, that one at once.
+// UT_ENOTFOUND: the store is empty.
+static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint32_t *org,
+                          uint64_t *seq)
 {
     if (store->removal.open) {
         *org = store->removal.org;
@@ -190,7 +192,7 @@ static ut_err find_victim(ut_store *store, ut_cursor *cursor, uint32_t *org, uin
         return UT_OK;
     }
     ut_err err = find_oldest(cursor, org, seq);
-    if (err != UT_OK || store->next_ledger.count == 0)
+    if (err != UT_OK || oldest || store->next_ledger.count == 0)
         return err;
     ut_key from = ut_key_summary(*org, 0);
     for (unsigned i = 0; i < WINDOW_BLOCKS; i++) {
@@ -219,16 +221,28 @@ static ut_err find_victim(ut_store *store, ut_cursor *cursor, uint32_t *org, uin
     return UT_OK;
 }
 
-// Removes blocks for the budget until `bytes` are freed or the touches are used up. *empty: there
-// was none left.
+// Spans that the ring has too many.
+static uint64_t ring_excess(const ut_store *store, const ut_record_state *state)
+{
+    const ut_store_counts *counts = &state->counts;
+    uint64_t gone = counts->spans_expired + counts->spans_evicted;
+    uint64_t spans = counts->spans_stored > gone ? counts->spans_stored - gone : 0;
+    return store->ring_spans > 0 && spans > store->ring_spans ? spans - store->ring_spans : 0;
+}
+
+// Removes blocks for the budget until `bytes` are freed and the ring is kept, or the touches are
+// used up. *empty: there was none left.
 static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, progress *done, bool *empty)
 {
     *empty = false;
     done->all = true;
-    while (done->all && done->bytes < bytes && !is_spent(store, done)) {
+    while (done->all && !is_spent(store, done)) {
+        bool of_ring = ring_excess(store, &store->next_state) > 0;
+        if (done->bytes >= bytes && !of_ring)
+            return UT_OK;
         uint32_t org;
         uint64_t seq;
-        ut_err err = find_victim(store, cursor, &org, &seq);
+        ut_err err = find_victim(store, cursor, of_ring || store->evict_oldest, &org, &seq);
         if (err == UT_ENOTFOUND) {
             *empty = true;
             return UT_OK;
@@ -301,15 +315,15 @@ static ut_err get_ready(const ut_store *store, uint64_t wanted, ut_engine_room *
     return err == UT_OK ? get_room(store, room) : err;
 }
 
-// One transaction that removes blocks, or with bytes 0 does nothing: what the ones before it freed
-// becomes ready.
+// One transaction that removes blocks, or with bytes 0 and a ring that is kept does nothing: what
+// the ones before it freed becomes ready.
 static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t bytes, bool *empty)
 {
     *empty = false;
     ut_err err = ut_store_begin_write(store);
     if (err != UT_OK)
         return err;
-    if (bytes > 0) {
+    if (bytes > 0 || ring_excess(store, &store->state) > 0) {
         progress done = {.touches_max = touches_alone(store, room)};
         ut_cursor *cursor;
         err = ut_txn_cursor(store->txn, &cursor);
@@ -370,15 +384,17 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
                 return err;
         }
         store->demand_bytes = demand_bytes(room, demand);
-        if (room->bytes_ready >= wanted)
+        bool of_ring = ring_excess(store, &store->state) > 0;
+        if (room->bytes_ready >= wanted && !of_ring)
             return UT_OK;
         if (demand->data_bytes + reserve > room->bytes_max)
-            return UT_EFULL; // not even in an empty store
+            return UT_ELIMIT; // not even in an empty store
         // The last transaction always holds a few pages back, an empty one too.
         uint64_t enough = wanted + (uint64_t)HELD_BACK_PAGES * room->page_bytes;
-        bool empty = free_bytes(room) >= enough;
+        bool empty = free_bytes(room) >= enough && !of_ring;
         if (!empty) {
-            err = evict_once(store, room, enough - free_bytes(room), &empty);
+            uint64_t free = free_bytes(room);
+            err = evict_once(store, room, free < enough ? enough - free : 0, &empty);
             if (err != UT_OK)
                 return err;
         }
@@ -426,7 +442,8 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
     left = left > store->demand_bytes ? left - store->demand_bytes : 0;
     uint64_t margin = margin_bytes(store, room);
     uint64_t spent = store->demand_bytes + removal_bytes(store, room);
-    if (left >= margin || room->bytes_ready <= spent)
+    bool of_ring = ring_excess(store, &store->next_state) > 0;
+    if ((left >= margin && !of_ring) || room->bytes_ready <= spent)
         return UT_OK;
     progress done = {.touches_max =
                          least(SWEEP_TOUCHES, (room->bytes_ready - spent) / room->touch_bytes)};
@@ -437,7 +454,7 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
     ut_err err = ut_txn_cursor(store->txn, &cursor);
     if (err != UT_OK)
         return err;
-    err = evict(store, cursor, margin - left, &done, &empty);
+    err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
     ut_cursor_close(cursor);
     return err;
 }
@@ -506,11 +523,13 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
         err = resume(store, cursor, &done);
         if (err == UT_OK && !store->removal.open)
             err = expire(store, cursor, now_ns, &done, &due);
-        if (err == UT_OK && !store->removal.open && left + done.bytes < margin)
-            err = evict(store, cursor, margin - left, &done, &empty);
+        bool of_ring = ring_excess(store, &store->next_state) > 0;
+        if (err == UT_OK && !store->removal.open && (of_ring || left + done.bytes < margin))
+            err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
         ut_cursor_close(cursor);
     }
-    *more = due || store->removal.open || (!empty && left + done.bytes < margin);
+    *more = due || store->removal.open ||
+            (!empty && (left + done.bytes < margin || ring_excess(store, &store->next_state) > 0));
     bool changed = done.touches > 0 || done.pieces > 0;
     if (err == UT_OK && changed) {
         err = ut_store_end_write(store);

@@ -38,4 +38,8 @@ typedef struct {
 // empty, or a status that is none of unset, ok and error.
 ut_err ut_rule_condition_set(ut_rule_condition *condition, ut_bytes key, ut_bytes value);
 
+// The first rule that fits a span, from the records of the span and of its resource; NULL when none
+// does. A record that cannot be read fits none.
+const ut_rule *ut_rules_find(const ut_rules *rules, ut_bytes span, ut_bytes resource);
+
 #endif

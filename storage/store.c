@@ -11,6 +11,7 @@ enum {
     SPANS_MIN = 64, // of a block, in the smallest store
     PAYLOAD_MIN = 16 * 1024,
     BLOCKS_IN_BUDGET = 256, // no block is larger than this part of the budget
+    BLOCKS_IN_RING = 16,    // nor has more than this part of the spans of a ring
     SEALED_KEEP = 512 * 1024,
     PERMILLE_START = 500,
     PERMILLE_AGES = 8,   // blocks of that many commits weigh in
@@ -25,9 +26,6 @@ enum {
     ROOTS_A_PAGE = 16,
     TOUCHES_FIXED = 16, // the last page of each family of keys
 };
-
-// A clock that says less has not been set: 2020-01-01 UTC.
-static const uint64_t clock_set_ns = UINT64_C(1577836800) * 1000000000;
 
 static const char *const version_name_z = "version";
 static const char *const state_name_z = "state";
@@ -148,16 +146,23 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
     }
     store->engine = engine;
     store->ttl_ms = config->ttl_ms;
+    store->rules = config->rules;
     store->log = config->log;
+    store->ring_spans = config->spans_max;
+    store->evict_oldest = config->evict_oldest;
     store->sealed_permille = PERMILLE_START;
     store->state.next_seq = 1;
     // In a small store a block is small, so that a removal frees a small part of it.
     store->spans_max = (uint32_t)clamp(config->bytes_max / 65536, SPANS_MIN, UT_BLOCK_SPANS_MAX);
+    if (config->spans_max > 0) // the ring is exact to a block
+        store->spans_max = (uint32_t)clamp(config->spans_max / BLOCKS_IN_RING, 1, store->spans_max);
     store->payload_target =
         (uint32_t)clamp(config->bytes_max / BLOCKS_IN_BUDGET, PAYLOAD_MIN, UT_BLOCK_PAYLOAD_TARGET);
     ut_buf_init(&store->sealed, UT_BLOCK_PAYLOAD_MAX + SEALED_KEEP);
     ut_buf_init(&store->members, UT_BLOCK_SPANS_MAX * UT_TRACE_ID_LEN);
     ut_buf_init(&store->value, SEALED_KEEP);
+    ut_buf_init(&store->classes, UT_TRACE_SPANS_MAX * sizeof(ut_expiry_class));
+    ut_buf_init(&store->span_hours, UT_TRACE_SPANS_MAX * sizeof(uint32_t));
     uint8_t seed[16];
     ut_err err = ut_random(seed, sizeof seed);
     ut_trace_index_init(&store->index, seed);
@@ -211,6 +216,8 @@ void ut_store_close(ut_store *store)
     ut_buf_free(&store->sealed);
     ut_buf_free(&store->members);
     ut_buf_free(&store->value);
+    ut_buf_free(&store->classes);
+    ut_buf_free(&store->span_hours);
     store->engine->class->close(store->engine);
     free(store);
 }
@@ -318,22 +325,6 @@ ut_err ut_store_end_write(ut_store *store)
 
 // ---- the group commit ----
 
-// The hour in which what is stored now expires, rounded up; 0: never.
-static uint32_t expiry_hour(const ut_store *store, const ut_store_append *append, uint64_t now_ns)
-{
-    static const uint64_t hour_ms = 3600000;
-    uint64_t ttl_ms = append->ttl_ms != 0 ? append->ttl_ms : store->ttl_ms;
-    // A machine that begins in 1970 and learns the time later would find all that it stored before
-    // expired at once, delivered or not. So that stays until its room is needed.
-    if (ttl_ms == 0 || now_ns < clock_set_ns)
-        return 0;
-    uint64_t now_ms = now_ns / 1000000;
-    uint64_t end_ms =
-        ttl_ms > UINT64_MAX - now_ms - hour_ms ? UINT64_MAX - hour_ms : now_ms + ttl_ms;
-    uint64_t hour = (end_ms + hour_ms - 1) / hour_ms;
-    return hour > UINT32_MAX ? UINT32_MAX : (uint32_t)hour;
-}
-
 // Writes what is in the builder as a block, with all its records, and empties the builder.
 static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t now_ns)
 {
@@ -373,13 +364,19 @@ static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t
     return UT_OK;
 }
 
-// Adds the new spans of one append to the blocks of its class. first: its first span in the plan.
+// Adds the new spans of one append that expire in this hour to the blocks of their class. first: its
+// first span in the plan.
 static ut_err add_append(ut_store *store, ut_store_append *append, uint32_t first, uint32_t hour,
                          uint64_t now_ns)
 {
+    const uint32_t *hours;
+    if (!ut_expiry_is_of(store, append, now_ns, hour, &hours))
+        return UT_OK;
     const ut_batch_span *spans = ut_batch_spans(append->batch);
     const ut_plan_span *planned = ut_trace_index_spans(&store->index) + first;
     for (uint32_t i = 0; i < append->batch->span_count; i++) {
+        if (hours != NULL && hours[first + i] != hour)
+            continue;
         if (planned[i].duplicate != 0) {
             append->duplicates += 1;
             continue;
@@ -409,22 +406,16 @@ static ut_err write_appends(ut_store *store, uint64_t now_ns, ut_store_append *a
         appends[i].stored = 0;
         appends[i].duplicates = 0;
     }
-    uint32_t first_of_i = 0;
-    for (size_t i = 0; i < count && err == UT_OK; i++) {
-        uint32_t hour = expiry_hour(store, &appends[i], now_ns);
-        bool written = false; // with an earlier append of its class
-        for (size_t k = 0; k < i && !written; k++)
-            written =
-                appends[k].org == appends[i].org && expiry_hour(store, &appends[k], now_ns) == hour;
-        uint32_t first = first_of_i;
-        for (size_t k = i; k < count && err == UT_OK && !written; k++) {
-            if (appends[k].org == appends[i].org && expiry_hour(store, &appends[k], now_ns) == hour)
-                err = add_append(store, &appends[k], first, hour, now_ns);
-            first += appends[k].batch->span_count;
+    for (uint32_t c = 0; c < store->class_count && err == UT_OK; c++) {
+        const ut_expiry_class class = ut_expiry_classes(store)[c];
+        uint32_t first = 0;
+        for (size_t i = 0; i < count && err == UT_OK; i++) {
+            if (appends[i].org == class.org)
+                err = add_append(store, &appends[i], first, class.hour, now_ns);
+            first += appends[i].batch->span_count;
         }
         if (err == UT_OK)
-            err = write_block(store, appends[i].org, hour, now_ns);
-        first_of_i += appends[i].batch->span_count;
+            err = write_block(store, class.org, class.hour, now_ns);
     }
     for (size_t i = 0; i < count && err == UT_OK; i++)
         store->next_state.counts.spans_duplicate += appends[i].duplicates;
@@ -449,8 +440,9 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
     uint64_t raw = raw_bytes(appends, count);
     uint64_t spans = store->index.span_count;
     uint64_t traces = store->index.trace_count;
-    uint64_t blocks =
-        spans == 0 ? 0 : spans / store->spans_max + raw / store->payload_target + 2 * count;
+    uint64_t blocks = spans == 0 ? 0
+                                 : spans / store->spans_max + raw / store->payload_target + count +
+                                       store->class_count;
     uint64_t permille = store->sealed_permille + store->sealed_permille / 4;
     permille = attempt == 0 ? clamp(permille, 0, PERMILLE_MAX) : PERMILLE_MAX;
     uint64_t entries = attempt < 2 ? traces + blocks : spans;
@@ -507,11 +499,15 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         appends[i].duplicates = 0;
     }
     ut_err err = ut_trace_index_plan(&store->index, appends, append_count);
+    if (err == UT_OK)
+        err = ut_expiry_plan(store, appends, append_count, now_ns);
     if (err == UT_OK && store->index.span_count == 0 && mark_count == 0)
         return UT_OK;
     for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && err == UT_OK; attempt++) {
         ut_demand demand = guess_demand(store, appends, append_count, mark_count, attempt);
         err = ut_retention_make_room(store, &demand);
+        if (err == UT_ELIMIT && attempt > 1)
+            err = UT_EFULL; // these guesses are too high to be sure
         if (err != UT_OK)
             break;
         err = try_commit(store, now_ns, appends, append_count, marks, mark_count);

@@ -10,6 +10,7 @@
 #include "storage/batch.h"
 #include "storage/block.h"
 #include "storage/engine.h"
+#include "storage/rules.h"
 #include "port/base/log.h"
 
 enum {
@@ -21,12 +22,18 @@ enum {
     UT_STORE_BYTES_MIN = 4 * 1024 * 1024,
 };
 
+// Life of a span: it stays until the budget needs its room.
+#define UT_STORE_TTL_NONE UINT64_MAX
+
 typedef struct ut_store ut_store;
 
 typedef struct {
-    uint64_t bytes_max; // budget; at least UT_STORE_BYTES_MIN
-    uint64_t ttl_ms;    // default life of a span; 0: until the budget needs the room
-    const ut_log *log;  // may be NULL
+    uint64_t bytes_max;    // budget; at least UT_STORE_BYTES_MIN
+    uint64_t spans_max;    // a ring of so many spans: the oldest blocks leave; 0: any number
+    bool evict_oldest;     // the budget takes the oldest block, not the oldest delivered one
+    uint64_t ttl_ms;       // default life of a span; 0: until the budget needs the room
+    const ut_rules *rules; // other lives for some spans; borrowed for the store's life, may be NULL
+    const ut_log *log;     // may be NULL
     // Destinations stay active as they were; for work without an agent. Otherwise none is active
     // until ut_store_add_destination says so.
     bool keep_destinations;
@@ -51,7 +58,7 @@ ut_err ut_store_add_destination(ut_store *store, uint32_t org, const char *name_
 
 typedef struct {
     uint32_t org;
-    uint64_t ttl_ms;       // 0: the store's default
+    uint64_t ttl_ms;       // wins over rules; 0: by rule, else the store's default
     const ut_batch *batch; // borrowed for the call
     uint32_t stored;       // out: spans written
     uint32_t duplicates;   // out: spans that the store had already
@@ -85,7 +92,8 @@ typedef struct {
 // (organisation, trace id, span id) are left out, also within the group. Durable on return when the
 // engine syncs. On an error nothing of the group is stored and the store goes on working. Makes
 // room first when the budget asks for it (oldest blocks go, delivered before undelivered).
-// UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM. Store thread.
+// UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM; UT_ELIMIT: it is too large for an empty store, too. Store
+// thread.
 ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                        size_t append_count, const ut_delivery *marks, size_t mark_count);
 

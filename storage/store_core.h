@@ -19,6 +19,12 @@ typedef struct {
     uint32_t count;
 } ut_ledger;
 
+// Spans that share blocks: those of one organisation that expire in the same hour.
+typedef struct {
+    uint32_t org;
+    uint32_t hour; // 0: never
+} ut_expiry_class;
+
 // A removal that one transaction did not finish.
 typedef struct {
     bool open;
@@ -29,7 +35,10 @@ typedef struct {
 struct ut_store {
     ut_engine *engine;
     uint64_t ttl_ms;
+    const ut_rules *rules; // NULL: none
     const ut_log *log;
+    uint64_t ring_spans;     // 0: any number of spans
+    bool evict_oldest;       // delivered or not
     uint32_t spans_max;      // of a block
     uint32_t payload_target; // of a block
     ut_record_state state;   // as committed
@@ -44,6 +53,9 @@ struct ut_store {
     uint64_t payload_bytes;
     // Memory kept between transactions.
     ut_trace_index index;
+    ut_buf classes; // of the commit under way: ut_expiry_class each
+    uint32_t class_count;
+    ut_buf span_hours; // of its spans, in the order of the plan: uint32_t each; empty without rules
     ut_block_builder *builder;
     ut_buf sealed;
     ut_buf members;
@@ -72,6 +84,23 @@ ut_err ut_store_begin_write(ut_store *store);
 ut_err ut_store_end_write(ut_store *store);
 void ut_store_abort_write(ut_store *store);
 
+// ---- expiry.c ----
+
+// The hour in which what is stored at now_ns and lives for ttl_ms expires, rounded up. 0: never, for
+// 0 and UT_STORE_TTL_NONE, and as long as the clock was not set.
+uint32_t ut_expiry_hour(uint64_t ttl_ms, uint64_t now_ns);
+// Finds the class of every span of the plan that stands in index. UT_ENOMEM.
+ut_err ut_expiry_plan(ut_store *store, const ut_store_append *appends, size_t count,
+                      uint64_t now_ns);
+static inline const ut_expiry_class *ut_expiry_classes(const ut_store *store)
+{
+    return (const ut_expiry_class *)(const void *)store->classes.data;
+}
+// False: no span of the append expires in this hour. *hours: out; NULL: all of them do, else the
+// hours of all spans of the plan tell.
+bool ut_expiry_is_of(const ut_store *store, const ut_store_append *append, uint64_t now_ns,
+                     uint32_t hour, const uint32_t **hours);
+
 // ---- summary.c ----
 
 // Writes the summary of the block that stands in builder and in sealed. Errors of the engine.
@@ -99,7 +128,8 @@ typedef struct {
     uint64_t touches; // places in the order of keys
 } ut_demand;
 
-// Removes old blocks in transactions of their own until the demand can be met. UT_EFULL: it cannot.
+// Removes old blocks in transactions of their own until the demand can be met, and the ring of spans
+// holds no more than it may. UT_EFULL: it cannot. UT_ELIMIT: an empty store could not meet it.
 // UT_EIO, UT_ENOSPC, UT_ENOMEM.
 ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand);
 // Removes old blocks inside the transaction under way, as many as keep the balance and what was set

@@ -321,6 +321,50 @@ static void pipelined_requests_share_a_commit(void **state)
     ut_wire_close(&wire);
 }
 
+// The hour in which the newest block expires.
+static uint32_t newest_hour(fixture *f)
+{
+    ut_store_view *view;
+    ut_buf payload;
+    ut_block block;
+    ut_buf_init(&payload, BUF_MAX);
+    assert_int_equal(ut_store_view_open(f->engine, &view), UT_OK);
+    assert_int_equal(ut_store_view_begin(view), UT_OK);
+    assert_int_equal(
+        ut_store_read_block(view, UT_ORG_DEFAULT, ut_store_last_seq(f->store), &payload, &block),
+        UT_OK);
+    ut_store_view_close(view);
+    ut_buf_free(&payload);
+    return block.info.expiry_hour;
+}
+
+static void a_request_says_how_long_its_spans_live(void **state)
+{
+    fixture *f = *state;
+    ut_wire wire = open_wire(f);
+    static const char fields_z[] = "Content-Type: application/json\r\nX-Untrace-TTL: 7d\r\n";
+    ut_wire_answer answer = ask(&wire, fields_z, make_body(f, 1, 3, &ut_otlp_json_encoder));
+    assert_int_equal(answer.status, 200);
+    const uint32_t hour_now = (uint32_t)(ut_clock_wall_ns() / UINT64_C(3600000000000));
+    assert_in_range(newest_hour(f), hour_now + 7 * 24, hour_now + 7 * 24 + 1);
+    static const char for_ever_z[] = "Content-Type: application/json\r\nx-untrace-ttl: 0\r\n";
+    answer = ask(&wire, for_ever_z, make_body(f, 2, 3, &ut_otlp_json_encoder));
+    assert_int_equal(answer.status, 200);
+    assert_int_equal(newest_hour(f), 0);
+
+    static const char *const wrong_z[] = {"7", "", "soon", "7d\r\nX-Untrace-TTL: 7d"};
+    for (size_t i = 0; i < sizeof wrong_z / sizeof *wrong_z; i++) {
+        char head_z[160];
+        (void)snprintf(head_z, sizeof head_z,
+                       "Content-Type: application/json\r\nX-Untrace-TTL: %s\r\n", wrong_z[i]);
+        answer = ask(&wire, head_z, make_body(f, 3, 3, &ut_otlp_json_encoder));
+        assert_int_equal(answer.status, 400);
+        assert_non_null(memmem(answer.body.data, answer.body.len, "found x-untrace-ttl", 19));
+    }
+    ut_wire_close(&wire);
+    assert_int_equal(counts_of(f).blocks_stored, 2);
+}
+
 static void an_empty_request_is_a_success(void **state)
 {
     fixture *f = *state;
@@ -614,6 +658,21 @@ static void a_store_that_fails_gives_503_until_it_works_again(void **state)
         assert_success(&answer, encoder);
     }
     assert_int_equal(counts_of(f).spans_stored, 40);
+    ut_wire_close(&wire);
+}
+
+static void a_request_that_no_store_of_this_size_could_hold_gets_413(void **state)
+{
+    fixture *f = *state;
+    ut_wire wire = open_wire(f);
+    ut_engine_gate_fail_once(f->gate, UT_ELIMIT);
+    const ut_otlp_encoder *encoder = &ut_otlp_json_encoder;
+    ut_wire_answer answer = ask(&wire, fields_of(encoder), make_body(f, 1, 10, encoder));
+    assert_int_equal(answer.status, 413);
+    assert_non_null(memmem(answer.body.data, answer.body.len, "storage.max_size", 16));
+    // Others need not wait for it.
+    answer = ask(&wire, fields_of(encoder), make_body(f, 2, 10, encoder));
+    assert_success(&answer, encoder);
     ut_wire_close(&wire);
 }
 
@@ -997,6 +1056,7 @@ int main(void)
         CLAIM(spans_are_stored_once_and_answered_in_their_encoding),
         CLAIM(an_answer_comes_after_the_commit_only),
         CLAIM(pipelined_requests_share_a_commit),
+        CLAIM(a_request_says_how_long_its_spans_live),
         CLAIM(an_empty_request_is_a_success),
         CLAIM(content_types_are_read_as_http_writes_them),
         CLAIM(other_paths_and_methods_are_refused),
@@ -1007,6 +1067,7 @@ int main(void)
         CLAIM(nesting_without_end_is_refused),
         CLAIM(spans_with_invalid_ids_are_rejected_one_by_one),
         CLAIM(a_store_that_fails_gives_503_until_it_works_again),
+        CLAIM(a_request_that_no_store_of_this_size_could_hold_gets_413),
         CLAIM(a_full_queue_gives_503),
         CLAIM(memory_that_others_hold_gives_503),
         CLAIM(memory_stays_near_its_limit),

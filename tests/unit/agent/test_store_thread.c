@@ -307,7 +307,7 @@ static void a_request_that_does_not_fit_fails_alone(void **state)
     assert_int_equal(f->jobs[0].job.result, UT_OK);
     assert_int_equal(f->jobs[1].job.result, UT_OK);
     assert_int_equal(f->jobs[1].job.append.stored, 10);
-    assert_int_equal(f->jobs[2].job.result, UT_EFULL);
+    assert_int_equal(f->jobs[2].job.result, UT_ELIMIT);
     ut_batch_free(&big);
 }
 

@@ -404,6 +404,70 @@ static void a_root_that_comes_after_the_first_block_left_is_taken(void **state)
     (void)ut_store_check(f->engine);
 }
 
+// A store with rules for two statuses: one hour for errors, for ever for what is ok; two hours for
+// the rest.
+static void open_ruled(fixture *f, ut_rules *rules)
+{
+    static const char *const values_z[] = {"error", "ok"};
+    *rules = (ut_rules){.count = 2};
+    rules->items[0].ttl_ms = 3600000;
+    for (uint32_t i = 0; i < 2; i++) {
+        rules->items[i].condition_count = 1;
+        assert_int_equal(ut_rule_condition_set(&rules->items[i].conditions[0],
+                                               UT_BYTES_LIT("status"), ut_bytes_of_z(values_z[i])),
+                         UT_OK);
+    }
+    ut_store_close(f->store);
+    f->engine = ut_engine_memory_open(BUDGET);
+    const ut_store_config config = {.bytes_max = BUDGET, .ttl_ms = 2 * 3600000, .rules = rules};
+    ut_fault fault = {0};
+    assert_int_equal(ut_store_open(f->engine, &config, &f->store, &fault), UT_OK);
+}
+
+static void spans_of_one_commit_leave_each_at_the_hour_of_its_rule(void **state)
+{
+    fixture *f = *state;
+    ut_rules *rules = malloc(sizeof *rules);
+    assert_non_null(rules);
+    open_ruled(f, rules);
+    ut_test_span spans[12];
+    for (uint32_t i = 0; i < 12; i++)
+        spans[i] = (ut_test_span){.trace = i % 2, .span = i + 1, .status = (int32_t)(i % 3)};
+    spans[11] = spans[0]; // a duplicate within the request counts once
+    ut_test_batch(&f->batch, spans, 12);
+    ut_batch second;
+    ut_batch third;
+    ut_batch_init(&second, BUDGET);
+    ut_batch_init(&third, BUDGET);
+    ut_test_span one = {.trace = 9, .span = 1, .status = UT_STATUS_ERROR};
+    ut_test_batch(&second, &one, 1);
+    one.trace = 8;
+    ut_test_batch(&third, &one, 1);
+    ut_store_append appends[3] = {
+        {.org = UT_ORG_DEFAULT, .batch = &f->batch},
+        {.org = UT_ORG_DEFAULT, .ttl_ms = UT_STORE_TTL_NONE, .batch = &second},
+        {.org = UT_ORG_DEFAULT, .ttl_ms = 2 * 3600000, .batch = &third},
+    };
+    const uint64_t at_ns = now_ns / hour_ns * hour_ns;
+    assert_int_equal(ut_store_commit(f->store, at_ns, appends, 3, NULL, 0), UT_OK);
+    assert_int_equal(appends[0].stored, 11);
+    assert_int_equal(appends[0].duplicates, 1);
+    assert_int_equal(counts_of(f).blocks_stored, 3); // one for each hour, and one for none
+    (void)ut_store_check(f->engine);
+    // 4 unset, 4 ok and 3 errors; one of each request with a time of its own.
+    static const uint64_t gone[4] = {0, 3, 3 + 4 + 1, 3 + 4 + 1};
+    for (uint64_t hours = 0; hours < 4; hours++) {
+        sweep_all(f, at_ns + hours * hour_ns);
+        assert_int_equal(counts_of(f).spans_expired, gone[hours]);
+        (void)ut_store_check(f->engine);
+    }
+    ut_batch_free(&second);
+    ut_batch_free(&third);
+    ut_store_close(f->store);
+    f->store = NULL;
+    free(rules);
+}
+
 // Ids of 64 bits have zeros in front, so that all traces begin alike.
 static void ids_that_begin_alike_are_removed_one_by_one(void **state)
 {
@@ -515,6 +579,101 @@ static void take_line(void *context, ut_log_level level, const char *line, size_
     (void)snprintf(lines->last_z, sizeof lines->last_z, "%.*s", (int)len, line);
 }
 
+static void open_limited(fixture *f, uint64_t budget, uint64_t spans_max, bool evict_oldest)
+{
+    ut_store_close(f->store);
+    f->engine = ut_engine_memory_open(budget);
+    const ut_store_config config = {
+        .bytes_max = budget, .spans_max = spans_max, .evict_oldest = evict_oldest};
+    ut_fault fault = {0};
+    assert_int_equal(
+        ut_store_open(ut_engine_faulty_wrap(f->engine, &f->faults), &config, &f->store, &fault),
+        UT_OK);
+}
+
+static void told_so_the_oldest_leaves_delivered_or_not(void **state)
+{
+    fixture *f = *state;
+    open_limited(f, 300 * 1024, 0, true);
+    uint32_t dest;
+    assert_int_equal(ut_store_add_destination(f->store, UT_ORG_DEFAULT, "a", &dest), UT_OK);
+    ut_test_span span = {.span = 1, .filler = 10000};
+    for (span.trace = 1; span.trace <= 10; span.trace++)
+        assert_int_equal(commit_at(f, now_ns, &span, 1), UT_OK);
+    const ut_delivery mark = {
+        .org = UT_ORG_DEFAULT, .dest = dest, .seq = 3, .state = UT_DELIVERY_DELIVERED};
+    assert_int_equal(ut_store_commit(f->store, now_ns, NULL, 0, &mark, 1), UT_OK);
+    for (unsigned steps = 0; counts_of(f).blocks_removed < 2; steps++) {
+        assert_int_equal(commit_at(f, now_ns, &span, 1), UT_OK);
+        span.trace += 1;
+        assert_true(steps < 100);
+    }
+    const uint64_t removed = counts_of(f).blocks_removed;
+    for (uint64_t seq = 1; seq <= 10; seq++)
+        assert_int_equal(has_block(f->engine, seq), seq > removed);
+    (void)ut_store_check(f->engine);
+}
+
+static uint64_t spans_in(const fixture *f)
+{
+    const ut_store_counts counts = counts_of(f);
+    return counts.spans_stored - counts.spans_expired - counts.spans_evicted;
+}
+
+static void a_ring_of_spans_keeps_the_newest_and_no_more(void **state)
+{
+    enum { RING = 100, BLOCK = RING / 16, COMMITS = 200 };
+    fixture *f = *state;
+    open_limited(f, BUDGET, RING, false);
+    uint32_t dest;
+    assert_int_equal(ut_store_add_destination(f->store, UT_ORG_DEFAULT, "a", &dest), UT_OK);
+    ut_random random = {7};
+    uint32_t trace = 1;
+    for (unsigned i = 0; i < COMMITS; i++) {
+        const uint32_t count = 1 + ut_random_below(&random, 40);
+        store_trace(f, trace++, 1, count, 1);
+        assert_true(spans_in(f) <= RING);
+        // What was delivered does not leave before what is older.
+        const ut_delivery mark = {.org = UT_ORG_DEFAULT,
+                                  .dest = dest,
+                                  .seq = ut_store_last_seq(f->store),
+                                  .state = UT_DELIVERY_DELIVERED};
+        if (i % 3 == 0)
+            assert_int_equal(ut_store_commit(f->store, now_ns, NULL, 0, &mark, 1), UT_OK);
+        if (counts_of(f).spans_evicted > 0)
+            assert_true(spans_in(f) > RING - BLOCK);
+        if (i % 20 == 0)
+            assert_int_equal(ut_store_check(f->engine).spans, spans_in(f));
+    }
+    const uint64_t last = ut_store_last_seq(f->store);
+    const uint64_t blocks = counts_of(f).blocks_stored - counts_of(f).blocks_removed;
+    for (uint64_t seq = 1; seq <= last; seq++)
+        assert_int_equal(has_block(f->engine, seq), seq > last - blocks);
+    // A commit that is larger than the ring leaves its newest spans.
+    store_trace(f, trace, 1, 500, 1);
+    sweep_all(f, now_ns);
+    assert_in_range(spans_in(f), RING - BLOCK + 1, RING);
+    assert_int_equal(ut_store_check(f->engine).spans, spans_in(f));
+}
+
+static void a_ring_that_was_made_smaller_is_reached_by_sweeping(void **state)
+{
+    fixture *f = *state;
+    open_lmdb(f, 16 * MIB);
+    for (uint32_t trace = 1; trace <= 30; trace++)
+        store_trace(f, trace, 1, 400, 1);
+    ut_store_close(f->store);
+    f->store = NULL;
+    ut_engine_config engine = {.dir_z = f->dir_z, .bytes_max = 16 * MIB};
+    ut_fault fault = {0};
+    assert_int_equal(ut_engine_lmdb_open(&engine, &f->engine, &fault), UT_OK);
+    const ut_store_config config = {.bytes_max = 16 * MIB, .spans_max = 1000};
+    assert_int_equal(ut_store_open(f->engine, &config, &f->store, &fault), UT_OK);
+    sweep_all(f, now_ns);
+    assert_in_range(spans_in(f), 500, 1000);
+    assert_int_equal(ut_store_check(f->engine).spans, spans_in(f));
+}
+
 static void what_is_lost_to_the_budget_is_told_now_and_then(void **state)
 {
     fixture *f = *state;
@@ -540,7 +699,7 @@ static void what_can_never_fit_is_refused_and_evicts_nothing(void **state)
     open_memory(f, 300 * 1024);
     store_trace(f, 1, 1, 10, 1);
     ut_test_span large = {.trace = 2, .span = 1, .filler = 400000};
-    assert_int_equal(commit_at(f, now_ns, &large, 1), UT_EFULL);
+    assert_int_equal(commit_at(f, now_ns, &large, 1), UT_ELIMIT);
     assert_int_equal(counts_of(f).spans_evicted, 0);
     assert_int_equal(ut_store_check(f->engine).spans, 10);
     store_trace(f, 3, 1, 10, 1);
@@ -777,9 +936,13 @@ int main(void)
         TEST(a_trace_stays_listed_until_its_last_block_leaves),
         TEST(the_last_block_may_leave_first),
         TEST(a_root_that_comes_after_the_first_block_left_is_taken),
+        TEST(spans_of_one_commit_leave_each_at_the_hour_of_its_rule),
         TEST(ids_that_begin_alike_are_removed_one_by_one),
         TEST(removing_a_trace_costs_the_same_beside_many_that_begin_alike),
         TEST(delivered_blocks_leave_before_the_others),
+        TEST(told_so_the_oldest_leaves_delivered_or_not),
+        TEST(a_ring_of_spans_keeps_the_newest_and_no_more),
+        WITH_DIR(a_ring_that_was_made_smaller_is_reached_by_sweeping),
         TEST(what_is_lost_to_the_budget_is_told_now_and_then),
         TEST(what_can_never_fit_is_refused_and_evicts_nothing),
         TEST(damaged_blocks_are_removed_all_the_same),

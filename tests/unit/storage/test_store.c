@@ -834,7 +834,8 @@ static void expiry_hours_are_rounded_up(void **state)
                  {500000 * UINT64_C(3600000000000) + 1000000, 3600000, 500002},
                  {500000 * UINT64_C(3600000000000), 1, 500001},
                  {500000 * UINT64_C(3600000000000), 0, 0},
-                 {500000 * UINT64_C(3600000000000), UINT64_MAX, UINT32_MAX},
+                 {500000 * UINT64_C(3600000000000), UINT64_MAX - 1, UINT32_MAX},
+                 {500000 * UINT64_C(3600000000000), UT_STORE_TTL_NONE, 0},
                  // A clock that was not set yet; 2020 begins in hour 438288.
                  {438288 * UINT64_C(3600000000000) - 1, 3600000, 0},
                  {438288 * UINT64_C(3600000000000), 3600000, 438289}};

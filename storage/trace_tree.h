@@ -1,11 +1,15 @@
-// One trace as a tree from its parent links. Several roots, missing parents, cycles and repeated ids are survived: every span stands
-// in the tree exactly once.
+// One trace as a tree from its parent links, with the path that decided how long it took, and clocks
+// that disagree. Several roots, missing parents, cycles and repeated ids are survived: every span
+// stands in the tree exactly once.
 #ifndef UT_STORAGE_TRACE_TREE_H
 #define UT_STORAGE_TRACE_TREE_H
 
 #include "storage/query.h"
 
-enum { UT_TREE_SPANS_MAX = 1000 * 1000, UT_TREE_BYTES_MAX = 1024 * 1024 * 1024 };
+enum {
+    UT_TREE_SPANS_MAX = 1000 * 1000,
+    UT_TREE_BYTES_MAX = 1024 * 1024 * 1024, // of copies; resources are copied once each
+};
 
 typedef enum {
     UT_TREE_ROOT,           // has no parent
@@ -24,9 +28,10 @@ typedef struct {
     bool last_child; // of its siblings
     // On the way through the trace that decided how long it took (ut_tree_build says which).
     bool critical;
-    bool skewed; // begins before its parent, or ends after it while the parent waits: see there
+    bool skewed;          // against its parent, by skew_ns: see ut_tree_build
     bool duplicate_id;    // another span of the trace has the same id
     uint64_t critical_ns; // of its time, what no child accounts for on that way
+    int64_t skew_ns;      // what has to be added to its times; 0 where it is not skewed
     uint32_t parent;      // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
     uint64_t start_ns;
     uint64_t end_ns;
@@ -49,7 +54,26 @@ void ut_tree_free(ut_tree *tree);
 // Copies one span in. UT_ELIMIT, UT_ENOMEM. Fits ut_trace_span_visit with the tree as context.
 ut_err ut_tree_add(void *tree, const ut_trace_span *span);
 
-// Orders what was added: depth first, roots and children by start. UT_ENOMEM.
+// Orders what was added: depth first, roots and children by start (equal starts: by arrival). Call
+// once. Where several spans have the id that a child names as its parent, the first to arrive is it.
+//
+// Critical path. From the end of a span backwards: the child that finished last is on the path; then,
+// from the start of that child backwards, the child that had finished last by then; and so on to the
+// start of the span, and within each of those children likewise. What lies between them is the
+// span's own critical_ns. Of a child that reaches beyond its parent only what lies inside counts; of
+// two that finish together the one that began first is taken; spans that took no time are not on the
+// path. Roots are taken for children of one span that lasts from the first start to the last end of
+// roots. So the sum of critical_ns is the duration of the root, where there is one.
+//
+// Clock skew. A child in the tree is skewed
+// - when it begins before its parent, whatever the two are: the parent has to exist first;
+// - when it ends after its parent, only where the parent waited on another clock: the parent is of
+//   kind client and not failed (who gives up does not wait), the child is of kind server and took no
+//   longer than the parent, and their resources differ. Anything else that ends later is work that
+//   went on by itself.
+// skew_ns is what moves its start to that of its parent (positive), or its end (negative).
+//
+// UT_ENOMEM.
 ut_err ut_tree_build(ut_tree *tree);
 
 // The rows in that order; count of them. Valid until ut_tree_free.

@@ -6,10 +6,11 @@
 const ut_command *const ut_command_store_all[] = {
     &ut_command_store_info,
     &ut_command_store_verify,
+    &ut_command_store_compact,
     NULL,
 };
 
-static const char *const words[] = {"info", "verify", NULL};
+static const char *const words[] = {"info", "verify", "compact", NULL};
 
 static const char help[] =
     "usage: untrace store SUBCOMMAND [options]\n"
@@ -21,6 +22,7 @@ static const char help[] =
     "  info      what is in it: sizes, spans, oldest and newest, organisations, destinations\n"
     "  verify    holds every record against those it belongs with; exit code 1 when one does not "
     "fit\n"
+    "  compact   rewrites the file without its free space, while the agent goes on\n"
     "\n"
     "`untrace store SUBCOMMAND --help` says more.\n";
 

@@ -4,6 +4,7 @@
 #include "adapters/json.h"
 #include "agent/control_path.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -257,6 +258,46 @@ static void get_operation(ut_control *c, ut_http_exchange *exchange, ut_bytes bo
     answer(c, exchange, 200);
 }
 
+// Takes over the operation and answers for it.
+static void begin_operation(ut_control *c, ut_http_exchange *exchange, ut_operation *operation)
+{
+    uint64_t number = 0;
+    const char *name_z = operation->class->name_z;
+    const ut_err err = ut_store_thread_begin(c->config.store, operation, &number);
+    if (err == UT_OK) {
+        begin_answer(c);
+        ut_buf_add_z(&c->answer, "{\"name\":");
+        ut_json_put_string(&c->answer, ut_bytes_of_z(name_z));
+        put_uint(&c->answer, "number", number);
+        put_text(&c->answer, "state", state_name(UT_STORE_OPERATION_RUNNING));
+        ut_buf_add_z(&c->answer, "}\n");
+        answer(c, exchange, 202);
+        return;
+    }
+    operation->class->free(operation);
+    if (err == UT_EBUSY) {
+        ut_store_operation_status status;
+        char text_z[UT_FAULT_TEXT_MAX];
+        ut_store_thread_operation(c->config.store, &status);
+        (void)snprintf(text_z, sizeof text_z,
+                       "another operation (%s) is under way; wait for its end or cancel it",
+                       status.name_z);
+        answer_error(c, exchange, 409, text_z);
+    } else {
+        answer_busy(c, exchange);
+    }
+}
+
+static void post_compact(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    (void)body;
+    ut_operation *operation = NULL;
+    if (ut_compaction_new(&operation) == UT_OK)
+        begin_operation(c, exchange, operation);
+    else
+        answer_busy(c, exchange);
+}
+
 static void post_cancel(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
 {
     if (ut_store_thread_cancel(c->config.store))
@@ -272,6 +313,7 @@ static void post_cancel(ut_control *c, ut_http_exchange *exchange, ut_bytes body
 static const route routes[] = {
     {"GET", "/status", get_status},
     {"GET", "/store/operation", get_operation},
+    {"POST", "/store/compact", post_compact},
     {"POST", "/store/cancel", post_cancel},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };

@@ -49,6 +49,20 @@ int ut_data_dir_make(const char *dir_z, ut_fault *fault)
     return EX_OK;
 }
 
+int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
+{
+    char path_z[PATH_BYTES_MAX];
+    const int written = snprintf(path_z, sizeof path_z, "%s/store.mdb", dir_z);
+    if (written > 0 && (size_t)written < sizeof path_z &&
+        (access(path_z, F_OK) == 0 || errno == EACCES))
+        return EX_OK;
+    (void)ut_fault_set(
+        fault, UT_ENOTFOUND,
+        "there is no store in %s (no store.mdb): has an agent run with this data directory?",
+        dir_z);
+    return EX_NOINPUT;
+}
+
 int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
@@ -74,10 +88,11 @@ int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_faul
             (void)ut_fault_set(fault, UT_EIO, "cannot lock %s: %s", path_z, strerror(reason));
             return EX_IOERR;
         }
-        (void)ut_fault_set(fault, UT_EBUSY,
-                           "another agent (process %s) uses the data directory %s; stop it first, "
-                           "or set data_dir to another",
-                           pid_z[0] != '\0' ? pid_z : "unknown", dir_z);
+        (void)ut_fault_set(
+            fault, UT_EBUSY,
+            "another agent or command (process %s) uses the data directory %s; stop it first, "
+            "or set data_dir to another",
+            pid_z[0] != '\0' ? pid_z : "unknown", dir_z);
         return EX_TEMPFAIL;
     }
     const int len = snprintf(pid_z, sizeof pid_z, "%ld\n", (long)getpid());
@@ -131,11 +146,6 @@ static ut_err read_budget(const char *dir_z, uint64_t *bytes_max, ut_fault *faul
     ut_engine *engine = NULL;
     ut_engine_room room;
     ut_err err = ut_engine_lmdb_open(&config, &engine, fault);
-    if (err == UT_ENOTFOUND)
-        return ut_fault_set(
-            fault, err,
-            "there is no store in %s (no store.mdb): has an agent run with this data directory?",
-            dir_z);
     if (err != UT_OK)
         return err;
     err = engine->class->room(engine, &room);

@@ -13,6 +13,9 @@
 // Makes dir_z and what is missing above it, for this user only.
 int ut_data_dir_make(const char *dir_z, ut_fault *fault);
 
+// EX_NOINPUT: there is no store in it.
+int ut_data_dir_find_store(const char *dir_z, ut_fault *fault);
+
 // Takes the lock of the directory for this process, without waiting. It lives as long as *lock_fd,
 // so a crash leaves none behind. EX_TEMPFAIL: another process holds it; the fault names it.
 int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault);

@@ -13,7 +13,7 @@ enum {
 
 typedef enum {
     UT_FILTER_EXISTS,
-    UT_FILTER_EQUALS,     // text as written; a number, when both sides are one, as a number
+    UT_FILTER_EQUALS,
     UT_FILTER_NOT_EQUALS, // the attribute is there, and is something else
     UT_FILTER_GLOB,       // * any bytes, ? one character; the whole value, case matters
     UT_FILTER_LESS,       // numbers only; a value that is none does not match
@@ -31,7 +31,13 @@ enum {
     UT_FILTER_IN_ANY = 15,
 };
 
-// One condition on an attribute. It holds when any attribute of that key meets it.
+// One condition on an attribute. It holds when any attribute of that key meets it, in any of the
+// places.
+//
+// Numbers are equal as numbers (5.0 is 5), text as it is written (the text "5.0" is not "5"); true
+// and false are those words. <, <=, > and >= take text that reads as a number for one. An array
+// meets a condition when any of its elements does (UT_FILTER_NOT_EQUALS: when none of them is
+// equal). Bytes, key-value lists and empty values are there, and are something else than any text.
 typedef struct {
     uint8_t places; // UT_FILTER_IN_*
     ut_filter_op op;
@@ -69,12 +75,35 @@ ut_err ut_filter_check(const ut_filter *filter, ut_fault *fault);
 // ("resource:host.name=a"); without, anywhere. Borrows text. UT_EFORMAT with what was expected.
 ut_err ut_filter_term_read(ut_bytes text, ut_filter_term *term, ut_fault *fault);
 
-// True when all conditions hold.
+// True when all conditions hold. The filter has been checked.
 bool ut_filter_match(const ut_filter *filter, const ut_span *span, const ut_scope *scope,
                      const ut_resource *resource);
 
-// True when pattern (with * and ?) fits the whole of text. Time is bounded by the product of the
-// lengths.
+// The same in steps, for many spans under one resource and scope: what they decide is decided once.
+typedef struct {
+    bool possible; // false: no span under them matches
+    uint32_t met;  // bit n: term n holds already
+} ut_filter_place;
+
+ut_filter_place ut_filter_at_resource(const ut_filter *filter, const ut_resource *resource);
+ut_filter_place ut_filter_at_scope(const ut_filter *filter, ut_filter_place at_resource,
+                                   const ut_scope *scope);
+bool ut_filter_match_span(const ut_filter *filter, ut_filter_place at_scope, const ut_span *span);
+
+// True when text, a service or a name of a filter, is a pattern.
+bool ut_filter_is_glob(ut_bytes text);
+
+// True when pattern fits the whole of text: * is any bytes, ? is one UTF-8 sequence (a byte that is
+// in none counts as one). Time is bounded by the product of the lengths.
 bool ut_filter_glob(ut_bytes pattern, ut_bytes text);
+
+// A number as a condition states it: digits with sign, fraction and exponent, and nothing else.
+typedef struct {
+    bool whole; // integer is the number; else real
+    int64_t integer;
+    double real;
+} ut_filter_number;
+
+bool ut_filter_number_read(ut_bytes text, ut_filter_number *number);
 
 #endif

@@ -155,6 +155,15 @@ bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID
     return true;
 }
 
+bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
+                       uint64_t *seq)
+{
+    static const size_t first_len = 1 + ORG_LEN + UT_TRACE_ID_LEN + SEQ_LEN;
+    if (key.len == first_len + 1)
+        key.len = first_len;
+    return ut_key_read_trace(key, org, trace_id, seq);
+}
+
 bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
                       uint8_t trace_id[UT_TRACE_ID_LEN])
 {

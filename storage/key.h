@@ -66,6 +66,9 @@ enum {
 bool ut_key_read_block(ut_bytes key, uint32_t *org, uint64_t *seq); // B and Z
 bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
                        uint64_t *seq);
+// The same, also of a further part of an entry.
+bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
+                       uint64_t *seq);
 bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
                       uint8_t trace_id[UT_TRACE_ID_LEN]);
 bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t *seq); // D and L

@@ -54,7 +54,8 @@ typedef struct {
 
 enum {
     UT_QUERY_CURSOR_TEXT_MAX = 64,
-    UT_QUERY_WORK_BLOCKS = 64, // blocks read in one call unless told otherwise
+    UT_QUERY_WORK_BLOCKS = 64,           // blocks read in one call unless told otherwise
+    UT_QUERY_WORK_SUMMARIES = 64 * 1024, // summaries or trace entries looked at in one call
 };
 
 typedef struct {
@@ -73,11 +74,26 @@ typedef struct {
     uint64_t blocks_damaged; // passed over
 } ut_search_work;
 
-// Visits the spans that match, in order of arrival (the order of blocks; within a block by ordinal),
-// until a limit is reached or there are no more. *cursor: where to begin, and out: where to go on.
-// *more: false at the end. Between two calls the view may be ended and begun again, so that a long
-// search holds no old pages. An error of the visitor ends the call; the cursor then stands behind the
-// span that it was given. Errors of the engine, UT_ENOMEM.
+// Visits the spans that match, in order of arrival (the order of blocks; within a block by ordinal;
+// newest first: both backwards), until a limit is reached or there are no more. *cursor: where to
+// begin, and out: where to go on. *more: false at the end, and only then. An error of the visitor
+// ends the call; the cursor then stands behind the span that it was given. A block that left since
+// the view began is passed. The filter has been checked (ut_filter_check). Errors of the engine,
+// UT_ENOMEM.
+//
+// A call does a bounded amount of work (some 20 ms), also when nothing matches. A view holds old
+// pages of the store as long as it lasts, so a long search is chopped:
+//
+//     do {
+//         err = ut_store_view_begin(view);
+//         if (err == UT_OK)
+//             err = ut_query_spans(view, &search, &cursor, &work, &more, visit, context);
+//         ut_store_view_end(view);
+//     } while (err == UT_OK && more && (a limit of the caller's is not reached));
+//
+// To add numbers up, oldest first is cheaper: newest first reads each span that matches twice. A
+// removal of single spans from a block (ut_cleanup_new with a service) writes the others anew under a
+// later number, so that a search for the oldest first may see them once more.
 ut_err ut_query_spans(ut_store_view *view, const ut_search *search, ut_query_cursor *cursor,
                       ut_search_work *work, bool *more, ut_trace_span_visit visit, void *context);
 

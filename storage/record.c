@@ -8,6 +8,7 @@ enum {
     TRACE_FIELDS = 5,
     ROOT_FIELDS = 8,
     SUMMARY_FIELDS = 8,
+    SUMMARY_FIELDS_ALL = 10, // with those that came later
     DELIVERY_FIELDS_FRESH = 2,
     DELIVERY_FIELDS = 8,
     DEAD_FIELDS = 4,
@@ -250,7 +251,7 @@ ut_err ut_record_read_root(ut_bytes value, ut_record_root *root)
 
 void ut_record_write_summary(ut_buf *out, const ut_record_summary *summary)
 {
-    ut_mp_put_array(out, SUMMARY_FIELDS);
+    ut_mp_put_array(out, SUMMARY_FIELDS_ALL);
     ut_mp_put_uint(out, summary->span_count);
     ut_mp_put_uint(out, summary->payload_len);
     ut_mp_put_uint(out, summary->sealed_len);
@@ -261,6 +262,10 @@ void ut_record_write_summary(ut_buf *out, const ut_record_summary *summary)
     ut_mp_put_array(out, 3);
     for (unsigned i = 0; i < 3; i++)
         ut_mp_put_uint(out, summary->status_count[i]);
+    ut_mp_put_uint(out, summary->latest_start_ns > summary->start_ns
+                            ? summary->latest_start_ns - summary->start_ns
+                            : 0);
+    ut_mp_put_bin(out, summary->bloom);
 }
 
 ut_err ut_record_read_summary(ut_bytes value, ut_record_summary *summary)
@@ -278,6 +283,15 @@ ut_err ut_record_read_summary(ut_bytes value, ut_record_summary *summary)
         return UT_ECORRUPT;
     for (unsigned i = 0; i < 3; i++)
         summary->status_count[i] = get_u32(&reader);
+    summary->latest_start_ns = UINT64_MAX;
+    summary->bloom = UT_BYTES_NONE;
+    if (count >= SUMMARY_FIELDS_ALL) {
+        uint64_t length = ut_mp_get_uint(&reader);
+        if (length > UINT64_MAX - summary->start_ns)
+            return UT_ECORRUPT;
+        summary->latest_start_ns = summary->start_ns + length;
+        summary->bloom = ut_mp_get_bin(&reader);
+    }
     return result(&reader);
 }
 

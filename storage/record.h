@@ -85,10 +85,14 @@ typedef struct {
     uint64_t start_ns;        // earliest start
     uint64_t end_ns;          // latest end
     uint32_t status_count[3]; // by ut_status_code
+    // Of records that a later version wrote: UINT64_MAX and empty where they are not there.
+    uint64_t latest_start_ns; // not less than start_ns
+    ut_bytes bloom;           // bloom.h; empty: nothing is known
 } ut_record_summary;
 
 void ut_record_write_summary(ut_buf *out, const ut_record_summary *summary);
-ut_err ut_record_read_summary(ut_bytes value, ut_record_summary *summary); // UT_ECORRUPT
+ut_err ut_record_read_summary(ut_bytes value,
+                              ut_record_summary *summary); // borrowed. UT_ECORRUPT
 
 // ---- D org dest seq ----
 

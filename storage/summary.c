@@ -1,4 +1,6 @@
 // The summary of a block: what a query has to know to pass the block without opening it.
+#include "storage/summary.h"
+
 #include "storage/store_core.h"
 
 #include "storage/key.h"
@@ -23,6 +25,8 @@ ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_
         summary.status_count[span->status] += 1;
         if (span->start_ns < summary.start_ns)
             summary.start_ns = span->start_ns;
+        if (span->start_ns > summary.latest_start_ns)
+            summary.latest_start_ns = span->start_ns;
         if (span->end_ns > summary.end_ns)
             summary.end_ns = span->end_ns;
     }
@@ -32,4 +36,36 @@ ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_
         return store->value.err;
     ut_key key = ut_key_summary(org, seq);
     return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&store->value));
+}
+
+// ---- asking ----
+
+void ut_summary_ask(const ut_filter *filter, ut_summary_question *question)
+{
+    *question = (ut_summary_question){.filter = filter};
+}
+
+// True when no span that is counted by status is wanted.
+static bool excludes_statuses(const ut_filter *filter, const ut_record_summary *summary)
+{
+    if (filter->statuses == 0)
+        return false;
+    for (unsigned status = UT_STATUS_UNSET; status <= UT_STATUS_ERROR; status++) {
+        if ((filter->statuses & 1U << status) != 0 && summary->status_count[status] > 0)
+            return false;
+    }
+    return true;
+}
+
+bool ut_summary_excludes(const ut_summary_question *question, ut_bytes value)
+{
+    const ut_filter *filter = question->filter;
+    ut_record_summary summary;
+    if (ut_record_read_summary(value, &summary) != UT_OK)
+        return false; // the block itself tells
+    if (summary.latest_start_ns < filter->start_ns)
+        return true;
+    if (summary.start_ns >= filter->end_ns && filter->end_ns != UINT64_MAX)
+        return true;
+    return excludes_statuses(filter, &summary);
 }

@@ -426,6 +426,18 @@ static void a_reader_process_sees_whole_states_of_a_writer(void **state)
             (void)usleep(1000);
     }
     assert_non_null(engine);
+    bool made = false; // the writer has said what the file is
+    for (unsigned i = 0; i < 5000 && !made; i++) {
+        ut_txn *txn;
+        ut_key key = ut_key_meta("state");
+        ut_bytes value;
+        assert_int_equal(ut_engine_begin(engine, false, &txn), UT_OK);
+        made = ut_txn_get(txn, ut_key_bytes(&key), &value) == UT_OK;
+        ut_txn_abort(txn);
+        if (!made)
+            (void)usleep(1000);
+    }
+    assert_true(made);
     uint64_t seen = 0;
     uint64_t before = 0;
     for (unsigned i = 0; i < 60 || seen < 10; i++) {

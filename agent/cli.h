@@ -23,6 +23,8 @@ extern const ut_command ut_command_check;
 extern const ut_command ut_command_send;
 extern const ut_command ut_command_traces;
 extern const ut_command ut_command_trace;
+extern const ut_command ut_command_export;
+extern const ut_command ut_command_import;
 extern const ut_command ut_command_version;
 
 // The exit code that fits an error.

@@ -2,6 +2,7 @@
 #include "agent/control.h"
 
 #include "adapters/json.h"
+#include "adapters/otlp.h"
 #include "agent/control_path.h"
 
 #include <stdio.h>
@@ -306,12 +307,142 @@ static void post_cancel(ut_control *c, ut_http_exchange *exchange, ut_bytes body
         answer_error(c, exchange, 409, "no operation is under way");
 }
 
+// ---- spans that are imported
+
+typedef struct spans_call spans_call;
+
+// One OTLP request of several.
+typedef struct {
+    ut_store_job job; // first member: the store thread's pointer is ours
+    spans_call *call;
+    ut_batch batch;
+} spans_part;
+
+struct spans_call {
+    ut_control *control;
+    ut_http_exchange *exchange;
+    size_t bytes;  // counted against the memory of requests
+    uint32_t left; // parts that are not stored yet
+    uint32_t part_count;
+    uint64_t stored;
+    uint64_t duplicates;
+    ut_err result; // the first error
+    spans_part parts[UT_CONTROL_FRAMES_MAX];
+};
+
+static void free_spans(spans_call *call)
+{
+    ut_http_server_discharge(call->control->server, call->bytes);
+    for (uint32_t i = 0; i < call->part_count; i++)
+        ut_batch_free(&call->parts[i].batch);
+    free(call);
+}
+
+static void answer_spans(spans_call *call)
+{
+    ut_control *c = call->control;
+    c->in_store--;
+    if (call->result == UT_OK) {
+        begin_answer(c);
+        ut_buf_printf(&c->answer, "{\"stored\":%llu,\"duplicates\":%llu}\n",
+                      (unsigned long long)call->stored, (unsigned long long)call->duplicates);
+        answer(c, call->exchange, 200);
+    } else {
+        answer_error(c, call->exchange, 503,
+                     call->result == UT_EAGAIN ? "the agent has too many requests to store"
+                                               : ut_err_text(call->result));
+    }
+    free_spans(call);
+}
+
+static void part_stored(ut_store_job *job)
+{
+    spans_part *part = (spans_part *)(void *)job;
+    spans_call *call = part->call;
+    if (job->result == UT_OK) {
+        call->stored += job->append.stored;
+        call->duplicates += job->append.duplicates;
+    } else if (call->result == UT_OK) {
+        call->result = job->result;
+    }
+    if (--call->left == 0)
+        answer_spans(call);
+}
+
+// Reads the frames of a body into the parts.
+static ut_err decode_spans(spans_call *call, ut_bytes body, ut_fault *fault)
+{
+    while (body.len > 0) {
+        if (call->part_count == UT_CONTROL_FRAMES_MAX)
+            return ut_fault_set(fault, UT_ELIMIT, "more than %d requests", UT_CONTROL_FRAMES_MAX);
+        const uint32_t length =
+            body.len < UT_CONTROL_FRAME_HEAD ? UINT32_MAX : ut_get_be32(body.data + 1);
+        if (length > body.len - UT_CONTROL_FRAME_HEAD)
+            return ut_fault_set(fault, UT_EFORMAT, "a request that is not whole");
+        const ut_bytes request = ut_bytes_of(body.data + UT_CONTROL_FRAME_HEAD, length);
+        spans_part *part = &call->parts[call->part_count++];
+        part->call = call;
+        ut_batch_init(&part->batch, UT_CONTROL_MEMORY_MAX);
+        const ut_err err = body.data[0] == 1
+                               ? ut_otlp_json_decode(request, &part->batch, fault)
+                               : ut_otlp_protobuf_decode(request, &part->batch, fault);
+        if (err != UT_OK)
+            return err;
+        const size_t bytes = ut_batch_memory(&part->batch);
+        if (!ut_http_server_charge(call->control->server, bytes))
+            return UT_EAGAIN;
+        call->bytes += bytes;
+        body.data += UT_CONTROL_FRAME_HEAD + length;
+        body.len -= UT_CONTROL_FRAME_HEAD + (size_t)length;
+    }
+    return UT_OK;
+}
+
+static void post_spans(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_fault fault = {UT_OK, ""};
+    spans_call *call = calloc(1, sizeof *call);
+    if (call == NULL) {
+        answer_busy(c, exchange);
+        return;
+    }
+    call->control = c;
+    call->exchange = exchange;
+    const ut_err err = decode_spans(call, body, &fault);
+    if (err != UT_OK) {
+        if (err == UT_EFORMAT || err == UT_ELIMIT)
+            answer_error(c, exchange, 400, fault.text_z);
+        else
+            answer_busy(c, exchange);
+        free_spans(call);
+        return;
+    }
+    // The last to be handed back answers; this one counts too, so that none of them is the last early.
+    c->in_store++;
+    call->left = call->part_count + 1;
+    for (uint32_t i = 0; i < call->part_count; i++) {
+        spans_part *part = &call->parts[i];
+        part->job.append = (ut_store_append){.org = UT_ORG_DEFAULT, .batch = &part->batch};
+        part->job.bytes = ut_batch_memory(&part->batch);
+        part->job.done = part_stored;
+        if (part->batch.span_count == 0) {
+            call->left--;
+        } else if (ut_store_thread_submit(c->config.store, &part->job) != UT_OK) {
+            call->result = UT_EAGAIN;
+            call->left--;
+        }
+    }
+    if (--call->left == 0)
+        answer_spans(call);
+}
+
 // ---- what can be asked
 
 // Another request that changes the store is a row here and a function above: an operation ends with
 // begin_operation, a single call is made like that of the status.
 static const route routes[] = {
     {"GET", "/status", get_status},
+    {"POST", "/spans", post_spans},
     {"GET", "/store/operation", get_operation},
     {"POST", "/store/compact", post_compact},
     {"POST", "/store/cancel", post_cancel},
@@ -372,7 +503,7 @@ ut_err ut_control_open(const ut_control_config *config, ut_control **out, ut_fau
                         .on_refuse = on_refuse},
             .listen = c->addr,
             .body_bytes_max = UT_CONTROL_BODY_BYTES_MAX,
-            .memory_bytes_max = UT_CONTROL_CONNECTIONS_MAX * UT_CONTROL_BODY_BYTES_MAX * 2,
+            .memory_bytes_max = UT_CONTROL_MEMORY_MAX,
             .connections_max = UT_CONTROL_CONNECTIONS_MAX,
             .header_bytes_max = UT_CONTROL_HEADER_BYTES_MAX,
             .head_timeout_ms = UT_CONTROL_TIMEOUT_MS,

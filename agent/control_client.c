@@ -2,6 +2,7 @@
 #include "agent/control_client.h"
 
 #include "adapters/json.h"
+#include "agent/control.h"
 #include "agent/control_path.h"
 #include "transport/http_reader.h"
 
@@ -12,7 +13,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX = 128 * 1024, READ_BYTES = 16 * 1024 };
+enum {
+    REQUEST_MAX = UT_CONTROL_BODY_BYTES_MAX + 1024,
+    REQUEST_KEEP_BYTES = 1024 * 1024,
+    READ_BYTES = 16 * 1024,
+};
 
 struct ut_control_client {
     char *dir_z;
@@ -192,7 +197,7 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
 {
     const uint64_t deadline_ms =
         ut_clock_mono_ms() + (timeout_ms != 0 ? timeout_ms : UT_CONTROL_CLIENT_TIMEOUT_MS);
-    ut_buf_reset(&c->request, REQUEST_MAX);
+    ut_buf_reset(&c->request, REQUEST_KEEP_BYTES);
     ut_buf_printf(&c->request,
                   "%s %s HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n"
                   "Content-Length: %zu\r\n\r\n",

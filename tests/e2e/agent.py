@@ -19,8 +19,10 @@ READY = re.compile(r" ready .*?\botlp_http=(\S+):(\d+)")
 
 def untrace(*arguments, **options):
     """Runs a subcommand to its end."""
+    if "input" not in options:
+        options["stdin"] = subprocess.DEVNULL
     done = subprocess.run([PROGRAM, *map(str, arguments)], capture_output=True, text=True, timeout=DEADLINE_S, check=False,
-                          stdin=subprocess.DEVNULL, **options)
+                          **options)
     assert not SANITIZER.search(done.stderr), done.stderr
     return done
 

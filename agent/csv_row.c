@@ -1,0 +1,152 @@
+// One span to one line of CSV.
+#include "agent/csv_row.h"
+
+#include "adapters/json.h"
+#include "agent/json_value.h"
+#include "port/base/text.h"
+
+enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };
+
+void ut_csv_head(ut_buf *out)
+{
+    ut_buf_add_z(out, UT_CSV_COLUMNS "\r\n");
+}
+
+static void put_text(ut_buf *out, ut_bytes text)
+{
+    bool quoted = text.len > 0 && (text.data[0] == ' ' || text.data[text.len - 1] == ' ');
+    for (size_t i = 0; i < text.len && !quoted; i++)
+        quoted = text.data[i] == '"' || text.data[i] == ',' || text.data[i] == '\r' ||
+                 text.data[i] == '\n';
+    if (quoted)
+        ut_buf_add_byte(out, '"');
+    for (size_t i = 0; i < text.len;) {
+        const size_t len = ut_text_utf8_len(text.data + i, text.len - i);
+        if (len == 0 || text.data[i] == 0) {
+            ut_buf_add_z(out, "\xef\xbf\xbd");
+            i++;
+            continue;
+        }
+        if (text.data[i] == '"')
+            ut_buf_add_byte(out, '"');
+        ut_buf_add(out, text.data + i, len);
+        i += len;
+    }
+    if (quoted)
+        ut_buf_add_byte(out, '"');
+}
+
+static void put_hex(ut_buf *out, ut_bytes bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes.len; i++) {
+        ut_buf_add_byte(out, (uint8_t)digits[bytes.data[i] >> 4]);
+        ut_buf_add_byte(out, (uint8_t)digits[bytes.data[i] & 15]);
+    }
+}
+
+static void put_word(ut_buf *out, const char *const *words, int32_t count, int32_t number)
+{
+    if (number >= 0 && number < count)
+        ut_buf_add_z(out, words[number]);
+    else
+        ut_buf_printf(out, "%d", number);
+}
+
+static void events_json(ut_buf *out, const ut_span *span)
+{
+    ut_mp_reader reader = ut_mp_reader_of(span->events);
+    ut_buf_add_byte(out, '[');
+    const uint32_t count = ut_mp_get_array(&reader);
+    for (uint32_t i = 0; i < count; i++) {
+        ut_event event;
+        if (ut_event_read(&reader, span->start_ns, &event) != UT_OK) {
+            out->err = UT_ECORRUPT;
+            return;
+        }
+        ut_buf_printf(out, "%s{\"time_unix_ns\":%llu,\"name\":", i > 0 ? "," : "",
+                      (unsigned long long)event.time_ns);
+        ut_json_put_string(out, event.name);
+        ut_buf_add_z(out, ",\"attributes\":");
+        ut_json_value(out, event.attributes);
+        ut_buf_add_byte(out, '}');
+    }
+    ut_buf_add_byte(out, ']');
+}
+
+static void links_json(ut_buf *out, const ut_span *span)
+{
+    ut_mp_reader reader = ut_mp_reader_of(span->links);
+    ut_buf_add_byte(out, '[');
+    const uint32_t count = ut_mp_get_array(&reader);
+    for (uint32_t i = 0; i < count; i++) {
+        ut_link link;
+        if (ut_link_read(&reader, &link) != UT_OK) {
+            out->err = UT_ECORRUPT;
+            return;
+        }
+        ut_buf_printf(out, "%s{\"trace_id\":", i > 0 ? "," : "");
+        ut_json_put_hex(out, link.trace_id);
+        ut_buf_add_z(out, ",\"span_id\":");
+        ut_json_put_hex(out, link.span_id);
+        ut_buf_add_z(out, ",\"attributes\":");
+        ut_json_value(out, link.attributes);
+        ut_buf_add_byte(out, '}');
+    }
+    ut_buf_add_byte(out, ']');
+}
+
+// Ends a field that stands as JSON in scratch.
+static void put_scratch(ut_buf *out, ut_buf *scratch)
+{
+    if (scratch->err != UT_OK && out->err == UT_OK)
+        out->err = scratch->err;
+    ut_buf_add_byte(out, ',');
+    put_text(out, ut_buf_bytes(scratch));
+    ut_buf_reset(scratch, SCRATCH_KEEP_BYTES);
+}
+
+ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row)
+{
+    static const char *const kinds[] = {"unspecified", "internal", "server",
+                                        "client",      "producer", "consumer"};
+    static const char *const statuses[] = {"unset", "ok", "error"};
+    const ut_span *span = &row->span;
+    ut_bytes service = UT_BYTES_NONE;
+    char start_z[UT_TEXT_SHORT_MAX];
+
+    (void)ut_attributes_find_str(row->resource.attributes, UT_BYTES_LIT("service.name"), &service);
+    put_hex(out, span->trace_id);
+    ut_buf_add_byte(out, ',');
+    put_hex(out, span->span_id);
+    ut_buf_add_byte(out, ',');
+    put_hex(out, span->parent_span_id);
+    ut_buf_add_byte(out, ',');
+    put_text(out, service);
+    ut_buf_add_byte(out, ',');
+    put_text(out, span->name);
+    ut_buf_add_byte(out, ',');
+    put_word(out, kinds, sizeof(kinds) / sizeof(kinds[0]), span->kind);
+    ut_text_time(span->start_ns, start_z);
+    ut_buf_printf(out, ",%s,%llu,%llu,%lld,", start_z, (unsigned long long)span->start_ns,
+                  (unsigned long long)span->end_ns, (long long)(span->end_ns - span->start_ns));
+    put_word(out, statuses, sizeof(statuses) / sizeof(statuses[0]), span->status_code);
+    ut_buf_add_byte(out, ',');
+    put_text(out, span->status_message);
+    ut_buf_add_byte(out, ',');
+    put_text(out, row->scope.name);
+    ut_buf_add_byte(out, ',');
+    put_text(out, row->scope.version);
+
+    ut_buf_reset(scratch, SCRATCH_KEEP_BYTES);
+    ut_json_value(scratch, span->attributes);
+    put_scratch(out, scratch);
+    ut_json_value(scratch, row->resource.attributes);
+    put_scratch(out, scratch);
+    events_json(scratch, span);
+    put_scratch(out, scratch);
+    links_json(scratch, span);
+    put_scratch(out, scratch);
+    ut_buf_add_z(out, "\r\n");
+    return out->err;
+}

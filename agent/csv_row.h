@@ -1,0 +1,21 @@
+// Spans as rows of CSV (RFC 4180), for spreadsheets and data frames. One way only: what CSV cannot
+// hold is in the OTLP formats.
+#ifndef UT_AGENT_CSV_ROW_H
+#define UT_AGENT_CSV_ROW_H
+
+#include "storage/query.h"
+
+// The names of the columns, as a help text shows them.
+#define UT_CSV_COLUMNS                                                                        \
+    "trace_id,span_id,parent_span_id,service,name,kind,start_time,start_unix_ns,end_unix_ns," \
+    "duration_ns,status,status_message,scope_name,scope_version,attributes,"                  \
+    "resource_attributes,events,links"
+
+// Appends the line of the column names.
+void ut_csv_head(ut_buf *out);
+
+// Appends one line. Attributes, events and links are JSON; bytes that are not UTF-8, and NUL, become
+// U+FFFD. scratch: a buffer of the caller's, kept between calls. UT_ECORRUPT, UT_ENOMEM, UT_ELIMIT.
+ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row);
+
+#endif

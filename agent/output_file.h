@@ -1,0 +1,38 @@
+// Where a command writes what it makes: standard output, or a file that is there whole or not at all.
+// Not for what an agent keeps.
+#ifndef UT_AGENT_OUTPUT_FILE_H
+#define UT_AGENT_OUTPUT_FILE_H
+
+#include "port/base/bytes.h"
+#include "port/base/err.h"
+
+#include <limits.h>
+#include <signal.h>
+
+typedef struct {
+    int fd;
+    bool renamed;          // goes to temporary_z first
+    char path_z[PATH_MAX]; // "standard output", or what faults name
+    char temporary_z[PATH_MAX];
+    sigset_t signals_before;
+} ut_output_file;
+
+// path_z: NULL or "-" is standard output. A file is written as PATH.tmp and takes the place of PATH in
+// ut_output_file_commit; what is there and is no plain file (a pipe, /dev/null) is written to at once.
+// While a file is written, SIGINT, SIGTERM, SIGHUP and SIGPIPE wait (ut_output_file_interrupted). Main
+// thread. UT_EBUSY: another process writes PATH.tmp. UT_EPERM, UT_ENOTFOUND, UT_EIO.
+ut_err ut_output_file_open(ut_output_file *file, const char *path_z, ut_fault *fault);
+
+// Writes all of it. UT_ENOSPC, UT_EIO.
+ut_err ut_output_file_write(ut_output_file *file, ut_bytes bytes, ut_fault *fault);
+
+// The signal that asks to stop, or 0. Always 0 for standard output: there the signal ends the process.
+int ut_output_file_interrupted(const ut_output_file *file);
+
+// Makes what was written durable and puts it in its place. After an error it is as if abandoned.
+ut_err ut_output_file_commit(ut_output_file *file, ut_fault *fault);
+
+// Removes what was written; what stood under the name before is as it was.
+void ut_output_file_abandon(ut_output_file *file);
+
+#endif

@@ -5,7 +5,7 @@ import itertools
 import os
 import random
 
-from google.protobuf.json_format import MessageToDict
+from google.protobuf.json_format import MessageToDict, ParseDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest, ExportTraceServiceResponse
 
 PROTOBUF = "application/x-protobuf"
@@ -75,6 +75,58 @@ def request(spans=1, trace_id=None, service="e2e", payload=0):
     return message
 
 
+def everything():
+    """A request with each thing that OTLP can carry, which no single SDK makes."""
+    message = ExportTraceServiceRequest()
+    values = {
+        "string": "text", "string.empty": "", "bytes": bytes(range(256)), "bytes.empty": b"", "true": True, "false": False,
+        "zero": 0, "negative": -1, "max": 2**63 - 1, "min": -(2**63), "double": 0.1, "double.zero": 0.0, "nothing": None,
+        "array.empty": [], "array.mixed": ["a", 1, -0.5, True, b"\0\xff", None, ["nested", [["deeper"]]], {"in": "array"}],
+        "map.empty": {}, "map": {"a": 1, "": None, "b": {"c": {"d": [1, {"e": b"f"}]}}, "ключ": "значение"},
+        "": "the empty key", "large": "x" * 20_000,
+    }
+
+    def fill(owner):
+        for key, value in values.items():
+            attribute(owner, key, value)
+
+    full = message.resource_spans.add(schema_url="https://example.test/resource/1")
+    fill(full.resource)
+    full.resource.dropped_attributes_count = 2**32 - 1
+    scope_spans = full.scope_spans.add(schema_url="https://example.test/scope/1")
+    scope_spans.scope.name, scope_spans.scope.version = "scope", "1.0"
+    fill(scope_spans.scope)
+    scope_spans.scope.dropped_attributes_count = 3
+    for kind in range(6):
+        for code in range(3):
+            span = scope_spans.spans.add(
+                trace_id=new_trace_id(), span_id=new_span_id(), parent_span_id=new_span_id(),
+                trace_state="a=1,b=2", flags=0xFFFFFFFF if kind % 2 else 0x301, name=f"kind {kind}", kind=kind,
+                start_time_unix_nano=2**64 - 1 if kind == 1 else 1_700_000_000_123_456_789,
+                end_time_unix_nano=0 if kind == 2 else 1_700_000_000_123_456_790,
+                dropped_attributes_count=1, dropped_events_count=2, dropped_links_count=2**32 - 1)
+            fill(span)
+            span.status.code, span.status.message = code, "message ✓" if code else ""
+            for number in range(3):
+                event = span.events.add(time_unix_nano=number, name=f"event {number}", dropped_attributes_count=number)
+                fill(event)
+                link = span.links.add(trace_id=new_trace_id(), span_id=new_span_id(), trace_state="l=1",
+                                      dropped_attributes_count=number, flags=0x101)
+                fill(link)
+    # Nothing but what a span must have; no resource, no scope; empty envelopes between.
+    message.resource_spans.add()
+    bare = message.resource_spans.add()
+    bare.scope_spans.add().scope.name = "without spans"
+    bare.scope_spans.add().spans.add(trace_id=new_trace_id(), span_id=new_span_id())
+    # The same scope under another schema URL, the same resource once more: they must not be mixed up.
+    again = message.resource_spans.add(schema_url="https://example.test/resource/2")
+    again.resource.CopyFrom(full.resource)
+    other = again.scope_spans.add(schema_url="https://example.test/scope/2")
+    other.scope.CopyFrom(scope_spans.scope)
+    other.spans.add(trace_id=new_trace_id(), span_id=new_span_id(), name="another schema")
+    return message
+
+
 def spans_of(message):
     return [span for resource_spans in message.resource_spans for scope_spans in resource_spans.scope_spans
             for span in scope_spans.spans]
@@ -98,6 +150,18 @@ def as_json(message):
         return {key: (_hex(item) if key in ("traceId", "spanId", "parentSpanId") else fix(item))
                 for key, item in value.items()}
     return fix(MessageToDict(message, use_integers_for_enums=True))
+
+
+def from_json(value):
+    """The request that an object in OTLP/JSON stands for."""
+    def fix(item):
+        if isinstance(item, list):
+            return [fix(element) for element in item]
+        if not isinstance(item, dict):
+            return item
+        return {key: (base64.b64encode(bytes.fromhex(element)).decode() if key in ("traceId", "spanId", "parentSpanId")
+                      else fix(element)) for key, element in item.items()}
+    return ParseDict(fix(value), ExportTraceServiceRequest())
 
 
 def _hex(base64_text):

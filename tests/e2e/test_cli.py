@@ -17,7 +17,7 @@ from agent import PROGRAM, untrace
 from waiting import DEADLINE_S, until
 
 EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_IOERR = 64, 66, 69, 74
-COMMANDS = ["import", "run", "check", "send", "traces", "trace", "version"]
+COMMANDS = ["export", "import", "run", "check", "send", "traces", "trace", "version"]
 ESCAPE = "\x1b"
 
 

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 import otlp
 import wire
@@ -66,64 +65,12 @@ def test_spans_arrive_equal_through_json_and_a_second_agent(agent, collector, au
     assert_equal(receiving, send("python", "protobuf", "gzip", edge, receiving))
 
 
-def everything():
-    """A request with each thing that OTLP can carry, which no single SDK makes."""
-    message = ExportTraceServiceRequest()
-    values = {
-        "string": "text", "string.empty": "", "bytes": bytes(range(256)), "bytes.empty": b"", "true": True, "false": False,
-        "zero": 0, "negative": -1, "max": 2**63 - 1, "min": -(2**63), "double": 0.1, "double.zero": 0.0, "nothing": None,
-        "array.empty": [], "array.mixed": ["a", 1, -0.5, True, b"\0\xff", None, ["nested", [["deeper"]]], {"in": "array"}],
-        "map.empty": {}, "map": {"a": 1, "": None, "b": {"c": {"d": [1, {"e": b"f"}]}}, "ключ": "значение"},
-        "": "the empty key", "large": "x" * 20_000,
-    }
-
-    def fill(owner):
-        for key, value in values.items():
-            otlp.attribute(owner, key, value)
-
-    full = message.resource_spans.add(schema_url="https://example.test/resource/1")
-    fill(full.resource)
-    full.resource.dropped_attributes_count = 2**32 - 1
-    scope_spans = full.scope_spans.add(schema_url="https://example.test/scope/1")
-    scope_spans.scope.name, scope_spans.scope.version = "scope", "1.0"
-    fill(scope_spans.scope)
-    scope_spans.scope.dropped_attributes_count = 3
-    for kind in range(6):
-        for code in range(3):
-            span = scope_spans.spans.add(
-                trace_id=otlp.new_trace_id(), span_id=otlp.new_span_id(), parent_span_id=otlp.new_span_id(),
-                trace_state="a=1,b=2", flags=0xFFFFFFFF if kind % 2 else 0x301, name=f"kind {kind}", kind=kind,
-                start_time_unix_nano=2**64 - 1 if kind == 1 else 1_700_000_000_123_456_789,
-                end_time_unix_nano=0 if kind == 2 else 1_700_000_000_123_456_790,
-                dropped_attributes_count=1, dropped_events_count=2, dropped_links_count=2**32 - 1)
-            fill(span)
-            span.status.code, span.status.message = code, "message ✓" if code else ""
-            for number in range(3):
-                event = span.events.add(time_unix_nano=number, name=f"event {number}", dropped_attributes_count=number)
-                fill(event)
-                link = span.links.add(trace_id=otlp.new_trace_id(), span_id=otlp.new_span_id(), trace_state="l=1",
-                                      dropped_attributes_count=number, flags=0x101)
-                fill(link)
-    # Nothing but what a span must have; no resource, no scope; empty envelopes between.
-    message.resource_spans.add()
-    bare = message.resource_spans.add()
-    bare.scope_spans.add().scope.name = "without spans"
-    bare.scope_spans.add().spans.add(trace_id=otlp.new_trace_id(), span_id=otlp.new_span_id())
-    # The same scope under another schema URL, the same resource once more: they must not be mixed up.
-    again = message.resource_spans.add(schema_url="https://example.test/resource/2")
-    again.resource.CopyFrom(full.resource)
-    other = again.scope_spans.add(schema_url="https://example.test/scope/2")
-    other.scope.CopyFrom(scope_spans.scope)
-    other.spans.add(trace_id=otlp.new_trace_id(), span_id=otlp.new_span_id(), name="another schema")
-    return message
-
-
 @pytest.mark.parametrize("encoding", ["protobuf", "json"])
 @pytest.mark.parametrize("content_type", [otlp.PROTOBUF, otlp.JSON])
 def test_everything_that_otlp_can_carry_arrives_equal(content_type, encoding, agent, collector, authority, to):
     receiving = collector()
     under_test = agent([to(receiving, tls={"ca_file": authority.cert}, encoding=encoding)])
-    message = everything()
+    message = otlp.everything()
     body = message.SerializeToString() if content_type == otlp.PROTOBUF else json.dumps(otlp.as_json(message)).encode()
     for port in under_test.port, receiving.ports["direct"].number:
         answer = wire.post(port, body, content_type)

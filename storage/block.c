@@ -24,6 +24,16 @@ static const uint8_t magic[4] = {'U', 'T', 'B', 'K'};
 
 enum { CODEC_STORED = 0, CODEC_LZ4 = 1 };
 
+// The body of an encrypted block, little-endian.
+enum {
+    BODY_AT_KEY_ID = 0,
+    BODY_AT_NONCE = 4,
+    BODY_AT_CIPHERTEXT = BODY_AT_NONCE + UT_CIPHER_NONCE_LEN,
+    // Header bytes that the tag covers. A block may be given another time to live without its key.
+    HEADER_BOUND_LEN = AT_EXPIRY_HOUR,
+    BOUND_LEN = HEADER_BOUND_LEN + 4 + 8,
+};
+
 enum {
     ARRAYS = 3,                // resources, scopes, groups
     OUTER_LEN_MAX = 1 + 3 * 3, // headers of the payload and of the three arrays
@@ -417,8 +427,29 @@ static ut_err write_payload(ut_block_builder *builder)
     return payload->err;
 }
 
-ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t expiry_hour,
-                     ut_buf *sealed)
+// What the tag covers beside the body: the header, and the place.
+static ut_bytes bind(const uint8_t *header, const ut_block_lock *lock, uint8_t bound[BOUND_LEN])
+{
+    memcpy(bound, header, HEADER_BOUND_LEN);
+    ut_put_be32(bound + HEADER_BOUND_LEN, lock->org);
+    ut_put_be64(bound + HEADER_BOUND_LEN + 4, lock->seq);
+    return ut_bytes_of(bound, BOUND_LEN);
+}
+
+// Encrypts what stands at BODY_AT_CIPHERTEXT.
+static ut_err encrypt(const uint8_t *header, uint8_t *body, size_t len, const ut_block_lock *lock)
+{
+    uint8_t bound[BOUND_LEN];
+    ut_put_le32(body + BODY_AT_KEY_ID, lock->key_id);
+    memcpy(body + BODY_AT_NONCE, lock->nonce, UT_CIPHER_NONCE_LEN);
+    uint8_t *text = body + BODY_AT_CIPHERTEXT;
+    return ut_cipher_seal(lock->cipher, lock->nonce, bind(header, lock, bound), text, len,
+                          text + len);
+}
+
+// lock: NULL for a plain block.
+static ut_err seal(ut_block_builder *builder, uint64_t received_ns, uint32_t expiry_hour,
+                   const ut_block_lock *lock, ut_buf *sealed)
 {
     UT_ASSERT(builder->span_count > 0);
     if (builder->payload_bound > UT_BLOCK_PAYLOAD_MAX)
@@ -430,23 +461,26 @@ ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t e
     size_t payload_len = builder->payload.len;
     int bound = LZ4_compressBound((int)payload_len);
     ut_buf_reset(sealed, SIZE_MAX);
-    uint8_t *header = ut_buf_reserve(sealed, UT_BLOCK_HEADER_LEN + (size_t)bound);
+    uint8_t *header =
+        ut_buf_reserve(sealed, UT_BLOCK_HEADER_LEN + UT_BLOCK_ENCRYPTION_LEN + (size_t)bound);
     if (header == NULL)
         return sealed->err;
     uint8_t *body = header + UT_BLOCK_HEADER_LEN;
+    uint8_t *text = body + (lock != NULL ? BODY_AT_CIPHERTEXT : 0);
     int compressed =
-        LZ4_compress_fast_extState(builder->lz4, (const char *)builder->payload.data, (char *)body,
+        LZ4_compress_fast_extState(builder->lz4, (const char *)builder->payload.data, (char *)text,
                                    (int)payload_len, bound, LZ4_ACCELERATION);
-    size_t body_len = payload_len;
+    size_t text_len = payload_len;
     uint8_t codec = CODEC_STORED;
     if (compressed > 0 && (size_t)compressed < payload_len) {
-        body_len = (size_t)compressed;
+        text_len = (size_t)compressed;
         codec = CODEC_LZ4;
     } else {
-        memcpy(body, builder->payload.data, payload_len);
+        memcpy(text, builder->payload.data, payload_len);
     }
+    size_t body_len = text_len + (lock != NULL ? UT_BLOCK_ENCRYPTION_LEN : 0);
     memcpy(header + AT_MAGIC, magic, sizeof magic);
-    header[AT_VERSION] = UT_BLOCK_VERSION;
+    header[AT_VERSION] = lock != NULL ? UT_BLOCK_VERSION_ENCRYPTED : UT_BLOCK_VERSION;
     header[AT_CODEC] = codec;
     header[AT_SPAN_COUNT] = (uint8_t)builder->span_count;
     header[AT_SPAN_COUNT + 1] = (uint8_t)(builder->span_count >> 8);
@@ -454,9 +488,27 @@ ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t e
     ut_put_le32(header + AT_BODY_LEN, (uint32_t)body_len);
     ut_put_le64(header + AT_RECEIVED_NS, received_ns);
     ut_put_le32(header + AT_EXPIRY_HOUR, expiry_hour);
+    if (lock != NULL) {
+        err = encrypt(header, body, text_len, lock);
+        if (err != UT_OK)
+            return err;
+    }
     ut_put_le32(header + AT_CHECKSUM, checksum(header, body, body_len));
     sealed->len = UT_BLOCK_HEADER_LEN + body_len;
     return UT_OK;
+}
+
+ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t expiry_hour,
+                     ut_buf *sealed)
+{
+    return seal(builder, received_ns, expiry_hour, NULL, sealed);
+}
+
+ut_err ut_block_seal_encrypted(ut_block_builder *builder, uint64_t received_ns,
+                               uint32_t expiry_hour, const ut_block_lock *lock, ut_buf *sealed)
+{
+    UT_ASSERT(lock->key_id != 0);
+    return seal(builder, received_ns, expiry_hour, lock, sealed);
 }
 
 // ---- reading ----
@@ -467,18 +519,28 @@ ut_err ut_block_peek(ut_bytes sealed, ut_block_info *info)
     if (sealed.len < UT_BLOCK_HEADER_LEN ||
         memcmp(sealed.data + AT_MAGIC, magic, sizeof magic) != 0)
         return UT_ECORRUPT;
-    if (sealed.data[AT_VERSION] != UT_BLOCK_VERSION)
+    bool encrypted = sealed.data[AT_VERSION] == UT_BLOCK_VERSION_ENCRYPTED;
+    if (!encrypted && sealed.data[AT_VERSION] != UT_BLOCK_VERSION)
         return UT_EVERSION;
     uint8_t codec = sealed.data[AT_CODEC];
     uint32_t span_count = sealed.data[AT_SPAN_COUNT] | (uint32_t)sealed.data[AT_SPAN_COUNT + 1]
                                                            << 8;
     uint32_t payload_len = ut_get_le32(sealed.data + AT_PAYLOAD_LEN);
-    uint32_t body_len = ut_get_le32(sealed.data + AT_BODY_LEN);
+    uint32_t text_len = ut_get_le32(sealed.data + AT_BODY_LEN);
+    if (encrypted) {
+        if (sealed.len < UT_BLOCK_HEADER_LEN + UT_BLOCK_ENCRYPTION_LEN ||
+            text_len < UT_BLOCK_ENCRYPTION_LEN)
+            return UT_ECORRUPT;
+        text_len -= UT_BLOCK_ENCRYPTION_LEN;
+        info->key_id = ut_get_le32(sealed.data + UT_BLOCK_HEADER_LEN + BODY_AT_KEY_ID);
+        if (info->key_id == 0)
+            return UT_ECORRUPT;
+    }
     if (codec > CODEC_LZ4 || span_count == 0 || span_count > UT_BLOCK_SPANS_MAX ||
         payload_len < PAYLOAD_LEN_MIN || payload_len > UT_BLOCK_PAYLOAD_MAX)
         return UT_ECORRUPT;
-    if (codec == CODEC_STORED ? body_len != payload_len
-                              : body_len >= payload_len || payload_len / LZ4_RATIO_MAX > body_len)
+    if (codec == CODEC_STORED ? text_len != payload_len
+                              : text_len >= payload_len || payload_len / LZ4_RATIO_MAX > text_len)
         return UT_ECORRUPT;
     info->received_ns = ut_get_le64(sealed.data + AT_RECEIVED_NS);
     info->expiry_hour = ut_get_le32(sealed.data + AT_EXPIRY_HOUR);
@@ -516,7 +578,8 @@ static ut_err find_arrays(ut_block *block)
     return UT_OK;
 }
 
-ut_err ut_block_open(ut_bytes sealed, ut_buf *payload, ut_block *block)
+// Everything about a sealed block that needs no key.
+static ut_err check_sealed(ut_bytes sealed, ut_block *block)
 {
     memset(block, 0, sizeof *block);
     ut_err err = ut_block_peek(sealed, &block->info);
@@ -528,23 +591,58 @@ ut_err ut_block_open(ut_bytes sealed, ut_buf *payload, ut_block *block)
         return UT_ECORRUPT;
     if (checksum(sealed.data, body, body_len) != ut_get_le32(sealed.data + AT_CHECKSUM))
         return UT_ECORRUPT;
+    return UT_OK;
+}
 
+// text: the body without what encryption adds.
+static ut_err expand(uint8_t codec, ut_bytes text, ut_buf *payload, ut_block *block)
+{
     size_t payload_len = block->info.payload_len;
     ut_buf_reset(payload, SIZE_MAX);
     uint8_t *out = ut_buf_reserve(payload, payload_len);
     if (out == NULL)
         return payload->err;
-    if (sealed.data[AT_CODEC] == CODEC_STORED) {
-        memcpy(out, body, body_len);
+    if (codec == CODEC_STORED) {
+        memcpy(out, text.data, text.len);
     } else {
-        int got =
-            LZ4_decompress_safe((const char *)body, (char *)out, (int)body_len, (int)payload_len);
+        int got = LZ4_decompress_safe((const char *)text.data, (char *)out, (int)text.len,
+                                      (int)payload_len);
         if (got < 0 || (size_t)got != payload_len)
             return UT_ECORRUPT;
     }
     payload->len = payload_len;
     block->payload = ut_buf_bytes(payload);
     return find_arrays(block);
+}
+
+ut_err ut_block_open(ut_bytes sealed, ut_buf *payload, ut_block *block)
+{
+    ut_err err = check_sealed(sealed, block);
+    if (err != UT_OK)
+        return err;
+    if (block->info.key_id != 0)
+        return UT_EPERM;
+    ut_bytes text = {sealed.data + UT_BLOCK_HEADER_LEN, sealed.len - UT_BLOCK_HEADER_LEN};
+    return expand(sealed.data[AT_CODEC], text, payload, block);
+}
+
+ut_err ut_block_open_encrypted(ut_buf *sealed, const ut_block_lock *lock, ut_buf *payload,
+                               ut_block *block)
+{
+    ut_err err = check_sealed(ut_buf_bytes(sealed), block);
+    if (err != UT_OK)
+        return err;
+    if (block->info.key_id != lock->key_id)
+        return UT_EINVAL;
+    uint8_t bound[BOUND_LEN];
+    uint8_t *body = sealed->data + UT_BLOCK_HEADER_LEN;
+    uint8_t *text = body + BODY_AT_CIPHERTEXT;
+    size_t len = sealed->len - UT_BLOCK_HEADER_LEN - UT_BLOCK_ENCRYPTION_LEN;
+    err = ut_cipher_open(lock->cipher, body + BODY_AT_NONCE, bind(sealed->data, lock, bound), text,
+                         len, text + len);
+    if (err != UT_OK)
+        return err;
+    return expand(sealed->data[AT_CODEC], (ut_bytes){text, len}, payload, block);
 }
 
 void ut_block_walk(const ut_block *block, ut_block_cursor *cursor)

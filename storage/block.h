@@ -9,9 +9,13 @@
 #define UT_STORAGE_BLOCK_H
 
 #include "storage/batch.h"
+#include "storage/cipher.h"
 
 enum {
     UT_BLOCK_VERSION = 1,
+    UT_BLOCK_VERSION_ENCRYPTED = 2,
+    // What stands around an encrypted body: number of the key, nonce, tag.
+    UT_BLOCK_ENCRYPTION_LEN = 4 + UT_CIPHER_NONCE_LEN + UT_CIPHER_TAG_LEN,
     UT_BLOCK_HEADER_LEN = 32,
     UT_BLOCK_SPANS_MAX = 512,
     // A block is sealed before it would pass this, unless one span alone does.
@@ -54,6 +58,7 @@ typedef struct {
     uint32_t expiry_hour; // the TTL bucket: hours since the epoch, rounded up; 0: never
     uint32_t span_count;
     uint32_t payload_len;
+    uint32_t key_id; // of the data key that the body is encrypted under; 0: it is not
 } ut_block_info;
 
 // Compresses and seals. sealed: replaced by header and body; a payload that does not shrink is
@@ -61,9 +66,23 @@ typedef struct {
 ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t expiry_hour,
                      ut_buf *sealed);
 
+// What a block is encrypted with, and where it stands: a block found in another place does not
+// open.
+typedef struct {
+    ut_cipher *cipher;
+    uint32_t key_id; // not 0
+    uint32_t org;
+    uint64_t seq;
+    uint8_t nonce[UT_CIPHER_NONCE_LEN]; // sealing: never used before with this key. Opening: unused
+} ut_block_lock;
+
+// The same, and encrypts the body.
+ut_err ut_block_seal_encrypted(ut_block_builder *builder, uint64_t received_ns,
+                               uint32_t expiry_hour, const ut_block_lock *lock, ut_buf *sealed);
+
 // ---- reading ----
 
-// Reads and checks only the header. UT_ECORRUPT, UT_EVERSION.
+// Reads and checks only the header, and whose key it needs. UT_ECORRUPT, UT_EVERSION.
 ut_err ut_block_peek(ut_bytes sealed, ut_block_info *info);
 
 // A block opened for reading: the payload stands in a buffer of the caller's.
@@ -80,8 +99,12 @@ typedef struct {
 
 // Verifies the checksum, decompresses into payload (replaced; must live as long as block is used)
 // and checks the structure of the three arrays. Borrows nothing of sealed. UT_ECORRUPT,
-// UT_EVERSION, UT_ENOMEM, UT_ELIMIT.
+// UT_EVERSION, UT_ENOMEM, UT_ELIMIT; UT_EPERM: it is encrypted.
 ut_err ut_block_open(ut_bytes sealed, ut_buf *payload, ut_block *block);
+// The same for a block that is encrypted under lock->key_id. Decrypts in sealed, which is of no use
+// afterwards. UT_ECORRUPT also when it was sealed for another place.
+ut_err ut_block_open_encrypted(ut_buf *sealed, const ut_block_lock *lock, ut_buf *payload,
+                               ut_block *block);
 
 // Walks groups and spans in order.
 typedef struct {

@@ -83,6 +83,9 @@ typedef struct {
 
 struct ut_engine {
     const ut_engine_class *class;
+    // The data keys of the store in it: set by ut_store_open before anybody else sees the engine,
+    // and valid until ut_store_close. NULL: the store is not encrypted. Engines do not use it.
+    struct ut_keyring *keyring;
     // Values up to this length need no neighbouring free pages. Longer ones are allowed, but room
     // for them runs out first in an old, fragmented store: what can be cut in pieces should be.
     uint32_t value_bytes_best;

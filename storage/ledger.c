@@ -97,6 +97,14 @@ size_t ut_store_get_destinations(const ut_store *store, ut_store_destination *ou
 
 // ---- entries ----
 
+// An encrypted store keeps the status of an answer, but not its text: a destination may quote what
+// it was sent. The log has it.
+static void hide_reason(const ut_store *store, ut_delivery *delivery)
+{
+    if (store->keyring != NULL)
+        delivery->reason_z[0] = '\0';
+}
+
 static ut_err put_delivery(ut_store *store, const ut_delivery *delivery)
 {
     ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
@@ -193,6 +201,7 @@ ut_err ut_ledger_mark(ut_store *store, const ut_delivery *mark)
                      (unsigned long)entry.spans);
         entry.spans_dead = entry.spans;
     }
+    hide_reason(store, &entry);
     count_settled(row, &old, false);
     count_settled(row, &entry, true);
     err = put_delivery(store, &entry);

@@ -4,6 +4,7 @@
 
 #include "storage/key.h"
 #include "storage/record.h"
+#include "storage/root_names.h"
 #include "storage/store_view.h"
 
 // What the entries of one trace say together.
@@ -86,6 +87,8 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
     ut_bytes key;
     ut_bytes value;
     uint32_t rows = 0;
+    ut_root_names names;
+    ut_root_names_init(&names, view, org);
     for (err = class->seek(roots, ut_key_bytes(&from), true, &key, &value);
          err == UT_OK && rows < limit; err = class->step(roots, true, &key, &value)) {
         uint8_t text[UT_RECORD_NAME_MAX + UT_RECORD_SERVICE_MAX];
@@ -98,7 +101,10 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
             break;
         if (ut_record_read_root(value, &root) != UT_OK)
             continue; // damaged
-        err = fill_row(entries, org, &root, text, &row);
+        if (root.names_hidden)
+            err = ut_root_names_fill(&names, row.trace_id, &root);
+        if (err == UT_OK)
+            err = fill_row(entries, org, &root, text, &row);
         if (err == UT_OK && row.span_count > 0) {
             rows += 1;
             err = visit(context, &row);
@@ -106,6 +112,7 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
         if (err != UT_OK)
             break;
     }
+    ut_root_names_free(&names);
     ut_cursor_close(entries);
     ut_cursor_close(roots);
     return err == UT_ENOTFOUND ? UT_OK : err;

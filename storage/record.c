@@ -70,10 +70,10 @@ static ut_bytes cut(ut_bytes text, size_t len_max)
 
 // ---- M ----
 
-void ut_record_write_version(ut_buf *out)
+void ut_record_write_version(ut_buf *out, uint32_t version)
 {
     ut_mp_put_array(out, 1);
-    ut_mp_put_uint(out, UT_STORE_FORMAT_VERSION);
+    ut_mp_put_uint(out, version);
 }
 
 ut_err ut_record_read_version(ut_bytes value, uint64_t *version)
@@ -227,8 +227,21 @@ void ut_record_write_root(ut_buf *out, const ut_record_root *root)
     ut_mp_put_uint(out, root->start_ns);
     ut_mp_put_uint(out, root->duration_ns);
     ut_mp_put_uint(out, root->status);
-    ut_mp_put_str(out, cut(root->service, UT_RECORD_SERVICE_MAX));
-    ut_mp_put_str(out, cut(root->name, UT_RECORD_NAME_MAX));
+    if (root->names_hidden) {
+        ut_mp_put_nil(out);
+        ut_mp_put_nil(out);
+        return;
+    }
+    ut_record_root short_names = *root;
+    ut_record_cut_names(&short_names);
+    ut_mp_put_str(out, short_names.service);
+    ut_mp_put_str(out, short_names.name);
+}
+
+void ut_record_cut_names(ut_record_root *root)
+{
+    root->service = cut(root->service, UT_RECORD_SERVICE_MAX);
+    root->name = cut(root->name, UT_RECORD_NAME_MAX);
 }
 
 ut_err ut_record_read_root(ut_bytes value, ut_record_root *root)
@@ -241,8 +254,16 @@ ut_err ut_record_read_root(ut_bytes value, ut_record_root *root)
     root->start_ns = ut_mp_get_uint(&reader);
     root->duration_ns = ut_mp_get_uint(&reader);
     uint64_t status = ut_mp_get_uint(&reader);
-    root->service = ut_mp_get_str(&reader);
-    root->name = ut_mp_get_str(&reader);
+    root->names_hidden = ut_mp_peek(&reader) == UT_MP_NIL;
+    root->service = UT_BYTES_NONE;
+    root->name = UT_BYTES_NONE;
+    if (root->names_hidden) {
+        ut_mp_get_nil(&reader);
+        ut_mp_get_nil(&reader);
+    } else {
+        root->service = ut_mp_get_str(&reader);
+        root->name = ut_mp_get_str(&reader);
+    }
     root->status = (uint8_t)status;
     return status > UT_STATUS_ERROR ? UT_ECORRUPT : result(&reader);
 }

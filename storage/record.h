@@ -20,7 +20,7 @@ typedef struct {
     ut_store_counts counts;
 } ut_record_state;
 
-void ut_record_write_version(ut_buf *out);
+void ut_record_write_version(ut_buf *out, uint32_t version);
 // UT_EVERSION when a newer program wrote it, *version is then set. UT_ECORRUPT.
 ut_err ut_record_read_version(ut_bytes value, uint64_t *version);
 void ut_record_write_state(ut_buf *out, const ut_record_state *state);
@@ -67,12 +67,14 @@ typedef struct {
     uint64_t start_ns;
     uint64_t duration_ns;
     uint8_t status;
+    bool names_hidden; // service and name are not here: they stand in the block alone
     ut_bytes service;
     ut_bytes name;
 } ut_record_root;
 
 void ut_record_write_root(ut_buf *out, const ut_record_root *root); // cuts service and name
-ut_err ut_record_read_root(ut_bytes value, ut_record_root *root);   // borrowed. UT_ECORRUPT
+void ut_record_cut_names(ut_record_root *root); // to their greatest lengths, as in a record
+ut_err ut_record_read_root(ut_bytes value, ut_record_root *root); // borrowed. UT_ECORRUPT
 
 // ---- Z org seq ----
 

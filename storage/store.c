@@ -101,7 +101,7 @@ static ut_err create(ut_store *store)
     store->next_state = store->state;
     store->next_ledger.count = 0;
     ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_version(&store->value);
+    ut_record_write_version(&store->value, UT_STORE_FORMAT_PLAIN);
     ut_key key = ut_key_meta(version_name_z);
     err = store->value.err;
     if (err == UT_OK)
@@ -187,6 +187,9 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
     }
     if (err != UT_OK)
         goto done;
+    err = ut_store_keys_open(store, config, fault);
+    if (err != UT_OK)
+        goto done;
     if (!config->keep_destinations)
         err = deactivate(store);
     if (err != UT_OK) {
@@ -218,6 +221,7 @@ void ut_store_close(ut_store *store)
     ut_buf_free(&store->value);
     ut_buf_free(&store->classes);
     ut_buf_free(&store->span_hours);
+    ut_store_keys_close(store);
     store->engine->class->close(store->engine);
     free(store);
 }
@@ -332,7 +336,7 @@ static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t
     if (spans == 0)
         return UT_OK;
     uint64_t seq = store->next_state.next_seq;
-    ut_err err = ut_block_seal(store->builder, now_ns, hour, &store->sealed);
+    ut_err err = ut_store_keys_seal(store, org, seq, now_ns, hour);
     if (err == UT_OK)
         err = ut_trace_index_write_block(&store->index, store->txn, store->builder, seq);
     if (err != UT_OK)
@@ -503,6 +507,8 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         err = ut_expiry_plan(store, appends, append_count, now_ns);
     if (err == UT_OK && store->index.span_count == 0 && mark_count == 0)
         return UT_OK;
+    if (err == UT_OK)
+        err = ut_store_keys_keep_fresh(store);
     for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && err == UT_OK; attempt++) {
         ut_demand demand = guess_demand(store, appends, append_count, mark_count, attempt);
         err = ut_retention_make_room(store, &demand);

@@ -14,7 +14,8 @@
 #include "port/base/log.h"
 
 enum {
-    UT_STORE_FORMAT_VERSION = 1,
+    UT_STORE_FORMAT_VERSION = 2, // the newest known; what was never encrypted has 1
+    UT_STORE_FORMAT_PLAIN = 1,
     UT_STORE_DESTINATIONS_MAX = 64,
     UT_STORE_NAME_MAX = 64,
     UT_STORE_REASON_MAX = 160,
@@ -37,15 +38,32 @@ typedef struct {
     // Destinations stay active as they were; for work without an agent. Otherwise none is active
     // until ut_store_add_destination says so.
     bool keep_destinations;
+    // UT_CIPHER_KEY_LEN bytes: what blocks hold is encrypted, under data keys that this key wraps
+    // (keyring.h). NULL: it is not, and an encrypted store does not open. Borrowed for the call.
+    const uint8_t *master_key;
+    const char *master_key_name_z; // where it comes from, for faults: "/etc/untrace/key"
+    uint64_t blocks_per_key;       // under one data key; 0: UT_KEYRING_BLOCKS_MAX
 } ut_store_config;
 
 // Takes over engine (closed by ut_store_close, and also when this fails). Checks or writes the
 // format version, reads counters and destinations. A reader (engine opened read_only) may use only
-// the reading functions. UT_EVERSION, UT_ECORRUPT, UT_EIO, UT_ENOMEM.
+// the reading functions. UT_EVERSION, UT_ECORRUPT, UT_EIO, UT_ENOMEM; UT_EPERM: the store is
+// encrypted, and master_key is NULL or not its key.
+//
+// A store that was not encrypted is from the first opening with a key on: what comes is encrypted,
+// what is there stays as it is.
 ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store **store,
                      ut_fault *fault);
 void ut_store_close(ut_store *store);
 ut_engine *ut_store_engine(ut_store *store);
+
+// ---- encryption ----
+
+// Wraps the data keys with another master key (UT_CIPHER_KEY_LEN bytes), and makes a new data key
+// for the blocks that come; one transaction. Store thread. UT_EINVAL: the store is not encrypted.
+// UT_ELIMIT: too many data keys have blocks. UT_EFULL, UT_ENOSPC, UT_ENOMEM: nothing has changed.
+// UT_EIO: either key may be the right one now; calling again settles it.
+ut_err ut_store_rekey(ut_store *store, const uint8_t *master_key, ut_fault *fault);
 
 // ---- destinations ----
 
@@ -163,8 +181,9 @@ void ut_store_view_end(ut_store_view *view); // also when none is begun
 ut_err ut_store_next_pending(ut_store_view *view, uint32_t org, uint32_t dest, uint64_t after,
                              uint32_t scan_max, ut_delivery *delivery);
 
-// Opens a block into payload (a buffer of the caller's). UT_ENOTFOUND (it has expired),
-// UT_ECORRUPT.
+// Opens a block into payload (a buffer of the caller's), with the key that it needs. UT_ENOTFOUND
+// (it has expired), UT_ECORRUPT; UT_EPERM: it is encrypted under a key that another process made
+// after this one opened the store, with another master key.
 ut_err ut_store_read_block(ut_store_view *view, uint32_t org, uint64_t seq, ut_buf *payload,
                            ut_block *block);
 

@@ -3,6 +3,7 @@
 #ifndef UT_STORAGE_STORE_CORE_H
 #define UT_STORAGE_STORE_CORE_H
 
+#include "storage/keyring.h"
 #include "storage/pieces.h"
 #include "storage/trace_index.h"
 
@@ -34,6 +35,9 @@ typedef struct {
 
 struct ut_store {
     ut_engine *engine;
+    ut_keyring *keyring; // NULL: not encrypted
+    ut_keyring_slot newest_key;
+    uint64_t blocks_per_key;
     uint64_t ttl_ms;
     const ut_rules *rules; // NULL: none
     const ut_log *log;
@@ -100,6 +104,19 @@ static inline const ut_expiry_class *ut_expiry_classes(const ut_store *store)
 // hours of all spans of the plan tell.
 bool ut_expiry_is_of(const ut_store *store, const ut_store_append *append, uint64_t now_ns,
                      uint32_t hour, const uint32_t **hours);
+
+// ---- store_keys.c ----
+
+// Reads the data keys with config's master key, or begins to encrypt; after counters and
+// destinations are read. Faults.
+ut_err ut_store_keys_open(ut_store *store, const ut_store_config *config, ut_fault *fault);
+void ut_store_keys_close(ut_store *store);
+// Makes a new data key when the newest has served long enough; outside of transactions. Errors of
+// the engine.
+ut_err ut_store_keys_keep_fresh(ut_store *store);
+// Seals what is in the builder into store->sealed as block seq, encrypted when the store is.
+ut_err ut_store_keys_seal(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,
+                          uint32_t hour);
 
 // ---- summary.c ----
 

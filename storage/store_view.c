@@ -3,6 +3,7 @@
 #include "storage/store_view.h"
 
 #include "storage/key.h"
+#include "storage/keyring.h"
 #include "storage/pieces.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct ut_store_view {
     ut_txn *txn; // NULL: not begun
     ut_cursor *cursor;
     ut_buf sealed;
+    ut_keyring_slot key; // the data key used last
 };
 
 ut_err ut_store_view_open(ut_engine *engine, ut_store_view **out)
@@ -33,6 +35,7 @@ void ut_store_view_close(ut_store_view *view)
         return;
     ut_store_view_end(view);
     ut_buf_free(&view->sealed);
+    ut_keyring_slot_free(&view->key);
     free(view);
 }
 
@@ -63,6 +66,11 @@ ut_txn *ut_store_view_txn(ut_store_view *view)
 {
     UT_ASSERT(view->txn != NULL);
     return view->txn;
+}
+
+uint64_t ut_store_view_filter_seed(const ut_store_view *view, uint64_t seq)
+{
+    return ut_keyring_filter_seed(view->engine->keyring, seq);
 }
 
 ut_err ut_store_next_pending(ut_store_view *view, uint32_t org, uint32_t dest, uint64_t after,
@@ -102,6 +110,32 @@ ut_err ut_store_next_pending(ut_store_view *view, uint32_t org, uint32_t dest, u
     return err;
 }
 
+// Another process may have made data keys since this one opened the store.
+static ut_err learn_keys(ut_store_view *view)
+{
+    ut_key key = ut_key_meta(UT_KEYRING_NAME);
+    ut_bytes record;
+    ut_err err = ut_txn_get(view->txn, ut_key_bytes(&key), &record);
+    return err == UT_OK ? ut_keyring_learn(view->engine->keyring, record) : err;
+}
+
+static ut_err open_encrypted(ut_store_view *view, uint32_t org, uint64_t seq, uint32_t key_id,
+                             ut_buf *payload, ut_block *block)
+{
+    if (view->engine->keyring == NULL)
+        return UT_EPERM; // the store was not encrypted when it was opened
+    ut_err err = ut_keyring_get(view->engine->keyring, key_id, &view->key);
+    if (err == UT_ENOTFOUND) {
+        err = learn_keys(view);
+        if (err == UT_OK)
+            err = ut_keyring_get(view->engine->keyring, key_id, &view->key);
+    }
+    if (err != UT_OK)
+        return err == UT_ENOTFOUND ? UT_ECORRUPT : err;
+    ut_block_lock lock = {.cipher = view->key.cipher, .key_id = key_id, .org = org, .seq = seq};
+    return ut_block_open_encrypted(&view->sealed, &lock, payload, block);
+}
+
 ut_err ut_store_read_block(ut_store_view *view, uint32_t org, uint64_t seq, ut_buf *payload,
                            ut_block *block)
 {
@@ -115,5 +149,11 @@ ut_err ut_store_read_block(ut_store_view *view, uint32_t org, uint64_t seq, ut_b
         if (ut_txn_get(view->txn, ut_key_bytes(&key), &summary) == UT_ENOTFOUND)
             return UT_ENOTFOUND;
     }
-    return err == UT_OK ? ut_block_open(ut_buf_bytes(&view->sealed), payload, block) : err;
+    ut_block_info info;
+    if (err == UT_OK)
+        err = ut_block_peek(ut_buf_bytes(&view->sealed), &info);
+    if (err != UT_OK)
+        return err;
+    return info.key_id == 0 ? ut_block_open(ut_buf_bytes(&view->sealed), payload, block)
+                            : open_encrypted(view, org, seq, info.key_id, payload, block);
 }

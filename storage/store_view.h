@@ -8,4 +8,7 @@
 // The transaction of a view that has begun; ends with it.
 ut_txn *ut_store_view_txn(ut_store_view *view);
 
+// What the filters over block seq are seeded with; see ut_keyring_filter_seed.
+uint64_t ut_store_view_filter_seed(const ut_store_view *view, uint64_t seq);
+
 #endif

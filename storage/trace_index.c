@@ -498,6 +498,7 @@ static ut_err put_root(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *
         .start_ns = span->start_ns,
         .duration_ns = span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0,
         .status = span->status,
+        .names_hidden = index->hide_names,
     };
     ut_err err = ut_block_builder_names(builder, ordinal, &root.name, &root.service);
     if (err != UT_OK)

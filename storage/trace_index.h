@@ -58,6 +58,7 @@ typedef struct {
 
 typedef struct {
     uint64_t seed[2];  // unknown to who sends ids
+    bool hide_names;   // root records do not tell service and name
     ut_buf spans;      // ut_plan_span each
     ut_buf traces;     // ut_plan_trace each
     ut_buf span_slots; // hash tables: uint32_t each, an index and one

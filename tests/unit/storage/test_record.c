@@ -111,7 +111,7 @@ static void write_sample(unsigned kind, ut_buf *out)
 {
     switch (kind) {
     case 0:
-        ut_record_write_version(out);
+        ut_record_write_version(out, UT_STORE_FORMAT_VERSION);
         break;
     case 1:
         ut_record_write_state(out, &state_sample);

@@ -25,6 +25,9 @@ extern const ut_command ut_command_traces;
 extern const ut_command ut_command_trace;
 extern const ut_command ut_command_export;
 extern const ut_command ut_command_import;
+extern const ut_command ut_command_spans;
+extern const ut_command ut_command_stats;
+extern const ut_command ut_command_failures;
 extern const ut_command ut_command_version;
 
 // The exit code that fits an error.

@@ -84,10 +84,12 @@ static int take_condition(ut_filter_options *options, const char *command_z, int
         options->trace_z = text_z;
         return EX_OK;
     case UT_OPTION_SINCE:
+        options->time_given = true;
         return take_time(text_z, options->now_ns, &filter->start_ns)
                    ? EX_OK
                    : ut_cli_usage(command_z, "--since takes %s, not \"%s\"", time_z, text_z);
     case UT_OPTION_UNTIL:
+        options->time_given = true; // "before that", and not "of the last hours before that"
         return take_time(text_z, options->now_ns, &filter->end_ns)
                    ? EX_OK
                    : ut_cli_usage(command_z, "--until takes %s, not \"%s\"", time_z, text_z);

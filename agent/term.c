@@ -3,17 +3,20 @@
 
 #include "port/base/text.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { WIDTH_WITHOUT_TERMINAL = 100, WIDTH_MIN = 60, WIDTH_MAX = 240 };
+enum { WIDTH_WITHOUT_TERMINAL = 100, WIDTH_MIN = 60, WIDTH_MAX = 240, KEEP_BYTES = 1024 * 1024 };
 
 ut_term ut_term_stdout(void)
 {
-    ut_term term = {false, WIDTH_WITHOUT_TERMINAL};
+    ut_term term = {.width = WIDTH_WITHOUT_TERMINAL};
     if (!isatty(STDOUT_FILENO))
         return term;
+    term.terminal = true;
     const char *no_colour_z = getenv("NO_COLOR");
     const char *kind_z = getenv("TERM");
     term.colour = (no_colour_z == NULL || no_colour_z[0] == 0) &&
@@ -76,4 +79,14 @@ void ut_term_repeat(ut_buf *out, const char *text_z, uint32_t columns)
 {
     for (uint32_t i = 0; i < columns; i++)
         ut_buf_add_z(out, text_z);
+}
+
+ut_err ut_term_write(ut_buf *out)
+{
+    ut_err err = out->err;
+    errno = 0;
+    if (err == UT_OK && out->len > 0 && fwrite(out->data, 1, out->len, stdout) != out->len)
+        err = errno == EPIPE ? UT_ECLOSED : UT_EIO;
+    ut_buf_reset(out, KEEP_BYTES);
+    return err;
 }

@@ -5,7 +5,8 @@
 #include "port/base/buf.h"
 
 typedef struct {
-    bool colour;    // standard output is a terminal, NO_COLOR is not set, TERM is not dumb
+    bool terminal;  // standard output is one
+    bool colour;    // it is, NO_COLOR is not set, TERM is not dumb
     uint32_t width; // columns; 100 when it is not a terminal
 } ut_term;
 
@@ -32,5 +33,9 @@ uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad);
 
 // Appends text once per column.
 void ut_term_repeat(ut_buf *out, const char *text_z, uint32_t columns);
+
+// Writes out to standard output and empties it, keeping some memory. UT_ECLOSED: nobody reads any
+// more. The error of out; UT_EIO.
+ut_err ut_term_write(ut_buf *out);
 
 #endif

@@ -17,7 +17,11 @@ from agent import PROGRAM, untrace
 from waiting import DEADLINE_S, until
 
 EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_IOERR = 64, 66, 69, 74
+<<<<<<< HEAD
 COMMANDS = ["export", "import", "run", "check", "send", "traces", "trace", "version"]
+=======
+COMMANDS = ["import", "run", "check", "send", "traces", "trace", "spans", "stats", "failures", "version"]
+>>>>>>> 257899f (agent: ask the store from the command line)
 ESCAPE = "\x1b"
 
 
@@ -141,7 +145,7 @@ def test_a_trace_that_is_not_there_is_an_error(stored, trace_id, code):
 def test_an_empty_store_and_a_missing_one(module_agent, tmp_path):
     agent = module_agent()
     done = untrace("traces", "--data-dir", agent.data_dir)
-    assert done.returncode == 0 and "no traces yet" in done.stdout
+    assert (done.returncode, done.stdout) == (0, "") and "no traces yet" in done.stderr
     assert untrace("traces", "--data-dir", agent.data_dir, "--json").stdout == ""
     missing = tmp_path / "none"
     done = untrace("traces", "--data-dir", missing)

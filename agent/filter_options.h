@@ -95,9 +95,9 @@ typedef struct {
     const char *cursor_z; // or NULL
     uint64_t limit;
     bool oldest_first;
-    bool any;         // a condition was given
+    bool any;        // a condition was given
     bool time_given; // --since or --until was
-    uint64_t now_ns;  // what relative times count back from
+    uint64_t now_ns; // what relative times count back from
 } ut_filter_options;
 
 enum { UT_FILTER_LIMIT_MAX = 1000 * 1000 * 1000 };

@@ -91,7 +91,7 @@ def test_traces_lists_the_newest_first(module_agent):
 def test_trace_draws_the_tree(stored):
     done = untrace("trace", stored.trace_id, "--data-dir", stored.data_dir)
     assert done.returncode == 0
-    text = done.stdout
+    text = done.stdout.split("\n\n", 1)[1]  # behind the head
     lines = {name: next(line for line in text.splitlines() if name in line)
              for name in ("GET /checkout", "SELECT cart", "POST /pay", "orphan")}
     # Children stand under their parent, in the order of their starts.

@@ -51,7 +51,7 @@ static void text_is_cut_with_an_ellipsis_and_padded(void **state)
 static void colour_is_silent_without_a_terminal(void **state)
 {
     (void)state;
-    const ut_term plain = {false, 80};
+    const ut_term plain = {.colour = false, .width = 80};
     ut_buf buf;
     ut_buf_init(&buf, 64);
     ut_term_colour(&plain, &buf, UT_COLOUR_RED);

@@ -43,7 +43,7 @@ def with_values(value):
     if not isinstance(value, dict):
         return value
     fixed = {key: with_values(item) for key, item in value.items()}
-    return {"value": {}, **fixed} if "key" in fixed else fixed
+    return {key: item for key, item in fixed.items() if key != "value" or item != {}}
 
 
 def plain(value):

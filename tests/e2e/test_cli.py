@@ -17,11 +17,7 @@ from agent import PROGRAM, untrace
 from waiting import DEADLINE_S, until
 
 EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_IOERR = 64, 66, 69, 74
-<<<<<<< HEAD
-COMMANDS = ["export", "import", "run", "check", "send", "traces", "trace", "version"]
-=======
-COMMANDS = ["import", "run", "check", "send", "traces", "trace", "spans", "stats", "failures", "version"]
->>>>>>> 257899f (agent: ask the store from the command line)
+COMMANDS = ["run", "check", "send", "traces", "trace", "spans", "stats", "failures", "export", "import", "version"]
 ESCAPE = "\x1b"
 
 

@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <limits.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -581,6 +582,277 @@ static void without_an_interval_nothing_is_synced_beside_commits(void **state)
     assert_int_equal(ut_engine_gate_syncs(f->gate), 0);
 }
 
+// ---- operations and calls
+
+// Counts to `total`, one a slice.
+typedef struct {
+    ut_operation base; // first member
+    uint64_t total;
+    uint64_t fail_at; // the slice with this number fails with err; 0: none
+    ut_err err;
+    atomic_uint allowed; // slices that may end
+    atomic_uint begun;   // slices
+    atomic_uint freed;   // times
+    atomic_uint commits; // of the gate, when the slice began
+    fixture *fixture;
+} counting;
+
+static ut_err counting_step(ut_operation *base, ut_store *store, uint64_t now_ns, bool *more,
+                            ut_fault *fault)
+{
+    counting *c = (counting *)(void *)base;
+    assert_ptr_equal(store, c->fixture->store);
+    assert_true(now_ns > 0);
+    atomic_store(&c->commits, ut_engine_gate_commits(c->fixture->gate));
+    const unsigned number = atomic_fetch_add(&c->begun, 1) + 1;
+    while (number > atomic_load(&c->allowed))
+        (void)sched_yield();
+    if (number == c->fail_at)
+        return ut_fault_set(fault, c->err, "slice %u failed", number);
+    base->progress.done += 1;
+    base->progress.total = c->total;
+    *more = base->progress.done < c->total;
+    return UT_OK;
+}
+
+static void counting_free(ut_operation *base)
+{
+    counting *c = (counting *)(void *)base;
+    atomic_fetch_add(&c->freed, 1);
+}
+
+static const ut_operation_class counting_class = {
+    .name_z = "counting", .step = counting_step, .free = counting_free};
+
+static void counting_init(counting *c, fixture *f, uint64_t total)
+{
+    memset(c, 0, sizeof *c);
+    c->base.class = &counting_class;
+    c->total = total;
+    c->fixture = f;
+    atomic_init(&c->allowed, UINT_MAX);
+    atomic_init(&c->begun, 0);
+    atomic_init(&c->freed, 0);
+    atomic_init(&c->commits, 0);
+}
+
+static void begin(fixture *f, counting *c, uint64_t expected_number)
+{
+    uint64_t number = 0;
+    assert_int_equal(ut_store_thread_begin(f->thread, &c->base, &number), UT_OK);
+    assert_int_equal(number, expected_number);
+}
+
+static ut_store_operation_status wait_for_operation(fixture *f)
+{
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    ut_store_operation_status status;
+    for (;;) {
+        ut_store_thread_operation(f->thread, &status);
+        if (status.state != UT_STORE_OPERATION_RUNNING)
+            return status;
+        give_up_after(begin_ms, "the end of the operation");
+    }
+}
+
+static void wait_for_slices(counting *c, unsigned count)
+{
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (atomic_load(&c->begun) < count)
+        give_up_after(begin_ms, "a slice");
+}
+
+static void an_operation_runs_in_slices_to_its_end(void **state)
+{
+    fixture *f = *state;
+    counting c;
+    ut_store_operation_status status;
+    ut_store_thread_operation(f->thread, &status);
+    assert_int_equal(status.state, UT_STORE_OPERATION_NONE);
+    for (uint64_t i = 1; i <= 3; i++) {
+        counting_init(&c, f, 5);
+        begin(f, &c, i);
+        status = wait_for_operation(f);
+        assert_int_equal(status.state, UT_STORE_OPERATION_DONE);
+        assert_int_equal(status.number, i);
+        assert_string_equal(status.name_z, "counting");
+        assert_int_equal(status.progress.done, 5);
+        assert_int_equal(status.progress.total, 5);
+        assert_int_equal(atomic_load(&c.begun), 5);
+        assert_int_equal(atomic_load(&c.freed), 1);
+    }
+}
+
+static void one_operation_at_a_time_is_under_way(void **state)
+{
+    fixture *f = *state;
+    counting first;
+    counting second;
+    uint64_t number = 77;
+    counting_init(&first, f, 2);
+    counting_init(&second, f, 2);
+    atomic_store(&first.allowed, 0);
+    begin(f, &first, 1);
+    wait_for_slices(&first, 1);
+    assert_int_equal(ut_store_thread_begin(f->thread, &second.base, &number), UT_EBUSY);
+    assert_int_equal(number, 77);
+    atomic_store(&first.allowed, UINT_MAX);
+    assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_DONE);
+    assert_int_equal(atomic_load(&second.begun), 0);
+    assert_int_equal(atomic_load(&second.freed), 0);
+    begin(f, &second, 2);
+    assert_int_equal(wait_for_operation(f).number, 2);
+}
+
+static void a_commit_waits_for_one_slice_at_most(void **state)
+{
+    fixture *f = *state;
+    counting c;
+    counting_init(&c, f, UINT64_MAX);
+    atomic_store(&c.allowed, 0);
+    begin(f, &c, 1);
+    for (unsigned i = 1; i <= 20; i++) {
+        wait_for_slices(&c, i); // it is held
+        const unsigned commits = ut_engine_gate_commits(f->gate);
+        assert_int_equal(submit(f, i, i % 2 == 0 ? &f->batch : &f->batch2), UT_OK);
+        atomic_store(&c.allowed, i);
+        wait_for_slices(&c, i + 1);
+        assert_true(atomic_load(&c.commits) > commits); // it came before the slice
+        wait_for_done(f, i);
+    }
+    assert_true(ut_store_thread_cancel(f->thread));
+    atomic_store(&c.allowed, UINT_MAX);
+    assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_CANCELED);
+}
+
+static void an_operation_is_cancelled_between_slices(void **state)
+{
+    fixture *f = *state;
+    counting c;
+    assert_false(ut_store_thread_cancel(f->thread));
+    counting_init(&c, f, UINT64_MAX);
+    begin(f, &c, 1);
+    wait_for_slices(&c, 3);
+    assert_true(ut_store_thread_cancel(f->thread));
+    const ut_store_operation_status status = wait_for_operation(f);
+    assert_int_equal(status.state, UT_STORE_OPERATION_CANCELED);
+    assert_true(status.progress.done >= 3);
+    assert_int_equal(atomic_load(&c.freed), 1);
+    assert_false(ut_store_thread_cancel(f->thread));
+}
+
+static void an_operation_that_fails_says_why(void **state)
+{
+    fixture *f = *state;
+    counting c;
+    counting_init(&c, f, 10);
+    c.fail_at = 4;
+    c.err = UT_ENOSPC;
+    begin(f, &c, 1);
+    const ut_store_operation_status status = wait_for_operation(f);
+    assert_int_equal(status.state, UT_STORE_OPERATION_FAILED);
+    assert_int_equal(status.fault.code, UT_ENOSPC);
+    assert_string_equal(status.fault.text_z, "slice 4 failed");
+    assert_int_equal(status.progress.done, 3);
+    assert_int_equal(atomic_load(&c.freed), 1);
+    counting_init(&c, f, 10);
+    begin(f, &c, 2);
+    assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_DONE);
+}
+
+static void an_operation_that_must_wait_is_tried_again(void **state)
+{
+    fixture *f = *state;
+    counting c;
+    counting_init(&c, f, 10);
+    c.fail_at = 4;
+    c.err = UT_EAGAIN;
+    begin(f, &c, 1);
+    const ut_store_operation_status status = wait_for_operation(f);
+    assert_int_equal(status.state, UT_STORE_OPERATION_DONE);
+    assert_int_equal(status.progress.done, 10);
+    assert_int_equal(atomic_load(&c.begun), 11);
+}
+
+static void the_end_cancels_an_operation(void **state)
+{
+    fixture *f = *state;
+    counting c;
+    uint64_t number;
+    counting_init(&c, f, UINT64_MAX);
+    begin(f, &c, 1);
+    wait_for_slices(&c, 3);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    join(f);
+    assert_int_equal(f->done, 1);
+    assert_int_equal(f->jobs[0].job.result, UT_OK);
+    assert_int_equal(atomic_load(&c.freed), 1);
+    assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_CANCELED);
+    assert_int_equal(ut_store_thread_begin(f->thread, &c.base, &number), UT_ECANCELED);
+}
+
+typedef struct {
+    ut_store_call call; // first member
+    pthread_t ran_on;
+    ut_store *store;
+    uint64_t spans;
+    unsigned done;
+} test_call;
+
+static void call_run(ut_store_call *call, ut_store *store)
+{
+    test_call *t = (test_call *)(void *)call;
+    ut_store_counts counts;
+    ut_store_get_counts(store, &counts);
+    t->ran_on = pthread_self();
+    t->store = store;
+    t->spans = counts.spans_stored;
+}
+
+static void call_done(ut_store_call *call)
+{
+    test_call *t = (test_call *)(void *)call;
+    t->done++;
+}
+
+static void a_call_runs_on_the_store_thread(void **state)
+{
+    fixture *f = *state;
+    test_call calls[UT_STORE_THREAD_CALLS_MAX + 1];
+    memset(calls, 0, sizeof calls);
+    for (size_t i = 0; i <= UT_STORE_THREAD_CALLS_MAX; i++)
+        calls[i].call = (ut_store_call){.run = call_run, .done = call_done};
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    wait_for_done(f, 1);
+
+    // As many as may wait, behind a commit that is held up.
+    ut_engine_gate_hold(f->gate, true);
+    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
+    wait_at_gate(f);
+    for (size_t i = 0; i < UT_STORE_THREAD_CALLS_MAX; i++)
+        assert_int_equal(ut_store_thread_call(f->thread, &calls[i].call), UT_OK);
+    assert_int_equal(ut_store_thread_call(f->thread, &calls[UT_STORE_THREAD_CALLS_MAX].call),
+                     UT_EAGAIN);
+    ut_engine_gate_hold(f->gate, false);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    for (size_t i = 0; i < UT_STORE_THREAD_CALLS_MAX; i++) {
+        while (calls[i].done == 0) {
+            ut_store_thread_deliver(f->thread);
+            give_up_after(begin_ms, "a call");
+        }
+        assert_int_equal(calls[i].done, 1);
+        assert_int_equal(calls[i].spans, 20);
+        assert_ptr_equal(calls[i].store, f->store);
+        assert_false(pthread_equal(calls[i].ran_on, pthread_self()));
+    }
+    // The last ones are run at the end, and none after it.
+    test_call *late = &calls[UT_STORE_THREAD_CALLS_MAX];
+    assert_int_equal(ut_store_thread_call(f->thread, &late->call), UT_OK);
+    join(f);
+    assert_int_equal(late->done, 1);
+    assert_int_equal(ut_store_thread_call(f->thread, &late->call), UT_EAGAIN);
+}
+
 int main(void)
 {
 #define CLAIM(name)      cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -605,6 +877,14 @@ int main(void)
         CLAIM_BARE(with_an_interval_the_engine_is_synced_later_and_at_the_end),
         CLAIM_BARE(with_an_interval_the_end_syncs_what_is_left),
         CLAIM(without_an_interval_nothing_is_synced_beside_commits),
+        CLAIM(an_operation_runs_in_slices_to_its_end),
+        CLAIM(one_operation_at_a_time_is_under_way),
+        CLAIM(a_commit_waits_for_one_slice_at_most),
+        CLAIM(an_operation_is_cancelled_between_slices),
+        CLAIM(an_operation_that_fails_says_why),
+        CLAIM(an_operation_that_must_wait_is_tried_again),
+        CLAIM(the_end_cancels_an_operation),
+        CLAIM(a_call_runs_on_the_store_thread),
     };
     return cmocka_run_group_tests_name("store_thread", tests, NULL, NULL);
 }

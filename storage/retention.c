@@ -240,8 +240,8 @@ static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, progress
         bool of_ring = ring_excess(store, &store->next_state) > 0;
         if (done->bytes >= bytes && !of_ring)
             return UT_OK;
-        uint32_t org;
-        uint64_t seq;
+        uint32_t org = 0;
+        uint64_t seq = 0;
         ut_err err = find_victim(store, cursor, of_ring || store->evict_oldest, &org, &seq);
         if (err == UT_ENOTFOUND) {
             *empty = true;

@@ -232,9 +232,13 @@ cross-%:
 size: program
 	tools/size $(OUT)/untrace
 
-## install: the program and its licence under DESTDIR and PREFIX (/usr/local)
+# A program for another machine cannot be asked for its completion script here.
+SHELL_WORDS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
+## install: the program and what bash completes, under DESTDIR and PREFIX (/usr/local)
 install: program
 	install -D -m 755 $(OUT)/untrace $(DESTDIR)$(PREFIX)/bin/untrace
+	install -d $(SHELL_WORDS)
+	$(OUT)/untrace completion bash >$(SHELL_WORDS)/untrace || rm -f $(SHELL_WORDS)/untrace
 
 ## clean: removes what was compiled here; the libraries and test tools stay (rm -r build removes all)
 clean:

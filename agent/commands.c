@@ -10,7 +10,7 @@ static const ut_command_group groups[] = {
       &ut_command_failures}},
     {"Move data", {&ut_command_export, &ut_command_import}},
     {"Look after the store", {&ut_command_store}},
-    {"About this program", {&ut_command_version}},
+    {"About this program", {&ut_command_completion, &ut_command_version}},
 };
 
 const ut_command_group *ut_command_groups(size_t *count)
@@ -19,13 +19,31 @@ const ut_command_group *ut_command_groups(size_t *count)
     return groups;
 }
 
-const ut_command *ut_command_find(const char *name_z)
+size_t ut_command_all(const ut_command *commands[UT_COMMANDS_MAX])
 {
+    size_t count = 0;
     for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
         for (const ut_command *const *at = groups[i].commands; *at != NULL; at++) {
-            if (strcmp((*at)->name_z, name_z) == 0)
-                return *at;
+            UT_ASSERT(count < UT_COMMANDS_MAX);
+            commands[count++] = *at;
+            if (*at != &ut_command_store)
+                continue;
+            for (const ut_command *const *sub = ut_command_store_all; *sub != NULL; sub++) {
+                UT_ASSERT(count < UT_COMMANDS_MAX);
+                commands[count++] = *sub;
+            }
         }
+    }
+    return count;
+}
+
+const ut_command *ut_command_find(const char *name_z)
+{
+    const ut_command *commands[UT_COMMANDS_MAX];
+    const size_t count = ut_command_all(commands);
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(commands[i]->name_z, name_z) == 0)
+            return commands[i];
     }
     return NULL;
 }

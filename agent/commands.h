@@ -7,7 +7,7 @@
 
 #include <stdio.h>
 
-enum { UT_COMMAND_GROUP_MAX = 12 };
+enum { UT_COMMAND_GROUP_MAX = 12, UT_COMMANDS_MAX = 64 };
 
 // Subcommands that belong together.
 typedef struct {
@@ -18,7 +18,10 @@ typedef struct {
 // The groups in the order of the help; *count: out.
 const ut_command_group *ut_command_groups(size_t *count);
 
-// NULL when there is none of that name.
+// All of them in that order, `store` followed by its own ("store info"). Returns how many.
+size_t ut_command_all(const ut_command *commands[UT_COMMANDS_MAX]);
+
+// NULL when there is none of that name; "store info" is found too.
 const ut_command *ut_command_find(const char *name_z);
 
 // The one whose name is nearest to a name that is none, or NULL when none is near.

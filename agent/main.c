@@ -22,16 +22,21 @@ static int unknown_command(const char *name_z)
     return EX_USAGE;
 }
 
-// `untrace help [COMMAND]`
+enum { NAME_BYTES_MAX = 64 };
+
+// `untrace help [COMMAND [SUBCOMMAND]]`
 static int run_help(int argc, char **argv)
 {
     if (argc < 2) {
         ut_command_help(stdout);
         return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
     }
-    const ut_command *command = ut_command_find(argv[1]);
+    char name_z[NAME_BYTES_MAX];
+    (void)snprintf(name_z, sizeof(name_z), argc > 2 ? "%s %s" : "%s", argv[1],
+                   argc > 2 ? argv[2] : "");
+    const ut_command *command = ut_command_find(name_z);
     if (command == NULL)
-        return unknown_command(argv[1]);
+        return unknown_command(name_z);
     (void)fputs(command->help_z, stdout);
     return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
 }

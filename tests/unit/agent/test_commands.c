@@ -8,12 +8,10 @@
 
 static void each_command(void (*check)(const ut_command *command))
 {
-    size_t count = 0;
-    const ut_command_group *groups = ut_command_groups(&count);
-    for (size_t i = 0; i < count; i++) {
-        for (const ut_command *const *at = groups[i].commands; *at != NULL; at++)
-            check(*at);
-    }
+    const ut_command *commands[UT_COMMANDS_MAX];
+    const size_t count = ut_command_all(commands);
+    for (size_t i = 0; i < count; i++)
+        check(commands[i]);
 }
 
 static void check_complete(const ut_command *command)

@@ -379,6 +379,40 @@ ut_err ut_block_builder_names(const ut_block_builder *builder, uint32_t ordinal,
     return reader.err;
 }
 
+ut_bytes ut_block_builder_record(const ut_block_builder *builder, uint32_t ordinal, uint32_t *scope)
+{
+    UT_ASSERT(ordinal < builder->span_count);
+    const origin *from = &builder->origins[ordinal];
+    const ut_batch_span *span = &builder->spans[ordinal];
+    *scope = from->scope;
+    return (ut_bytes){from->batch->span_bytes.data + span->offset, span->len};
+}
+
+uint32_t ut_block_builder_scopes(const ut_block_builder *builder)
+{
+    return builder->scope_count;
+}
+
+ut_bytes ut_block_builder_scope(const ut_block_builder *builder, uint32_t index, uint32_t *resource)
+{
+    UT_ASSERT(index < builder->scope_count);
+    *resource = builder->scopes[index].resource;
+    return builder->scopes[index].record;
+}
+
+uint32_t ut_block_builder_resources(const ut_block_builder *builder)
+{
+    return builder->resource_count;
+}
+
+ut_bytes ut_block_builder_resource(const ut_block_builder *builder, uint32_t index,
+                                   ut_bytes *service)
+{
+    UT_ASSERT(index < builder->resource_count);
+    *service = builder->resources[index].service;
+    return builder->resources[index].record;
+}
+
 // Copies the span records of ordinals first..end-1; those that stand one after the other in a batch
 // go at once.
 static void copy_spans(ut_block_builder *builder, uint32_t first, uint32_t end)

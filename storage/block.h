@@ -52,6 +52,18 @@ const ut_batch_span *ut_block_builder_span(const ut_block_builder *builder, uint
 ut_err ut_block_builder_names(const ut_block_builder *builder, uint32_t ordinal, ut_bytes *name,
                               ut_bytes *service);
 
+// The records that the block will hold, borrowed from the batches: a span with the index of its
+// scope, the scopes with the index of their resource, the resources with their service.name (empty
+// when there is none).
+ut_bytes ut_block_builder_record(const ut_block_builder *builder, uint32_t ordinal,
+                                 uint32_t *scope);
+uint32_t ut_block_builder_scopes(const ut_block_builder *builder);
+ut_bytes ut_block_builder_scope(const ut_block_builder *builder, uint32_t index,
+                                uint32_t *resource);
+uint32_t ut_block_builder_resources(const ut_block_builder *builder);
+ut_bytes ut_block_builder_resource(const ut_block_builder *builder, uint32_t index,
+                                   ut_bytes *service);
+
 // What stands in a block's header, beside sizes and checksum.
 typedef struct {
     uint64_t received_ns; // wall clock at commit

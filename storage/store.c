@@ -197,7 +197,8 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
         goto done;
     }
     store->builder = ut_block_builder_new(store->spans_max, store->payload_target);
-    if (store->builder == NULL) {
+    store->bloom = ut_bloom_builder_new(store->spans_max);
+    if (store->builder == NULL || store->bloom == NULL) {
         err = ut_fault_set(fault, UT_ENOMEM, "out of memory");
         goto done;
     }
@@ -215,6 +216,7 @@ void ut_store_close(ut_store *store)
     if (store == NULL)
         return;
     ut_block_builder_free(store->builder);
+    ut_bloom_builder_free(store->bloom);
     ut_trace_index_free(&store->index);
     ut_buf_free(&store->sealed);
     ut_buf_free(&store->members);

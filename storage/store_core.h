@@ -3,6 +3,7 @@
 #ifndef UT_STORAGE_STORE_CORE_H
 #define UT_STORAGE_STORE_CORE_H
 
+#include "storage/bloom.h"
 #include "storage/keyring.h"
 #include "storage/pieces.h"
 #include "storage/trace_index.h"
@@ -61,6 +62,7 @@ struct ut_store {
     uint32_t class_count;
     ut_buf span_hours; // of its spans, in the order of the plan: uint32_t each; empty without rules
     ut_block_builder *builder;
+    ut_bloom_builder *bloom;
     ut_buf sealed;
     ut_buf members;
     ut_buf value;

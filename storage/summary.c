@@ -30,6 +30,8 @@ ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_
         if (span->end_ns > summary.end_ns)
             summary.end_ns = span->end_ns;
     }
+    summary.bloom = ut_bloom_build(store->bloom, store->builder,
+                                   ut_keyring_filter_seed(store->engine->keyring, seq));
     ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
     ut_record_write_summary(&store->value, &summary);
     if (store->value.err != UT_OK)
@@ -40,9 +42,10 @@ ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_
 
 // ---- asking ----
 
-void ut_summary_ask(const ut_filter *filter, ut_summary_question *question)
+void ut_summary_ask(const ut_filter *filter, uint64_t seed, ut_summary_question *question)
 {
-    *question = (ut_summary_question){.filter = filter};
+    question->filter = filter;
+    ut_bloom_ask(filter, seed, &question->bloom);
 }
 
 // True when no span that is counted by status is wanted.
@@ -67,5 +70,6 @@ bool ut_summary_excludes(const ut_summary_question *question, ut_bytes value)
         return true;
     if (summary.start_ns >= filter->end_ns && filter->end_ns != UINT64_MAX)
         return true;
-    return excludes_statuses(filter, &summary);
+    return excludes_statuses(filter, &summary) ||
+           ut_bloom_excludes(&question->bloom, summary.bloom);
 }

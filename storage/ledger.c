@@ -255,18 +255,107 @@ ut_err ut_ledger_remove(ut_store *store, uint32_t org, uint64_t seq, bool expire
     return UT_OK;
 }
 
-ut_err ut_ledger_finished(ut_store *store, uint32_t org, uint64_t seq, bool *finished)
+ut_err ut_ledger_pending(const ut_ledger *ledger, ut_txn *txn, uint32_t org, uint64_t seq,
+                         uint32_t *pending)
 {
-    *finished = true;
-    for (uint32_t i = 0; i < store->next_ledger.count && *finished; i++) {
-        const ut_ledger_row *row = &store->next_ledger.rows[i];
+    *pending = 0;
+    for (uint32_t i = 0; i < ledger->count; i++) {
+        const ut_ledger_row *row = &ledger->rows[i];
         if (row->row.org != org)
             continue;
         ut_delivery entry;
-        ut_err err = get_delivery(store->txn, org, row->row.dest, seq, &entry);
+        ut_err err = get_delivery(txn, org, row->row.dest, seq, &entry);
+        if (err == UT_OK && entry.state == UT_DELIVERY_PENDING && entry.spans > *pending)
+            *pending = entry.spans;
+        else if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+    }
+    return UT_OK;
+}
+
+// ---- a block that is written anew ----
+
+// Reads which spans of an entry are dead letters.
+static ut_err get_dead(ut_txn *txn, const ut_delivery *entry, uint8_t dead[UT_BLOCK_SPANS_MAX / 8])
+{
+    memset(dead, 0, UT_BLOCK_SPANS_MAX / 8);
+    if (entry->spans_dead == 0)
+        return UT_OK;
+    ut_key key = ut_key_dead(entry->org, entry->dest, entry->seq);
+    ut_bytes value;
+    ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
+    if (err != UT_OK)
+        return err == UT_ENOTFOUND ? UT_OK : err;
+    ut_mp_reader reader = ut_mp_reader_of(value);
+    (void)ut_mp_get_array(&reader);
+    for (unsigned i = 0; i < 3; i++) // time, status, reason
+        (void)ut_mp_skip(&reader);
+    if (ut_mp_peek(&reader) == UT_MP_NIL) {
+        memset(dead, 0xff, UT_BLOCK_SPANS_MAX / 8);
+        return UT_OK;
+    }
+    for (uint32_t left = ut_mp_get_array(&reader); left > 0 && reader.err == UT_OK; left--) {
+        uint64_t ordinal = ut_mp_get_uint(&reader);
+        if (reader.err == UT_OK && ordinal < UT_BLOCK_SPANS_MAX)
+            dead[ordinal / 8] |= (uint8_t)(1U << ordinal % 8);
+    }
+    return UT_OK; // of a damaged letter, what could be read
+}
+
+ut_err ut_ledger_take(ut_store *store, uint32_t org, uint64_t seq, ut_ledger_taken *taken)
+{
+    taken->count = 0;
+    for (uint32_t i = 0; i < store->next_ledger.count; i++) {
+        uint32_t dest = store->next_ledger.rows[i].row.dest;
+        ut_delivery *entry = &taken->entries[taken->count].delivery;
+        if (store->next_ledger.rows[i].row.org != org)
+            continue;
+        ut_err err = get_delivery(store->txn, org, dest, seq, entry);
         if (err == UT_OK)
-            *finished = entry.state != UT_DELIVERY_PENDING;
-        else if (err != UT_ENOTFOUND)
+            err = get_dead(store->txn, entry, taken->entries[taken->count].dead);
+        if (err == UT_OK && entry->spans > 0) // a damaged entry does not come back
+            taken->count += 1;
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+    }
+    uint32_t pending;
+    return ut_ledger_remove(store, org, seq, true, &pending);
+}
+
+ut_err ut_ledger_give(ut_store *store, const ut_ledger_taken *taken, uint32_t org, uint64_t seq,
+                      const uint16_t *ordinals, uint32_t count)
+{
+    for (uint32_t i = 0; i < taken->count; i++) {
+        uint16_t dead_ordinals[UT_BLOCK_SPANS_MAX];
+        const uint8_t *dead = taken->entries[i].dead;
+        ut_delivery entry = taken->entries[i].delivery;
+        ut_ledger_row *row = find_row(&store->next_ledger, org, entry.dest);
+        UT_ASSERT(row != NULL && count <= UT_BLOCK_SPANS_MAX);
+        entry.seq = seq;
+        entry.spans = count;
+        entry.spans_dead = 0;
+        for (uint32_t k = 0; k < count; k++) {
+            if ((dead[ordinals[k] / 8] >> ordinals[k] % 8 & 1) != 0)
+                dead_ordinals[entry.spans_dead++] = (uint16_t)k;
+        }
+        entry.dead_ordinals = entry.spans_dead == count ? NULL : dead_ordinals;
+        if (entry.state == UT_DELIVERY_PENDING) {
+            entry.spans_dead = 0;
+            row->row.counts.expired -= count;
+            row->changed = true;
+        } else if (entry.state == UT_DELIVERY_DEAD && entry.spans_dead == 0) {
+            entry.state = UT_DELIVERY_DELIVERED;
+        }
+        ut_err err = put_delivery(store, &entry);
+        if (err == UT_OK && entry.spans_dead > 0) {
+            ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
+            ut_record_write_dead(&store->value, &entry);
+            ut_key letter = ut_key_dead(org, entry.dest, seq);
+            err = store->value.err;
+            if (err == UT_OK)
+                err = ut_txn_put(store->txn, ut_key_bytes(&letter), ut_buf_bytes(&store->value));
+        }
+        if (err != UT_OK)
             return err;
     }
     return UT_OK;

@@ -48,9 +48,11 @@ typedef struct {
     bool dry_run;                          // counts only
 } ut_cleanup_options;
 
-// A block holds spans of several services; with service_z a block goes when all of its spans are of
-// that service, and otherwise those of other services are kept: the block is written anew without
-// the others' neighbours, under a new number, with the ledger's state of the old one. UT_ENOMEM.
+// A block may hold spans of several services. With service_z, a block goes when all of its spans are
+// of that service. Otherwise the spans of the others stay: they are written anew under a new number,
+// with the time they came at, their hour and what each destination knows of them; for eviction and
+// for readers that poll they are then new. What leaves counts as expired. delivered_only asks for
+// blocks that no destination waits for. UT_ENOMEM.
 ut_err ut_cleanup_new(const ut_cleanup_options *options, ut_operation **operation);
 
 // ---- retime.c: gives what is there the times to live that the configuration says now ----

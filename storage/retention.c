@@ -34,23 +34,15 @@ static uint64_t step_touches(const ut_store *store)
     return STEP_TOUCHES + 2 * (uint64_t)store->ledger.count;
 }
 
-typedef struct {
-    uint64_t touches_max;
-    uint64_t touches;
-    uint64_t pieces;
-    uint64_t bytes; // roughly what has become free
-    bool all;       // the block is gone
-} progress;
-
-static bool is_spent(const ut_store *store, const progress *done)
+bool ut_retention_is_spent(const ut_store *store, const ut_removal_progress *done)
 {
     return done->touches + step_touches(store) > done->touches_max || done->pieces >= PIECES_MAX;
 }
 
 // The part that counts: the block leaves the ledger and the counters. A block without a summary has
 // left them before.
-static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, bool expired,
-                           progress *done)
+static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_removal_why why,
+                           ut_removal_progress *done)
 {
     ut_key key = ut_key_summary(org, seq);
     ut_bytes value;
@@ -65,13 +57,14 @@ static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, bool exp
                      "the summary of block %llu is damaged; the block is removed",
                      (unsigned long long)seq);
     uint32_t pending;
+    bool expired = why != UT_REMOVAL_EVICTED;
     err = ut_txn_del(store->txn, ut_key_bytes(&key));
     if (err == UT_OK)
         err = ut_ledger_remove(store, org, seq, expired, &pending);
     if (err != UT_OK)
         return err;
     // The one who removes by time deletes the entry of that time when the block is gone.
-    if (!expired && summary.expiry_hour != 0) {
+    if (why != UT_REMOVAL_EXPIRED && summary.expiry_hour != 0) {
         key = ut_key_expiry(summary.expiry_hour, org, seq);
         err = ut_txn_del(store->txn, ut_key_bytes(&key));
         if (err != UT_OK && err != UT_ENOTFOUND)
@@ -86,11 +79,15 @@ static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, bool exp
         store->lost_spans += pending;
     done->touches += 4 + 2 * (uint64_t)store->next_ledger.count;
     done->bytes += summary.sealed_len + 24 * (uint64_t)summary.span_count;
+    done->sealed += summary.sealed_len;
+    done->blocks += 1;
+    done->spans += summary.span_count;
+    done->pending += pending;
     return UT_OK;
 }
 
 static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
-                             ut_bytes value, progress *done)
+                             ut_bytes value, ut_removal_progress *done)
 {
     uint8_t members[MEMBERS_LEN_MAX];
     if (value.len > sizeof members || value.len % UT_TRACE_ID_LEN != 0) {
@@ -112,12 +109,28 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
     return err;
 }
 
-// Removes a block, or begins to: done->all tells. Goes on where an earlier call ended.
-static ut_err remove_block(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
-                           bool expired, progress *done)
+// A block that an operator removes stands somewhere in the middle. When the program ends before the
+// block is gone, nobody would come upon what is left of it: an entry that is due makes the sweeper
+// do so.
+static ut_err note_unfinished(ut_store *store, uint32_t org, uint64_t seq)
 {
+    ut_key key = ut_key_expiry(1, org, seq);
+    return ut_txn_put(store->txn, ut_key_bytes(&key), UT_BYTES_NONE);
+}
+
+static ut_err forget_unfinished(ut_store *store, uint32_t org, uint64_t seq)
+{
+    ut_key key = ut_key_expiry(1, org, seq);
+    ut_err err = ut_txn_del(store->txn, ut_key_bytes(&key));
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
+                           ut_removal_why why, ut_removal_progress *done)
+{
+    bool begun = store->removal.open && store->removal.org == org && store->removal.seq == seq;
     done->all = false;
-    ut_err err = leave_ledger(store, org, seq, expired, done);
+    ut_err err = leave_ledger(store, org, seq, why, done);
     while (err == UT_OK) {
         ut_key first = ut_pieces_key(org, seq, 0);
         ut_bytes key;
@@ -135,7 +148,7 @@ static ut_err remove_block(ut_store *store, ut_cursor *cursor, uint32_t org, uin
         }
         if (err != UT_OK)
             break;
-        if (is_spent(store, done))
+        if (ut_retention_is_spent(store, done))
             break; // the next transaction goes on here
         if (piece < UT_PIECES_BLOCK_FROM)
             err = remove_members(store, cursor, org, seq, value, done);
@@ -146,6 +159,10 @@ static ut_err remove_block(ut_store *store, ut_cursor *cursor, uint32_t org, uin
         if (done->pieces % PIECES_A_TOUCH == 0)
             done->touches += 1;
     }
+    if (err == UT_OK && why == UT_REMOVAL_CLEANED && !done->all)
+        err = note_unfinished(store, org, seq);
+    if (err == UT_OK && why != UT_REMOVAL_EXPIRED && begun && done->all)
+        err = forget_unfinished(store, org, seq);
     if (err == UT_OK)
         store->removal = (ut_removal){.open = !done->all, .org = org, .seq = seq};
     return err;
@@ -200,7 +217,7 @@ static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint3
         ut_bytes value;
         uint32_t found_org;
         uint64_t found_seq;
-        bool finished;
+        uint32_t pending;
         err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
         if (err != UT_OK && err != UT_ENOTFOUND)
             return err;
@@ -209,10 +226,10 @@ static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint3
             return UT_OK;
         if (found_seq > *seq && i == 0)
             return UT_OK; // the oldest has no summary: its removal was begun before a restart
-        err = ut_ledger_finished(store, *org, found_seq, &finished);
+        err = ut_ledger_pending(&store->next_ledger, store->txn, *org, found_seq, &pending);
         if (err != UT_OK)
             return err;
-        if (finished) {
+        if (pending == 0) {
             *seq = found_seq;
             return UT_OK;
         }
@@ -232,11 +249,12 @@ static uint64_t ring_excess(const ut_store *store, const ut_record_state *state)
 
 // Removes blocks for the budget until `bytes` are freed and the ring is kept, or the touches are
 // used up. *empty: there was none left.
-static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, progress *done, bool *empty)
+static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, ut_removal_progress *done,
+                    bool *empty)
 {
     *empty = false;
     done->all = true;
-    while (done->all && !is_spent(store, done)) {
+    while (done->all && !ut_retention_is_spent(store, done)) {
         bool of_ring = ring_excess(store, &store->next_state) > 0;
         if (done->bytes >= bytes && !of_ring)
             return UT_OK;
@@ -248,7 +266,7 @@ static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, progress
             return UT_OK;
         }
         if (err == UT_OK)
-            err = remove_block(store, cursor, org, seq, false, done);
+            err = ut_retention_remove(store, cursor, org, seq, UT_REMOVAL_EVICTED, done);
         if (err != UT_OK)
             return err;
     }
@@ -324,7 +342,7 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
     if (err != UT_OK)
         return err;
     if (bytes > 0 || ring_excess(store, &store->state) > 0) {
-        progress done = {.touches_max = touches_alone(store, room)};
+        ut_removal_progress done = {.touches_max = touches_alone(store, room)};
         ut_cursor *cursor;
         err = ut_txn_cursor(store->txn, &cursor);
         if (err == UT_OK) {
@@ -445,9 +463,9 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
     bool of_ring = ring_excess(store, &store->next_state) > 0;
     if ((left >= margin && !of_ring) || room->bytes_ready <= spent)
         return UT_OK;
-    progress done = {.touches_max =
-                         least(SWEEP_TOUCHES, (room->bytes_ready - spent) / room->touch_bytes)};
-    if (is_spent(store, &done))
+    ut_removal_progress done = {
+        .touches_max = least(SWEEP_TOUCHES, (room->bytes_ready - spent) / room->touch_bytes)};
+    if (ut_retention_is_spent(store, &done))
         return UT_OK;
     ut_cursor *cursor;
     bool empty;
@@ -462,7 +480,8 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
 // ---- time ----
 
 // Removes blocks whose hour has come. *due: there are more.
-static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, progress *done, bool *due)
+static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, ut_removal_progress *done,
+                     bool *due)
 {
     *due = false;
     uint64_t hour_now = now_ns / hour_ns;
@@ -479,9 +498,9 @@ static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, progre
         if (err != UT_OK || hour > hour_now)
             return err;
         *due = true;
-        if (is_spent(store, done))
+        if (ut_retention_is_spent(store, done))
             return UT_OK;
-        err = remove_block(store, cursor, org, seq, true, done);
+        err = ut_retention_remove(store, cursor, org, seq, UT_REMOVAL_EXPIRED, done);
         if (err != UT_OK || !done->all)
             return err;
         ut_key own = ut_key_expiry(hour, org, seq);
@@ -494,11 +513,25 @@ static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, progre
 }
 
 // Goes on with a removal that is under way.
-static ut_err resume(ut_store *store, ut_cursor *cursor, progress *done)
+static ut_err resume(ut_store *store, ut_cursor *cursor, ut_removal_progress *done)
 {
     if (!store->removal.open)
         return UT_OK;
-    return remove_block(store, cursor, store->removal.org, store->removal.seq, false, done);
+    return ut_retention_remove(store, cursor, store->removal.org, store->removal.seq,
+                               UT_REMOVAL_EVICTED, done);
+}
+
+ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done)
+{
+    ut_engine_room room = {0};
+    ut_err err = get_room(store, &room);
+    if (err == UT_OK)
+        err = get_ready(store, 2 * removal_bytes(store, &room), &room);
+    if (err == UT_OK)
+        err = ut_store_begin_write(store);
+    *done = (ut_removal_progress){
+        .touches_max = most(step_touches(store), least(touches_max, touches_alone(store, &room)))};
+    return err;
 }
 
 ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
@@ -512,7 +545,7 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
         err = ut_store_begin_write(store);
     if (err != UT_OK)
         return err;
-    progress done = {.touches_max = touches_alone(store, &room)};
+    ut_removal_progress done = {.touches_max = touches_alone(store, &room)};
     bool due = false;
     bool empty = false;
     uint64_t left = free_bytes(&room);

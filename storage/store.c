@@ -331,14 +331,14 @@ ut_err ut_store_end_write(ut_store *store)
 
 // ---- the group commit ----
 
-// Writes what is in the builder as a block, with all its records, and empties the builder.
-static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t now_ns)
+ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t received_ns,
+                            uint64_t *out)
 {
-    uint32_t spans = ut_block_builder_count(store->builder);
-    if (spans == 0)
+    *out = 0;
+    if (ut_block_builder_count(store->builder) == 0)
         return UT_OK;
     uint64_t seq = store->next_state.next_seq;
-    ut_err err = ut_store_keys_seal(store, org, seq, now_ns, hour);
+    ut_err err = ut_store_keys_seal(store, org, seq, received_ns, hour);
     if (err == UT_OK)
         err = ut_trace_index_write_block(&store->index, store->txn, store->builder, seq);
     if (err != UT_OK)
@@ -352,22 +352,32 @@ static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t
     err = ut_pieces_put(store->txn, org, seq, ut_buf_bytes(&store->members),
                         ut_buf_bytes(&store->sealed));
     if (err == UT_OK)
-        err = ut_summary_put(store, org, seq, now_ns, hour);
+        err = ut_summary_put(store, org, seq, received_ns, hour);
     if (err == UT_OK && hour != 0) {
         ut_key key = ut_key_expiry(hour, org, seq);
         err = ut_txn_put(store->txn, ut_key_bytes(&key), UT_BYTES_NONE);
     }
-    if (err == UT_OK)
-        err = ut_ledger_accept(store, org, seq, spans);
     if (err != UT_OK)
         return err;
     store->next_state.next_seq += 1;
     store->next_state.counts.blocks_stored += 1;
-    store->next_state.counts.spans_stored += spans;
     store->sealed_bytes += store->sealed.len;
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
+    *out = seq;
     return UT_OK;
+}
+
+// Writes what is in the builder as a new block, for every destination.
+static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t now_ns)
+{
+    uint32_t spans = ut_block_builder_count(store->builder);
+    uint64_t seq;
+    ut_err err = ut_store_write_block(store, org, hour, now_ns, &seq);
+    if (err != UT_OK || spans == 0)
+        return err;
+    store->next_state.counts.spans_stored += spans;
+    return ut_ledger_accept(store, org, seq, spans);
 }
 
 // Adds the new spans of one append that expire in this hour to the blocks of their class. first: its

@@ -34,6 +34,26 @@ typedef struct {
     uint64_t seq;
 } ut_removal;
 
+// Why a block is removed.
+typedef enum {
+    UT_REMOVAL_EXPIRED, // whoever asks for it deletes the expiry entry that named the block, at last
+    UT_REMOVAL_EVICTED,
+    UT_REMOVAL_CLEANED, // counts as expired
+} ut_removal_why;
+
+// What one transaction has removed, and may.
+typedef struct {
+    uint64_t touches_max; // places in the order of keys
+    uint64_t touches;
+    uint64_t pieces;
+    uint64_t bytes;  // roughly what has become free
+    uint64_t sealed; // of it, blocks as sealed
+    uint64_t blocks; // that left the counters
+    uint64_t spans;
+    uint64_t pending; // spans that some destination had not got
+    bool all;         // the block that was removed last is gone
+} ut_removal_progress;
+
 struct ut_store {
     ut_engine *engine;
     ut_keyring *keyring; // NULL: not encrypted
@@ -90,6 +110,14 @@ ut_err ut_store_begin_write(ut_store *store);
 ut_err ut_store_end_write(ut_store *store);
 void ut_store_abort_write(ut_store *store);
 
+// ---- store.c, for blocks that are written anew ----
+
+// Writes what is in the builder as a block that was received at received_ns, with all its records
+// but those of the ledger, and empties the builder. Its spans were planned and looked up. The block
+// counts as stored, its spans do not. *seq: out, 0 when the builder is empty.
+ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t received_ns,
+                            uint64_t *seq);
+
 // ---- expiry.c ----
 
 // The hour in which what is stored at now_ns and lives for ttl_ms expires, rounded up. 0: never, for
@@ -136,8 +164,25 @@ ut_err ut_ledger_mark(ut_store *store, const ut_delivery *mark);
 // Takes a block out of the ledger. *pending: spans that some destination has not got.
 ut_err ut_ledger_remove(ut_store *store, uint32_t org, uint64_t seq, bool expired,
                         uint32_t *pending);
-// True when no destination waits for the block.
-ut_err ut_ledger_finished(ut_store *store, uint32_t org, uint64_t seq, bool *finished);
+// The spans of the block that some destination waits for. txn: any, also of a reader.
+ut_err ut_ledger_pending(const ut_ledger *ledger, ut_txn *txn, uint32_t org, uint64_t seq,
+                         uint32_t *pending);
+
+// The entries of one block while its spans are written anew.
+typedef struct {
+    uint32_t count;
+    struct {
+        ut_delivery delivery;
+        uint8_t dead[UT_BLOCK_SPANS_MAX / 8]; // bit n: the span with ordinal n is a dead letter
+    } entries[UT_STORE_DESTINATIONS_MAX];
+} ut_ledger_taken;
+
+// Takes all entries of a block and its dead letters out; what was pending counts as expired.
+ut_err ut_ledger_take(ut_store *store, uint32_t org, uint64_t seq, ut_ledger_taken *taken);
+// Puts them back for block seq, which holds the spans that had these ordinals, in this order; what is
+// pending does not count as expired any more.
+ut_err ut_ledger_give(ut_store *store, const ut_ledger_taken *taken, uint32_t org, uint64_t seq,
+                      const uint16_t *ordinals, uint32_t count);
 
 // ---- retention.c ----
 
@@ -151,6 +196,15 @@ typedef struct {
 // holds no more than it may. UT_EFULL: it cannot. UT_ELIMIT: an empty store could not meet it.
 // UT_EIO, UT_ENOSPC, UT_ENOMEM.
 ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand);
+// Begins a transaction of its own that removes blocks, of at most touches_max; done: out, empty.
+// UT_EIO, UT_ENOSPC, UT_ENOMEM.
+ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done);
+// True when the transaction is not to begin a removal any more.
+bool ut_retention_is_spent(const ut_store *store, const ut_removal_progress *done);
+// Removes a block, or begins to: done->all tells. A later transaction goes on: this function again,
+// or a sweep.
+ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
+                           ut_removal_why why, ut_removal_progress *done);
 // Removes old blocks inside the transaction under way, as many as keep the balance and what was set
 // aside allows.
 ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns);

@@ -186,7 +186,7 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
     ut_buf_init(&list->out, OUTPUT_BYTES_MAX);
     err = ut_stats_new(UT_STATS_BY_ERROR, UT_BYTES_NONE, &list->patterns);
     if (err == UT_OK && !nothing)
-        err = ut_span_search_run(&search, reader, 0, visit, list);
+        err = ut_span_search_run(&search, reader, 0, visit, NULL, list);
     if (err == UT_OK) {
         const ut_stats_row *rows = ut_stats_rows(list->patterns, &count, &total);
         if (list->json)

@@ -21,7 +21,8 @@ static const char help[] =
     UT_PAGE_HELP
     "                          (default limit 50)\n"
     "Shown as:\n"
-    "      --json              one JSON object: \"spans\", and \"cursor\" where there are more\n"
+    "      --json              one JSON object: \"spans\", whether there are \"more\", and the \"cursor\"\n"
+    "                          behind them, which with --oldest goes on with what comes later, too\n"
     "      --jsonl             a JSON object a line; the cursor goes to standard error\n"
     UT_WHERE_HELP
     "\n"
@@ -29,7 +30,11 @@ static const char help[] =
     "  untrace spans --min-duration 500ms --attribute 'http.route~/cart/*' --jsonl\n";
 // clang-format on
 
-enum { LIMIT_DEFAULT = 50, LINE_BYTES_MAX = 256 * 1024 * 1024 };
+enum {
+    LIMIT_DEFAULT = 50,
+    LINE_BYTES_MAX = 512 * 1024 * 1024, // one span of 80 MiB as JSON, and what waits
+    WAITING_BYTES = 1024 * 1024,        // so much is held back before a pause
+};
 
 typedef enum { AS_TABLE, AS_JSON, AS_LINES } form;
 
@@ -73,7 +78,8 @@ static ut_err add_row(listing *list, const ut_trace_span *found)
     ut_table_cell(table, span->name.len == 0 ? UT_BYTES_LIT("(no name)") : span->name,
                   UT_COLOUR_NONE);
     ut_table_cell(table, span->status_message, UT_COLOUR_RED);
-    return ut_table_end_row(table);
+    const ut_err err = ut_table_end_row(table);
+    return err == UT_OK && table->out.len > WAITING_BYTES ? UT_EAGAIN : err;
 }
 
 static ut_err visit(void *context, const ut_trace_span *found)
@@ -88,13 +94,19 @@ static ut_err visit(void *context, const ut_trace_span *found)
     ut_buf_add_z(out, list->form == AS_JSON && list->rows > 1 ? ",{" : "{");
     ut_span_json(out, &found->span, found->scope.name, found->resource.attributes);
     ut_buf_add_z(out, list->form == AS_JSON ? "}" : "}\n");
-    return ut_term_write(out);
+    return out->err == UT_OK && out->len > WAITING_BYTES ? UT_EAGAIN : out->err;
+}
+
+static ut_err print_waiting(void *context)
+{
+    listing *list = context;
+    return ut_term_write(list->form == AS_TABLE ? &list->table.out : &list->out);
 }
 
 static ut_err finish(listing *list, const ut_span_search *search)
 {
     char cursor_z[UT_QUERY_CURSOR_TEXT_MAX] = "";
-    if (search->more)
+    if (search->cursor.begun)
         ut_query_cursor_write(&search->cursor, &search->search, cursor_z);
     switch (list->form) {
     case AS_TABLE: {
@@ -110,8 +122,8 @@ static ut_err finish(listing *list, const ut_span_search *search)
         break;
     }
     case AS_JSON:
-        ut_buf_add_z(&list->out, "],\"cursor\":");
-        ut_buf_printf(&list->out, search->more ? "\"%s\"}\n" : "null}\n", cursor_z);
+        ut_buf_printf(&list->out, "],\"more\":%s,\"cursor\":", search->more ? "true" : "false");
+        ut_buf_printf(&list->out, cursor_z[0] != 0 ? "\"%s\"}\n" : "null}\n", cursor_z);
         break;
     case AS_LINES:
         if (search->more)
@@ -135,7 +147,7 @@ static ut_err list_spans(listing *list, const ut_filter_options *options, ut_cli
     if (list->form == AS_JSON)
         ut_buf_add_z(&list->out, "{\"spans\":[");
     if (!nothing)
-        err = ut_span_search_run(&search, reader, options->limit, visit, list);
+        err = ut_span_search_run(&search, reader, options->limit, visit, print_waiting, list);
     if (err == UT_OK)
         err = finish(list, &search);
     ut_span_search_warn(&search);

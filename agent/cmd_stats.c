@@ -264,7 +264,7 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
         return err;
     err = ut_stats_new(wanted->by, wanted->attribute, &stats);
     if (err == UT_OK && !nothing)
-        err = ut_span_search_run(&search, reader, 0, ut_stats_add, stats);
+        err = ut_span_search_run(&search, reader, 0, ut_stats_add, NULL, stats);
     if (err == UT_OK) {
         const ut_stats_row *rows = ut_stats_rows(stats, &count, &total);
         if (wanted->json && wanted->limit > 0 && wanted->limit < count)

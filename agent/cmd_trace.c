@@ -119,6 +119,7 @@ static ut_err print_tree(const request *wanted, ut_cli_reader *reader,
     if (err == UT_OK)
         err = ut_query_trace(reader->view, UT_ORG_DEFAULT, trace_id, &page.damaged_blocks,
                              ut_tree_add, tree);
+    ut_store_view_end(reader->view); // whoever reads the output may be slow
     if (err == UT_OK)
         err = ut_tree_build(tree);
     if (err == UT_OK)

@@ -32,7 +32,10 @@ enum {
     LIMIT_DEFAULT = 20,
     LIMIT_MAX = 10 * 1000 * 1000,
     CONDITIONS_LIMIT_MAX = 100 * 1000, // with conditions the ids found are kept
-    LINE_BYTES_MAX = 1024 * 1024,
+    NAME_BYTES_MAX = 1024 * 1024,
+    // Of JSON, held back so that no view of the store waits for whoever reads the output; more is
+    // written all the same.
+    WAITING_BYTES = 64 * 1024 * 1024,
     ID_NARROW = 12, // digits of an id on a narrow terminal
 };
 
@@ -47,13 +50,14 @@ static const ut_table_column columns[] = {
 typedef struct {
     ut_table table;
     bool json;
-    ut_buf line;
+    ut_buf out;  // JSON
+    ut_buf name; // of a row, with what is said of it
     uint64_t rows;
 } listing;
 
 static ut_err print_json(listing *list, const ut_trace_row *row)
 {
-    ut_buf *line = &list->line;
+    ut_buf *line = &list->out;
     ut_buf_add_z(line, "{\"trace_id\":");
     ut_json_put_hex(line, ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
     ut_buf_printf(line,
@@ -65,7 +69,7 @@ static ut_err print_json(listing *list, const ut_trace_row *row)
     ut_buf_add_z(line, ",\"name\":");
     ut_json_put_string(line, row->name);
     ut_buf_add_z(line, "}\n");
-    return ut_term_write(line);
+    return line->err == UT_OK && line->len < WAITING_BYTES ? UT_OK : ut_term_write(line);
 }
 
 static ut_err print_row(void *context, const ut_trace_row *row)
@@ -88,12 +92,12 @@ static ut_err print_row(void *context, const ut_trace_row *row)
     ut_table_cell_z(table, ut_span_status_z(row->status),
                     row->status == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_DIM);
     ut_table_cell(table, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service, UT_COLOUR_NONE);
-    ut_buf_reset(&list->line, LINE_BYTES_MAX);
-    ut_buf_add_bytes(&list->line, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name);
+    ut_buf_reset(&list->name, NAME_BYTES_MAX);
+    ut_buf_add_bytes(&list->name, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name);
     if (!row->has_root)
-        ut_buf_add_z(&list->line, " (no root yet)");
-    ut_table_cell(table, ut_buf_bytes(&list->line), UT_COLOUR_NONE);
-    ut_buf_reset(&list->line, LINE_BYTES_MAX);
+        ut_buf_add_z(&list->name, " (no root yet)");
+    ut_table_cell(table, ut_buf_bytes(&list->name), UT_COLOUR_NONE);
+    ut_buf_reset(&list->name, NAME_BYTES_MAX);
     return ut_table_end_row(table);
 }
 
@@ -177,7 +181,7 @@ static ut_err sum_span(void *context, const ut_trace_span *found)
         row->has_root = root;
         row->start_ns = span->start_ns;
         row->duration_ns = duration_ns;
-        ut_buf_reset(&sum->text, LINE_BYTES_MAX);
+        ut_buf_reset(&sum->text, NAME_BYTES_MAX);
         ut_buf_add_bytes(&sum->text, span->name);
         ut_buf_add_bytes(&sum->text, ut_span_service(found->resource.attributes));
         sum->name_len = span->name.len;
@@ -199,7 +203,10 @@ static ut_err print_trace(listing *list, ut_cli_reader *reader, const uint8_t id
     uint32_t damaged = 0;
     ut_buf_init(&sum.text, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     memcpy(sum.row.trace_id, id, UT_TRACE_ID_LEN);
-    ut_err err = ut_query_trace(reader->view, UT_ORG_DEFAULT, id, &damaged, sum_span, &sum);
+    ut_err err = ut_store_view_begin(reader->view);
+    if (err == UT_OK)
+        err = ut_query_trace(reader->view, UT_ORG_DEFAULT, id, &damaged, sum_span, &sum);
+    ut_store_view_end(reader->view);
     if (err == UT_ENOTFOUND) {
         err = UT_OK; // it has expired since it was found
     } else if (err == UT_OK) {
@@ -231,7 +238,7 @@ static ut_err search_traces(listing *list, const ut_filter_options *options, ut_
         return err;
     err = open_set(&set, (uint32_t)options->limit);
     if (err == UT_OK)
-        err = ut_span_search_run(&search, reader, 0, remember_trace, &set);
+        err = ut_span_search_run(&search, reader, 0, remember_trace, NULL, &set);
     for (uint32_t i = 0; i < set.count && err == UT_OK; i++)
         err = print_trace(list, reader, set.ids[i]);
     ut_span_search_warn(&search);
@@ -246,20 +253,23 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_cl
 {
     ut_err err = UT_OK;
     ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
-    ut_buf_init(&list->line, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
+    ut_buf_init(&list->out, 2 * (size_t)WAITING_BYTES + 6 * (size_t)UT_BLOCK_PAYLOAD_MAX);
+    ut_buf_init(&list->name, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     if (options->any && !nothing)
         err = search_traces(list, options, reader, fault);
     else if (!options->any)
         err = ut_query_traces(reader->view, UT_ORG_DEFAULT, (uint32_t)options->limit, print_row,
                               list);
+    ut_store_view_end(reader->view);
     if (err == UT_OK)
-        err = ut_table_flush(&list->table);
+        err = list->json ? ut_term_write(&list->out) : ut_table_flush(&list->table);
     if (err == UT_OK && list->rows == 0)
         (void)fprintf(stderr, options->any
                                   ? "no trace has a span that meets these conditions\n"
                                   : "there are no traces yet; `untrace send` makes some\n");
     ut_table_free(&list->table);
-    ut_buf_free(&list->line);
+    ut_buf_free(&list->name);
+    ut_buf_free(&list->out);
     if (err != UT_OK)
         (void)ut_fault_set(fault, err, "the listing ended early: %s", ut_err_text(err));
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more

@@ -31,23 +31,15 @@ typedef struct {
     ut_trace_span_visit visit;
     void *context;
     uint64_t visited;
-    bool enough;
+    ut_err answer; // of the visitor to the last span
 } counted;
 
 static ut_err count_span(void *context, const ut_trace_span *span)
 {
     counted *count = context;
     count->visited++;
-    const ut_err err = count->visit(count->context, span);
-    count->enough = err == UT_ECANCELED;
-    return err;
-}
-
-// Lets go of the pages that the last slice has read.
-static ut_err renew_view(ut_cli_reader *reader)
-{
-    ut_store_view_end(reader->view);
-    return ut_store_view_begin(reader->view);
+    count->answer = count->visit(count->context, span);
+    return count->answer;
 }
 
 static ut_err end_at_once(void *context, const ut_trace_span *span)
@@ -64,8 +56,12 @@ static ut_err peek(ut_span_search *search, ut_cli_reader *reader)
     ut_search_work unused = {0};
     search->search.spans_max = 1;
     for (uint32_t slice = 0; slice < PEEK_SLICES && search->more; slice++) {
-        const ut_err err = ut_query_spans(reader->view, &search->search, &cursor, &unused,
-                                          &search->more, end_at_once, NULL);
+        ut_err err = ut_store_view_begin(reader->view);
+        if (err != UT_OK)
+            return err;
+        err = ut_query_spans(reader->view, &search->search, &cursor, &unused, &search->more,
+                             end_at_once, NULL);
+        ut_store_view_end(reader->view);
         if (err == UT_ECANCELED) {
             search->more = true;
             return UT_OK;
@@ -76,23 +72,40 @@ static ut_err peek(ut_span_search *search, ut_cli_reader *reader)
     return UT_OK;
 }
 
+// One slice, in a view of its own.
+static ut_err run_slice(ut_span_search *search, ut_cli_reader *reader, counted *count)
+{
+    ut_err err = ut_store_view_begin(reader->view);
+    if (err != UT_OK)
+        return err;
+    count->answer = UT_OK;
+    err = ut_query_spans(reader->view, &search->search, &search->cursor, &search->work,
+                         &search->more, count_span, count);
+    if (err == UT_EAGAIN && count->answer == UT_EAGAIN) {
+        search->more = true;
+        err = UT_OK;
+    }
+    ut_store_view_end(reader->view);
+    return err;
+}
+
 ut_err ut_span_search_run(ut_span_search *search, ut_cli_reader *reader, uint64_t limit,
-                          ut_trace_span_visit visit, void *context)
+                          ut_trace_span_visit visit, ut_span_search_pause pause, void *context)
 {
     counted count = {.visit = visit, .context = context};
     ut_err err = UT_OK;
+    ut_store_view_end(reader->view);
     search->more = true;
     while (err == UT_OK && search->more && (limit == 0 || count.visited < limit)) {
         const uint64_t left = limit == 0 ? 0 : limit - count.visited;
         search->search.spans_max = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
-        err = ut_query_spans(reader->view, &search->search, &search->cursor, &search->work,
-                             &search->more, count_span, &count);
-        if (err == UT_ECANCELED && count.enough) {
-            search->more = true;
-            return UT_OK;
-        }
-        if (err == UT_OK && search->more)
-            err = renew_view(reader);
+        err = run_slice(search, reader, &count);
+        if (err == UT_OK && pause != NULL)
+            err = pause(context);
+    }
+    if (err == UT_ECANCELED && count.answer == UT_ECANCELED) {
+        search->more = true;
+        return UT_OK;
     }
     return err == UT_OK && search->more ? peek(search, reader) : err;
 }

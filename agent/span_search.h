@@ -17,11 +17,13 @@ typedef struct {
 ut_err ut_span_search_begin(const ut_filter_options *options, ut_span_search *search,
                             ut_fault *fault);
 
-// Visits at most limit spans (0: all). Whatever the visitor returns but UT_OK ends it, except
-// UT_ECANCELED: enough, which is UT_OK. Errors of ut_query_spans. The reader's view is begun on return
-// unless an error says otherwise.
+// Visits at most limit spans (0: all). What the visitor returns: UT_OK; UT_EAGAIN: enough for now, go
+// on after a pause; UT_ECANCELED: enough (the search ends with UT_OK); another error ends it.
+// pause, unless NULL, is called after every slice, when no view is held: the place to write to
+// somebody who may be slow to read. The reader's view is ended on return. Errors of ut_query_spans.
+typedef ut_err (*ut_span_search_pause)(void *context);
 ut_err ut_span_search_run(ut_span_search *search, ut_cli_reader *reader, uint64_t limit,
-                          ut_trace_span_visit visit, void *context);
+                          ut_trace_span_visit visit, ut_span_search_pause pause, void *context);
 
 // Prints to standard error that blocks were damaged, if any were.
 void ut_span_search_warn(const ut_span_search *search);

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-enum { TEXT_BYTES_MAX = 64 * 1024 * 1024, GAP = 2 };
+enum { TEXT_BYTES_MAX = 2 * UT_TABLE_BYTES_MAX, GAP = 2 };
 
 typedef struct {
     size_t offset; // in text
@@ -141,7 +141,8 @@ static void end_line(ut_table *table)
     ut_buf_add_byte(&table->out, '\n');
 }
 
-ut_err ut_table_flush(ut_table *table)
+// Turns the rows that are held back into text.
+static ut_err layout(ut_table *table)
 {
     UT_ASSERT(table->cell_count % table->column_count == 0);
     if (table->text.err != UT_OK || table->cells.err != UT_OK)
@@ -167,12 +168,20 @@ ut_err ut_table_flush(ut_table *table)
     ut_buf_reset(&table->text, SIZE_MAX);
     ut_buf_reset(&table->cells, SIZE_MAX);
     table->cell_count = 0;
-    return ut_term_write(&table->out);
+    return table->out.err;
 }
 
 ut_err ut_table_end_row(ut_table *table)
 {
     UT_ASSERT(table->cell_count % table->column_count == 0);
-    return table->cell_count / table->column_count < UT_TABLE_ROWS_MAX ? UT_OK
-                                                                       : ut_table_flush(table);
+    if (table->cell_count / table->column_count < UT_TABLE_ROWS_MAX)
+        return UT_OK;
+    const ut_err err = layout(table);
+    return err == UT_OK && table->out.len > UT_TABLE_BYTES_MAX ? ut_term_write(&table->out) : err;
+}
+
+ut_err ut_table_flush(ut_table *table)
+{
+    const ut_err err = layout(table);
+    return err == UT_OK ? ut_term_write(&table->out) : err;
 }

@@ -1,5 +1,5 @@
 // Tables for people: columns as wide as what is in them, cut where the terminal is narrower, uncut in
-// a pipe. Rows are held back only as long as it takes to know the widths.
+// a pipe.
 #ifndef UT_AGENT_TABLE_H
 #define UT_AGENT_TABLE_H
 
@@ -7,9 +7,10 @@
 
 enum {
     UT_TABLE_COLUMNS_MAX = 16,
-    UT_TABLE_ROWS_MAX = 1000,    // held back; the widths of the first so many hold for the rest
-    UT_TABLE_CELL_COLUMNS = 200, // of one cell, also in a pipe
-    UT_TABLE_CUT_COLUMNS = 10,   // a column is not cut below
+    UT_TABLE_ROWS_MAX = 1000,              // the widths of the first so many hold for the rest
+    UT_TABLE_BYTES_MAX = 32 * 1024 * 1024, // of text that waits to be printed
+    UT_TABLE_CELL_COLUMNS = 200,           // of one cell, also in a pipe
+    UT_TABLE_CUT_COLUMNS = 10,             // a column is not cut below
 };
 
 typedef struct {
@@ -41,10 +42,11 @@ void ut_table_cell_z(ut_table *table, const char *text_z, ut_colour colour);
 void ut_table_number(ut_table *table, uint64_t value, ut_colour colour);
 void ut_table_duration(ut_table *table, uint64_t ns);
 
-// After the last cell of a row: prints what is held back when that is enough of it. UT_ENOMEM,
+// After the last cell of a row. Prints nothing, so that a row may be added while a view of the store is
+// held and the reader of the output is slow; unless more than UT_TABLE_BYTES_MAX is waiting. UT_ENOMEM,
 // UT_ELIMIT, and as ut_term_write.
 ut_err ut_table_end_row(ut_table *table);
-// Prints the rest. A table without rows prints nothing.
+// Prints what is waiting. A table without rows prints nothing.
 ut_err ut_table_flush(ut_table *table);
 
 #endif

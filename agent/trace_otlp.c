@@ -6,8 +6,8 @@
 #include "agent/term.h"
 
 enum {
-    PLACES_MAX = 16 * 1024 * 1024,        // spans of one trace
-    OUTPUT_BYTES_MAX = 512 * 1024 * 1024, // one block as JSON; a block may hold a span of 80 MiB
+    PLACES_MAX = 16 * 1024 * 1024,         // spans of one trace
+    OUTPUT_BYTES_MAX = 1024 * 1024 * 1024, // the whole trace as JSON
 };
 
 // Where a span stands.
@@ -64,6 +64,7 @@ ut_err ut_trace_otlp_print(ut_cli_reader *reader, const uint8_t trace_id[UT_TRAC
     }
     ut_otlp_json_encoder.end(&out);
     ut_buf_add_byte(&out, '\n');
+    ut_store_view_end(reader->view); // whoever reads the output may be slow
     if (err == UT_OK)
         err = ut_term_write(&out);
     ut_buf_free(&place_bytes);

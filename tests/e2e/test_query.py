@@ -1,0 +1,405 @@
+"""Questions from the command line over real data: the filters against the same rule in Python, pages by cursor while data
+arrives, statistics, failures, traces, and one trace in all its forms."""
+
+import json
+import math
+import os
+import re
+import shutil
+import subprocess
+from collections import Counter
+from fnmatch import fnmatchcase
+
+import pytest
+
+import otlp
+from agent import PROGRAM, untrace
+from waiting import DEADLINE_S, until
+
+EX_USAGE, EX_DATAERR, EX_NOINPUT = 64, 65, 66
+MS = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def stored(module_agent):
+    """An agent with sample traces, some of them of the last minutes; its data is read while it runs."""
+    agent = module_agent()
+    done = untrace("send", "--endpoint", agent.url, "--spans", 3000, "--seed", 11, "--batch", 150)
+    assert done.returncode == 0, done.stderr
+    agent.spans = lines("spans", "--data-dir", agent.data_dir, "--limit", 100000)
+    assert len(agent.spans) == 3000
+    return agent
+
+
+def lines(*arguments, stderr=None):
+    """The JSON objects that a command prints one a line."""
+    done = untrace(*arguments, "--jsonl")
+    assert done.returncode == 0, done.stderr
+    if stderr is not None:
+        assert stderr in done.stderr, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def ids(spans):
+    return [(span["trace_id"], span["span_id"]) for span in spans]
+
+
+def of_json(*arguments):
+    done = untrace(*arguments, "--json")
+    assert (done.returncode, done.stderr) == (0, ""), done
+    return json.loads(done.stdout)
+
+
+CONDITIONS = [
+    (["--service", "checkout"], lambda span: span["service"] == "checkout"),
+    (["--service", "p*"], lambda span: span["service"].startswith("p")),
+    (["--name", "SELECT shop.stock"], lambda span: span["name"] == "SELECT shop.stock"),
+    (["--name", "* shop.*"], lambda span: fnmatchcase(span["name"], "* shop.*")),
+    (["--kind", "server"], lambda span: span["kind"] == "server"),
+    (["--kind", "server,client"], lambda span: span["kind"] in ("server", "client")),
+    (["--status", "error"], lambda span: span["status"] == "error"),
+    (["--status", "unset", "--status", "ok"], lambda span: span["status"] != "error"),
+    (["--min-duration", "100ms"], lambda span: span["duration_ns"] >= 100 * MS),
+    (["--min-duration", "1ms", "--max-duration", "1.5ms"], lambda span: MS <= span["duration_ns"] <= 1.5 * MS),
+    (["--roots"], lambda span: span["parent_span_id"] is None),
+    (["--message", "SERIALIZE access"], lambda span: "serialize access" in span["status_message"]),
+    (["-a", "db.rows>=200"], lambda span: span["attributes"].get("db.rows", -1) >= 200),
+    (["-a", "db.rows<10", "-a", "db.sql.table=stock"],
+     lambda span: span["attributes"].get("db.rows", 99) < 10 and span["attributes"]["db.sql.table"] == "stock"),
+    (["-a", "http.status_code=503"], lambda span: span["attributes"].get("http.status_code") == 503),
+    (["-a", "enduser.id"], lambda span: "enduser.id" in span["attributes"]),
+    (["-a", "resource:telemetry.sdk.language=go"], lambda span: span["resource"]["telemetry.sdk.language"] == "go"),
+    (["-a", "event:exception.type~Serial*"],
+     lambda span: any(event["attributes"].get("exception.type", "").startswith("Serial") for event in span["events"])),
+    (["--service", "inventory", "--status", "error", "--kind", "client"],
+     lambda span: (span["service"], span["status"], span["kind"]) == ("inventory", "error", "client")),
+    (["--llm"], lambda span: False),
+]
+
+
+@pytest.mark.parametrize("arguments, holds", CONDITIONS, ids=[" ".join(arguments) for arguments, _ in CONDITIONS])
+def test_spans_finds_what_meets_the_conditions(stored, arguments, holds):
+    expected = [span for span in stored.spans if holds(span)]
+    assert expected or "--llm" in arguments  # a condition that nothing meets shows little
+    assert lines("spans", "--data-dir", stored.data_dir, "--limit", 100000, *arguments) == expected
+
+
+def test_spans_of_a_time(stored):
+    starts = sorted(span["start_ns"] for span in stored.spans)
+    middle = starts[len(starts) // 2]
+    later = lines("spans", "--data-dir", stored.data_dir, "--limit", 100000, "--since", middle)
+    before = lines("spans", "--data-dir", stored.data_dir, "--limit", 100000, "--until", middle)
+    assert {span["start_ns"] >= middle for span in later} == {True} and len(later) > 0
+    assert {span["start_ns"] < middle for span in before} == {True} and len(before) > 0
+    assert len(later) + len(before) == 3000
+    assert len(lines("spans", "--data-dir", stored.data_dir, "--limit", 100000, "--since", "1h")) == 3000
+    assert lines("spans", "--data-dir", stored.data_dir, "--until", "1h", stderr="no span meets") == []
+
+
+def test_spans_of_one_trace_by_the_beginning_of_its_id(stored):
+    trace_id = stored.spans[0]["trace_id"]
+    expected = [span for span in stored.spans if span["trace_id"] == trace_id]
+    for arguments in ([trace_id[:10]], ["--trace", trace_id], ["--trace", trace_id[:10].upper()]):
+        assert lines("spans", *arguments, "--data-dir", stored.data_dir) == expected
+    errors = lines("spans", trace_id, "--data-dir", stored.data_dir, "--status", "error", "--name", "*")
+    assert errors == [span for span in expected if span["status"] == "error"]
+    assert lines("spans", "0" * 32, "--data-dir", stored.data_dir, stderr="no trace here") == []
+    done = untrace("spans", "xyz", "--data-dir", stored.data_dir)
+    assert (done.returncode, done.stdout) == (EX_USAGE, "")
+
+
+@pytest.mark.parametrize("order", ["--newest", "--oldest"])
+def test_pages_by_cursor_are_the_whole(stored, order):
+    whole = lines("spans", "--data-dir", stored.data_dir, order, "--limit", 100000, "--kind", "server")
+    assert ids(whole) == ids(span for span in (stored.spans if order == "--newest" else stored.spans[::-1])
+                             if span["kind"] == "server")
+    pages, cursor = [], []
+    while True:
+        page = of_json("spans", "--data-dir", stored.data_dir, order, "--limit", 97, "--kind", "server", *cursor)
+        pages += page["spans"]
+        if not page["more"]:
+            break
+        cursor = ["--cursor", page["cursor"]]
+    assert pages == whole
+
+
+def test_a_cursor_of_another_question_is_refused(stored):
+    cursor = of_json("spans", "--data-dir", stored.data_dir, "--limit", 5)["cursor"]
+    for other in (["--kind", "server"], ["--oldest"]):
+        done = untrace("spans", "--data-dir", stored.data_dir, "--cursor", cursor, *other)
+        assert (done.returncode, done.stdout) == (EX_USAGE, "") and "another question" in done.stderr
+    done = untrace("spans", "--data-dir", stored.data_dir, "--cursor", "nonsense")
+    assert (done.returncode, done.stdout) == (EX_USAGE, "") and "not a cursor" in done.stderr
+
+
+def test_pages_hold_while_data_arrives(agent):
+    under_test = agent()
+    assert untrace("send", "--endpoint", under_test.url, "--spans", 2000, "--batch", 40).returncode == 0
+    before = ids(lines("spans", "--data-dir", under_test.data_dir, "--limit", 100000))
+    sender = subprocess.Popen([PROGRAM, "send", "--endpoint", under_test.url, "--spans", "1000000", "--rate", "20000",
+                               "--quiet"], stdin=subprocess.DEVNULL)
+    try:
+        newest, oldest, cursor = [], [], None
+        while True:  # newest first: what comes meanwhile is not seen
+            page = of_json("spans", "--data-dir", under_test.data_dir, "--limit", 301,
+                           *(["--cursor", cursor] if cursor else []))
+            newest += ids(page["spans"])
+            cursor = page["cursor"]
+            if not page["more"]:
+                break
+        cursor = None
+        while len(oldest) < len(before) + 2000:  # oldest first: it is
+            page = of_json("spans", "--data-dir", under_test.data_dir, "--oldest", "--limit", 997,
+                           *(["--cursor", cursor] if cursor else []))
+            oldest += ids(page["spans"])
+            cursor = page["cursor"]
+    finally:
+        sender.kill()
+        sender.wait()
+    assert newest[-2000:] == before
+    assert len(set(newest)) == len(newest)
+    assert oldest[:2000] == before[::-1]
+    assert len(set(oldest)) == len(oldest)
+
+
+def test_the_cursor_line_goes_on(stored):
+    shown, cursor = [], []
+    for _ in range(3):
+        done = untrace("spans", "--data-dir", stored.data_dir, "-n", 10, *cursor)
+        *rows, last = done.stdout.splitlines()
+        shown += [row.split()[3] for row in rows[1:]]
+        cursor = ["--cursor", re.fullmatch(r"there are more: the same with --cursor (\S+)", last).group(1)]
+    assert shown == [span["span_id"] for span in stored.spans[:30]]
+    whole = untrace("spans", "--data-dir", stored.data_dir, "-n", 3000)
+    assert "cursor" not in whole.stdout + whole.stderr  # the last page offers no other
+
+
+def percentile(values, share):
+    return sorted(values)[max(0, math.ceil(share * len(values)) - 1)]
+
+
+@pytest.mark.parametrize("by, key", [
+    ("name", lambda span: span["name"]), ("service", lambda span: span["service"]), ("status", lambda span: span["status"]),
+    ("kind", lambda span: span["kind"]), ("attribute:db.sql.table", lambda span: span["attributes"].get("db.sql.table", "")),
+    ("attribute:host.name", lambda span: span["resource"]["host.name"]),
+])
+def test_stats_agree_with_the_spans(stored, by, key):
+    groups = {}
+    for span in stored.spans:
+        groups.setdefault(key(span), []).append(span)
+    stats = of_json("stats", "--by", by, "--data-dir", stored.data_dir)
+    assert {group["label"] for group in stats["groups"]} == set(groups)
+    for group in [*stats["groups"], stats["total"]]:
+        spans = groups[group["label"]] if "label" in group else stored.spans
+        durations = [span["duration_ns"] for span in spans]
+        errors = sum(span["status"] == "error" for span in spans)
+        assert (group["count"], group["errors"]) == (len(spans), errors)
+        assert group["error_rate"] == pytest.approx(errors / len(spans))
+        assert group["mean_ns"] == pytest.approx(sum(durations) / len(spans), abs=1)
+        assert (group["min_ns"], group["max_ns"]) == (min(durations), max(durations))
+        for name, share in ("p50_ns", 0.5), ("p90_ns", 0.9), ("p99_ns", 0.99):
+            assert group[name] == pytest.approx(percentile(durations, share), rel=0.011)
+    table = untrace("stats", "--by", by, "--data-dir", stored.data_dir).stdout.splitlines()
+    assert len(table) == len(groups) + 2 and table[-1].split()[:2] == ["all", "3000"]
+
+
+def test_stats_take_conditions_and_the_words_of_others(stored):
+    errors = sum(span["status"] == "error" and span["service"] == "payments" for span in stored.spans)
+    for arguments in (["--status", "error", "--service", "payments"], ["--status", "error", "--pipeline", "payments"],
+                      ["--status", "error", "--pipeline", "payments", "--hours", 2]):
+        assert of_json("stats", *arguments, "--data-dir", stored.data_dir)["total"]["count"] == errors
+    done = untrace("stats", "--service", "nobody", "--data-dir", stored.data_dir)
+    assert (done.returncode, done.stdout) == (0, "") and "no span meets" in done.stderr
+    assert untrace("stats", "--by", "luck", "--data-dir", stored.data_dir).returncode == EX_USAGE
+    hours = of_json("stats", "--by", "hour", "--data-dir", stored.data_dir)["groups"]
+    assert sum(group["count"] for group in hours) == 3000
+    assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d", group["label"]) for group in hours)
+
+
+def test_failures_are_patterns_and_the_latest(stored):
+    failed = [span for span in stored.spans if span["status"] == "error"]
+    patterns = Counter((span["name"], span["status_message"]) for span in failed)
+    found = of_json("failures", "--data-dir", stored.data_dir, "--limit", 1000)
+    assert found["count"] == len(failed)
+    assert found["failures"] == failed[:1000]
+    assert {(row["name"], row["message"]): row["count"] for row in found["patterns"]} == patterns
+    assert [row["count"] for row in found["patterns"]] == sorted(patterns.values(), reverse=True)
+    only = of_json("failures", "--data-dir", stored.data_dir, "--patterns", "--type", "Serialization*")
+    serial = [span for span in failed if "serialize" in span["status_message"]]
+    assert only["count"] == len(serial) > 0 and "failures" not in only
+    assert of_json("failures", "--data-dir", stored.data_dir, "--until", "1h")["count"] == 0
+    text = untrace("failures", "--data-dir", stored.data_dir).stdout
+    assert f"{len(failed)} failed spans in the last 24 hours" in text and "and" in text.splitlines()[-1]
+    done = untrace("failures", "--type", "Nothing", "--data-dir", stored.data_dir)
+    assert (done.returncode, done.stdout) == (0, "") and "no failure" in done.stderr
+
+
+def test_traces_with_a_span_that_meets_conditions(stored):
+    expected = list(dict.fromkeys(span["trace_id"] for span in stored.spans
+                                  if span["service"] == "payments" and span["status"] == "error"))
+    found = lines("traces", "--service", "payments", "--status", "error", "--data-dir", stored.data_dir, "--limit", 1000)
+    assert [row["trace_id"] for row in found] == expected
+    every = {row["trace_id"]: row for row in lines("traces", "--data-dir", stored.data_dir, "--limit", 100000)}
+    assert all(every[row["trace_id"]] == row for row in found)  # a row says the same, however it was found
+    assert [row["trace_id"] for row in lines("traces", "--service", "payments", "--status", "error", "-n", 3,
+                                             "--data-dir", stored.data_dir)] == expected[:3]
+    slow = lines("traces", "--roots", "--min-duration", "500ms", "--data-dir", stored.data_dir, "--limit", 1000)
+    assert {row["trace_id"] for row in slow} == {key for key, row in every.items() if row["duration_ns"] >= 500 * MS}
+
+
+def test_an_ambiguous_id_lists_candidates(stored):
+    traces = lines("traces", "--data-dir", stored.data_dir, "--limit", 100000)
+    digit, count = Counter(row["trace_id"][0] for row in traces).most_common(1)[0]
+    assert count > 10
+    for command in ["trace", digit], ["spans", digit]:
+        done = untrace(*command, "--data-dir", stored.data_dir)
+        assert (done.returncode, done.stdout) == (EX_DATAERR, "")
+        candidates = [line.split()[0] for line in done.stderr.splitlines() if re.match(r"  [0-9a-f]{32} ", line)]
+        assert len(candidates) == 10 and all(candidate.startswith(digit) for candidate in candidates)
+        assert "more" in done.stderr.splitlines()[-1]
+
+
+def odd_trace():
+    """A trace whose parts do not fit: a clock that is behind, a repeated id, a missing parent, a call of a model."""
+    message = otlp.request(1, service="front")
+    root = otlp.first_span(message)
+    root.name, root.kind, start = "GET /", 3, 1_700_000_000_000_000_000
+    root.start_time_unix_nano, root.end_time_unix_nano = start, start + 100 * MS
+    other = message.resource_spans.add()
+    otlp.attribute(other.resource, "service.name", "back")
+    spans = other.scope_spans.add().spans
+    for name, parent, kind, begin, end in (("early", root.span_id, 2, -20, 60), ("orphan", b"nothere!", 1, 10, 20),
+                                           ("chat", root.span_id, 3, 65, 95)):
+        spans.add(trace_id=root.trace_id, span_id=otlp.new_span_id(), parent_span_id=parent, name=name, kind=kind,
+                  start_time_unix_nano=start + begin * MS, end_time_unix_nano=start + end * MS)
+    chat = spans[2]
+    for key, value in (("gen_ai.operation.name", "chat"), ("gen_ai.request.model", "model-9"), ("gen_ai.system", "acme"),
+                       ("gen_ai.usage.input_tokens", 1200), ("gen_ai.usage.output_tokens", 34), ("llm.cost.total", 0.0125),
+                       ("gen_ai.prompt.0.content", "word " * 100 + "\x1b[31m end"), ("gen_ai.completion.0.content", "Yes.")):
+        otlp.attribute(chat, key, value)
+    return message, root.trace_id.hex()
+
+
+def test_a_trace_shows_what_is_odd_and_what_models_cost(agent):
+    under_test = agent()
+    message, trace_id = odd_trace()
+    under_test.accept(message)
+    text = untrace("trace", trace_id, "--data-dir", under_test.data_dir).stdout
+    assert "clock skew: begins 20.0 ms before its parent" in text and "clocks disagree" in text
+    assert "its parent 6e6f746865726521 is not here" in text
+    assert "model model-9 of acme, 1234 tokens (1200 in, 34 out), $0.012500" in text
+    assert "1 call of language models, 1234 tokens" in text
+    assert "answer: Yes." in text and "prompt: word word" in text
+    assert text.count("word") == 40 and "end" not in text  # 200 characters
+    assert re.search(r"GET / .* \*  ", text)  # on the critical path
+    full = untrace("trace", trace_id, "--prompt-preview-len", -1, "--data-dir", under_test.data_dir).stdout
+    assert full.count("word") == 100 and "?[31m end" in full and "\x1b" not in full
+    assert "word" not in untrace("trace", trace_id, "--prompt-preview-len", 0, "--data-dir", under_test.data_dir).stdout
+    trace = of_json("trace", trace_id, "--data-dir", under_test.data_dir)
+    spans = {span["name"]: span for span in trace["spans"]}
+    assert spans["early"]["skewed"] and not spans["chat"]["skewed"]
+    assert spans["orphan"]["place"] == "parent_missing"
+    assert spans["chat"]["llm"] == {"model": "model-9", "provider": "acme", "operation": "chat", "input_tokens": 1200,
+                                    "output_tokens": 34, "total_tokens": 1234, "cached_tokens": 0, "reasoning_tokens": 0,
+                                    "cost_usd": 0.0125}
+    assert [span["name"] for span in lines("spans", "--llm", "--data-dir", under_test.data_dir)] == ["chat"]
+    model = of_json("stats", "--by", "model", "--data-dir", under_test.data_dir)["groups"]
+    assert [(row["label"], row["count"], row["total_tokens"], row["cost_usd"]) for row in model] == [("model-9", 1, 1234, 0.0125)]
+    assert "$0.0125" in untrace("stats", "--by", "model", "--data-dir", under_test.data_dir).stdout
+
+
+def sparse(value):
+    """Without what is empty: OTLP/JSON may write it or leave it out."""
+    if isinstance(value, dict):
+        return {key: sparse(item) for key, item in value.items() if item not in ("", 0, {}, [])}
+    return [sparse(item) for item in value] if isinstance(value, list) else value
+
+
+def test_a_trace_as_otlp_is_what_was_received(agent):
+    under_test = agent()
+    message, trace_id = odd_trace()
+    under_test.accept(message)
+    under_test.accept(otlp.request(5))
+    more = otlp.request(3, trace_id=bytes.fromhex(trace_id), service="later")
+    under_test.accept(more)
+    done = untrace("trace", trace_id[:12], "--otlp", "--data-dir", under_test.data_dir)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 1
+    expected = dict(otlp.flatten(otlp.as_json(message))) | dict(otlp.flatten(otlp.as_json(more)))
+    assert sparse(dict(otlp.flatten(json.loads(done.stdout)))) == sparse(expected)
+
+
+QUESTIONS = [["spans"], ["spans", "--json", "--status", "error"], ["stats"], ["stats", "--by", "hour", "--json"], ["failures"],
+             ["traces"], ["traces", "--status", "error"]]
+
+
+def test_answers_are_the_same_after_a_kill_and_on_a_copy(agent, tmp_path):
+    under_test = agent()
+    assert untrace("send", "--endpoint", under_test.url, "--spans", 500).returncode == 0
+    trace_id = lines("traces", "--data-dir", under_test.data_dir, "-n", 1)[0]["trace_id"]
+    questions = [*QUESTIONS, ["trace", trace_id], ["trace", trace_id, "--otlp"], ["trace", trace_id, "--json"]]
+
+    def answers(data_dir):
+        all_of_them = [untrace(*question, "--data-dir", data_dir) for question in questions]
+        assert {done.returncode for done in all_of_them} == {0}, all_of_them
+        return [done.stdout for done in all_of_them]
+    running = answers(under_test.data_dir)
+    under_test.kill()
+    assert answers(under_test.data_dir) == running
+    copy = tmp_path / "copy"
+    shutil.copytree(under_test.data_dir, copy, ignore=shutil.ignore_patterns("*.sock"))
+    assert answers(copy) == running
+
+
+@pytest.mark.parametrize("command", [["spans", "--jsonl", "--limit", "100000"], ["spans", "--limit", "100000"], ["stats"],
+                                     ["failures", "--limit", "1000"], ["traces", "--limit", "100000"]])
+def test_a_reader_that_goes_away_ends_it_quietly(stored, command):
+    for signals in (True, False):  # with SIGPIPE, and with EPIPE
+        read, write = os.pipe()
+        process = subprocess.Popen([PROGRAM, *command, "--data-dir", stored.data_dir], stdout=write, stderr=subprocess.PIPE,
+                                   restore_signals=signals)
+        os.close(write)
+        os.close(read)
+        _, stderr = process.communicate(timeout=DEADLINE_S)
+        assert stderr == b""
+
+
+def test_an_interrupt_ends_a_long_search_quietly(stored):
+    read, write = os.pipe()
+    process = subprocess.Popen([PROGRAM, "spans", "--jsonl", "--limit", "100000", "--data-dir", stored.data_dir], stdout=write,
+                               stderr=subprocess.PIPE)
+    os.close(write)
+    os.read(read, 1)  # it has begun, and is held up by the full pipe
+    process.send_signal(2)
+    _, stderr = process.communicate(timeout=DEADLINE_S)
+    os.close(read)
+    assert (process.returncode, stderr) == (-2, b"")
+
+
+@pytest.mark.parametrize("arguments", [
+    ["spans", "--since", "yesterday"], ["spans", "--status", "bad"], ["spans", "--limit", "0"], ["spans", "--kind", "x"],
+    ["stats", "--hours", "0"], ["failures", "--hours", "x"], ["spans", "--since", "1h", "--until", "2h"],
+    ["spans", "-a", "=x"], ["traces", "--min-duration", "5"], ["trace", "ab", "--prompt-preview-len", "x"],
+    ["spans", "a", "b"], ["stats", "a"], ["failures", "a"], ["spans", "--min-duration", "2s", "--max-duration", "1s"]])
+def test_what_makes_no_sense_is_a_usage_error(stored, arguments):
+    done = untrace(*arguments, "--data-dir", stored.data_dir)
+    assert (done.returncode, done.stdout) == (EX_USAGE, "")
+    assert arguments[0] in done.stderr and "--help" in done.stderr
+
+
+def test_a_search_holds_no_old_pages(agent):
+    """A search that is held up by its reader keeps no view of the store while the agent turns its whole budget over."""
+    under_test = agent(storage={"max_size": "8MiB"})
+    assert untrace("send", "--endpoint", under_test.url, "--spans", 20000, "--batch", 500).returncode == 0
+    read, write = os.pipe()
+    process = subprocess.Popen([PROGRAM, "spans", "--jsonl", "--limit", "100000000", "--data-dir", under_test.data_dir],
+                               stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    os.read(read, 1)
+    for _ in range(4):
+        assert untrace("send", "--endpoint", under_test.url, "--spans", 30000, "--batch", 500).returncode == 0
+    with os.fdopen(read, "rb") as rest:
+        shown = [json.loads(line) for line in rest.read().splitlines()[1:]]
+    assert process.wait(DEADLINE_S) == 0
+    assert len(set(ids(shown))) == len(shown)
+    until(lambda: untrace("traces", "--data-dir", under_test.data_dir).returncode == 0, "the store is read")

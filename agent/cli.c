@@ -2,6 +2,7 @@
 #include "agent/cli.h"
 
 #include "agent/crash_note.h"
+#include "agent/master_key.h"
 #include "port/base/text.h"
 
 #include <stdarg.h>
@@ -95,6 +96,31 @@ bool ut_cli_number(const char *text_z, uint64_t max, uint64_t *value)
     return ut_text_parse_uint(ut_bytes_of_z(text_z), value) == UT_OK && *value <= max;
 }
 
+// The key to read with: from UNTRACE_KEY_FILE, else from where the configuration says. config: NULL
+// when it was not read; it is then looked for, and one that is not there or is wrong says nothing
+// unless config_z names it.
+static ut_err reader_key(const ut_config *config, const char *config_z, ut_master_key *key,
+                         ut_fault *fault)
+{
+    *key = (ut_master_key){.given = false};
+    if (ut_master_key_env_file() != NULL)
+        return ut_master_key_read(ut_master_key_env_file(), NULL, key, fault);
+    if (config != NULL)
+        return ut_master_key_load(&config->encryption, NULL, key, fault);
+    ut_config *own = calloc(1, sizeof *own);
+    if (own == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    ut_err err = ut_cli_config(config_z, own, fault);
+    if (err == UT_OK) {
+        err = ut_master_key_load(&own->encryption, NULL, key, fault);
+        ut_config_free(own);
+    } else if (config_z == NULL) {
+        err = UT_OK;
+    }
+    free(own);
+    return err;
+}
+
 ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader,
                           ut_fault *fault)
 {
@@ -127,8 +153,21 @@ ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_r
             data_dir_z);
     if (err != UT_OK)
         goto done;
-    const ut_store_config store_config = {.bytes_max = UT_STORE_BYTES_MIN};
+    // Without its key a store that is not encrypted can be read all the same.
+    ut_master_key key;
+    ut_fault key_fault = {UT_OK, ""};
+    const ut_err key_err = reader_key(config_read ? &config : NULL, config_z, &key, &key_fault);
+    const ut_store_config store_config = {
+        .bytes_max = UT_STORE_BYTES_MIN,
+        .master_key = key.given ? key.bytes : NULL,
+        .master_key_name_z = key.name_z,
+    };
     err = ut_store_open(engine, &store_config, &reader->store, fault);
+    ut_master_key_wipe(&key);
+    if (err == UT_EPERM && key_err != UT_OK) {
+        *fault = key_fault;
+        err = key_err;
+    }
     if (err != UT_OK) {
         ut_cli_name_store(data_dir_z, fault);
         goto done;

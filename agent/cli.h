@@ -56,7 +56,8 @@ typedef struct {
     ut_store_view *view; // begun
 } ut_cli_reader;
 
-// data_dir_z: from the option, or NULL: from the configuration (config_z as for ut_cli_config).
+// data_dir_z: from the option, or NULL: from the configuration (config_z as for ut_cli_config). The key of an encrypted store
+// comes from the file that UNTRACE_KEY_FILE names, else from where the configuration says.
 ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader,
                           ut_fault *fault);
 void ut_cli_reader_close(ut_cli_reader *reader);

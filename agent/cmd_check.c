@@ -1,6 +1,7 @@
 // `untrace check`: reads the configuration as `run` would, and says what is wrong or what it means.
 #include "agent/cli.h"
 
+#include "agent/master_key.h"
 #include "port/base/text.h"
 #include "transport/tls.h"
 
@@ -67,6 +68,32 @@ static ut_err check_tls(const ut_config *config, ut_fault *fault)
     return err;
 }
 
+static void print_warning(void *context, ut_log_level level, const char *line, size_t len)
+{
+    (void)context;
+    (void)fprintf(stderr, "untrace: %s: %.*s\n", ut_log_level_name(level), (int)len, line);
+}
+
+static ut_err check_key(const ut_config *config, ut_fault *fault)
+{
+    const ut_log log = {.level = UT_LOG_WARN, .write = print_warning};
+    ut_master_key key;
+    const ut_err err = ut_master_key_load(&config->encryption, &log, &key, fault);
+    ut_master_key_wipe(&key);
+    return err;
+}
+
+static void print_encryption(const ut_config_encryption *from)
+{
+    if (from->key_file_z != NULL)
+        (void)printf("  encryption       with the key in %s\n", from->key_file_z);
+    else if (from->key_env_z != NULL)
+        (void)printf("  encryption       with the key in the environment variable %s\n",
+                     from->key_env_z);
+    else if (from->credential_z != NULL)
+        (void)printf("  encryption       with the key in the credential %s\n", from->credential_z);
+}
+
 static const struct option options[] = {
     {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 
@@ -94,6 +121,8 @@ static int run(int argc, char **argv)
     ut_err err = ut_cli_config(config_z, config, &fault);
     if (err == UT_OK) {
         err = check_tls(config, &fault);
+        if (err == UT_OK)
+            err = check_key(config, &fault);
         if (err != UT_OK)
             ut_config_free(config);
     }
@@ -120,6 +149,7 @@ static int run(int argc, char **argv)
     else
         (void)printf("kept for %llu s", (unsigned long long)(config->ttl_ms / 1000));
     (void)printf(", durability %s\n", config->durable_each_commit ? "commit" : "interval");
+    print_encryption(&config->encryption);
     (void)printf("  destinations     %zu\n", config->destination_count);
     for (size_t i = 0; i < config->destination_count; i++)
         print_destination(&config->destinations[i]);

@@ -7,10 +7,11 @@ const ut_command *const ut_command_store_all[] = {
     &ut_command_store_info,
     &ut_command_store_verify,
     &ut_command_store_compact,
+    &ut_command_store_rekey,
     NULL,
 };
 
-static const char *const words[] = {"info", "verify", "compact", NULL};
+static const char *const words[] = {"info", "verify", "compact", "rekey", NULL};
 
 static const char help[] =
     "usage: untrace store SUBCOMMAND [options]\n"
@@ -23,6 +24,7 @@ static const char help[] =
     "  verify    holds every record against those it belongs with; exit code 1 when one does not "
     "fit\n"
     "  compact   rewrites the file without its free space, while the agent goes on\n"
+    "  rekey     gives an encrypted store another master key\n"
     "\n"
     "`untrace store SUBCOMMAND --help` says more.\n";
 

@@ -9,6 +9,7 @@ extern const ut_command ut_command_store;
 extern const ut_command ut_command_store_info;
 extern const ut_command ut_command_store_verify;
 extern const ut_command ut_command_store_compact;
+extern const ut_command ut_command_store_rekey;
 
 // The subcommands in the order of the help, NULL behind the last: for completion.
 extern const ut_command *const ut_command_store_all[];

@@ -4,6 +4,7 @@
 #include "adapters/json.h"
 #include "adapters/otlp.h"
 #include "agent/control_path.h"
+#include "agent/master_key.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -299,6 +300,33 @@ static void post_compact(ut_control *c, ut_http_exchange *exchange, ut_bytes bod
         answer_busy(c, exchange);
 }
 
+// The key itself does not come through the socket: the agent reads the file, as it will when it
+// starts the next time.
+static void post_rekey(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_json json;
+    ut_fault fault = {UT_OK, ""};
+    ut_master_key key = {.given = false};
+    ut_operation *operation = NULL;
+    ut_err err = ut_json_read(&json, body, &fault);
+    if (err == UT_OK) {
+        const char *path_z =
+            yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(json.doc), "key_file"));
+        err = path_z != NULL ? ut_master_key_read(path_z, c->config.log, &key, &fault)
+                             : ut_fault_set(&fault, UT_EINVAL, "key_file is missing");
+        ut_json_free(&json);
+    }
+    if (err != UT_OK) {
+        answer_error(c, exchange, 400, fault.text_z);
+        return;
+    }
+    if (ut_rekey_new(key.bytes, &operation) == UT_OK)
+        begin_operation(c, exchange, operation);
+    else
+        answer_busy(c, exchange);
+    ut_master_key_wipe(&key);
+}
+
 static void post_cancel(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
 {
     if (ut_store_thread_cancel(c->config.store))
@@ -445,6 +473,7 @@ static const route routes[] = {
     {"POST", "/spans", post_spans},
     {"GET", "/store/operation", get_operation},
     {"POST", "/store/compact", post_compact},
+    {"POST", "/store/rekey", post_rekey},
     {"POST", "/store/cancel", post_cancel},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };

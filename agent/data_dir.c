@@ -2,6 +2,7 @@
 #include "agent/data_dir.h"
 
 #include "agent/cli.h"
+#include "agent/master_key.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -112,9 +113,17 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
         .sync_each_commit = config->durable_each_commit,
     };
     ut_engine *engine = NULL;
-    ut_err err = ut_engine_lmdb_open(&engine_config, &engine, fault);
-    if (err != UT_OK)
+    ut_master_key key;
+    // Who works without the agent's configuration may say where the key is.
+    const char *key_file_z = keep_destinations ? ut_master_key_env_file() : NULL;
+    ut_err err = key_file_z != NULL ? ut_master_key_read(key_file_z, log, &key, fault)
+                                    : ut_master_key_load(&config->encryption, log, &key, fault);
+    if (err == UT_OK)
+        err = ut_engine_lmdb_open(&engine_config, &engine, fault);
+    if (err != UT_OK) {
+        ut_master_key_wipe(&key);
         return ut_cli_exit_code(err);
+    }
     const ut_store_config store_config = {
         .bytes_max = config->store_bytes_max,
         .spans_max = config->store_spans_max,
@@ -123,8 +132,12 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
         .rules = &config->rules,
         .log = log,
         .keep_destinations = keep_destinations,
+        .master_key = key.given ? key.bytes : NULL,
+        .master_key_name_z = key.name_z,
+        .keep_plain = key_file_z != NULL,
     };
     err = ut_store_open(engine, &store_config, store, fault);
+    ut_master_key_wipe(&key);
     if (err != UT_OK) {
         ut_cli_name_store(config->data_dir_z, fault);
         return ut_cli_exit_code(err);

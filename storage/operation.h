@@ -64,4 +64,8 @@ ut_err ut_retime_new(uint32_t org, bool dry_run, ut_operation **operation);
 // with UT_EINVAL where the engine cannot compact.
 ut_err ut_compaction_new(ut_operation **operation);
 
+// ---- rekey.c: another master key for an encrypted store; see ut_store_rekey ----
+// UT_CIPHER_KEY_LEN bytes; copied, and overwritten when the operation is freed. UT_ENOMEM.
+ut_err ut_rekey_new(const uint8_t *master_key, ut_operation **operation);
+
 #endif

@@ -43,6 +43,7 @@ typedef struct {
     const uint8_t *master_key;
     const char *master_key_name_z; // where it comes from, for faults: "/etc/untrace/key"
     uint64_t blocks_per_key;       // under one data key; 0: UT_KEYRING_BLOCKS_MAX
+    bool keep_plain;               // the key opens an encrypted store, and makes none
 } ut_store_config;
 
 // Takes over engine (closed by ut_store_close, and also when this fails). Checks or writes the

@@ -76,7 +76,8 @@ ut_err ut_store_keys_open(ut_store *store, const ut_store_config *config, ut_fau
     err = ut_txn_get(txn, ut_key_bytes(&key), &record);
     if (err == UT_OK) {
         err = read_keyring(store, record, config, fault);
-    } else if (err == UT_ENOTFOUND && (config->master_key == NULL || !writes)) {
+    } else if (err == UT_ENOTFOUND &&
+               (config->master_key == NULL || config->keep_plain || !writes)) {
         err = UT_OK;
     } else {
         begun = err == UT_ENOTFOUND;

@@ -7,11 +7,15 @@
 #include "storage/span.h"
 
 enum {
-    UT_STATE_PATCHES_MAX = 100 * 1000,          // of one trace; more are counted only
-    UT_STATE_TEXT_BYTES_MAX = 64 * 1024 * 1024, // of all patches together, likewise
-    UT_STATE_BYTES_MAX = 4 * 1024 * 1024,       // of one state; a patch that would pass it fails
-    UT_STATE_STORES_MAX = 256,                  // states side by side; patches of others fail
-    UT_STATE_REPLAY_BYTES_MAX = 1024 * 1024 * 1024, // of states copied in one build; then all fail
+    UT_STATE_CHANGES_MAX = 100 * 1000,          // of one trace; more are counted only
+    UT_STATE_TEXT_BYTES_MAX = 64 * 1024 * 1024, // of all their texts together, likewise
+    UT_STATE_STORES_MAX = 256,                  // states side by side; changes of more fail
+    // Of all states together, about as JSON; a change that would pass it fails.
+    UT_STATE_BYTES_MAX = 4 * 1024 * 1024,
+    // Of one replay, in steps of json_patch.h (a second or two); the changes behind it fail.
+    UT_STATE_WORK_MAX = 200 * 1000 * 1000,
+    UT_STATE_KEPT_BYTES_MAX = 64 * 1024 * 1024, // of states kept to begin a replay at
+    UT_STATE_NAME_MAX = 255,                    // bytes of a configured name
 };
 
 // Which events carry changes, and where. All empty: the usual ones. Texts are borrowed for the call
@@ -24,7 +28,7 @@ typedef struct {
 } ut_state_options;
 
 typedef enum {
-    UT_STATE_NONE,  // no patch could be read
+    UT_STATE_NONE,  // the text is no change, or could not be used for its size
     UT_STATE_START, // a whole state, from a span's attribute; at the start of the span
     UT_STATE_PATCH, // RFC 6902: an array of operations
     UT_STATE_MERGE, // RFC 7396: an object
@@ -44,7 +48,7 @@ typedef struct {
 
 typedef struct ut_state ut_state;
 
-// options may be NULL. UT_ENOMEM, UT_ELIMIT: a name longer than 255 bytes.
+// options may be NULL. UT_ENOMEM; UT_ELIMIT: a name is too long.
 ut_err ut_state_new(const ut_state_options *options, ut_state **state);
 void ut_state_free(ut_state *state); // NULL is ignored
 
@@ -63,12 +67,13 @@ ut_err ut_state_build(ut_state *state);
 // ut_state_free.
 const ut_state_change *ut_state_changes(const ut_state *state, uint32_t *count, uint32_t *left_out);
 
-// Appends to out the state after all changes up to time_ns (with it), as compact JSON: `{}` before
-// the first. Where the changes of the trace name more than one store, an object with the state of
-// each under its name ("" for changes without one) that has begun by then. *done: how many changes
-// that are, failed ones too, so that equal numbers mean equal states. A call for a later time than
-// the last costs the changes between; for an earlier one those since a kept state, of which there
-// are 16 or more. UT_ENOMEM, UT_ELIMIT: out is full.
+// Appends to out the state after all changes up to time_ns (with it), as compact JSON with control
+// characters escaped: {} before the first. Where the changes of the trace name more than one store
+// (or some name one and others none), an object with the state of each that has begun, under its
+// name ("" without one). *done: how many changes that are, failed ones too, so that equal numbers
+// mean equal states. A call for a later time than the last costs the changes between them; for an
+// earlier one those since a kept state, of which there is one after each 16 changes, or fewer where
+// they are large. After ut_state_build. UT_ENOMEM, UT_ELIMIT: out is full.
 ut_err ut_state_at(ut_state *state, uint64_t time_ns, uint32_t *done, ut_buf *out);
 
 #endif

@@ -126,6 +126,16 @@ ut_key ut_key_expiry(uint32_t hour, uint32_t org, uint64_t seq)
     return key;
 }
 
+ut_key ut_key_consumer(uint32_t org, ut_bytes name)
+{
+    ut_key key = begin(UT_KEY_CONSUMER);
+    add_u32(&key, org);
+    UT_ASSERT(name.len > 0 && name.len <= UT_KEY_MAX - key.len);
+    memcpy(key.data + key.len, name.data, name.len);
+    key.len += name.len;
+    return key;
+}
+
 ut_key ut_key_prefix(ut_key key, size_t len)
 {
     UT_ASSERT(len <= key.len);
@@ -183,6 +193,15 @@ bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t 
     *org = ut_get_be32(key.data + 1);
     *dest = ut_get_be32(key.data + 1 + ORG_LEN);
     *seq = ut_get_be64(key.data + 1 + ORG_LEN + DEST_LEN);
+    return true;
+}
+
+bool ut_key_read_consumer(ut_bytes key, uint32_t *org, ut_bytes *name)
+{
+    if (key.len <= 1 + ORG_LEN || key.data[0] != UT_KEY_CONSUMER)
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *name = (ut_bytes){key.data + 1 + ORG_LEN, key.len - 1 - ORG_LEN};
     return true;
 }
 

@@ -17,6 +17,7 @@ enum {
     UT_KEY_DELIVERY = 'D',
     UT_KEY_DEAD = 'L',
     UT_KEY_EXPIRY = 'X',
+    UT_KEY_CONSUMER = 'C',
     UT_KEY_MAX = 64, // the longest key, in bytes
 };
 
@@ -54,6 +55,9 @@ ut_key ut_key_dead(uint32_t org, uint32_t dest, uint64_t seq);
 // X hour org seq
 ut_key ut_key_expiry(uint32_t hour, uint32_t org, uint64_t seq);
 
+// C org name. name: 1..UT_STORE_CONSUMER_NAME_MAX bytes.
+ut_key ut_key_consumer(uint32_t org, ut_bytes name);
+
 // The first `len` bytes of a key, for prefix scans. len <= key.len.
 ut_key ut_key_prefix(ut_key key, size_t len);
 enum {
@@ -72,6 +76,7 @@ bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID
 bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
                       uint8_t trace_id[UT_TRACE_ID_LEN]);
 bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t *seq); // D and L
+bool ut_key_read_consumer(ut_bytes key, uint32_t *org, ut_bytes *name); // borrowed from key
 bool ut_key_read_expiry(ut_bytes key, uint32_t *hour, uint32_t *org, uint64_t *seq);
 
 #endif

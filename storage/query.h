@@ -55,6 +55,7 @@ typedef struct {
 enum {
     UT_QUERY_CURSOR_TEXT_MAX = 64,
     UT_QUERY_WORK_BLOCKS = 64,           // blocks read in one call unless told otherwise
+    UT_QUERY_PULL_BLOCKS = 4096,         // blocks that a reader that polls gets past in one call
     UT_QUERY_WORK_SUMMARIES = 64 * 1024, // summaries or trace entries looked at in one call
 };
 
@@ -108,10 +109,12 @@ ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cur
 
 // Visits at most spans_max spans behind *cursor in the order of commits, and sets it behind the last
 // of them. A reader that stores the cursor after it has dealt with the spans sees each once, and
-// those it had not dealt with again. Blocks that have left in between are passed.
+// those it had not dealt with again. Blocks that have left in between are passed; *damaged: out,
+// those that could not be read. Nothing visited and *damaged 0: there is no more for now.
 ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor, uint32_t spans_max,
                      uint32_t *damaged, ut_trace_span_visit visit, void *context);
-// The stored cursor of a named reader (1 to UT_STORE_NAME_MAX bytes). UT_ENOTFOUND.
+// The stored cursor of a named reader (1 to UT_STORE_CONSUMER_NAME_MAX bytes). UT_ENOTFOUND,
+// UT_ECORRUPT.
 // ut_store_set_consumer (store.h) stores it.
 ut_err ut_query_consumer(ut_store_view *view, uint32_t org, const char *name_z,
                          ut_query_cursor *cursor);

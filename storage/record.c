@@ -12,6 +12,7 @@ enum {
     DELIVERY_FIELDS_FRESH = 2,
     DELIVERY_FIELDS = 8,
     DEAD_FIELDS = 4,
+    CONSUMER_FIELDS = 2,
     TRACE_STATUS = 0x03, // flags of a trace entry
     TRACE_HAS_ROOT = 0x04,
     TRACE_CARRIES = 0x08,
@@ -376,4 +377,24 @@ void ut_record_write_dead(ut_buf *out, const ut_delivery *mark)
     ut_mp_put_array(out, mark->spans_dead);
     for (uint32_t i = 0; i < mark->spans_dead; i++)
         ut_mp_put_uint(out, mark->dead_ordinals[i]);
+}
+
+// ---- C ----
+
+void ut_record_write_consumer(ut_buf *out, const ut_record_consumer *consumer)
+{
+    ut_mp_put_array(out, CONSUMER_FIELDS);
+    ut_mp_put_uint(out, consumer->seq);
+    ut_mp_put_uint(out, consumer->ordinal);
+}
+
+ut_err ut_record_read_consumer(ut_bytes value, ut_record_consumer *consumer)
+{
+    uint32_t count;
+    ut_mp_reader reader = record_of(value, CONSUMER_FIELDS, &count);
+    consumer->seq = ut_mp_get_uint(&reader);
+    consumer->ordinal = get_u32(&reader);
+    if (consumer->seq == 0 || consumer->ordinal >= UT_BLOCK_SPANS_MAX)
+        return UT_ECORRUPT;
+    return result(&reader);
 }

@@ -103,6 +103,16 @@ ut_err ut_record_read_summary(ut_bytes value,
 void ut_record_write_delivery(ut_buf *out, const ut_delivery *delivery);
 ut_err ut_record_read_delivery(ut_bytes value, ut_delivery *delivery); // UT_ECORRUPT
 
+// ---- C org name ----
+
+typedef struct {
+    uint64_t seq; // of the last span that was dealt with; not 0
+    uint32_t ordinal;
+} ut_record_consumer;
+
+void ut_record_write_consumer(ut_buf *out, const ut_record_consumer *consumer);
+ut_err ut_record_read_consumer(ut_bytes value, ut_record_consumer *consumer); // UT_ECORRUPT
+
 // ---- L org dest seq ----
 
 // The mark's dead_ordinals (NULL: all spans), time, status and reason.

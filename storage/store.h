@@ -128,8 +128,14 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more);
 
 // ---- readers that poll ----
 
-// Stores the cursor of a named reader (1..UT_STORE_NAME_MAX bytes) durably; seq 0 and ordinal 0
-// remove it. Store thread. UT_EINVAL, UT_EFULL, UT_EIO, UT_ENOSPC.
+enum {
+    UT_STORE_CONSUMER_NAME_MAX = 48, // bytes
+    UT_STORE_CONSUMERS_MAX = 256,    // of one organisation
+};
+
+// Stores where a named reader has got to (1..UT_STORE_CONSUMER_NAME_MAX bytes) durably; seq 0 and
+// ordinal 0 remove it. Store thread. UT_EINVAL (also a block that was never stored), UT_ELIMIT (too many readers), UT_EFULL, UT_EIO,
+// UT_ENOSPC.
 ut_err ut_store_set_consumer(ut_store *store, uint32_t org, const char *name_z, uint64_t seq,
                              uint32_t ordinal);
 

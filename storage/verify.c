@@ -427,6 +427,25 @@ static ut_err check_dead(verifier *v, ut_bytes key, ut_bytes value)
     return err;
 }
 
+static ut_err check_consumer(verifier *v, ut_bytes key, ut_bytes value)
+{
+    uint32_t org;
+    ut_bytes name;
+    ut_record_consumer consumer;
+    ut_record_state state;
+    if (!ut_key_read_consumer(key, &org, &name) ||
+        ut_record_read_consumer(value, &consumer) != UT_OK) {
+        problem(v, "where a reader that polls has got to is damaged");
+        return UT_OK;
+    }
+    ut_err err = get(v, ut_key_meta("state"), &value);
+    if (err == UT_OK && ut_record_read_state(value, &state) == UT_OK &&
+        consumer.seq >= state.next_seq)
+        problem(v, "a reader that polls has got to block %llu, which was never stored",
+                (number)consumer.seq);
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
 // ---- sums, in one view ----
 
 // Calls check for every record of a kind.
@@ -581,6 +600,7 @@ static const phase phases[] = {
     {UT_KEY_ROOT, check_root, NULL, "root records"},
     {UT_KEY_DELIVERY, check_delivery, NULL, "delivery entries"},
     {UT_KEY_DEAD, check_dead, NULL, "dead letters"},
+    {UT_KEY_CONSUMER, check_consumer, NULL, "readers that poll"},
 };
 enum { PHASES = sizeof phases / sizeof phases[0] };
 

@@ -6,12 +6,14 @@
 const ut_command *const ut_command_store_all[] = {
     &ut_command_store_info,
     &ut_command_store_verify,
+    &ut_command_store_cleanup,
+    &ut_command_store_ttl,
     &ut_command_store_compact,
     &ut_command_store_rekey,
     NULL,
 };
 
-static const char *const words[] = {"info", "verify", "compact", "rekey", NULL};
+static const char *const words[] = {"info", "verify", "cleanup", "ttl", "compact", "rekey", NULL};
 
 static const char help[] =
     "usage: untrace store SUBCOMMAND [options]\n"
@@ -23,6 +25,8 @@ static const char help[] =
     "  info      what is in it: sizes, spans, oldest and newest, organisations, destinations\n"
     "  verify    holds every record against those it belongs with; exit code 1 when one does not "
     "fit\n"
+    "  cleanup   removes what is older than an age\n"
+    "  ttl       gives what is there the times to live that are configured now\n"
     "  compact   rewrites the file without its free space, while the agent goes on\n"
     "  rekey     gives an encrypted store another master key\n"
     "\n"

@@ -8,6 +8,8 @@
 extern const ut_command ut_command_store;
 extern const ut_command ut_command_store_info;
 extern const ut_command ut_command_store_verify;
+extern const ut_command ut_command_store_cleanup;
+extern const ut_command ut_command_store_ttl;
 extern const ut_command ut_command_store_compact;
 extern const ut_command ut_command_store_rekey;
 

@@ -290,6 +290,99 @@ static void begin_operation(ut_control *c, ut_http_exchange *exchange, ut_operat
     }
 }
 
+// Reads an object of known members. False: the answer is given.
+static bool read_request(ut_control *c, ut_http_exchange *exchange, ut_bytes body, ut_json *json)
+{
+    ut_fault fault = {UT_OK, ""};
+    if (ut_json_read(json, body, &fault) != UT_OK) {
+        answer_error(c, exchange, 400, fault.text_z);
+        return false;
+    }
+    if (yyjson_is_obj(yyjson_doc_get_root(json->doc)))
+        return true;
+    ut_json_free(json);
+    answer_error(c, exchange, 400, "the body is to be an object");
+    return false;
+}
+
+static bool read_uint(yyjson_val *value, uint64_t *number)
+{
+    bool negative = false;
+    const char *text_z = yyjson_get_raw(value);
+    return text_z != NULL &&
+           ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative, number) ==
+               UT_JSON_NUMBER_OK &&
+           !negative;
+}
+
+static bool read_bool(yyjson_val *value, bool *wish)
+{
+    *wish = yyjson_get_bool(value);
+    return yyjson_is_bool(value);
+}
+
+static bool read_text(yyjson_val *value, char *out_z, size_t cap)
+{
+    const char *text_z = yyjson_get_str(value);
+    const size_t len = yyjson_get_len(value);
+    if (text_z == NULL || len == 0 || len >= cap || strlen(text_z) != len)
+        return false;
+    memcpy(out_z, text_z, len + 1);
+    return true;
+}
+
+static void post_cleanup(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_json json;
+    ut_cleanup_options wish = {.org = UT_ORG_DEFAULT};
+    ut_operation *operation = NULL;
+    if (!read_request(c, exchange, body, &json))
+        return;
+    yyjson_obj_iter members = yyjson_obj_iter_with(yyjson_doc_get_root(json.doc));
+    bool good = true;
+    bool aged = false;
+    for (yyjson_val *name; good && (name = yyjson_obj_iter_next(&members)) != NULL;) {
+        yyjson_val *value = yyjson_obj_iter_get_val(name);
+        if (yyjson_equals_str(name, "older_than_ns"))
+            good = aged = read_uint(value, &wish.older_than_ns);
+        else if (yyjson_equals_str(name, "service"))
+            good = read_text(value, wish.service_z, sizeof wish.service_z);
+        else if (yyjson_equals_str(name, "delivered"))
+            good = read_bool(value, &wish.delivered_only);
+        else
+            good = yyjson_equals_str(name, "dry_run") && read_bool(value, &wish.dry_run);
+    }
+    ut_json_free(&json);
+    if (!good || !aged)
+        answer_error(c, exchange, 400,
+                     "cleanup takes older_than_ns, service, delivered and dry_run");
+    else if (ut_cleanup_new(&wish, &operation) == UT_OK)
+        begin_operation(c, exchange, operation);
+    else
+        answer_busy(c, exchange);
+}
+
+static void post_ttl(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_json json;
+    bool dry_run = false;
+    bool good = true;
+    ut_operation *operation = NULL;
+    if (!read_request(c, exchange, body, &json))
+        return;
+    yyjson_obj_iter members = yyjson_obj_iter_with(yyjson_doc_get_root(json.doc));
+    for (yyjson_val *name; good && (name = yyjson_obj_iter_next(&members)) != NULL;)
+        good = yyjson_equals_str(name, "dry_run") &&
+               read_bool(yyjson_obj_iter_get_val(name), &dry_run);
+    ut_json_free(&json);
+    if (!good)
+        answer_error(c, exchange, 400, "ttl takes dry_run");
+    else if (ut_retime_new(UT_ORG_DEFAULT, dry_run, &operation) == UT_OK)
+        begin_operation(c, exchange, operation);
+    else
+        answer_busy(c, exchange);
+}
+
 static void post_compact(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
 {
     (void)body;
@@ -472,6 +565,8 @@ static const route routes[] = {
     {"GET", "/status", get_status},
     {"POST", "/spans", post_spans},
     {"GET", "/store/operation", get_operation},
+    {"POST", "/store/cleanup", post_cleanup},
+    {"POST", "/store/ttl", post_ttl},
     {"POST", "/store/compact", post_compact},
     {"POST", "/store/rekey", post_rekey},
     {"POST", "/store/cancel", post_cancel},

@@ -19,7 +19,7 @@ from waiting import DEADLINE_S, Port, until
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_TEMPFAIL, CANCELLED = 64, 65, 66, 75, 130
 READING = ["info", "verify"]
-CHANGING = ["compact"]
+CHANGING = ["cleanup", "ttl", "compact"]
 SPANS = 20000
 
 
@@ -243,7 +243,9 @@ def test_a_wrong_directory_is_left_alone(tmp_path, subcommand):
     assert list(empty.iterdir()) == [] and not (tmp_path / "nowhere").exists()
 
 
-@pytest.mark.parametrize("arguments", [[], ["nothing"], ["info", "more"], ["verify", "--nothing"], ["compact", "-d"]])
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["info", "more"], ["verify", "--nothing"], ["compact", "-d"],
+                                       ["cleanup"], ["cleanup", "--older-than", "7"], ["ttl", "x"],
+                                       ["cleanup", "--older-than", "7d", "--service", ""]])
 def test_what_makes_no_sense_is_a_usage_error(arguments):
     done = untrace("store", *arguments)
     assert done.returncode == EX_USAGE and "store" in done.stderr and done.stdout == ""
@@ -301,6 +303,115 @@ def test_compaction_without_an_agent_keeps_what_the_agent_set(agent, destination
     under_test.start()
     under_test.accept(otlp.request(3))
     assert_sound(under_test.data_dir, SPANS + 3)
+
+
+def by_service(data_dir):
+    counts = {}
+    for line in untrace("traces", "--data-dir", data_dir, "--json", "--limit", 100000).stdout.splitlines():
+        row = json.loads(line)
+        counts[row["service"]] = counts.get(row["service"], 0) + row["spans"]
+    return counts
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_cleanup_removes_what_it_is_asked_to(agent, destination, to, running):
+    receiving = destination()
+    under_test = agent([to(receiving, name="central")])
+    for number in range(30):
+        under_test.accept(otlp.request(10, service=("cart", "shop", "pay")[number % 3]))
+    control = Control(under_test.data_dir)
+    until(lambda: control.ask("GET", "/status")[1]["destinations"][0]["delivered"] == 300, "the deliveries")
+    control.close()
+    if not running:
+        under_test.kill()
+    data_dir = under_test.data_dir
+
+    def cleanup(*arguments):
+        result = store("cleanup", data_dir, *arguments)
+        assert (result["name"], result["state"], result["by_agent"]) == ("cleanup", "done", running)
+        return result
+    assert cleanup("--older-than", "1d")["spans"] == 0
+    would = cleanup("--older-than", "0", "--service", "cart", "--dry-run")
+    assert (would["dry_run"], would["spans"], would["pending"]) == (True, 100, 0)
+    assert by_service(data_dir) == {"cart": 100, "shop": 100, "pay": 100}
+    did = cleanup("--older-than", "0", "--service", "cart", "--delivered")
+    assert {**did, "dry_run": True} == would
+    assert by_service(data_dir) == {"shop": 100, "pay": 100}
+    assert_sound(data_dir, 200)
+    text = untrace("store", "cleanup", "--data-dir", data_dir, "--older-than", "0", "--dry-run")
+    assert text.returncode == 0 and text.stdout.startswith("would remove 200 spans in ") and text.stderr == ""
+    text = untrace("store", "cleanup", "--data-dir", data_dir, "--older-than", "0")
+    assert text.stdout.startswith("removed 200 spans in ")
+    assert_sound(data_dir, 0)
+    info = store("info", data_dir)
+    assert info["spans"] == 0 and info["destinations"][0]["delivered"] == 300 and info["destinations"][0]["active"]
+
+
+def test_cleanup_can_spare_what_is_not_delivered(agent, to):
+    port = Port()
+    under_test = agent([to(f"http://127.0.0.1:{port.number}", name="gone")])
+    under_test.accept(otlp.request(10))
+    data_dir = under_test.data_dir
+    assert store("cleanup", data_dir, "--older-than", "0", "--delivered")["spans"] == 0
+    result = store("cleanup", data_dir, "--older-than", "0")
+    assert (result["spans"], result["pending"]) == (10, 10)
+    [row] = store("info", data_dir)["destinations"]
+    assert (row["accepted"], row["pending"], row["expired"]) == (10, 0, 10)
+    assert_sound(data_dir, 0)
+    port.close()
+
+
+def test_cleanup_under_load_leaves_what_is_younger(agent, destination, to):
+    receiving = destination()
+    under_test = agent([to(receiving)])
+    fill(under_test)
+    load = Load(under_test)
+    gone = store("cleanup", under_test.data_dir, "--older-than", "0")["spans"]
+    assert gone >= SPANS
+    for _ in range(5):
+        gone += store("cleanup", under_test.data_dir, "--older-than", "0", "--service", "e2e")["spans"]
+        assert_sound(under_test.data_dir)
+    before = len(load.acknowledged)
+    until(lambda: len(load.acknowledged) > before, "spans after the cleanup")
+    load.stop()
+    assert_sound(under_test.data_dir, SPANS + len(load.acknowledged) - gone)
+    assert store("info", under_test.data_dir)["since_made"]["spans_expired"] == gone
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_ttl_applies_the_configured_times_to_what_is_there(agent, running):
+    under_test = agent(storage={"ttl": "30d"})
+    for _ in range(5):
+        under_test.accept(otlp.request(10))
+    under_test.stop()
+    under_test.config["storage"]["ttl"] = "7d"
+    under_test.start()
+    under_test.accept(otlp.request(10))  # this one has its time already
+    if not running:
+        under_test.kill()
+
+    def ttl(*arguments):
+        done = untrace("store", "ttl", "--config", under_test.config_file, "--json", *arguments)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
+        assert result["by_agent"] is running
+        return result["blocks"], result["spans"]
+    assert ttl("--dry-run") == (5, 50)
+    assert ttl() == (5, 50)
+    assert ttl() == (0, 0)
+    assert_sound(under_test.data_dir, 60)
+
+
+def test_what_the_agent_is_asked_must_make_sense(agent):
+    control = Control(agent().data_dir)
+    for path, body in [("cleanup", {}), ("cleanup", []), ("cleanup", {"older_than_ns": -1}), ("cleanup", None),
+                       ("cleanup", {"older_than_ns": 1, "service": ""}), ("cleanup", {"older_than_ns": 1, "more": 2}),
+                       ("cleanup", {"older_than_ns": 1, "service": "s" * 300}), ("ttl", {"dry_run": 1}),
+                       ("cleanup", {"older_than_ns": 1, "service": "a\0b"}), ("ttl", {"other": True})]:
+        status, answer = control.ask("POST", f"/store/{path}", body)
+        assert status == 400 and answer["error"], (path, body)
+    assert control.ask("GET", "/store/operation")[1]["state"] == "none"
+    control.close()
 
 
 def test_two_operations_at_once_are_one_too_many(agent):

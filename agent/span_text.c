@@ -59,7 +59,7 @@ void ut_span_cost(double usd, char *out_z)
 {
     // A call costs parts of a cent, a day costs dollars.
     (void)snprintf(out_z, UT_TEXT_SHORT_MAX,
-                   usd < 0.1   ? "$%.6f"
+                   usd < 0.01   ? "$%.6f"
                    : usd < 100 ? "$%.4f"
                                : "$%.2f",
                    usd);

@@ -85,7 +85,9 @@ ut_err ut_term_write(ut_buf *out)
 {
     ut_err err = out->err;
     errno = 0;
-    if (err == UT_OK && out->len > 0 && fwrite(out->data, 1, out->len, stdout) != out->len)
+    // Flushed, so that it stands before what goes to standard error next.
+    if (err == UT_OK && out->len > 0 &&
+        (fwrite(out->data, 1, out->len, stdout) != out->len || fflush(stdout) != 0))
         err = errno == EPIPE ? UT_ECLOSED : UT_EIO;
     ut_buf_reset(out, KEEP_BYTES);
     return err;

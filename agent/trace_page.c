@@ -412,7 +412,9 @@ static void add_critical(page *view)
     }
     if (count == 0)
         return;
-    const uint32_t room = (view->term.width - 50) / CRITICAL_NAMED; // beside the words and times
+    // What is left beside the words and times.
+    const uint32_t room =
+        view->term.terminal ? (view->term.width - 50) / CRITICAL_NAMED : KEY_COLUMNS;
     ut_buf_add_z(&view->out, "* most of that time: ");
     for (uint32_t i = 0; i < count; i++) {
         char took_z[UT_TEXT_SHORT_MAX];

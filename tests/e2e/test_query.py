@@ -287,7 +287,7 @@ def test_a_trace_shows_what_is_odd_and_what_models_cost(agent):
     text = untrace("trace", trace_id, "--data-dir", under_test.data_dir).stdout
     assert "clock skew: begins 20.0 ms before its parent" in text and "clocks disagree" in text
     assert "its parent 6e6f746865726521 is not here" in text
-    assert "model model-9 of acme, 1234 tokens (1200 in, 34 out), $0.012500" in text
+    assert "model model-9 of acme, 1234 tokens (1200 in, 34 out), $0.0125" in text
     assert "1 call of language models, 1234 tokens" in text
     assert "answer: Yes." in text and "prompt: word word" in text
     assert text.count("word") == 40 and "end" not in text  # 200 characters

@@ -428,6 +428,87 @@ static void post_cancel(ut_control *c, ut_http_exchange *exchange, ut_bytes body
         answer_error(c, exchange, 409, "no operation is under way");
 }
 
+// ---- cursors of readers that poll
+
+typedef struct {
+    ut_store_call call; // first member
+    ut_control *control;
+    ut_http_exchange *exchange;
+    char name_z[UT_STORE_CONSUMER_NAME_MAX + 1];
+    uint64_t seq;
+    uint64_t ordinal;
+    ut_err err;
+} consumer_call;
+
+static void store_consumer(ut_store_call *call, ut_store *store)
+{
+    consumer_call *s = (consumer_call *)(void *)call;
+    s->err = s->ordinal > UINT32_MAX ? UT_EINVAL
+                                     : ut_store_set_consumer(store, UT_ORG_DEFAULT, s->name_z,
+                                                             s->seq, (uint32_t)s->ordinal);
+}
+
+static void answer_consumer(ut_store_call *call)
+{
+    consumer_call *s = (consumer_call *)(void *)call;
+    ut_control *c = s->control;
+    c->in_store--;
+    if (s->err == UT_OK) {
+        begin_answer(c);
+        ut_buf_add_z(&c->answer, "{\"name\":");
+        ut_json_put_string(&c->answer, ut_bytes_of_z(s->name_z));
+        put_uint(&c->answer, "seq", s->seq);
+        put_uint(&c->answer, "ordinal", s->ordinal);
+        ut_buf_add_z(&c->answer, "}\n");
+        answer(c, s->exchange, 200);
+    } else if (s->err == UT_EINVAL) {
+        answer_error(c, s->exchange, 400, "there is no such place in the store");
+    } else if (s->err == UT_ELIMIT) {
+        answer_error(c, s->exchange, 409, "too many readers have a cursor here; remove one");
+    } else {
+        answer_error(c, s->exchange, 503, ut_err_text(s->err));
+    }
+    free(s);
+}
+
+// seq 0 and ordinal 0 remove it.
+static void post_consumer(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_json json;
+    consumer_call wish = {.control = c, .exchange = exchange};
+    bool good = true;
+    bool placed = false;
+    if (!read_request(c, exchange, body, &json))
+        return;
+    yyjson_obj_iter members = yyjson_obj_iter_with(yyjson_doc_get_root(json.doc));
+    for (yyjson_val *name; good && (name = yyjson_obj_iter_next(&members)) != NULL;) {
+        yyjson_val *value = yyjson_obj_iter_get_val(name);
+        if (yyjson_equals_str(name, "name"))
+            good = read_text(value, wish.name_z, sizeof wish.name_z);
+        else if (yyjson_equals_str(name, "seq"))
+            good = placed = read_uint(value, &wish.seq);
+        else
+            good = yyjson_equals_str(name, "ordinal") && read_uint(value, &wish.ordinal);
+    }
+    ut_json_free(&json);
+    if (!good || !placed || wish.name_z[0] == '\0') {
+        answer_error(c, exchange, 400, "consumer takes name, seq and ordinal");
+        return;
+    }
+    consumer_call *call = malloc(sizeof *call);
+    if (call != NULL) {
+        *call = wish;
+        call->call.run = store_consumer;
+        call->call.done = answer_consumer;
+    }
+    if (call == NULL || ut_store_thread_call(c->config.store, &call->call) != UT_OK) {
+        free(call);
+        answer_busy(c, exchange);
+        return;
+    }
+    c->in_store++;
+}
+
 // ---- spans that are imported
 
 typedef struct spans_call spans_call;
@@ -570,6 +651,7 @@ static const route routes[] = {
     {"POST", "/store/compact", post_compact},
     {"POST", "/store/rekey", post_rekey},
     {"POST", "/store/cancel", post_cancel},
+    {"POST", "/store/consumer", post_consumer},
 };
 enum { ROUTES = sizeof routes / sizeof routes[0] };
 

@@ -414,6 +414,30 @@ def test_what_the_agent_is_asked_must_make_sense(agent):
     control.close()
 
 
+def test_the_cursor_of_a_reader_is_kept(agent):
+    under_test = agent()
+    for _ in range(3):
+        under_test.accept(otlp.request(5))
+    control = Control(under_test.data_dir)
+    place = {"name": "poller", "seq": 2, "ordinal": 4}
+    assert control.ask("POST", "/store/consumer", place) == (200, place)
+    for wrong in ({**place, "seq": 4}, {**place, "ordinal": 512}, {**place, "ordinal": 2**40}, {**place, "name": ""},
+                  {"name": "poller"}, {"seq": 1}, {**place, "name": "n" * 100}, {**place, "other": 1}, []):
+        status, answer = control.ask("POST", "/store/consumer", wrong)
+        assert status == 400 and answer["error"], wrong
+    control.close()
+
+    def cursors():
+        return {row["kind"]: row["keys"] for row in store("info", under_test.data_dir)["key_spaces"]}["C"]
+    assert cursors() == 1
+    under_test.kill()
+    assert_sound(under_test.data_dir, 15)
+    assert cursors() == 1
+    under_test.start()
+    assert Control(under_test.data_dir).ask("POST", "/store/consumer", {**place, "seq": 0, "ordinal": 0})[0] == 200
+    assert cursors() == 0
+
+
 def test_two_operations_at_once_are_one_too_many(agent):
     under_test = agent()
     fill(under_test)

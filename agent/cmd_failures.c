@@ -6,6 +6,7 @@
 #include "adapters/json.h"
 #include "port/base/text.h"
 #include "port/port.h"
+#include "storage/filter_preset.h"
 #include "storage/stats.h"
 
 #include <stdio.h>
@@ -37,10 +38,8 @@ enum {
     LIMIT_MAX = UT_TABLE_ROWS_MAX, // the latest are held back until the patterns are printed
     OUTPUT_BYTES_MAX = 256 * 1024 * 1024,
 };
-#define NS_PER_HOUR UINT64_C(3600000000000)
 
 typedef struct {
-    ut_bytes type; // a pattern; empty: any
     bool patterns_only;
     bool json;
     uint64_t limit;
@@ -99,11 +98,8 @@ static void add_latest(listing *list, const ut_trace_span *found)
 static ut_err visit(void *context, const ut_trace_span *found)
 {
     listing *list = context;
-    const ut_bytes type = list->type.len == 0 ? UT_BYTES_NONE : ut_span_error_type(&found->span);
     if (found->span.trace_id.len != UT_TRACE_ID_LEN)
         return UT_ECORRUPT;
-    if (list->type.len > 0 && !ut_filter_glob(list->type, type))
-        return UT_OK;
     list->found++;
     if (list->found <= list->limit && !list->patterns_only) {
         if (list->json) {
@@ -221,6 +217,7 @@ static int run(int argc, char **argv)
     ut_cli_reader reader;
     ut_fault fault;
     uint64_t hours = HOURS_DEFAULT;
+    ut_bytes type = UT_BYTES_NONE;
     bool nothing;
     int code = EX_OK;
 
@@ -234,7 +231,7 @@ static int run(int argc, char **argv)
                                     HOURS_MAX, optarg);
             break;
         case OPTION_TYPE:
-            list.type = ut_bytes_of_z(optarg);
+            type = ut_bytes_of_z(optarg);
             break;
         case OPTION_PATTERNS:
             list.patterns_only = true;
@@ -258,14 +255,19 @@ static int run(int argc, char **argv)
     }
     if (optind < argc)
         return ut_cli_usage("failures", "\"%s\" is one word too many", argv[optind]);
-    if (!options.time_given)
-        options.filter.start_ns = options.now_ns - hours * NS_PER_HOUR;
+    const uint64_t start_ns = options.filter.start_ns;
+    ut_filter_recent_failures(&options.filter, options.now_ns, hours);
+    if (options.time_given)
+        options.filter.start_ns = start_ns;
+    if (type.len > 0 && ut_filter_by_error_type(&options.filter, type) != UT_OK)
+        return ut_cli_usage("failures",
+                            "at most %d conditions on attributes are taken, with --type",
+                            UT_FILTER_TERMS_MAX);
     (void)snprintf(list.when_z, sizeof(list.when_z),
                    options.time_given ? "in that time"
                    : hours == 1       ? "in the last hour"
                                       : "in the last %llu hours",
                    (unsigned long long)hours);
-    options.filter.statuses = UINT8_C(1) << UT_STATUS_ERROR;
     code = ut_filter_options_open(&options, "failures", &reader, &nothing);
     if (code != EX_OK)
         return code;

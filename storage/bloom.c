@@ -17,6 +17,8 @@ void ut_bloom_ask(const ut_filter *filter, uint64_t seed, ut_bloom_question *que
     }
     for (uint32_t i = 0; i < filter->term_count; i++) {
         const ut_filter_term *term = &filter->terms[i];
+        if (term->or_key.len > 0)
+            continue; // the other key may be there
         ut_bloom_term *asked = &question->terms[question->term_count++];
         ut_filter_number number;
         asked->key = ut_bloom_hash(term->key, seed, UT_BLOOM_KEY);

@@ -228,7 +228,8 @@ static bool map_holds(ut_bytes attributes, const ut_filter_term *term)
         ut_bytes key = ut_mp_get_str(&reader);
         if (reader.err != UT_OK)
             break;
-        if (!ut_bytes_equal(key, term->key)) {
+        if (!ut_bytes_equal(key, term->key) &&
+            (term->or_key.len == 0 || !ut_bytes_equal(key, term->or_key))) {
             (void)ut_mp_skip(&reader);
             continue;
         }

@@ -42,7 +42,8 @@ typedef struct {
     uint8_t places; // UT_FILTER_IN_*
     ut_filter_op op;
     ut_bytes key;
-    ut_bytes text; // what it is compared with; numbers in decimal
+    ut_bytes or_key; // an attribute of this key may meet it as well; empty: none
+    ut_bytes text;   // what it is compared with; numbers in decimal
 } ut_filter_term;
 
 // Texts are borrowed as long as the filter is used. All zero, with end_ns and duration_max_ns

@@ -164,6 +164,8 @@ ut_err ut_filter_check(const ut_filter *filter, ut_fault *fault)
         ut_filter_number number;
         err = check_text(term->key, "key of an attribute", fault);
         if (err == UT_OK)
+            err = check_text(term->or_key, "other key of an attribute", fault);
+        if (err == UT_OK)
             err = check_text(term->text, "value of an attribute", fault);
         if (err == UT_OK && is_numeric(term->op) && !ut_filter_number_read(term->text, &number))
             err = ut_fault_set(fault, UT_EINVAL,

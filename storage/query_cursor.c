@@ -50,6 +50,7 @@ static uint32_t hash_question(const ut_search *search)
         const ut_filter_term *term = &filter->terms[i];
         hash = add_number(hash, (uint64_t)term->op << 8 | term->places);
         hash = add_text(hash, term->key);
+        hash = add_text(hash, term->or_key);
         hash = add_text(hash, term->text);
     }
     return hash;

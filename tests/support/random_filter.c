@@ -165,6 +165,8 @@ static ut_filter_term term(ut_random *random)
         .key = ut_bytes_of_z(keys_z[ut_random_below(random, KEYS)]),
         .text = word(random),
     };
+    if (one_in(random, 8))
+        made.or_key = ut_bytes_of_z(keys_z[ut_random_below(random, KEYS)]);
     if (one_in(random, 3))
         made.op = UT_FILTER_EQUALS;
     if (made.op == UT_FILTER_GLOB)

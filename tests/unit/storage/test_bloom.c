@@ -175,8 +175,10 @@ static ut_filter equal_to(const char *key_z, const char *text_z)
 {
     ut_filter filter = ut_filter_all();
     filter.term_count = 1;
-    filter.terms[0] = (ut_filter_term){UT_FILTER_IN_ANY, UT_FILTER_EQUALS, ut_bytes_of_z(key_z),
-                                       ut_bytes_of_z(text_z)};
+    filter.terms[0] = (ut_filter_term){.places = UT_FILTER_IN_ANY,
+                                       .op = UT_FILTER_EQUALS,
+                                       .key = ut_bytes_of_z(key_z),
+                                       .text = ut_bytes_of_z(text_z)};
     return filter;
 }
 

@@ -506,10 +506,12 @@ static void a_filter_has_bounds(void **state)
     filter.service = filter.name = filter.message = fits;
     filter.term_count = UT_FILTER_TERMS_MAX;
     for (unsigned i = 0; i < UT_FILTER_TERMS_MAX; i++)
-        filter.terms[i] = (ut_filter_term){UT_FILTER_IN_ANY, UT_FILTER_EQUALS, fits, fits};
+        filter.terms[i] = (ut_filter_term){
+            .places = UT_FILTER_IN_ANY, .op = UT_FILTER_EQUALS, .key = fits, .text = fits};
     assert_int_equal(ut_filter_check(&filter, &fault), UT_OK);
-    ut_bytes *const all[] = {&filter.service, &filter.name, &filter.message, &filter.terms[15].key,
-                             &filter.terms[15].text};
+    ut_bytes *const all[] = {&filter.service,          &filter.name,
+                             &filter.message,          &filter.terms[15].key,
+                             &filter.terms[15].or_key, &filter.terms[15].text};
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
         *all[i] = longer;
         assert_int_equal(ut_filter_check(&filter, &fault), UT_ELIMIT);

@@ -14,7 +14,7 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace trace ID [-a | -v] [--prompt-preview-len N] [--json | --otlp]\n"
+    "usage: untrace trace ID [-a | -v] [--prompt-preview-len N] [--state] [--json | --otlp]\n"
     "\n"
     "Shows one trace as a tree. ID is the trace id in hex; its beginning is enough where only one trace\n"
     "has it. A bar shows when a span ran within the trace. Errors are red, with their message. A * marks\n"
@@ -25,6 +25,8 @@ static const char help[] =
     "  -v, --verbose           these, its resource's and its events\n"
     "      --prompt-preview-len N  characters of what was said to a model and back (default 200; 0:\n"
     "                          none, -1: all)\n"
+    "      --state             the changes of state that events of the spans record, and the state that\n"
+    "                          they lead to; with --json the state at every span\n"
     "      --json              one JSON object with all spans\n"
     "      --otlp              one OTLP/JSON request with all spans, as they were received\n"
     "Where:\n"
@@ -40,6 +42,7 @@ typedef enum { AS_TREE, AS_JSON, AS_OTLP } form;
 
 typedef struct {
     form form;
+    bool state;
     ut_trace_page_options page;
 } request;
 
@@ -110,22 +113,58 @@ static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
     return err;
 }
 
+// Where a trace is read to: the tree, and its states when these are wanted.
+typedef struct {
+    ut_tree *tree;
+    ut_state *state; // or NULL
+} sink;
+
+static ut_err take_span(void *context, const ut_trace_span *span)
+{
+    const sink *to = context;
+    const ut_err err = ut_tree_add(to->tree, span);
+    if (err != UT_OK || to->state == NULL)
+        return err;
+    // Damaged events are a matter of that span: what was read of them before counts.
+    const ut_err state_err = ut_state_add(to->state, &span->span);
+    return state_err == UT_EFORMAT ? UT_OK : state_err;
+}
+
+static ut_err print_loaded(const request *wanted, const sink *from,
+                           const ut_trace_page_options *options,
+                           const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    ut_trace_page_options page = *options;
+    ut_err err = ut_tree_build(from->tree);
+    if (err == UT_OK && from->state != NULL) {
+        err = ut_state_build(from->state);
+        if (err == UT_OK)
+            err = ut_trace_state_new(from->state, &page.state);
+    }
+    if (err == UT_OK)
+        err = wanted->form == AS_TREE ? ut_trace_page_print(from->tree, trace_id, &page)
+              : wanted->state         ? ut_trace_state_print_json(page.state, from->tree, trace_id)
+                                      : print_json(from->tree, trace_id, page.damaged_blocks);
+    ut_trace_state_free(page.state);
+    return err;
+}
+
 static ut_err print_tree(const request *wanted, ut_cli_reader *reader,
                          const uint8_t trace_id[UT_TRACE_ID_LEN])
 {
-    ut_tree *tree = NULL;
+    sink to = {NULL, NULL};
     ut_trace_page_options page = wanted->page;
-    ut_err err = ut_tree_new(&tree);
+    ut_err err = ut_tree_new(&to.tree);
+    if (err == UT_OK && wanted->state)
+        err = ut_state_new(NULL, &to.state);
     if (err == UT_OK)
         err = ut_query_trace(reader->view, UT_ORG_DEFAULT, trace_id, &page.damaged_blocks,
-                             ut_tree_add, tree);
+                             take_span, &to);
     ut_store_view_end(reader->view); // whoever reads the output may be slow
     if (err == UT_OK)
-        err = ut_tree_build(tree);
-    if (err == UT_OK)
-        err = wanted->form == AS_JSON ? print_json(tree, trace_id, page.damaged_blocks)
-                                      : ut_trace_page_print(tree, trace_id, &page);
-    ut_tree_free(tree);
+        err = print_loaded(wanted, &to, &page, trace_id);
+    ut_tree_free(to.tree);
+    ut_state_free(to.state);
     return err;
 }
 
@@ -154,13 +193,14 @@ static bool take_columns(const char *text_z, int32_t *columns)
     return true;
 }
 
-enum { OPTION_JSON = 256, OPTION_OTLP, OPTION_PROMPT };
+enum { OPTION_JSON = 256, OPTION_OTLP, OPTION_PROMPT, OPTION_STATE };
 static const struct option option_rows[] = {
     {"data-dir", required_argument, NULL, 'd'},
     {"config", required_argument, NULL, 'c'},
     {"attributes", no_argument, NULL, 'a'},
     {"verbose", no_argument, NULL, 'v'},
     {"prompt-preview-len", required_argument, NULL, OPTION_PROMPT},
+    {"state", no_argument, NULL, OPTION_STATE},
     {"json", no_argument, NULL, OPTION_JSON},
     {"otlp", no_argument, NULL, OPTION_OTLP},
     {"help", no_argument, NULL, 'h'},
@@ -197,6 +237,9 @@ static int run(int argc, char **argv)
         case OPTION_JSON:
             wanted.form = AS_JSON;
             break;
+        case OPTION_STATE:
+            wanted.state = true;
+            break;
         case OPTION_OTLP:
             wanted.form = AS_OTLP;
             break;
@@ -210,6 +253,8 @@ static int run(int argc, char **argv)
     }
     if (optind + 1 != argc)
         return ut_cli_usage("trace", "one trace id is needed, found %d", argc - optind);
+    if (wanted.state && wanted.form == AS_OTLP)
+        return ut_cli_usage("trace", "--state and --otlp do not go together");
     const char *id_z = argv[optind];
 
     ut_err err = ut_cli_reader_open(data_dir_z, config_z, &reader, &fault);

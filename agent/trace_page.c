@@ -13,6 +13,7 @@ enum {
     OUTPUT_BYTES_MAX = 64 * 1024 * 1024,
     VALUE_BYTES_MAX = 1024 * 1024, // of an attribute as JSON; longer ones are not shown
     FLUSH_BYTES = 64 * 1024,
+    STATE_COLUMNS = 400, // of a state or a change, unless all is wanted
     KEY_COLUMNS = 60,
     VALUE_COLUMNS = 120,
     TEXT_COLUMNS_MIN = 24, // of a text below a span, however deep that is
@@ -37,6 +38,7 @@ typedef struct {
     uint64_t end_ns;
     uint32_t name_columns; // tree lines and name together
     uint32_t bar_columns;
+    uint32_t state_shown; // how many changes the state above had seen
 } page;
 
 static uint64_t duration_of(const ut_tree_row *row)
@@ -258,27 +260,13 @@ typedef struct {
     uint32_t index;
 } place;
 
-// One text of a model's call: as much of it as is wanted, in a preview on running lines.
-static void add_prompt(void *context, const char *label_z, ut_bytes value)
+// Adds the first `wanted` characters of text (-1: all of it) below a row. A preview is on running
+// lines.
+static void add_preview(page *view, uint32_t index, const char *label_z, ut_bytes text,
+                        int32_t wanted)
 {
-    const place *at = context;
-    page *view = at->view;
-    const int32_t wanted = view->options->prompt_columns;
-    char full_label_z[32];
-    ut_mp_reader reader = ut_mp_reader_of(value);
-    ut_bytes text = value;
-    ut_buf_reset(&view->value, VALUE_BYTES_MAX);
-    if (ut_mp_peek(&reader) == UT_MP_STR) {
-        text = ut_mp_get_str(&reader);
-    } else {
-        ut_json_value(&view->value, value);
-        text = view->value.err == UT_OK ? ut_buf_bytes(&view->value) : UT_BYTES_LIT("(too long)");
-    }
-    if (text.len == 0)
-        return;
-    (void)snprintf(full_label_z, sizeof(full_label_z), "%s: ", label_z);
     if (wanted < 0) {
-        add_text_below(view, at->index, full_label_z, text, UT_COLOUR_DIM);
+        add_text_below(view, index, label_z, text, UT_COLOUR_DIM);
         return;
     }
     const size_t len = bytes_of_columns(text, (uint32_t)wanted);
@@ -293,8 +281,29 @@ static void add_prompt(void *context, const char *label_z, ut_bytes value)
     if (preview.err != UT_OK)
         view->err = preview.err;
     else
-        add_text_below(view, at->index, full_label_z, ut_buf_bytes(&preview), UT_COLOUR_DIM);
+        add_text_below(view, index, label_z, ut_buf_bytes(&preview), UT_COLOUR_DIM);
     ut_buf_free(&preview);
+}
+
+// One text of a model's call.
+static void add_prompt(void *context, const char *name_z, ut_bytes value)
+{
+    const place *at = context;
+    page *view = at->view;
+    char label_z[32];
+    ut_mp_reader reader = ut_mp_reader_of(value);
+    ut_bytes text = value;
+    ut_buf_reset(&view->value, VALUE_BYTES_MAX);
+    if (ut_mp_peek(&reader) == UT_MP_STR) {
+        text = ut_mp_get_str(&reader);
+    } else {
+        ut_json_value(&view->value, value);
+        text = view->value.err == UT_OK ? ut_buf_bytes(&view->value) : UT_BYTES_LIT("(too long)");
+    }
+    if (text.len == 0)
+        return;
+    (void)snprintf(label_z, sizeof(label_z), "%s: ", name_z);
+    add_preview(view, at->index, label_z, text, view->options->prompt_columns);
 }
 
 static void add_llm(page *view, uint32_t index)
@@ -325,6 +334,80 @@ static void add_llm(page *view, uint32_t index)
     }
     if (view->options->prompt_columns != 0)
         ut_llm_texts(row->attributes, row->events, add_prompt, &at);
+}
+
+// ---- states ----
+
+// The state at a time, unless it is the one that stands above.
+static void add_state_at(page *view, uint32_t index, const char *label_z, uint64_t time_ns)
+{
+    uint32_t done = 0;
+    const ut_err err = ut_trace_state_at(view->options->state, time_ns, &done, &view->value);
+    if (err != UT_OK) {
+        view->err = err;
+        return;
+    }
+    if (done == view->state_shown)
+        return;
+    view->state_shown = done;
+    add_preview(view, index, label_z, ut_buf_bytes(&view->value),
+                view->options->verbose ? -1 : STATE_COLUMNS);
+}
+
+static void add_change(page *view, uint32_t index, const ut_state_change *change)
+{
+    char after_z[UT_TEXT_SHORT_MAX];
+    char label_z[UT_TEXT_SHORT_MAX + 16];
+    ut_buf text;
+    ut_text_duration(ut_span_duration_ns(view->begin_ns, change->time_ns), after_z);
+    (void)snprintf(label_z, sizeof(label_z), "change at +%s ", after_z);
+    ut_buf_init(&text, OUTPUT_BYTES_MAX + UT_STATE_TEXT_BYTES_MAX);
+    if (change->store.len > 0) {
+        ut_buf_add_bytes(&text, change->store);
+        ut_buf_add_byte(&text, ' ');
+    }
+    if (change->action.len > 0) {
+        ut_buf_add_bytes(&text, change->action);
+        ut_buf_add_byte(&text, ' ');
+    }
+    ut_buf_add_bytes(&text, change->text);
+    if (text.err == UT_OK)
+        add_preview(view, index, label_z, ut_buf_bytes(&text),
+                    view->options->verbose ? -1 : STATE_COLUMNS);
+    ut_buf_free(&text);
+    if (change->reason.len > 0)
+        add_text_below(view, index, "  not applied: ", change->reason, UT_COLOUR_RED);
+}
+
+static void add_states(page *view, uint32_t index)
+{
+    const ut_tree_row *row = &view->rows[index];
+    uint32_t first = 0;
+    uint32_t count = 0;
+    ut_trace_state_of_span(view->options->state, row->span_id, &first, &count);
+    add_state_at(view, index, "state before: ", row->start_ns);
+    for (uint32_t i = first; i < first + count && view->err == UT_OK; i++)
+        add_change(view, index, ut_trace_state_change(view->options->state, i));
+    if (count > 0 && view->err == UT_OK)
+        add_state_at(view, index, "state after: ", row->end_ns);
+}
+
+static void add_state_total(page *view)
+{
+    uint32_t changes = 0;
+    uint32_t failed = 0;
+    uint32_t left_out = 0;
+    ut_trace_state_counts(view->options->state, &changes, &failed, &left_out);
+    view->state_shown = changes == 0 ? 0 : UINT32_MAX;
+    if (changes == 0) {
+        ut_buf_add_z(&view->out, "no change of a state is recorded in this trace");
+    } else {
+        ut_buf_printf(&view->out, "%u change%s of state, %u not applied", changes,
+                      changes == 1 ? "" : "s", failed);
+        if (left_out > 0)
+            ut_buf_printf(&view->out, ", %u more left out", left_out);
+    }
+    end_line(view);
 }
 
 // What is odd about a row's place.
@@ -384,6 +467,8 @@ static void add_row(page *view, uint32_t index)
                                                     : row->status_message,
                        UT_COLOUR_RED);
     add_llm(view, index);
+    if (view->options->state != NULL)
+        add_states(view, index);
     if (view->options->attributes || view->options->verbose)
         add_pairs(view, index, "", row->attributes);
     if (view->options->verbose) {
@@ -503,6 +588,8 @@ static void add_head(page *view, const uint8_t trace_id[UT_TRACE_ID_LEN])
     ut_term_colour(&view->term, &view->out, UT_COLOUR_NONE);
     end_line(view);
     add_llm_total(view);
+    if (view->options->state != NULL)
+        add_state_total(view);
     add_critical(view);
     add_oddities(view);
     end_line(view);

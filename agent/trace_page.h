@@ -3,6 +3,7 @@
 #ifndef UT_AGENT_TRACE_PAGE_H
 #define UT_AGENT_TRACE_PAGE_H
 
+#include "agent/trace_state.h"
 #include "storage/trace_tree.h"
 
 enum { UT_TRACE_PROMPT_COLUMNS = 200 }; // of a prompt unless told otherwise
@@ -11,6 +12,7 @@ typedef struct {
     bool attributes;         // of every span below it
     bool verbose;            // these, its resource's and its events
     int32_t prompt_columns;  // of what was said to a language model and back; 0: none, -1: all
+    ut_trace_state *state;   // NULL; else shown at every span that sees another one
     uint32_t damaged_blocks; // that could not be read
 } ut_trace_page_options;
 

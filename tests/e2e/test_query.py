@@ -308,6 +308,33 @@ def test_a_trace_shows_what_is_odd_and_what_models_cost(agent):
     assert "$0.0125" in untrace("stats", "--by", "model", "--data-dir", under_test.data_dir).stdout
 
 
+def test_the_states_of_a_trace_are_replayed(agent):
+    under_test = agent()
+    message = otlp.request(3, service="flow")
+    first, second, third = otlp.spans_of(message)
+    base = first.start_time_unix_nano
+    for span, begin, end, patches in ((first, 0, 100, []), (second, 10, 40, ['[{"op":"add","path":"/n","value":1}]', '{"m":[2]}']),
+                                      (third, 50, 90, ['[{"op":"remove","path":"/absent"}]', '[{"op":"replace","path":"/n","value":3}]'])):
+        span.start_time_unix_nano, span.end_time_unix_nano = base + begin * MS, base + end * MS
+        for number, patch in enumerate(patches):
+            event = span.events.add(name="set_state", time_unix_nano=base + (begin + 1 + number) * MS)
+            otlp.attribute(event, "state.patch", patch)
+    under_test.accept(message)
+    trace_id = first.trace_id.hex()
+    found = of_json("trace", trace_id, "--state", "--data-dir", under_test.data_dir)
+    assert [change["applied"] for change in found["changes"]] == [True, True, False, True]
+    assert found["changes"][1]["change"] == {"m": [2]} and found["changes"][2]["reason"]
+    states = {bytes.fromhex(span["span_id"]): (span["state_at_start"], span["state_at_end"]) for span in found["spans"]}
+    assert states == {first.span_id: ({}, {"n": 3, "m": [2]}), second.span_id: ({}, {"n": 1, "m": [2]}),
+                      third.span_id: ({"n": 1, "m": [2]}, {"n": 3, "m": [2]})}
+    text = untrace("trace", trace_id, "--state", "--data-dir", under_test.data_dir).stdout
+    assert "4 changes of state, 1 not applied" in text and "not applied: " in text
+    assert text.count("state before: ") == 1 and text.count("state after: ") == 2
+    assert "change at +12.0 ms {" in text
+    done = untrace("trace", trace_id, "--state", "--otlp", "--data-dir", under_test.data_dir)
+    assert (done.returncode, done.stdout) == (EX_USAGE, "")
+
+
 def sparse(value):
     """Without what is empty: OTLP/JSON may write it or leave it out."""
     if isinstance(value, dict):

@@ -1,0 +1,185 @@
+// The states that a trace went through; see trace_state.h.
+#include "agent/trace_state.h"
+
+#include "adapters/json.h"
+#include "agent/term.h"
+
+#include <stdlib.h>
+
+enum { OUTPUT_BYTES_MAX = 64 * 1024 * 1024 };
+
+struct ut_trace_state {
+    ut_state *state;
+    const ut_state_change *changes; // by time
+    const ut_state_change **order;  // by span, then by time
+    uint32_t count;
+    uint32_t left_out;
+};
+
+static int compare(const void *a, const void *b)
+{
+    const ut_state_change *left = *(const ut_state_change *const *)a;
+    const ut_state_change *right = *(const ut_state_change *const *)b;
+    const int by_span = memcmp(left->span_id, right->span_id, UT_SPAN_ID_LEN);
+    if (by_span != 0)
+        return by_span;
+    return left < right ? -1 : left > right; // both are of one array, which is by time
+}
+
+ut_err ut_trace_state_new(ut_state *state, ut_trace_state **view)
+{
+    ut_trace_state *made = calloc(1, sizeof(*made));
+    *view = made;
+    if (made == NULL)
+        return UT_ENOMEM;
+    made->state = state;
+    made->changes = ut_state_changes(state, &made->count, &made->left_out);
+    made->order = calloc((size_t)made->count + 1, sizeof(*made->order));
+    if (made->order == NULL)
+        return UT_ENOMEM;
+    for (uint32_t i = 0; i < made->count; i++)
+        made->order[i] = &made->changes[i];
+    qsort(made->order, made->count, sizeof(*made->order), compare);
+    return UT_OK;
+}
+
+void ut_trace_state_free(ut_trace_state *view)
+{
+    if (view == NULL)
+        return;
+    free(view->order);
+    free(view);
+}
+
+void ut_trace_state_of_span(const ut_trace_state *view, const uint8_t span_id[UT_SPAN_ID_LEN],
+                            uint32_t *first, uint32_t *count)
+{
+    uint32_t low = 0;
+    uint32_t high = view->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (memcmp(view->order[middle]->span_id, span_id, UT_SPAN_ID_LEN) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    *first = low;
+    while (low < view->count && memcmp(view->order[low]->span_id, span_id, UT_SPAN_ID_LEN) == 0)
+        low++;
+    *count = low - *first;
+}
+
+const ut_state_change *ut_trace_state_change(const ut_trace_state *view, uint32_t index)
+{
+    UT_ASSERT(index < view->count);
+    return view->order[index];
+}
+
+ut_err ut_trace_state_at(ut_trace_state *view, uint64_t time_ns, uint32_t *done, ut_buf *out)
+{
+    ut_buf_reset(out, UT_STATE_BYTES_MAX);
+    return ut_state_at(view->state, time_ns, done, out);
+}
+
+void ut_trace_state_counts(const ut_trace_state *view, uint32_t *changes, uint32_t *failed,
+                           uint32_t *left_out)
+{
+    *changes = view->count;
+    *left_out = view->left_out;
+    *failed = 0;
+    for (uint32_t i = 0; i < view->count; i++)
+        *failed += view->changes[i].reason.len > 0;
+}
+
+// ---- JSON ----
+
+// Whether a text of JSON may stand in the output as it is: on one line, and nothing in it that could
+// steer a terminal (C1 is allowed in JSON).
+static bool is_harmless(ut_bytes text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t byte = text.data[i];
+        if (byte < 0x20 || byte == 0x7f ||
+            (byte == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0))
+            return false;
+    }
+    return true;
+}
+
+static void add_change(ut_buf *out, const ut_state_change *change)
+{
+    static const char *const forms[] = {"none", "start", "patch", "merge"};
+    const bool applied = change->reason.len == 0;
+    ut_buf_printf(out, "{\"time_ns\":%llu,\"span_id\":", (unsigned long long)change->time_ns);
+    ut_json_put_hex(out, ut_bytes_of(change->span_id, UT_SPAN_ID_LEN));
+    ut_buf_add_z(out, ",\"store\":");
+    ut_json_put_string(out, change->store);
+    ut_buf_add_z(out, ",\"action\":");
+    ut_json_put_string(out, change->action);
+    ut_buf_printf(out, ",\"form\":\"%s\",\"applied\":%s,\"reason\":", forms[change->form],
+                  applied ? "true" : "false");
+    ut_json_put_string(out, change->reason);
+    ut_buf_add_z(out, ",\"change\":");
+    if (applied && is_harmless(change->text))
+        ut_buf_add_bytes(out, change->text); // it was read as JSON
+    else
+        ut_json_put_string(out, change->text);
+    ut_buf_add_byte(out, '}');
+}
+
+static ut_err add_span(ut_trace_state *view, const ut_tree_row *row, ut_buf *state, ut_buf *out)
+{
+    uint32_t done = 0;
+    ut_buf_add_z(out, "{\"span_id\":");
+    ut_json_put_hex(out, ut_bytes_of(row->span_id, UT_SPAN_ID_LEN));
+    ut_buf_add_z(out, ",\"name\":");
+    ut_json_put_string(out, row->name);
+    ut_buf_printf(out, ",\"start_ns\":%llu,\"end_ns\":%llu,\"state_at_start\":",
+                  (unsigned long long)row->start_ns, (unsigned long long)row->end_ns);
+    ut_err err = ut_trace_state_at(view, row->start_ns, &done, state);
+    if (err != UT_OK)
+        return err;
+    ut_buf_add_bytes(out, ut_buf_bytes(state));
+    ut_buf_add_z(out, ",\"state_at_end\":");
+    err = ut_trace_state_at(view, row->end_ns, &done, state);
+    if (err != UT_OK)
+        return err;
+    ut_buf_add_bytes(out, ut_buf_bytes(state));
+    ut_buf_add_byte(out, '}');
+    return UT_OK;
+}
+
+ut_err ut_trace_state_print_json(ut_trace_state *view, const ut_tree *tree,
+                                 const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    ut_buf out;
+    ut_buf state;
+    uint32_t count = 0;
+    const ut_tree_row *rows = ut_tree_rows(tree, &count);
+    ut_err err = UT_OK;
+    ut_buf_init(&out, OUTPUT_BYTES_MAX + 2 * (size_t)UT_STATE_TEXT_BYTES_MAX);
+    ut_buf_init(&state, OUTPUT_BYTES_MAX);
+    ut_buf_add_z(&out, "{\"trace_id\":");
+    ut_json_put_hex(&out, ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
+    ut_buf_printf(&out, ",\"changes_left_out\":%u,\"changes\":[", view->left_out);
+    for (uint32_t i = 0; i < view->count && err == UT_OK; i++) {
+        if (i > 0)
+            ut_buf_add_byte(&out, ',');
+        add_change(&out, &view->changes[i]);
+        err = ut_term_write(&out);
+    }
+    ut_buf_add_z(&out, "],\"spans\":[");
+    for (uint32_t i = 0; i < count && err == UT_OK; i++) {
+        if (i > 0)
+            ut_buf_add_byte(&out, ',');
+        err = add_span(view, &rows[i], &state, &out);
+        if (err == UT_OK)
+            err = ut_term_write(&out);
+    }
+    ut_buf_add_z(&out, "]}\n");
+    if (err == UT_OK)
+        err = ut_term_write(&out);
+    ut_buf_free(&out);
+    ut_buf_free(&state);
+    return err;
+}

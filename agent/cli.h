@@ -29,6 +29,7 @@ extern const ut_command ut_command_spans;
 extern const ut_command ut_command_stats;
 extern const ut_command ut_command_failures;
 extern const ut_command ut_command_completion;
+extern const ut_command ut_command_top;
 extern const ut_command ut_command_version;
 
 // The exit code that fits an error.

@@ -234,3 +234,29 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
     *out = c->reader.body;
     return UT_OK;
 }
+
+// ---- reading answers
+
+uint64_t ut_control_uint(yyjson_val *object, const char *name_z)
+{
+    // Numbers are kept as text (adapters/json.h).
+    yyjson_val *value = yyjson_obj_get(object, name_z);
+    const char *text_z = yyjson_get_raw(value);
+    bool negative = false;
+    uint64_t number = 0;
+    if (text_z == NULL || ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative,
+                                          &number) != UT_JSON_NUMBER_OK)
+        return 0;
+    return negative ? 0 : number;
+}
+
+bool ut_control_bool(yyjson_val *object, const char *name_z)
+{
+    return yyjson_is_true(yyjson_obj_get(object, name_z));
+}
+
+const char *ut_control_text(yyjson_val *object, const char *name_z)
+{
+    const char *text_z = yyjson_get_str(yyjson_obj_get(object, name_z));
+    return text_z != NULL ? text_z : "";
+}

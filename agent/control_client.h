@@ -3,6 +3,7 @@
 #ifndef UT_AGENT_CONTROL_CLIENT_H
 #define UT_AGENT_CONTROL_CLIENT_H
 
+#include "adapters/json.h"
 #include "port/port.h"
 
 enum { UT_CONTROL_CLIENT_TIMEOUT_MS = 30000 }; // of one request, unless told otherwise
@@ -21,5 +22,11 @@ void ut_control_client_close(ut_control_client *client); // NULL is ignored
 // UT_EBUSY (409: another operation is under way, or none), UT_EINVAL (400), UT_EAGAIN (503), UT_EIO.
 ut_err ut_control_client_ask(ut_control_client *client, const char *method_z, const char *path_z,
                              ut_bytes body, uint32_t timeout_ms, ut_bytes *answer, ut_fault *fault);
+
+// Members of an answer's object: 0, false and "" where there is none, or it is something else. The text is
+// borrowed from the document.
+uint64_t ut_control_uint(yyjson_val *object, const char *name_z);
+bool ut_control_bool(yyjson_val *object, const char *name_z);
+const char *ut_control_text(yyjson_val *object, const char *name_z);
 
 #endif

@@ -1,7 +1,6 @@
 // OTLP requests into a store, by the agent's hand or by our own.
 #include "agent/span_import.h"
 
-#include "adapters/json.h"
 #include "agent/cli.h"
 #include "agent/control.h"
 #include "agent/control_client.h"
@@ -167,21 +166,6 @@ static ut_err commit(ut_span_import *import, ut_fault *fault)
     return UT_OK;
 }
 
-static uint64_t count_in(yyjson_val *object, const char *name_z)
-{
-    // Numbers are kept as text (adapters/json.h).
-    yyjson_val *value = yyjson_obj_get(object, name_z);
-    uint64_t count = 0;
-    bool negative = false;
-    const char *text_z = yyjson_get_raw(value);
-    if (text_z == NULL ||
-        ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative, &count) !=
-            UT_JSON_NUMBER_OK ||
-        negative)
-        return 0;
-    return count;
-}
-
 static ut_err hand_over(ut_span_import *import, ut_fault *fault)
 {
     const uint64_t until_ms = ut_clock_mono_ms() + UT_SPAN_IMPORT_TRY_FOR_MS;
@@ -195,8 +179,8 @@ static ut_err hand_over(ut_span_import *import, ut_fault *fault)
             if (ut_json_read(&json, answer, fault) != UT_OK)
                 return UT_EPROTO;
             yyjson_val *root = yyjson_doc_get_root(json.doc);
-            import->counts.stored += count_in(root, "stored");
-            import->counts.duplicates += count_in(root, "duplicates");
+            import->counts.stored += ut_control_uint(root, "stored");
+            import->counts.duplicates += ut_control_uint(root, "duplicates");
             ut_json_free(&json);
             return UT_OK;
         }

@@ -17,7 +17,7 @@ from agent import PROGRAM, untrace
 from waiting import DEADLINE_S, until
 
 EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_IOERR = 64, 66, 69, 74
-COMMANDS = ["run", "check", "send", "traces", "trace", "spans", "stats", "failures", "export", "import", "completion", "version"]
+COMMANDS = ["run", "check", "top", "send", "traces", "trace", "spans", "stats", "failures", "export", "import", "completion", "version"]
 ESCAPE = "\x1b"
 
 

@@ -1,0 +1,29 @@
+// The whole terminal for one command: drawn over itself, keys as they are pressed, its size as it
+// changes, and given back as it was whatever happens. Not for listings (term.h).
+#ifndef UT_AGENT_SCREEN_H
+#define UT_AGENT_SCREEN_H
+
+#include "port/base/buf.h"
+
+typedef struct ut_screen ut_screen;
+
+typedef enum {
+    UT_SCREEN_TIME,   // the deadline has passed
+    UT_SCREEN_KEY,    // *key: out
+    UT_SCREEN_RESIZE, // draw again
+    UT_SCREEN_END,    // a signal asks to stop, or the terminal is gone; *key: its number, or 0
+} ut_screen_event;
+
+// Runs body with the screen taken, in a process of its own, so that the terminal is given back also when
+// that crashes or is killed. Standard input and output are the same terminal. Returns what body
+// returns, 128 + the number of the signal that ended it, or EX_OSERR. Main thread, before any other
+// exists.
+int ut_screen_run(int (*body)(void *context, ut_screen *screen), void *context);
+
+ut_screen_event ut_screen_wait(ut_screen *screen, uint64_t deadline_ms, int *key);
+void ut_screen_size(const ut_screen *screen, uint32_t *columns, uint32_t *rows);
+
+// Draws lines, each ended by a newline, over what is there; false when the terminal is gone.
+bool ut_screen_draw(ut_screen *screen, ut_bytes lines);
+
+#endif

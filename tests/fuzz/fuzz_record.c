@@ -73,7 +73,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     ut_record_state state;
     ut_store_destination destination;
     ut_record_summary summary;
-    switch (data[0] % 7) {
+    ut_record_consumer consumer;
+    switch (data[0] % 8) {
     case 0:
         (void)ut_record_read_version(value, &version);
         break;
@@ -93,8 +94,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     case 5:
         (void)ut_record_read_summary(value, &summary);
         break;
-    default:
+    case 6:
         delivery(value, &out);
+        break;
+    default:
+        (void)ut_record_read_consumer(value, &consumer);
         break;
     }
     ut_buf_free(&exact);

@@ -109,8 +109,9 @@ static void search_all(fixture *f, const ut_search *search, ut_search_work *work
     ut_query_cursor cursor = {0};
     bool more = true;
     s->count = 0;
-    while (more) {
+    for (unsigned calls = 0; more; calls++) {
         uint32_t before = s->count;
+        assert_true(calls < SEEN_MAX);
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
         assert_int_equal(ut_query_spans(f->view, search, &cursor, work, &more, take, s), UT_OK);
         ut_store_view_end(f->view);

@@ -575,10 +575,12 @@ static ut_err parse(const patching *p, ut_bytes text, yyjson_doc **doc)
     if (text.len > p->limits->bytes_max)
         return ut_fault_set(p->fault, UT_ELIMIT, "the text of %zu bytes is too large", text.len);
     yyjson_read_err error = {0};
-    yyjson_alc *usual = NULL;
-    // Without YYJSON_READ_INSITU the text is copied first and stays as it is.
-    *doc = yyjson_read_opts((char *)(uintptr_t)text.data, text.len, YYJSON_READ_NUMBER_AS_RAW,
-                            usual, &error);
+    // Not const, but without YYJSON_READ_INSITU the text is copied first and stays as it is.
+    const union {
+        const uint8_t *data;
+        char *text;
+    } from = {text.data};
+    *doc = yyjson_read_opts(from.text, text.len, YYJSON_READ_NUMBER_AS_RAW, NULL, &error);
     if (*doc != NULL)
         return spend(p, text.len / UT_JSON_PATCH_STEP_BYTES);
     if (error.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION)

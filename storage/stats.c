@@ -80,7 +80,7 @@ ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats)
         memcpy(made->attribute_text, attribute.data, attribute.len);
     made->attribute = ut_bytes_of(made->attribute_text, attribute.len);
     made->all = make_group(UT_BYTES_NONE, UT_BYTES_NONE, 0);
-    made->slots = calloc(SLOTS_MIN, sizeof(*made->slots));
+    made->slots = calloc(SLOTS_MIN, sizeof(group *));
     made->slot_count = SLOTS_MIN;
     if (made->all == NULL || made->slots == NULL) {
         ut_stats_free(made);

@@ -148,21 +148,21 @@ static void a_chain_of_a_hundred_thousand_spans_needs_no_stack(void **state)
 // ---- critical path, skew, repeated ids ----
 
 typedef struct {
-    uint8_t id;
-    uint8_t parent; // 0: none
+    uint32_t id;     // 1 to 255
+    uint32_t parent; // 0: none
     uint64_t start_ns;
     uint64_t end_ns;
     int32_t kind;
-    const char *service_z; // NULL: "s"
     int32_t status;
+    const char *service_z; // NULL: "s"
 } given;
 
 static ut_tree *build(const given *spans, size_t count)
 {
     ut_tree *tree = make();
     for (size_t i = 0; i < count; i++) {
-        const uint8_t span_id[UT_SPAN_ID_LEN] = {0, 0, 0, 0, 0, 0, 0, spans[i].id};
-        const uint8_t parent_id[UT_SPAN_ID_LEN] = {0, 0, 0, 0, 0, 0, 0, spans[i].parent};
+        const uint8_t span_id[UT_SPAN_ID_LEN] = {0, 0, 0, 0, 0, 0, 0, (uint8_t)spans[i].id};
+        const uint8_t parent_id[UT_SPAN_ID_LEN] = {0, 0, 0, 0, 0, 0, 0, (uint8_t)spans[i].parent};
         const char name = (char)('a' + spans[i].id - 1);
         ut_buf resource;
         ut_buf_init(&resource, 1024);
@@ -307,10 +307,10 @@ static void the_times_on_the_path_add_up_to_the_root(void **state)
     for (int round = 0; round < 300; round++) {
         enum { SPANS = 60 };
         given spans[SPANS] = {{.id = 1, .start_ns = 1000, .end_ns = 2000}};
-        for (uint8_t i = 1; i < SPANS; i++) {
+        for (uint32_t i = 1; i < SPANS; i++) {
             const uint64_t start_ns = 900 + ut_random_below(&random, 1200);
-            spans[i] = (given){.id = (uint8_t)(i + 1),
-                               .parent = (uint8_t)(1 + ut_random_below(&random, i)),
+            spans[i] = (given){.id = i + 1,
+                               .parent = 1 + ut_random_below(&random, i),
                                .start_ns = start_ns,
                                .end_ns = start_ns + ut_random_below(&random, 400)};
         }
@@ -339,22 +339,22 @@ static void clocks_that_disagree_are_flagged(void **state)
     enum { INTERNAL = 1, SERVER, CLIENT, PRODUCER, CONSUMER };
     static const skew_case cases[] = {
         // inside its parent
-        {{1, 0, 100, 200, CLIENT, "a", 0}, {2, 1, 100, 200, SERVER, "b", 0}, 0},
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 100, 200, SERVER, 0, "b"}, 0},
         // begins before: always
-        {{1, 0, 100, 200, CLIENT, "a", 0}, {2, 1, 90, 150, SERVER, "b", 0}, 10},
-        {{1, 0, 100, 200, INTERNAL, "a", 0}, {2, 1, 99, 150, INTERNAL, "a", 0}, 1},
-        {{1, 0, 100, 200, PRODUCER, "a", 0}, {2, 1, 40, 50, CONSUMER, "b", 0}, 60},
-        {{1, 0, 100, 200, CLIENT, "a", 0}, {2, 1, 90, 900, SERVER, "b", 0}, 10},
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 90, 150, SERVER, 0, "b"}, 10},
+        {{1, 0, 100, 200, INTERNAL, 0, "a"}, {2, 1, 99, 150, INTERNAL, 0, "a"}, 1},
+        {{1, 0, 100, 200, PRODUCER, 0, "a"}, {2, 1, 40, 50, CONSUMER, 0, "b"}, 60},
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 90, 900, SERVER, 0, "b"}, 10},
         // ends after: where the parent waited, on another clock
-        {{1, 0, 100, 200, CLIENT, "a", 0}, {2, 1, 150, 230, SERVER, "b", 0}, -30},
-        {{1, 0, 100, 200, CLIENT, "a", 0}, {2, 1, 150, 230, SERVER, "a", 0}, 0}, // one clock
-        {{1, 0, 100, 200, CLIENT, "a", 2}, {2, 1, 150, 230, SERVER, "b", 0}, 0}, // gave up
-        {{1, 0, 100, 200, CLIENT, "a", 0}, {2, 1, 150, 251, SERVER, "b", 0}, 0}, // took longer
-        {{1, 0, 100, 200, PRODUCER, "a", 0}, {2, 1, 150, 230, CONSUMER, "b", 0}, 0},
-        {{1, 0, 100, 200, SERVER, "a", 0}, {2, 1, 150, 230, SERVER, "b", 0}, 0},
-        {{1, 0, 100, 200, CLIENT, "a", 0}, {2, 1, 150, 230, INTERNAL, "b", 0}, 0},
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 150, 230, SERVER, 0, "b"}, -30},
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 150, 230, SERVER, 0, "a"}, 0}, // one clock
+        {{1, 0, 100, 200, CLIENT, 2, "a"}, {2, 1, 150, 230, SERVER, 0, "b"}, 0}, // gave up
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 150, 251, SERVER, 0, "b"}, 0}, // took longer
+        {{1, 0, 100, 200, PRODUCER, 0, "a"}, {2, 1, 150, 230, CONSUMER, 0, "b"}, 0},
+        {{1, 0, 100, 200, SERVER, 0, "a"}, {2, 1, 150, 230, SERVER, 0, "b"}, 0},
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 150, 230, INTERNAL, 0, "b"}, 0},
         // of any size
-        {{1, 0, UINT64_MAX, UINT64_MAX, CLIENT, "a", 0}, {2, 1, 0, 0, SERVER, "b", 0}, INT64_MAX},
+        {{1, 0, UINT64_MAX, UINT64_MAX, CLIENT, 0, "a"}, {2, 1, 0, 0, SERVER, 0, "b"}, INT64_MAX},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const given spans[] = {cases[i].child, cases[i].parent};
@@ -395,7 +395,7 @@ static void rows_keep_what_came_with_their_spans(void **state)
     char names[SERVICES][8];
     for (int i = 0; i < 2 * SERVICES; i++) {
         (void)snprintf(names[i % SERVICES], sizeof(names[0]), "s%d", i % SERVICES);
-        spans[i] = (given){.id = (uint8_t)(i + 1),
+        spans[i] = (given){.id = (uint32_t)i + 1,
                            .start_ns = (uint64_t)i,
                            .end_ns = 1000,
                            .kind = i % 6,

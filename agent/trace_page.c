@@ -292,7 +292,7 @@ static void add_prompt(void *context, const char *name_z, ut_bytes value)
     page *view = at->view;
     char label_z[32];
     ut_mp_reader reader = ut_mp_reader_of(value);
-    ut_bytes text = value;
+    ut_bytes text = UT_BYTES_NONE;
     ut_buf_reset(&view->value, VALUE_BYTES_MAX);
     if (ut_mp_peek(&reader) == UT_MP_STR) {
         text = ut_mp_get_str(&reader);

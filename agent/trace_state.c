@@ -8,18 +8,22 @@
 
 enum { OUTPUT_BYTES_MAX = 64 * 1024 * 1024 };
 
+typedef struct {
+    const ut_state_change *change;
+} entry;
+
 struct ut_trace_state {
     ut_state *state;
     const ut_state_change *changes; // by time
-    const ut_state_change **order;  // by span, then by time
+    entry *order;                   // by span, then by time
     uint32_t count;
     uint32_t left_out;
 };
 
 static int compare(const void *a, const void *b)
 {
-    const ut_state_change *left = *(const ut_state_change *const *)a;
-    const ut_state_change *right = *(const ut_state_change *const *)b;
+    const ut_state_change *left = ((const entry *)a)->change;
+    const ut_state_change *right = ((const entry *)b)->change;
     const int by_span = memcmp(left->span_id, right->span_id, UT_SPAN_ID_LEN);
     if (by_span != 0)
         return by_span;
@@ -38,7 +42,7 @@ ut_err ut_trace_state_new(ut_state *state, ut_trace_state **view)
     if (made->order == NULL)
         return UT_ENOMEM;
     for (uint32_t i = 0; i < made->count; i++)
-        made->order[i] = &made->changes[i];
+        made->order[i].change = &made->changes[i];
     qsort(made->order, made->count, sizeof(*made->order), compare);
     return UT_OK;
 }
@@ -58,13 +62,14 @@ void ut_trace_state_of_span(const ut_trace_state *view, const uint8_t span_id[UT
     uint32_t high = view->count;
     while (low < high) {
         const uint32_t middle = low + (high - low) / 2;
-        if (memcmp(view->order[middle]->span_id, span_id, UT_SPAN_ID_LEN) < 0)
+        if (memcmp(view->order[middle].change->span_id, span_id, UT_SPAN_ID_LEN) < 0)
             low = middle + 1;
         else
             high = middle;
     }
     *first = low;
-    while (low < view->count && memcmp(view->order[low]->span_id, span_id, UT_SPAN_ID_LEN) == 0)
+    while (low < view->count &&
+           memcmp(view->order[low].change->span_id, span_id, UT_SPAN_ID_LEN) == 0)
         low++;
     *count = low - *first;
 }
@@ -72,7 +77,7 @@ void ut_trace_state_of_span(const ut_trace_state *view, const uint8_t span_id[UT
 const ut_state_change *ut_trace_state_change(const ut_trace_state *view, uint32_t index)
 {
     UT_ASSERT(index < view->count);
-    return view->order[index];
+    return view->order[index].change;
 }
 
 ut_err ut_trace_state_at(ut_trace_state *view, uint64_t time_ns, uint32_t *done, ut_buf *out)

@@ -19,7 +19,7 @@ static int read_line(ut_filter_options *options, const char *const *words)
     int argc = 1;
     for (; words[argc - 1] != NULL; argc++) {
         assert_true(argc < WORDS_MAX && strlen(words[argc - 1]) < WORD_MAX);
-        (void)strcpy(texts[argc], words[argc - 1]);
+        memcpy(texts[argc], words[argc - 1], strlen(words[argc - 1]) + 1);
         argv[argc] = texts[argc];
     }
     int code = EX_OK;

@@ -204,7 +204,7 @@ run:
 	@$(MAKE) --no-print-directory program
 	ONCE=$(ONCE) tools/demo
 
-## lint: warnings of two compilers, clang-tidy, formatting, includes, Cortex-M3; STEPS="format tidy" picks
+## lint: warnings of two compilers, clang-tidy, formatting, manual page, includes, Cortex-M3; STEPS="format tidy" picks
 lint:
 	@tools/setup build lint
 	@$(MAKE) --no-print-directory KIND=asan deps
@@ -235,9 +235,10 @@ size: program
 
 # A program for another machine cannot be asked for its completion script here.
 SHELL_WORDS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-## install: the program and what bash completes, under DESTDIR and PREFIX (/usr/local)
+## install: the program, its manual page and what bash completes, under DESTDIR and PREFIX (/usr/local)
 install: program
 	install -D -m 755 $(OUT)/untrace $(DESTDIR)$(PREFIX)/bin/untrace
+	install -D -m 644 docs/untrace.1 $(DESTDIR)$(PREFIX)/share/man/man1/untrace.1
 	install -d $(SHELL_WORDS)
 	$(OUT)/untrace completion bash >$(SHELL_WORDS)/untrace || rm -f $(SHELL_WORDS)/untrace
 

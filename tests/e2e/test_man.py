@@ -1,0 +1,80 @@
+"""The manual page tells of every command and option of the program, and of none that it has not."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from agent import untrace
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "untrace.1"
+OPTION = re.compile(r"(?<=Fl -)[a-z][a-z-]*")
+COMMON, CONDITIONS = "Options that most commands take", "Conditions"
+
+
+def sections():
+    """The text of each subsection by its name, without arguments: "untrace store info"."""
+    found, name = {}, None
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        if line.startswith(".Ss "):
+            name = re.sub(r" (Ar|Op) .*", "", line[4:])
+            found[name] = ""
+        elif line.startswith(".Sh "):
+            name = None
+        elif name:
+            found[name] += line + "\n"
+    return found
+
+
+def options_of_the_program():
+    """The options of each command, as the program itself lists them for the shell."""
+    table = untrace("completion", "bash").stdout
+    rows = re.findall(r"^    '([a-z ]+)'\) rows=\"([^\"]*)\" words=", table, re.MULTILINE)
+    return {name: {row.split("|")[0][2:] for row in row_list.split()} - {"help"} for name, row_list in rows}
+
+
+def options_in(text):
+    """Those that a section explains itself, and those that it says it takes beside them."""
+    explained = {option for line in text.splitlines() if line.startswith(".It ") for option in OPTION.findall(line)}
+    return explained
+
+
+def test_every_command_has_a_section_and_the_reverse():
+    told = {name.removeprefix("untrace ").removesuffix(" bash") for name in sections()} - {COMMON, CONDITIONS}
+    assert told == set(options_of_the_program())
+
+
+@pytest.mark.parametrize("command", sorted(options_of_the_program()))
+def test_every_option_stands_in_the_page_and_the_reverse(command):
+    page = sections()
+    text = page[f"untrace {command}" + (" bash" if command == "completion" else "")]
+    told = options_in(text)
+    intro = text.split(".Bl ")[0]
+    told |= options_in(page[COMMON]) & set(OPTION.findall(intro))
+    if "conditions" in intro:
+        told |= options_in(page[CONDITIONS])
+    assert told == options_of_the_program()[command]
+
+
+def test_short_options_are_those_of_the_program():
+    page = PAGE.read_text(encoding="utf-8")
+    table = untrace("completion", "bash").stdout
+    program = {(long, short) for long, short in re.findall(r"--([a-z-]+)\|-([a-zA-Z])\|", table)}
+    told = {(long, short) for short, long in re.findall(r"^\.It Fl ([a-zA-Z]) , Fl -([a-z-]+)", page, re.MULTILINE)}
+    assert told <= program
+    # What has a letter in the help has it in the page.
+    for command in options_of_the_program():
+        for short, long in re.findall(r"^  -([a-zA-Z]), --([a-z-]+)", untrace("help", *command.split()).stdout, re.MULTILINE):
+            assert (long, short) in told, command
+
+
+@pytest.mark.skipif(shutil.which("mandoc") is None and shutil.which("groff") is None, reason="needs mandoc or groff")
+def test_the_page_is_well_formed():
+    checks = [["mandoc", "-Tlint", "-W", "warning", PAGE], ["groff", "-ww", "-mandoc", "-Tutf8", "-z", PAGE]]
+    for check in checks:
+        if shutil.which(check[0]):
+            done = subprocess.run(check, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False)
+            assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -286,18 +286,19 @@ static ut_err check_piece(verifier *v, ut_bytes key, ut_bytes value)
 
 // ---- traces ----
 
-// True when no entry of the same trace stands before key.
-static ut_err is_first(verifier *v, ut_bytes key, bool *first)
+// True when no entry of the same trace stands before the one at hand, whose key is in v->at: what the
+// walk has found is gone after a look-up.
+static ut_err is_first(verifier *v, bool *first)
 {
-    *first = memcmp(key.data, v->last_trace, SEQ_AT) != 0;
-    memcpy(v->last_trace, key.data, SEQ_AT);
+    *first = memcmp(v->at, v->last_trace, SEQ_AT) != 0;
+    memcpy(v->last_trace, v->at, SEQ_AT);
     if (*first || !v->resumed)
         return UT_OK;
     // The one before it was seen in another view, and may be gone since.
     ut_bytes found;
     ut_bytes ignored;
-    ut_err err = ut_cursor_seek(v->lookup, (ut_bytes){key.data, SEQ_AT}, &found, &ignored);
-    *first = err == UT_OK && ut_bytes_equal(found, key);
+    ut_err err = ut_cursor_seek(v->lookup, (ut_bytes){v->at, SEQ_AT}, &found, &ignored);
+    *first = err == UT_OK && ut_bytes_equal(found, ut_bytes_of(v->at, v->at_len));
     return err;
 }
 
@@ -312,13 +313,14 @@ static ut_err check_entry(verifier *v, ut_bytes key, ut_bytes value)
         problem(v, "a key of a trace is damaged");
         return UT_OK;
     }
+    const bool damaged = ut_record_read_trace(value, &entry) != UT_OK;
     bool first;
-    ut_err err = is_first(v, key, &first);
+    ut_err err = is_first(v, &first);
     if (err != UT_OK)
         return err;
     if (first)
         v->report.traces += 1;
-    if (ut_record_read_trace(value, &entry) != UT_OK) {
+    if (damaged) {
         problem(v, "an entry of a trace in block %llu is damaged", (number)seq);
         return UT_OK;
     }

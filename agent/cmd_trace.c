@@ -27,6 +27,8 @@ static const char help[] =
     "                          none, -1: all)\n"
     "      --state             the changes of state that events of the spans record, and the state that\n"
     "                          they lead to; with --json the state at every span\n"
+    "      --state-event NAME  these events are named NAME, not set_state\n"
+    "      --state-key KEY     and their attribute KEY holds the patch, not state.patch and its like\n"
     "      --json              one JSON object with all spans\n"
     "      --otlp              one OTLP/JSON request with all spans, as they were received\n"
     "Where:\n"
@@ -43,6 +45,7 @@ typedef enum { AS_TREE, AS_JSON, AS_OTLP } form;
 typedef struct {
     form form;
     bool state;
+    ut_state_options state_names;
     ut_trace_page_options page;
 } request;
 
@@ -156,7 +159,7 @@ static ut_err print_tree(const request *wanted, ut_cli_reader *reader,
     ut_trace_page_options page = wanted->page;
     ut_err err = ut_tree_new(&to.tree);
     if (err == UT_OK && wanted->state)
-        err = ut_state_new(NULL, &to.state);
+        err = ut_state_new(&wanted->state_names, &to.state);
     if (err == UT_OK)
         err = ut_query_trace(reader->view, UT_ORG_DEFAULT, trace_id, &page.damaged_blocks,
                              take_span, &to);
@@ -193,7 +196,14 @@ static bool take_columns(const char *text_z, int32_t *columns)
     return true;
 }
 
-enum { OPTION_JSON = 256, OPTION_OTLP, OPTION_PROMPT, OPTION_STATE };
+enum {
+    OPTION_JSON = 256,
+    OPTION_OTLP,
+    OPTION_PROMPT,
+    OPTION_STATE,
+    OPTION_STATE_EVENT,
+    OPTION_STATE_KEY
+};
 static const struct option option_rows[] = {
     {"data-dir", required_argument, NULL, 'd'},
     {"config", required_argument, NULL, 'c'},
@@ -201,6 +211,8 @@ static const struct option option_rows[] = {
     {"verbose", no_argument, NULL, 'v'},
     {"prompt-preview-len", required_argument, NULL, OPTION_PROMPT},
     {"state", no_argument, NULL, OPTION_STATE},
+    {"state-event", required_argument, NULL, OPTION_STATE_EVENT},
+    {"state-key", required_argument, NULL, OPTION_STATE_KEY},
     {"json", no_argument, NULL, OPTION_JSON},
     {"otlp", no_argument, NULL, OPTION_OTLP},
     {"help", no_argument, NULL, 'h'},
@@ -238,6 +250,15 @@ static int run(int argc, char **argv)
             wanted.form = AS_JSON;
             break;
         case OPTION_STATE:
+            wanted.state = true;
+            break;
+        case OPTION_STATE_EVENT:
+        case OPTION_STATE_KEY:
+            if (optarg[0] == '\0' || strlen(optarg) > UT_STATE_NAME_MAX)
+                return ut_cli_usage("trace", "a name has 1 to %d bytes, not %zu", UT_STATE_NAME_MAX,
+                                    strlen(optarg));
+            *(option == OPTION_STATE_EVENT ? &wanted.state_names.event_name
+                                           : &wanted.state_names.patch_key) = ut_bytes_of_z(optarg);
             wanted.state = true;
             break;
         case OPTION_OTLP:

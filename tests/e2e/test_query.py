@@ -331,6 +331,13 @@ def test_the_states_of_a_trace_are_replayed(agent):
     assert "4 changes of state, 1 not applied" in text and "not applied: " in text
     assert text.count("state before: ") == 1 and text.count("state after: ") == 2
     assert "change at +12.0 ms {" in text
+    for names in (["--state-event", "changed"], ["--state-key", "my.diff"]):
+        found = of_json("trace", trace_id, *names, "--data-dir", under_test.data_dir)
+        assert all(span["state_at_end"] == {} for span in found["spans"])
+    found = of_json("trace", trace_id, "--state-event", "set_state", "--state-key", "state.patch", "--data-dir", under_test.data_dir)
+    assert {bytes.fromhex(span["span_id"]): span["state_at_end"] for span in found["spans"]} == {
+        span: states[span][1] for span in states}
+    assert untrace("trace", trace_id, "--state-key", "", "--data-dir", under_test.data_dir).returncode == EX_USAGE
     done = untrace("trace", trace_id, "--state", "--otlp", "--data-dir", under_test.data_dir)
     assert (done.returncode, done.stdout) == (EX_USAGE, "")
 

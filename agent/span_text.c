@@ -55,11 +55,11 @@ ut_bytes ut_span_error_type(const ut_span *span)
     return UT_BYTES_NONE;
 }
 
-void ut_span_cost(double usd, char *out_z)
+void ut_span_cost(double usd, char out_z[UT_SPAN_COST_MAX])
 {
     // A call costs parts of a cent, a day costs dollars.
-    (void)snprintf(out_z, UT_TEXT_SHORT_MAX,
-                   usd < 0.01   ? "$%.6f"
+    (void)snprintf(out_z, UT_SPAN_COST_MAX,
+                   usd < 0.01  ? "$%.6f"
                    : usd < 100 ? "$%.4f"
                                : "$%.2f",
                    usd);

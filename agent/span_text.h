@@ -22,8 +22,9 @@ ut_bytes ut_span_service(ut_bytes resource_attributes);
 // empty when neither is there. Borrowed from the span.
 ut_bytes ut_span_error_type(const ut_span *span);
 
-// "$0.0123"; out_z holds UT_TEXT_SHORT_MAX bytes.
-void ut_span_cost(double usd, char *out_z);
+// "$0.0123"; what does not fit is cut.
+enum { UT_SPAN_COST_MAX = 40 };
+void ut_span_cost(double usd, char out_z[UT_SPAN_COST_MAX]);
 
 // Appends the fields of a JSON object, without its braces: "trace_id":"...", ... "events":[...].
 // Times are numbers of nanoseconds. Calls of a language model have "llm":{...}.

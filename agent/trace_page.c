@@ -292,7 +292,7 @@ static void add_prompt(void *context, const char *name_z, ut_bytes value)
     page *view = at->view;
     char label_z[32];
     ut_mp_reader reader = ut_mp_reader_of(value);
-    ut_bytes text = UT_BYTES_NONE;
+    ut_bytes text;
     ut_buf_reset(&view->value, VALUE_BYTES_MAX);
     if (ut_mp_peek(&reader) == UT_MP_STR) {
         text = ut_mp_get_str(&reader);
@@ -313,7 +313,7 @@ static void add_llm(page *view, uint32_t index)
     place at = {view, index};
     if (ut_llm_read(row->attributes, &call)) {
         ut_buf text;
-        char cost_z[UT_TEXT_SHORT_MAX];
+        char cost_z[UT_SPAN_COST_MAX];
         ut_buf_init(&text, VALUE_BYTES_MAX);
         ut_buf_add_bytes(&text, call.model.len == 0 ? UT_BYTES_LIT("(unknown)") : call.model);
         if (call.provider.len > 0) {
@@ -536,7 +536,7 @@ static void add_llm_total(page *view)
                   (unsigned long long)calls, calls == 1 ? "" : "s", (unsigned long long)total,
                   (unsigned long long)input, (unsigned long long)output);
     if (costs > 0) {
-        char cost_z[UT_TEXT_SHORT_MAX];
+        char cost_z[UT_SPAN_COST_MAX];
         ut_span_cost(cost_usd, cost_z);
         ut_buf_printf(&view->out, ", %s", cost_z);
     }

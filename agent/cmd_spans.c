@@ -12,14 +12,13 @@
 static const char help[] =
     "usage: untrace spans [TRACE] [conditions] [--limit N] [--cursor TEXT] [--json | --jsonl]\n"
     "\n"
-    "Lists spans, the newest first: when each began, its trace, how long it took, where it ran. TRACE\n"
+    "Lists spans, the newest 50 first: when each began, its trace, how long it took, where it ran. TRACE\n"
     "is the same as --trace ID. Where there are more, the last line says how to go on. Works while an\n"
     "agent is running, after it was killed, and on a copy of the data directory.\n"
     "\n"
     UT_FILTER_HELP
     "How much, in which order:\n"
     UT_PAGE_HELP
-    "                          (default limit 50)\n"
     "Shown as:\n"
     "      --json              one JSON object: \"spans\", whether there are \"more\", and the \"cursor\"\n"
     "                          behind them, which with --oldest goes on with what comes later, too\n"
@@ -40,9 +39,9 @@ typedef enum { AS_TABLE, AS_JSON, AS_LINES } form;
 
 // clang-format off
 static const ut_table_column columns[] = {
-    {.head_z = "began (UTC)"}, {.head_z = "trace"}, {"span", .from_width = 120},
-    {"took", .right = true}, {"kind", .from_width = 120}, {.head_z = "status"},
-    {"service", .cut = true}, {"name", .cut = true}, {"message", .cut = true, .from_width = 140},
+    {.head_z = "began (UTC)"}, {.head_z = "trace"}, {"span", .from_width = 150},
+    {"took", .right = true}, {"kind", .from_width = 150}, {.head_z = "status"},
+    {"service", .cut = true}, {"name", .cut = true}, {"message", .cut = true, .from_width = 150},
 };
 // clang-format on
 

@@ -219,6 +219,7 @@ bench: program $(BENCHES)
 	BUILD=$(BUILD) BENCH_BIN=$(OUT)/bench tests/bench/run
 	@echo; $(OUT)/bench/bench_otlp
 	@echo; $(OUT)/bench/bench_query
+	@echo; $(OUT)/bench/bench_encryption
 
 ## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
 cross:

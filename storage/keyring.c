@@ -241,7 +241,7 @@ ut_err ut_keyring_renew(const ut_keyring *keyring, const uint8_t *master, uint64
     // The blocks of a key end where those of the next begin; the newest ends at next_seq.
     for (uint32_t i = 0; i < from->count; i++) {
         uint64_t end = i + 1 < from->count ? from->keys[i + 1].first_seq : next_seq;
-        if (end > oldest_seq)
+        if (end > oldest_seq && end > from->keys[i].first_seq)
             renewed->content.keys[renewed->content.count++] = from->keys[i];
     }
     ut_err err = renewed->content.count == UT_KEYRING_KEYS_MAX ? UT_ELIMIT : UT_OK;

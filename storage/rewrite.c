@@ -194,6 +194,7 @@ static ut_err move_root(ut_rewrite *rewrite, ut_store *store, const ut_plan_trac
         return UT_OK;
     root.seq = rewrite->new_seq[root.ordinal];
     root.ordinal = rewrite->new_ordinal[root.ordinal];
+    root.names_hidden = root.names_hidden || store->index.hide_names; // the new block is encrypted
     ut_buf_reset(&rewrite->value, SIZE_MAX);
     ut_record_write_root(&rewrite->value, &root);
     if (rewrite->value.err != UT_OK)

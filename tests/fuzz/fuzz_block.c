@@ -1,5 +1,7 @@
 // Fuzzes the block reader with what may stand on a damaged disk. The checksum is made right first, so that the
-// input gets past it and reaches LZ4, the arrays and the records. Not for the store's other values.
+// input gets past it and reaches LZ4, the arrays and the records. A block that says it is encrypted is taken for
+// its plain text and encrypted here, so that what is behind the tag is reached too. Not for the store's other
+// values.
 #include "storage/block.h"
 
 #include <stdlib.h>
@@ -7,7 +9,12 @@
 #include <xxhash.h>
 
 // A fuzzer that may ask for 80 MiB each time learns little more than with this.
-enum { PAYLOAD_MAX = 1 << 20, CHECKSUM_AT = 28 };
+enum {
+    PAYLOAD_MAX = 1 << 20,
+    CHECKSUM_AT = 28,
+    BOUND_HEADER_LEN = 24,
+    NONCE_AT = UT_BLOCK_HEADER_LEN + 4
+};
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -116,27 +123,79 @@ static uint32_t walk(const ut_block *block, bool skip)
     return UINT32_MAX;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+static void fix_checksum(uint8_t *sealed, size_t size)
 {
-    uint8_t *sealed = malloc(size + 1);
-    if (sealed == NULL)
-        return 0;
-    if (size > 0)
-        memcpy(sealed, data, size);
     if (size >= UT_BLOCK_HEADER_LEN)
         ut_put_le32(sealed + CHECKSUM_AT,
                     XXH32(sealed + UT_BLOCK_HEADER_LEN, size - UT_BLOCK_HEADER_LEN,
                           XXH32(sealed, CHECKSUM_AT, 0)));
+}
+
+static void read_both_ways(const ut_block *block)
+{
+    uint32_t read = walk(block, false);
+    uint32_t skipped = walk(block, true);
+    // What can be read can be passed.
+    UT_ASSERT(read == UINT32_MAX || read == skipped);
+}
+
+static void open_encrypted(ut_buf *sealed, uint32_t key_id, ut_buf *payload)
+{
+    static const uint8_t key[UT_CIPHER_KEY_LEN] = {1};
+    ut_cipher *cipher;
+    ut_block block;
+    if (ut_cipher_new(key, &cipher) != UT_OK)
+        return;
+    ut_block_lock lock = {.cipher = cipher, .key_id = key_id, .org = 1, .seq = 2};
+    // First as it is: with a wrong tag.
+    uint8_t *copy = malloc(sealed->len);
+    if (copy != NULL) {
+        memcpy(copy, sealed->data, sealed->len);
+        (void)ut_block_open_encrypted(sealed, &lock, payload, &block);
+        memcpy(sealed->data, copy, sealed->len);
+        free(copy);
+    }
+    if (sealed->len >= UT_BLOCK_HEADER_LEN + UT_BLOCK_ENCRYPTION_LEN) {
+        uint8_t bound[BOUND_HEADER_LEN + 12];
+        uint8_t *text = sealed->data + NONCE_AT + UT_CIPHER_NONCE_LEN;
+        size_t len = sealed->len - UT_BLOCK_HEADER_LEN - UT_BLOCK_ENCRYPTION_LEN;
+        memcpy(bound, sealed->data, BOUND_HEADER_LEN);
+        ut_put_be32(bound + BOUND_HEADER_LEN, lock.org);
+        ut_put_be64(bound + BOUND_HEADER_LEN + 4, lock.seq);
+        if (ut_cipher_seal(cipher, sealed->data + NONCE_AT, ut_bytes_of(bound, sizeof bound), text,
+                           len, text + len) == UT_OK) {
+            fix_checksum(sealed->data, sealed->len);
+            if (ut_block_open_encrypted(sealed, &lock, payload, &block) == UT_OK)
+                read_both_ways(&block);
+        }
+    }
+    ut_cipher_free(cipher);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    // A buffer of its own size, so that the sanitizer sees a read behind it.
+    uint8_t *bytes = malloc(size + 1);
+    if (bytes == NULL)
+        return 0;
+    if (size > 0)
+        memcpy(bytes, data, size);
+    fix_checksum(bytes, size);
     ut_buf payload;
     ut_buf_init(&payload, PAYLOAD_MAX);
     ut_block block;
-    if (ut_block_open(ut_bytes_of(sealed, size), &payload, &block) == UT_OK) {
-        uint32_t read = walk(&block, false);
-        uint32_t skipped = walk(&block, true);
-        // What can be read can be passed.
-        UT_ASSERT(read == UINT32_MAX || read == skipped);
+    ut_block_info info;
+    if (ut_block_open(ut_bytes_of(bytes, size), &payload, &block) == UT_OK)
+        read_both_ways(&block);
+    if (ut_block_peek(ut_bytes_of(bytes, size), &info) == UT_OK && info.key_id != 0) {
+        ut_buf sealed;
+        ut_buf_init(&sealed, size);
+        ut_buf_add(&sealed, bytes, size);
+        if (sealed.err == UT_OK)
+            open_encrypted(&sealed, info.key_id, &payload);
+        ut_buf_free(&sealed);
     }
     ut_buf_free(&payload);
-    free(sealed);
+    free(bytes);
     return 0;
 }

@@ -10,8 +10,10 @@
 #include "tests/support/store_check.h"
 #include "tests/support/temp_dir.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -544,6 +546,76 @@ static void rekeying_that_fails_anywhere_leaves_one_valid_key(void **state)
     }
 }
 
+// ---- threads ----
+
+enum { READERS = 2, ROUNDS = 24 };
+
+typedef struct {
+    ut_store *store;
+    _Atomic bool *end;
+    uint64_t read;
+    ut_err err; // the first that is none of a reader's business
+} reader;
+
+// Reads all blocks over and over, the newest first, as a dispatcher does.
+static void *read_on(void *context)
+{
+    reader *r = context;
+    ut_store_view *view;
+    ut_buf payload;
+    ut_buf_init(&payload, BUDGET);
+    r->err = ut_store_view_open(ut_store_engine(r->store), &view);
+    bool last_round = false;
+    while (r->err == UT_OK && !last_round) {
+        last_round = atomic_load(r->end);
+        r->err = ut_store_view_begin(view);
+        for (uint64_t seq = ut_store_last_seq(r->store); seq > 0 && r->err == UT_OK; seq--) {
+            ut_block block;
+            r->err = ut_store_read_block(view, UT_ORG_DEFAULT, seq, &payload, &block);
+            if (r->err == UT_ENOTFOUND)
+                r->err = UT_OK; // committed after the view began
+            else
+                r->read += 1;
+        }
+        ut_store_view_end(view);
+    }
+    ut_store_view_close(view);
+    ut_buf_free(&payload);
+    return NULL;
+}
+
+static void readers_open_blocks_while_keys_change(void **state)
+{
+    (void)state;
+    char dir_z[UT_TEMP_PATH_MAX];
+    ut_temp_dir_make(dir_z);
+    ut_engine_config config = {.dir_z = dir_z, .bytes_max = BUDGET};
+    ut_engine *engine;
+    ut_fault fault;
+    assert_int_equal(ut_engine_lmdb_open(&config, &engine, &fault), UT_OK);
+    ut_store *store = open_with(engine, key_a);
+    _Atomic bool end = false;
+    reader readers[READERS];
+    pthread_t threads[READERS];
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = (reader){.store = store, .end = &end};
+        assert_int_equal(pthread_create(&threads[i], NULL, read_on, &readers[i]), 0);
+    }
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        commit_trace(store, round);
+        assert_int_equal(ut_store_rekey(store, round % 2 == 0 ? key_a : key_b, &fault), UT_OK);
+    }
+    atomic_store(&end, true);
+    for (size_t i = 0; i < READERS; i++) {
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_int_equal(readers[i].err, UT_OK);
+        assert_true(readers[i].read >= ROUNDS);
+    }
+    assert_int_equal(key_of_block(store, ROUNDS), ROUNDS);
+    ut_store_close(store);
+    ut_temp_dir_remove(dir_z);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +632,7 @@ int main(void)
         cmocka_unit_test(rekeying_shuts_the_old_key_out_and_keeps_every_block),
         cmocka_unit_test(a_plain_store_has_no_key_to_change),
         cmocka_unit_test(rekeying_that_fails_anywhere_leaves_one_valid_key),
+        cmocka_unit_test(readers_open_blocks_while_keys_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -125,6 +125,10 @@ static void a_key_without_blocks_leaves(void **state)
     assert_true(has(third, 1) && has(third, 2) && has(third, 3));
     ut_keyring *fourth = renewed(third, NULL, 10, 30);
     assert_true(!has(fourth, 1) && has(fourth, 2) && has(fourth, 3) && has(fourth, 4));
+    // Key 4 has had no block yet.
+    ut_keyring *unused = renewed(fourth, NULL, 10, 30);
+    assert_true(has(unused, 3) && !has(unused, 4) && has(unused, 5));
+    ut_keyring_free(unused);
     ut_keyring *empty = renewed(fourth, NULL, 40, 40); // no blocks at all
     assert_int_equal(ut_keyring_count(empty), 1);
     assert_true(has(empty, 5));

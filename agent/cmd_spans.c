@@ -39,7 +39,7 @@ typedef enum { AS_TABLE, AS_JSON, AS_LINES } form;
 
 // clang-format off
 static const ut_table_column columns[] = {
-    {.head_z = "began (UTC)"}, {.head_z = "trace"}, {"span", .from_width = 150},
+    {"began (UTC)", .from_width = 80}, {.head_z = "trace"}, {"span", .from_width = 150},
     {"took", .right = true}, {"kind", .from_width = 150}, {.head_z = "status"},
     {"service", .cut = true}, {"name", .cut = true}, {"message", .cut = true, .from_width = 150},
 };

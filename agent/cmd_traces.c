@@ -41,7 +41,7 @@ enum {
 
 // clang-format off
 static const ut_table_column columns[] = {
-    {.head_z = "trace"}, {.head_z = "began (UTC)"}, {"took", .right = true},
+    {.head_z = "trace"}, {"began (UTC)", .from_width = 80}, {"took", .right = true},
     {"spans", .right = true}, {.head_z = "status"}, {"service", .cut = true},
     {"name", .cut = true},
 };

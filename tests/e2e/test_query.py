@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections import Counter
 from fnmatch import fnmatchcase
 
@@ -14,6 +15,7 @@ import pytest
 
 import otlp
 from agent import PROGRAM, untrace
+from test_cli import ESCAPE, on_terminal
 from waiting import DEADLINE_S, until
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT = 64, 65, 66
@@ -361,6 +363,37 @@ def test_a_trace_as_otlp_is_what_was_received(agent):
     assert len(done.stdout.splitlines()) == 1
     expected = dict(otlp.flatten(otlp.as_json(message))) | dict(otlp.flatten(otlp.as_json(more)))
     assert sparse(dict(otlp.flatten(json.loads(done.stdout)))) == sparse(expected)
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+@pytest.mark.parametrize("command", [["spans", "--status", "error"], ["spans"], ["stats"], ["stats", "--by", "error"],
+                                     ["stats", "--by", "model"], ["failures"], ["traces"], ["traces", "--status", "error"]],
+                         ids=" ".join)
+def test_tables_fit_the_terminal_and_nothing_steers_it(hostile, command, columns):
+    text = on_terminal(*command, "--data-dir", hostile.data_dir, columns=columns)
+    plain = re.sub(r"\x1b\[\d+m", "", text)
+    assert ESCAPE in text and ESCAPE not in plain  # only our own colours
+    assert not set("\x07\x9b") & set(plain)
+    rows = plain.replace("\r", "").splitlines()
+    assert max(len(row) for row in rows if "--" not in row) <= columns
+    assert ESCAPE not in untrace(*command, "--data-dir", hostile.data_dir).stdout
+
+
+@pytest.fixture(scope="module")
+def hostile(module_agent):
+    """Spans whose every text would steer a terminal, and is long."""
+    agent = module_agent()
+    text = "\x1b]0;title\x07\x9b31m\n\r" + "wide" * 40
+    message = otlp.request(5, service=text)
+    for number, span in enumerate(otlp.spans_of(message)):
+        span.name = f"{number}{text}"
+        span.status.code, span.status.message = 2, text
+        now_ns = time.time_ns()
+        span.start_time_unix_nano, span.end_time_unix_nano = now_ns, now_ns + 10**12
+        for key in "gen_ai.request.model", "gen_ai.operation.name", "error.type":
+            otlp.attribute(span, key, text)
+    agent.accept(message)
+    return agent
 
 
 QUESTIONS = [["spans"], ["spans", "--json", "--status", "error"], ["stats"], ["stats", "--by", "hour", "--json"], ["failures"],

@@ -2,12 +2,16 @@
 
 import gzip
 import json
+import os
+import re
 import struct
 
 import pytest
 
 import otlp
 from agent import untrace
+from terminal import Terminal
+from waiting import until
 
 EX_DATAERR, EX_NOINPUT = 65, 66
 SPANS = 5
@@ -165,3 +169,21 @@ def test_a_new_store_gets_the_destinations_of_the_configuration(tmp_path, agent,
     assert untrace("import", file, "--config", one.config_file).returncode == 0
     one.start()
     peer.wait_for(set().union(*(otlp.ids_of(message) for message in messages[:3])))
+
+
+def test_a_terminal_shows_how_far_it_is(tmp_path, messages):
+    """The file is a pipe that is fed until the bar stands on the screen, however fast the machine is."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    line = json_lines(messages[:1]).encode()
+    terminal = Terminal("import", pipe, "--data-dir", tmp_path / "data", columns=60)
+    try:
+        with open(pipe, "wb", buffering=0) as feed:
+            def shown():
+                feed.write(line)
+                return re.search(r"^[-|/\\]  [0-9.]+ (B|KiB|MiB)", terminal.text(), re.MULTILINE)
+            until(shown, lambda: f"a progress bar; the screen is:\n{terminal.text()}")
+        assert terminal.wait_end() == 0
+        assert terminal.lines()[0].startswith(f"{SPANS} spans imported, "), "the bar is gone"
+    finally:
+        terminal.close()

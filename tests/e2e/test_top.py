@@ -164,7 +164,7 @@ def test_a_crash_gives_the_terminal_back(busy, terminal, number):
     one.wait_for("q quits")
     (drawing,) = one.children()
     os.kill(drawing, number)
-    assert one.wait_end() == 128 + number
+    assert one.wait_end() in (128 + number, 1), "1: a sanitizer has its own handler"
     assert one.is_given_back()
 
 

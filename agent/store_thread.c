@@ -553,6 +553,7 @@ static void run_calls(ut_store_thread *t)
 static void end_operation(ut_store_thread *t, ut_store_operation_state state)
 {
     ut_operation *operation = t->operation;
+    UT_ASSERT(operation != NULL);
     (void)pthread_mutex_unlock(&t->lock);
     operation->class->free(operation); // may take a while: it undoes what is not finished
     (void)pthread_mutex_lock(&t->lock);
@@ -579,6 +580,7 @@ static void step_operation(ut_store_thread *t)
         return;
     }
     ut_operation *operation = t->operation;
+    UT_ASSERT(operation != NULL);
     (void)pthread_mutex_unlock(&t->lock);
     ut_fault fault = {UT_OK, ""};
     bool more = false;

@@ -73,7 +73,7 @@ static ut_err ask(job *j, ut_control_client *client, const char *method_z, const
                   ut_bytes request, answer *a)
 {
     ut_bytes body = UT_BYTES_NONE;
-    ut_json json;
+    ut_json json = {0};
     ut_err err = ut_control_client_ask(client, method_z, path_z, request, 0, &body, &j->fault);
     if (err != UT_OK)
         return err;
@@ -114,29 +114,36 @@ static ut_err ended(job *j, const answer *a)
     return UT_OK;
 }
 
+static ut_err agent_stopped(job *j)
+{
+    return ut_fault_set(&j->fault, UT_EAGAIN,
+                        "the agent of %s has stopped before the %s was done; what is done stays "
+                        "done, run it again for the rest",
+                        j->dir_z, j->work->name_z);
+}
+
 static ut_err by_agent(job *j, ut_control_client *client)
 {
-    answer a;
+    answer a = {.number = 0};
     j->result->by_agent = true;
     ut_err err = ask(j, client, "POST", j->work->path_z, j->work->request, &a);
+    if (err == UT_ENOTFOUND)
+        return agent_stopped(j);
     if (err != UT_OK)
         return err;
     const uint64_t number = a.number;
     uint64_t wait_ms = 1; // what is small is done at once
     for (;;) {
         if (stopped(j, wait_ms)) {
-            answer ignored;
+            answer ignored = {.number = 0};
             // It may have ended meanwhile; the next answer tells.
             err = ask(j, client, "POST", "/store/cancel", UT_BYTES_NONE, &ignored);
-            if (err != UT_OK && err != UT_EBUSY)
+            if (err != UT_OK && err != UT_EBUSY && err != UT_ENOTFOUND)
                 return err;
         }
         err = ask(j, client, "GET", "/store/operation", UT_BYTES_NONE, &a);
         if (err == UT_ENOTFOUND)
-            return ut_fault_set(&j->fault, UT_EAGAIN,
-                                "the agent of %s has stopped before the %s was done; what is done "
-                                "stays done, run it again for the rest",
-                                j->dir_z, j->work->name_z);
+            return agent_stopped(j);
         if (err != UT_OK)
             return err;
         if (a.number != number)

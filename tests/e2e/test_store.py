@@ -3,12 +3,14 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
 import stat
 import subprocess
 import threading
+from pathlib import Path
 
 import pytest
 
@@ -490,8 +492,9 @@ def test_an_operation_is_cancelled_over_the_socket(agent):
     assert store("compact", under_test.data_dir)["state"] == "done"
 
 
-def interrupt(command, seen, times=30):
-    """Runs a command until an interrupt has reached it in the middle of its work; the work may be quicker."""
+def interrupt(command, seen, again=lambda: None, times=30):
+    """Runs a command until an interrupt has reached it in the middle of its work; the work may be quicker. again: makes
+    new work."""
     for _ in range(times):
         process = subprocess.Popen([PROGRAM, *map(str, command)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE, text=True)
@@ -501,7 +504,8 @@ def interrupt(command, seen, times=30):
         assert process.returncode in (0, CANCELLED), (process.returncode, err)
         if process.returncode == CANCELLED:
             assert "cancelled" in out and err == ""
-            return
+            return out
+        again()
     raise AssertionError("the work is always done before the interrupt")
 
 
@@ -520,13 +524,42 @@ def test_an_interrupt_cancels(agent):
     assert_sound(under_test.data_dir, 5 * SPANS)
 
 
+def test_what_a_cancelled_cleanup_has_removed_stays_removed(agent):
+    under_test = agent()
+    fill(under_test, 5 * SPANS)
+    command = ("store", "cleanup", "--data-dir", under_test.data_dir, "--older-than", "0")
+    control = Control(under_test.data_dir)
+    out = interrupt(command, lambda: control.ask("GET", "/store/operation")[1]["state"] == "running",
+                    again=lambda: fill(under_test, 5 * SPANS))
+    control.close()
+    gone = int(re.match(r"cancelled; removed (\d+) spans", out).group(1))
+    info = store("info", under_test.data_dir)
+    assert info["spans"] > 0 and info["since_made"]["spans_expired"] >= gone
+    assert_sound(under_test.data_dir, info["spans"])
+    under_test.stop()
+
+    def here():  # the command itself has taken the lock
+        return f"{os.stat(under_test.data_dir / 'store.lock').st_ino} " in Path("/proc/locks").read_text()
+
+    def again():
+        under_test.start()
+        fill(under_test, 5 * SPANS)
+        under_test.stop()
+    interrupt(command, here, again)
+    left = store("info", under_test.data_dir)["spans"]
+    assert_sound(under_test.data_dir, left)
+    assert store("cleanup", under_test.data_dir, "--older-than", "0")["spans"] == left
+    assert_sound(under_test.data_dir, 0)
+
+
+@pytest.mark.parametrize("work", [["compact"], ["cleanup", "--older-than", "0"]])
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_an_agent_that_ends_during_an_operation_leaves_a_sound_store(agent, how):
+def test_an_agent_that_ends_during_an_operation_leaves_a_sound_store(agent, how, work):
     under_test = agent()
     fill(under_test)
     for _ in range(5):
         load = Load(under_test)
-        waiting = subprocess.Popen([PROGRAM, "store", "compact", "--data-dir", under_test.data_dir], text=True,
+        waiting = subprocess.Popen([PROGRAM, "store", *work, "--data-dir", under_test.data_dir], text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         control = Control(under_test.data_dir)
         until(lambda: control.ask("GET", "/store/operation")[1]["state"] != "none", "the operation", interval_s=0.001)

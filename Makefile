@@ -108,7 +108,7 @@ BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all program lib deps format run test unit unit-asan unit-tsan unit-programs fuzz fuzz-short fuzz-programs e2e lint \
+.PHONY: all program lib deps format run test unit unit-asan unit-tsan unit-programs fuzz fuzz-short fuzz-programs crash e2e lint \
         bench cross size install clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
@@ -155,6 +155,10 @@ $(OUT)/bench/%: $(OUT)/obj/tests/bench/%.o $(HELPERS) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+$(OUT)/crash/%: $(OUT)/obj/tests/crash/%.o $(HELPERS) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 ifdef stamp
 $(stamp): tools/deps tools/mbedtls_config.h
 	DEPS_DIR=$(DEPS_DIR) tools/deps $(from)
@@ -184,6 +188,11 @@ fuzz:
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=8
 
+## crash: kills a writer to a store CRASH_ROUNDS (1000) times at random instants; nothing acknowledged may be missing
+CRASH_ROUNDS ?= 1000
+crash: $(OUT)/crash/kill_store
+	$(RUNNER) $< $(CRASH_ROUNDS)
+
 ## e2e: the program against real SDKs and a real Collector (pytest; PYTEST_ARGS=...)
 e2e: program
 	$(if $(wildcard tests/e2e/setup),tests/e2e/setup)
@@ -195,6 +204,7 @@ test:
 	@$(MAKE) --no-print-directory program
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory unit-asan
+	@$(MAKE) --no-print-directory crash CRASH_ROUNDS=100
 	@$(MAKE) --no-print-directory fuzz-short
 	@$(MAKE) --no-print-directory e2e
 

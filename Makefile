@@ -188,10 +188,12 @@ fuzz:
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=8
 
-## crash: kills a writer to a store CRASH_ROUNDS (1000) times at random instants; nothing acknowledged may be missing
-CRASH_ROUNDS ?= 1000
-crash: $(OUT)/crash/kill_store
-	$(RUNNER) $< $(CRASH_ROUNDS)
+## crash: kills a writer to a store CRASH_ROUNDS (1000) times, and reads one from five processes for CRASH_SECONDS (60)
+CRASH_ROUNDS  ?= 1000
+CRASH_SECONDS ?= 60
+crash: $(OUT)/crash/kill_store $(OUT)/crash/readers
+	$(RUNNER) $(OUT)/crash/kill_store $(CRASH_ROUNDS)
+	$(RUNNER) $(OUT)/crash/readers $(CRASH_SECONDS)
 
 ## e2e: the program against real SDKs and a real Collector (pytest; PYTEST_ARGS=...)
 e2e: program
@@ -204,7 +206,7 @@ test:
 	@$(MAKE) --no-print-directory program
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory unit-asan
-	@$(MAKE) --no-print-directory crash CRASH_ROUNDS=100
+	@$(MAKE) --no-print-directory crash CRASH_ROUNDS=100 CRASH_SECONDS=8
 	@$(MAKE) --no-print-directory fuzz-short
 	@$(MAKE) --no-print-directory e2e
 

@@ -25,7 +25,7 @@ enum {
     SPANS_MAX = 24, // of one append
     APPENDS_MAX = 4,
     FILLER_MAX = 3000,
-    LIFE_US_MAX = 60 * 1000,
+    LIFE_US_MAX = 120 * 1000,
     DESTINATIONS = 2,
     SMALL_BYTES = 4 * 1024 * 1024,
     LARGE_BYTES = 256 * 1024 * 1024,
@@ -219,24 +219,22 @@ static void live(job *j)
     }
     for (;;) {
         const unsigned dice = ut_random_below(&j->random, 100);
-        if (dice < 60) {
+        if (dice < 40) {
             commit_some(j, store, batches);
-        } else if (dice < 70) {
+        } else if (dice < 50) {
             bool more = false;
             const uint64_t now_ns = pass_time(j);
             s->doing = SWEEPING;
             check(ut_store_sweep(store, now_ns, &more), "sweep");
             s->swept += 1;
-        } else if (dice < 73) {
+        } else if (dice < 53) {
             note_cursor(j, store);
+        } else if (operation == NULL && dice < 76) {
+            operation_doing = COMPACTING;
+            check(ut_compaction_new(&operation), "compaction");
         } else if (operation == NULL) {
-            if (dice < 76) {
-                operation_doing = COMPACTING;
-                check(ut_compaction_new(&operation), "compaction");
-            } else if (dice < 78) {
-                operation_doing = CLEANING;
-                operation = begin_cleanup(j);
-            }
+            operation_doing = CLEANING;
+            operation = begin_cleanup(j);
         } else {
             bool more = false;
             ut_fault fault = {0};

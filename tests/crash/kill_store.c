@@ -5,6 +5,7 @@
 #include "storage/key.h"
 #include "storage/operation.h"
 #include "storage/query.h"
+#include "storage/verify.h"
 #include "tests/support/random_span.h"
 #include "tests/support/store_check.h"
 #include "tests/support/temp_dir.h"
@@ -31,7 +32,6 @@ enum {
     LARGE_BYTES = 256 * 1024 * 1024,
     NEWEST_KEPT = 8, // appends that no eviction may have reached
     BATCH_BYTES_MAX = 4 * 1024 * 1024,
-    CONSUMER_ORDINAL = 7,
 };
 
 static const uint64_t start_ns = UINT64_C(1800000000) * 1000000000;
@@ -57,7 +57,8 @@ typedef struct {
     volatile uint32_t next_trace;
     volatile uint64_t clock_ns;   // moved on before it is used
     volatile uint64_t cleaned_ns; // what was received before may be gone; likewise
-    volatile uint64_t noted;      // the cursor of the reader "poller" as last acknowledged
+    volatile uint64_t noted;      // the cursor of the reader "poller" as last acknowledged,
+                                  // as one number
     volatile uint64_t noting;     // and as being written
     volatile uint64_t compactions;
     volatile uint64_t swept;
@@ -179,10 +180,13 @@ static void commit_some(job *j, ut_store *store, ut_batch *batches)
 static void note_cursor(job *j, ut_store *store)
 {
     shared_state *s = j->shared;
+    const uint64_t last = ut_store_last_seq(store);
+    if (last == 0)
+        return;
+    const uint32_t ordinal = ut_random_below(&j->random, UT_BLOCK_SPANS_MAX);
     s->doing = NOTING;
-    s->noting = s->noted + 1;
-    check(ut_store_set_consumer(store, UT_ORG_DEFAULT, "poller", s->noting, CONSUMER_ORDINAL),
-          "cursor");
+    s->noting = last * UT_BLOCK_SPANS_MAX + ordinal;
+    check(ut_store_set_consumer(store, UT_ORG_DEFAULT, "poller", last, ordinal), "cursor");
     s->noted = s->noting;
 }
 
@@ -264,15 +268,30 @@ static ut_err count_span(void *context, const ut_trace_span *span)
     return UT_OK;
 }
 
+typedef struct {
+    unsigned round;
+    doing killed_during;
+} occasion;
+
+static void tell(void *context, const char *text_z)
+{
+    const occasion *o = context;
+    (void)fprintf(stderr, "kill_store: round %u, killed during %s: %s\n", o->round,
+                  doing_names[o->killed_during], text_z);
+}
+
 static uint64_t verify(const job *j, unsigned round)
 {
     const shared_state *s = j->shared;
     ut_store *store = open_store(j, true);
     ut_store_view *view = NULL;
-    uint64_t problems = 0;
-    (void)ut_store_check(ut_store_engine(store)); // ends the program at a contradiction
+    occasion now = {.round = round, .killed_during = s->doing};
+    ut_verify_report report = {0};
     check(ut_store_view_open(ut_store_engine(store), &view), "view");
     check(ut_store_view_begin(view), "view");
+    check(ut_store_verify(view, &report, tell, &now), "verify");
+    check(ut_store_view_begin(view), "view");
+    uint64_t problems = report.problems;
     const uint32_t hour = (uint32_t)(s->clock_ns / hour_ns);
     for (uint32_t i = 0; i < s->ack_count; i++) {
         const ack *a = &s->acks[i];
@@ -296,9 +315,10 @@ static uint64_t verify(const job *j, unsigned round)
     const ut_err err = ut_query_consumer(view, UT_ORG_DEFAULT, "poller", &cursor);
     if (err != UT_ENOTFOUND)
         check(err, "cursor");
-    if (cursor.seq != s->noted && cursor.seq != s->noting) {
+    const uint64_t found = cursor.seq * UT_BLOCK_SPANS_MAX + cursor.ordinal;
+    if (found != s->noted && found != s->noting) {
         (void)fprintf(stderr, "kill_store: round %u: the cursor is %llu, %llu was acknowledged\n",
-                      round, (unsigned long long)cursor.seq, (unsigned long long)s->noted);
+                      round, (unsigned long long)found, (unsigned long long)s->noted);
         problems += 1;
     }
     ut_store_view_close(view);

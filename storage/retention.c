@@ -42,11 +42,12 @@ bool ut_retention_is_spent(const ut_store *store, const ut_removal_progress *don
 // The part that counts: the block leaves the ledger and the counters. A block without a summary has
 // left them before.
 static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_removal_why why,
-                           ut_removal_progress *done)
+                           ut_removal_progress *done, bool *had_left)
 {
     ut_key key = ut_key_summary(org, seq);
     ut_bytes value;
     ut_err err = ut_txn_get(store->txn, ut_key_bytes(&key), &value);
+    *had_left = err == UT_ENOTFOUND;
     if (err == UT_ENOTFOUND)
         return UT_OK;
     if (err != UT_OK)
@@ -63,8 +64,7 @@ static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_remov
         err = ut_ledger_remove(store, org, seq, expired, &pending);
     if (err != UT_OK)
         return err;
-    // The one who removes by time deletes the entry of that time when the block is gone.
-    if (why != UT_REMOVAL_EXPIRED && summary.expiry_hour != 0) {
+    if (summary.expiry_hour != 0) {
         key = ut_key_expiry(summary.expiry_hour, org, seq);
         err = ut_txn_del(store->txn, ut_key_bytes(&key));
         if (err != UT_OK && err != UT_ENOTFOUND)
@@ -109,9 +109,9 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
     return err;
 }
 
-// A block that an operator removes stands somewhere in the middle. When the program ends before the
-// block is gone, nobody would come upon what is left of it: an entry that is due makes the sweeper
-// do so.
+// What is left of a block stands somewhere in the middle. When the program ends before the block is
+// gone, nobody would come upon it: an entry that is due makes the sweeper do so. It goes with the
+// last of the block, whoever removes that.
 static ut_err note_unfinished(ut_store *store, uint32_t org, uint64_t seq)
 {
     ut_key key = ut_key_expiry(1, org, seq);
@@ -128,9 +128,9 @@ static ut_err forget_unfinished(ut_store *store, uint32_t org, uint64_t seq)
 ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
                            ut_removal_why why, ut_removal_progress *done)
 {
-    bool begun = store->removal.open && store->removal.org == org && store->removal.seq == seq;
+    bool had_left = false; // in a transaction before
     done->all = false;
-    ut_err err = leave_ledger(store, org, seq, why, done);
+    ut_err err = leave_ledger(store, org, seq, why, done, &had_left);
     while (err == UT_OK) {
         ut_key first = ut_pieces_key(org, seq, 0);
         ut_bytes key;
@@ -159,9 +159,9 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
         if (done->pieces % PIECES_A_TOUCH == 0)
             done->touches += 1;
     }
-    if (err == UT_OK && why == UT_REMOVAL_CLEANED && !done->all)
+    if (err == UT_OK && !had_left && !done->all)
         err = note_unfinished(store, org, seq);
-    if (err == UT_OK && why != UT_REMOVAL_EXPIRED && begun && done->all)
+    if (err == UT_OK && had_left && done->all)
         err = forget_unfinished(store, org, seq);
     if (err == UT_OK)
         store->removal = (ut_removal){.open = !done->all, .org = org, .seq = seq};
@@ -504,8 +504,8 @@ static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, ut_rem
         if (err != UT_OK || !done->all)
             return err;
         ut_key own = ut_key_expiry(hour, org, seq);
-        err = ut_txn_del(store->txn, ut_key_bytes(&own));
-        if (err != UT_OK)
+        err = ut_txn_del(store->txn, ut_key_bytes(&own)); // gone with its block, or of none
+        if (err != UT_OK && err != UT_ENOTFOUND)
             return err;
         done->touches += 1;
         *due = false;

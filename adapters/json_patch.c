@@ -570,6 +570,8 @@ static ut_err apply_merge(patching *p, yyjson_val *change)
 static ut_err parse(const patching *p, ut_bytes text, yyjson_doc **doc)
 {
     *doc = NULL;
+    if (*p->limits->work == 0) // before anything is copied
+        return fail(p, UT_ELIMIT, "takes too much work");
     if (text.len == 0)
         return ut_fault_set(p->fault, UT_EFORMAT, "the text is empty where JSON is expected");
     if (text.len > p->limits->bytes_max)

@@ -12,7 +12,7 @@ enum {
     UT_STATE_STORES_MAX = 256,                  // states side by side; changes of more fail
     // Of all states together, about as JSON; a change that would pass it fails.
     UT_STATE_BYTES_MAX = 4 * 1024 * 1024,
-    // Of one replay, in steps of json_patch.h (a second or two); the changes behind it fail.
+    // Of one replay, in steps of json_patch.h (a few seconds); the changes behind it fail.
     UT_STATE_WORK_MAX = 200 * 1000 * 1000,
     UT_STATE_KEPT_BYTES_MAX = 64 * 1024 * 1024, // of states kept to begin a replay at
     UT_STATE_NAME_MAX = 255,                    // bytes of a configured name

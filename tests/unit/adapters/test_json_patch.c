@@ -366,6 +366,10 @@ static void doubling_and_long_searches_come_to_an_end(void **state)
         apply(ut_buf_bytes(&list), ut_buf_bytes(&change), &short_of_work, &after, &fault),
         UT_ELIMIT);
     assert_int_equal(little, 0);
+    yyjson_mut_doc *doc = NULL;
+    size_t bytes = 0;
+    assert_int_equal(ut_json_patch_read(UT_BYTES_LIT("{}"), &short_of_work, &doc, &bytes, &fault),
+                     UT_ELIMIT);
     ut_buf_free(&list);
     ut_buf_free(&change);
     ut_buf_free(&after);

@@ -82,7 +82,7 @@ static void measure(uint64_t spans, bool encrypted, cost *least)
                               .master_key_name_z = "bench"};
     ut_engine *engine;
     ut_engine_room room;
-    ut_store *store;
+    ut_store *store = NULL;
     ut_fault fault = {0};
     ut_err err = ut_engine_lmdb_open(&engine_config, &engine, &fault);
     if (err == UT_OK)

@@ -165,6 +165,15 @@ def test_the_key_changes_while_the_agent_runs(agent, destination, to, tmp_path):
     messages.append(telling())
     running.accept(messages[2])
     check_rekeyed(running, messages, old, new)
+    # The file is written anew, and its keys go with it.
+    done = untrace("store", "compact", "--config", running.config_file)
+    assert done.returncode == 0, done.stderr
+    messages.append(telling())
+    running.accept(messages[3])
+    receiving.wait_for(otlp.ids_of(messages[3]))
+    check_rekeyed(running, messages, old, new)
+    raw = (running.data_dir / "store.mdb").read_bytes()
+    assert [text for text in TEXTS if text in raw] == []
 
 
 def test_the_key_changes_without_an_agent(agent, tmp_path):

@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "storage/engine_lmdb_core.h"
 
+#include "storage/engine_lmdb_guard.h"
 #include "storage/lmdb_file.h"
 
 #include <errno.h>
@@ -21,7 +22,6 @@ enum {
     STALE_CHECK_EVERY = 64,      // calls of room() between looks for readers that died
     FREE_RECORDS_MAX = 4096,     // lists of free pages looked at to learn what readers pin
     DISK_ROOM_MIN = 1024 * 1024, // less than this, and a write that failed met a full disk
-    PAGE_OVERFLOW = 0x04,        // LMDB's P_OVERFLOW
     FREE_TREE = 0,               // LMDB's FREE_DBI
     RESERVE_PAGES =
         24, // a root split at each level, the free list's own pages, the page LMDB never uses
@@ -111,36 +111,21 @@ static ut_err open_fault(ut_fault *fault, const char *path_z, int code)
                         hint_z);
 }
 
-// LMDB's last call before it would abort the program. Which transaction the thread is in is found
-// by its thread: LMDB gives no more than the environment.
-static void on_contradiction(MDB_env *env, const char *message_z)
+// A call that did not come back by itself leaves nothing to a transaction that writes, and nothing
+// to those after it: LMDB's lists, and the lock of its writer, are as they were in the middle.
+static void note_trap(lmdb_txn *txn)
 {
-    lmdb_engine *engine = mdb_env_get_userctx(env);
-    lmdb_txn *found = NULL;
-    atomic_store(&engine->damaged, true);
-    (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, and held by no caller
-    for (lmdb_txn *txn = engine->running; txn != NULL && found == NULL; txn = txn->next) {
-        if (txn->inside && pthread_equal(txn->thread, pthread_self()))
-            found = txn;
-    }
-    (void)pthread_mutex_unlock(&engine->mutex);
-    if (found == NULL)
-        ut_panic(engine->path_z, 0, message_z);
-    longjmp(found->trap, 1);
+    txn->trapped = true;
+    if (txn->write)
+        atomic_store(&((lmdb_engine *)txn->base.engine)->damaged, true);
 }
 
-// Runs a call into LMDB; a contradiction becomes MDB_CORRUPTED. Nothing that is changed inside may
-// be used behind it but through memory.
-#define GUARDED(txn, code, call)        \
-    do {                                \
-        (txn)->thread = pthread_self(); \
-        if (setjmp((txn)->trap) == 0) { \
-            (txn)->inside = true;       \
-            (code) = (call);            \
-        } else {                        \
-            (code) = MDB_CORRUPTED;     \
-        }                               \
-        (txn)->inside = false;          \
+#define GUARDED(txn, code, call)                  \
+    do {                                          \
+        volatile bool trapped = false;            \
+        UT_LMDB_GUARDED(trapped, (code), (call)); \
+        if (trapped)                              \
+            note_trap(txn);                       \
     } while (0)
 
 static ut_err note(lmdb_txn *txn, int code)
@@ -180,9 +165,7 @@ static int prepare_env(lmdb_engine *engine, const char *path_z, MDB_env *env, lm
     if (code == 0)
         code = mdb_env_open(env, path_z, flags, UT_LMDB_FILE_MODE);
     if (code == 0)
-        code = mdb_env_set_userctx(env, engine);
-    if (code == 0)
-        code = mdb_env_set_assert(env, on_contradiction);
+        code = mdb_env_set_assert(env, ut_lmdb_guard_contradiction);
     // The handle of the unnamed database is a constant, but LMDB sets its order of keys here.
     if (code == 0)
         code = mdb_txn_begin(env, NULL, MDB_RDONLY, &txn);
@@ -231,11 +214,13 @@ int ut_lmdb_env_open(lmdb_engine *engine, const char *path_z, lmdb_env **out)
 {
     lmdb_env *opened = calloc(1, sizeof *opened);
     MDB_env *env = NULL;
+    volatile bool trapped = false;
     int code = opened != NULL ? mdb_env_create(&env) : ENOMEM;
     if (code == 0)
-        code = prepare_env(engine, path_z, env, opened);
+        UT_LMDB_GUARDED(trapped, code, prepare_env(engine, path_z, env, opened));
     if (code != 0) {
-        mdb_env_close(env); // takes NULL
+        if (!trapped)
+            mdb_env_close(env); // takes NULL; after a trap it is left as it is
         free(opened);
         return code;
     }
@@ -248,6 +233,11 @@ static int open_named(lmdb_engine *engine, lmdb_env **env)
 {
     int names = lock_names(engine);
     int code = ut_lmdb_env_open(engine, engine->path_z, env);
+    int fd = -1;
+    MDB_envinfo info = {0};
+    if (code == 0 && !engine->read_only && mdb_env_get_fd((*env)->mdb, &fd) == 0 &&
+        mdb_env_info((*env)->mdb, &info) == 0)
+        (*env)->trust = ut_lmdb_trust_new(fd, engine->page_bytes, info.me_mapsize);
     if (names >= 0)
         (void)close(names); // releases the lock; read only
     return code;
@@ -300,6 +290,7 @@ static void free_idle(lmdb_env *env)
 void ut_lmdb_env_close(lmdb_env *env)
 {
     free_idle(env);
+    ut_lmdb_trust_free(env->trust);
     mdb_env_close(env->mdb);
     free(env);
 }
@@ -445,6 +436,12 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
             code = open_env(engine);
         }
     }
+    // The data file was checked before, so this is about the other one.
+    if (code == MDB_INVALID || code == MDB_VERSION_MISMATCH || code == MDB_CORRUPTED)
+        return ut_fault_set(fault, UT_ECORRUPT,
+                            "%s-lock is damaged. Stop every program that has the store open, then "
+                            "remove that file: nothing is in it that lasts",
+                            engine->path_z);
     if (code != 0)
         return open_fault(fault, engine->path_z, code);
     return engine->read_only ? UT_OK : begin_steady(engine, dir_z, fault);
@@ -461,6 +458,7 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
     if (!config->read_only && config->bytes_max > MAP_BYTES_MAX)
         return ut_fault_set(fault, UT_EINVAL, "a store on this machine can have at most %llu MiB",
                             (unsigned long long)(MAP_BYTES_MAX >> 20));
+    ut_lmdb_guard_set_up();
     lmdb_engine *engine = calloc(1, sizeof *engine);
     if (engine == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
@@ -502,8 +500,8 @@ static void engine_close(ut_engine *base)
     lmdb_engine *engine = (lmdb_engine *)base;
     UT_ASSERT(engine->running == NULL || atomic_load(&engine->damaged));
     ut_lmdb_compact_stop(base);
-    // After a contradiction LMDB's own lists are not to be trusted: the memory is left to the end
-    // of the process.
+    // After a trap LMDB's own lists are not to be trusted: the memory is left to the end of the
+    // process.
     if (atomic_load(&engine->damaged))
         return;
     if (engine->env != NULL) {
@@ -561,6 +559,11 @@ static void follow(lmdb_engine *engine, lmdb_env **closing)
         *closing = ut_lmdb_env_replace(engine, env);
 }
 
+static int look_around(ut_lmdb_trust *trust, size_t txn_id)
+{
+    return ut_lmdb_trust_begin(trust, txn_id - 1) ? 0 : MDB_CORRUPTED;
+}
+
 static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
 {
     if (write && engine->name_unsynced) {
@@ -579,18 +582,27 @@ static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
         return EIO;
     lmdb_env *env = engine->env;
     lmdb_txn *txn = write ? NULL : env->idle;
-    int code;
+    volatile bool trapped = false;
+    int code = 0;
     if (txn != NULL) {
         env->idle = txn->next;
         env->idle_count -= 1;
-        code = mdb_txn_renew(txn->mdb);
-        if (code != 0)
+        UT_LMDB_GUARDED(trapped, code, mdb_txn_renew(txn->mdb));
+        if (code != 0 && !trapped)
             mdb_txn_abort(txn->mdb);
     } else {
         txn = calloc(1, sizeof *txn);
         if (txn == NULL)
             return ENOMEM;
-        code = mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb);
+        UT_LMDB_GUARDED(trapped, code,
+                        mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb));
+        if (trapped && write)
+            atomic_store(&engine->damaged, true);
+        if (code == 0 && write && env->trust != NULL && !ut_lmdb_trust_all(env->trust)) {
+            UT_LMDB_GUARDED(trapped, code, look_around(env->trust, mdb_txn_id(txn->mdb)));
+            if (code != 0)
+                mdb_txn_abort(txn->mdb);
+        }
     }
     if (code != 0) {
         free(txn);
@@ -612,7 +624,8 @@ static ut_err txn_begin(ut_engine *base, bool write, ut_txn **out)
     (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, not held
     if (engine->read_only && engine->env != NULL)
         follow(engine, &closing);
-    int code = atomic_load(&engine->damaged) ? MDB_CORRUPTED : begin_locked(engine, write, &txn);
+    int code =
+        write && atomic_load(&engine->damaged) ? MDB_CORRUPTED : begin_locked(engine, write, &txn);
     if (code == MDB_PANIC || code == MDB_MAP_RESIZED) {
         code = recover(engine, code);
         if (code == 0)
@@ -623,7 +636,7 @@ static ut_err txn_begin(ut_engine *base, bool write, ut_txn **out)
         txn->write = write;
         txn->failed = UT_OK;
         txn->cursors = NULL;
-        txn->inside = false;
+        txn->trapped = false;
         txn->next = engine->running;
         engine->running = txn;
     }
@@ -649,17 +662,16 @@ static void finish(lmdb_engine *engine, lmdb_txn *txn)
         }
     }
     env->users -= 1;
-    bool damaged = atomic_load(&engine->damaged);
-    if (!txn->write && !damaged && env == engine->env && env->idle_count < IDLE_READS_MAX) {
+    if (!txn->write && !txn->trapped && env == engine->env && env->idle_count < IDLE_READS_MAX) {
         txn->next = env->idle;
         env->idle = txn;
         env->idle_count += 1;
     } else {
-        if (!txn->write && !damaged)
+        if (!txn->write)
             mdb_txn_abort(txn->mdb);
         free(txn);
     }
-    if (env != engine->env && env->users == 0 && !damaged) {
+    if (env != engine->env && env->users == 0) {
         for (lmdb_env **at = &engine->retired; *at != NULL; at = &(*at)->next) {
             if (*at == env) {
                 *at = env->next;
@@ -687,9 +699,7 @@ static void txn_abort(ut_txn *base)
 {
     lmdb_txn *txn = (lmdb_txn *)base;
     lmdb_engine *engine = (lmdb_engine *)base->engine;
-    // After a contradiction the lists that LMDB would clear up are not to be trusted; see
-    // engine_close.
-    if (!atomic_load(&engine->damaged)) {
+    if (!txn->write || !txn->trapped) { // otherwise all of it is left to the end of the process
         close_cursors(txn);
         if (txn->write)
             mdb_txn_abort(txn->mdb);
@@ -746,26 +756,54 @@ static ut_bytes bytes_of(MDB_val val)
 
 // Checks that a value lies within the pages that LMDB means: a damaged length would lead out of
 // them.
-static ut_err check_value(const lmdb_txn *txn, MDB_val val)
+static int check_value(const lmdb_txn *txn, MDB_val val)
 {
     const lmdb_engine *engine = (const lmdb_engine *)txn->base.engine;
     size_t page_bytes = engine->page_bytes;
     uintptr_t at = (uintptr_t)val.mv_data;
     if (val.mv_size < page_bytes / 2) {
         // Within one page of the map; a page that this transaction has changed stands on the heap.
-        return txn->write || at % page_bytes + val.mv_size <= page_bytes ? UT_OK : UT_ECORRUPT;
+        return txn->write || at % page_bytes + val.mv_size <= page_bytes ? 0 : MDB_CORRUPTED;
     }
     if (!txn->write && at % page_bytes != UT_LMDB_PAGE_HEADER_LEN)
-        return UT_ECORRUPT;
+        return MDB_CORRUPTED;
     uint16_t flags;
     uint32_t pages;
     const uint8_t *header = (const uint8_t *)val.mv_data - UT_LMDB_PAGE_HEADER_LEN;
     memcpy(&flags, header + sizeof(size_t) + 2, sizeof flags);
     memcpy(&pages, header + sizeof(size_t) + 4, sizeof pages);
     uint64_t room = (uint64_t)pages * page_bytes;
-    if ((flags & PAGE_OVERFLOW) == 0 || val.mv_size + UT_LMDB_PAGE_HEADER_LEN > room)
-        return UT_ECORRUPT;
-    return UT_OK;
+    if ((flags & UT_LMDB_PAGE_OVERFLOW) == 0 || val.mv_size + UT_LMDB_PAGE_HEADER_LEN > room)
+        return MDB_CORRUPTED;
+    // Whoever reads the value is not guarded: its pages are met here, should the file not have them.
+    for (size_t i = 0; i < val.mv_size; i += page_bytes)
+        (void)*(const volatile uint8_t *)((const uint8_t *)val.mv_data + i);
+    (void)*(const volatile uint8_t *)((const uint8_t *)val.mv_data + val.mv_size - 1);
+    return 0;
+}
+
+static int look_at(ut_lmdb_trust *trust, ut_bytes key, bool removal)
+{
+    return ut_lmdb_trust_key(trust, key, removal) ? 0 : MDB_CORRUPTED;
+}
+
+// Looks at the pages of a key before a write transaction uses them.
+static int trust_pages(const lmdb_txn *txn, ut_bytes key, bool removal)
+{
+    ut_lmdb_trust *trust = txn->env->trust;
+    if (!txn->write || trust == NULL || ut_lmdb_trust_all(trust))
+        return 0;
+    volatile bool trapped = false;
+    int code = 0;
+    UT_LMDB_GUARDED(trapped, code, look_at(trust, key, removal));
+    (void)trapped; // nothing is left halfway
+    return code;
+}
+
+static int get_value(const lmdb_txn *txn, MDB_val *key, MDB_val *value)
+{
+    int code = mdb_get(txn->mdb, ((const lmdb_engine *)txn->base.engine)->dbi, key, value);
+    return code == 0 ? check_value(txn, *value) : code;
 }
 
 static ut_err txn_get(ut_txn *base, ut_bytes key, ut_bytes *value)
@@ -775,12 +813,12 @@ static ut_err txn_get(ut_txn *base, ut_bytes key, ut_bytes *value)
         return txn->failed;
     MDB_val k = val_of(key);
     MDB_val v = {0, NULL};
-    int code;
-    GUARDED(txn, code, mdb_get(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, &v));
-    if (code != 0)
-        return note(txn, code);
-    *value = bytes_of(v);
-    return check_value(txn, v);
+    int code = trust_pages(txn, key, false);
+    if (code == 0)
+        GUARDED(txn, code, get_value(txn, &k, &v));
+    if (code == 0)
+        *value = bytes_of(v);
+    return note(txn, code);
 }
 
 static ut_err txn_put(ut_txn *base, ut_bytes key, ut_bytes value)
@@ -793,8 +831,9 @@ static ut_err txn_put(ut_txn *base, ut_bytes key, ut_bytes value)
         ut_lmdb_compact_note(compaction, key);
     MDB_val k = val_of(key);
     MDB_val v = val_of(value);
-    int code;
-    GUARDED(txn, code, mdb_put(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, &v, 0));
+    int code = trust_pages(txn, key, false);
+    if (code == 0)
+        GUARDED(txn, code, mdb_put(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, &v, 0));
     return note(txn, code);
 }
 
@@ -807,8 +846,9 @@ static ut_err txn_del(ut_txn *base, ut_bytes key)
     if (compaction != NULL)
         ut_lmdb_compact_note(compaction, key);
     MDB_val k = val_of(key);
-    int code;
-    GUARDED(txn, code, mdb_del(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, NULL));
+    int code = trust_pages(txn, key, true);
+    if (code == 0)
+        GUARDED(txn, code, mdb_del(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, NULL));
     return note(txn, code);
 }
 
@@ -822,7 +862,8 @@ static ut_err cursor_open(ut_txn *base, ut_cursor **out)
     lmdb_cursor *cursor = calloc(1, sizeof *cursor);
     if (cursor == NULL)
         return UT_ENOMEM;
-    int code = mdb_cursor_open(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &cursor->mdb);
+    int code = 0;
+    GUARDED(txn, code, mdb_cursor_open(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &cursor->mdb));
     if (code != 0) {
         free(cursor);
         return ut_lmdb_translate(code);
@@ -838,7 +879,7 @@ static void cursor_close(ut_cursor *base)
 {
     lmdb_cursor *cursor = (lmdb_cursor *)base;
     lmdb_txn *txn = (lmdb_txn *)base->txn;
-    if (atomic_load(&((lmdb_engine *)txn->base.engine)->damaged))
+    if (txn->write && txn->trapped)
         return;
     for (lmdb_cursor **at = &txn->cursors; *at != NULL; at = &(*at)->next) {
         if (*at == cursor) {
@@ -850,17 +891,41 @@ static void cursor_close(ut_cursor *base)
     free(cursor);
 }
 
+static int compare(MDB_val a, const uint8_t *b, size_t b_len)
+{
+    int order = memcmp(a.mv_data, b, a.mv_size < b_len ? a.mv_size : b_len);
+    return order != 0 ? order : (a.mv_size > b_len) - (a.mv_size < b_len);
+}
+
+// What LMDB found, guarded: keys and values lie within their pages, and the keys of a cursor rise or
+// fall, so that a tree that leads round in circles comes to an end.
+static int check_found(lmdb_cursor *cursor, MDB_val key, MDB_val value, bool step, bool reverse)
+{
+    const lmdb_txn *txn = (const lmdb_txn *)cursor->base.txn;
+    size_t page_bytes = ((const lmdb_engine *)txn->base.engine)->page_bytes;
+    if (key.mv_size == 0 || key.mv_size >= page_bytes / 2 || check_value(txn, key) != 0 ||
+        check_value(txn, value) != 0)
+        return MDB_CORRUPTED;
+    if (step && cursor->key_len > 0) {
+        int order = compare(key, cursor->key, cursor->key_len);
+        if (reverse ? order >= 0 : order <= 0)
+            return MDB_CORRUPTED;
+    }
+    cursor->key_len = key.mv_size <= sizeof cursor->key ? key.mv_size : 0;
+    memcpy(cursor->key, key.mv_data, cursor->key_len);
+    return 0;
+}
+
 static ut_err hand_out(lmdb_txn *txn, int code, MDB_val key, MDB_val value, ut_bytes *found_key,
                        ut_bytes *found_value)
 {
+    if (code == 0)
+        code = trust_pages(txn, bytes_of(key), false);
     if (code != 0)
         return note(txn, code);
     *found_key = bytes_of(key);
     *found_value = bytes_of(value);
-    if (key.mv_size >= ((lmdb_engine *)txn->base.engine)->page_bytes / 2 ||
-        check_value(txn, key) != UT_OK)
-        return UT_ECORRUPT;
-    return check_value(txn, value);
+    return UT_OK;
 }
 
 static int seek_last_below(MDB_cursor *mdb, MDB_val *key, MDB_val *value)
@@ -875,6 +940,17 @@ static int seek_last_below(MDB_cursor *mdb, MDB_val *key, MDB_val *value)
     return mdb_cursor_get(mdb, key, value, MDB_PREV);
 }
 
+static int seek(lmdb_cursor *cursor, MDB_val *key, MDB_val *value, bool reverse)
+{
+    MDB_val wanted = *key;
+    int code = reverse ? seek_last_below(cursor->mdb, key, value)
+                       : mdb_cursor_get(cursor->mdb, key, value, MDB_SET_RANGE);
+    if (code == 0)
+        code = check_found(cursor, *key, *value, false, reverse);
+    int order = code == 0 ? compare(*key, wanted.mv_data, wanted.mv_size) : 0;
+    return (reverse ? order > 0 : order < 0) ? MDB_CORRUPTED : code;
+}
+
 static ut_err cursor_seek(ut_cursor *base, ut_bytes key, bool reverse, ut_bytes *found_key,
                           ut_bytes *value)
 {
@@ -884,12 +960,16 @@ static ut_err cursor_seek(ut_cursor *base, ut_bytes key, bool reverse, ut_bytes 
         return txn->failed;
     MDB_val k = val_of(key);
     MDB_val v = {0, NULL};
-    int code;
-    if (reverse)
-        GUARDED(txn, code, seek_last_below(cursor->mdb, &k, &v));
-    else
-        GUARDED(txn, code, mdb_cursor_get(cursor->mdb, &k, &v, MDB_SET_RANGE));
+    int code = trust_pages(txn, key, false);
+    if (code == 0)
+        GUARDED(txn, code, seek(cursor, &k, &v, reverse));
     return hand_out(txn, code, k, v, found_key, value);
+}
+
+static int step(lmdb_cursor *cursor, MDB_val *key, MDB_val *value, bool reverse)
+{
+    int code = mdb_cursor_get(cursor->mdb, key, value, reverse ? MDB_PREV : MDB_NEXT);
+    return code == 0 ? check_found(cursor, *key, *value, true, reverse) : code;
 }
 
 static ut_err cursor_step(ut_cursor *base, bool reverse, ut_bytes *found_key, ut_bytes *value)
@@ -901,7 +981,7 @@ static ut_err cursor_step(ut_cursor *base, bool reverse, ut_bytes *found_key, ut
     MDB_val k = {0, NULL};
     MDB_val v = {0, NULL};
     int code;
-    GUARDED(txn, code, mdb_cursor_get(cursor->mdb, &k, &v, reverse ? MDB_PREV : MDB_NEXT));
+    GUARDED(txn, code, step(cursor, &k, &v, reverse));
     return hand_out(txn, code, k, v, found_key, value);
 }
 

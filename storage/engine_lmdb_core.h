@@ -5,9 +5,9 @@
 
 #include "storage/engine.h"
 #include "storage/engine_lmdb_steady.h"
+#include "storage/engine_lmdb_trust.h"
 
 #include <pthread.h>
-#include <setjmp.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -24,7 +24,8 @@ typedef struct ut_lmdb_compaction ut_lmdb_compaction;
 typedef struct ut_lmdb_env {
     struct ut_lmdb_env *next; // of those that are only waiting for their last transaction
     MDB_env *mdb;
-    ut_lmdb_txn *idle; // ended read transactions
+    ut_lmdb_trust *trust; // NULL: all pages are trusted, or it is only read
+    ut_lmdb_txn *idle;    // ended read transactions
     unsigned idle_count;
     unsigned users; // open transactions
     dev_t device;   // the data file and the lock file that were opened; inode 0: none
@@ -36,6 +37,9 @@ struct ut_lmdb_cursor {
     ut_cursor base;
     ut_lmdb_cursor *next; // of the same transaction
     MDB_cursor *mdb;
+    // The last key found, to see that a damaged tree does not lead round in circles.
+    size_t key_len; // 0: none, or longer
+    uint8_t key[UT_ENGINE_KEY_MAX];
 };
 
 struct ut_lmdb_txn {
@@ -46,11 +50,7 @@ struct ut_lmdb_txn {
     ut_lmdb_cursor *cursors;
     bool write;
     ut_err failed; // first error that leaves nothing but an abort
-    // LMDB calls a function and then aborts the program when a tree contradicts itself. The
-    // function leaves through this point, on the thread that is inside LMDB.
-    volatile bool inside;
-    pthread_t thread;
-    jmp_buf trap;
+    bool trapped;  // a call for writing did not come back by itself: LMDB's lists are not whole
 };
 
 typedef struct {
@@ -77,7 +77,7 @@ typedef struct {
     MDB_dbi dbi;
     size_t page_bytes;
     ut_lmdb_compaction *compaction; // NULL: none. The thread of the write transactions
-    atomic_bool damaged;            // LMDB met a contradiction: nothing more is read or written
+    atomic_bool damaged;            // a write transaction was trapped: nothing more is written
     pthread_mutex_t mutex;          // guards what follows
     ut_lmdb_txn *running;           // open ones
     unsigned rooms;

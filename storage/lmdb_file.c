@@ -1,6 +1,4 @@
-// Checks of an LMDB data file by reading it; see lmdb_file.h. The layout follows the structures
-// MDB_page, MDB_meta, MDB_db and MDB_node of LMDB 0.9 (mdb.c), which are in the byte order and word
-// size of the machine that wrote them.
+// Checks of an LMDB data file by reading it; see lmdb_file.h. The layout stands in lmdb_page.h.
 #include "storage/lmdb_file.h"
 
 #include <errno.h>
@@ -12,48 +10,15 @@ enum {
     CHECKS_MAX = 3, // a writer may change the meta pages while they are read
     PAGE_BYTES_MIN = 512,
     PAGE_BYTES_MAX = 65536,
-    DEPTH_MAX = 32,                // LMDB's CURSOR_STACK
     MISSING_PAGES_MAX = 16 * 1024, // at the end of a healthy file; one transaction makes fewer
-    PAGE_BRANCH = 0x01,
-    PAGE_LEAF = 0x02,
-    PAGE_OVERFLOW = 0x04,
-    PAGE_META = 0x08,
-    NODE_BIG = 0x01, // the value stands in overflow pages
-    NODE_HEADER_LEN = 8,
-    LIST_READ = 128, // page numbers at a time
+    LIST_READ = 128,               // page numbers at a time
 };
 
 static const uint32_t lmdb_magic = 0xBEEFC0DE;
 
-typedef struct {
-    size_t number;
-    uint16_t padding;
-    uint16_t flags;
-    uint16_t lower; // overflow pages: with upper, the number of pages
-    uint16_t upper;
-} page_header;
-
-typedef struct {
-    uint32_t padding; // of the first tree: the size of a page
-    uint16_t flags;
-    uint16_t depth;
-    size_t branch_pages;
-    size_t leaf_pages;
-    size_t overflow_pages;
-    size_t entries;
-    size_t root;
-} tree_record;
-
-typedef struct {
-    uint32_t magic;
-    uint32_t version;
-    void *address;
-    size_t map_bytes;
-    tree_record free_tree;
-    tree_record main_tree;
-    size_t last_page;
-    size_t txn_id;
-} meta_record;
+typedef ut_lmdb_page_header page_header;
+typedef ut_lmdb_tree tree_record;
+typedef ut_lmdb_meta meta_record;
 
 _Static_assert(UT_LMDB_META_TXN_AT == UT_LMDB_PAGE_HEADER_LEN + offsetof(meta_record, txn_id),
                "the layout of a meta page");
@@ -102,7 +67,7 @@ static ut_err read_meta(const checker *c, uint64_t offset, meta_record *meta)
     page_header header;
     memcpy(&header, bytes, sizeof header);
     memcpy(meta, bytes + UT_LMDB_PAGE_HEADER_LEN, sizeof *meta);
-    if (meta->magic == lmdb_magic && (header.flags & PAGE_META) != 0)
+    if (meta->magic == lmdb_magic && (header.flags & UT_LMDB_PAGE_META) != 0)
         return UT_OK;
     // The word size moves the magic number by four bytes, the byte order turns it.
     for (size_t at = 12; at <= 16; at += 4) {
@@ -138,13 +103,13 @@ static ut_err check_root(const checker *c, const tree_record *tree)
 {
     if (tree->root == SIZE_MAX)
         return tree->depth == 0 && tree->entries == 0 ? UT_OK : damaged(c, "a tree has no root");
-    if (tree->depth == 0 || tree->depth > DEPTH_MAX || tree->root < 2 ||
+    if (tree->depth == 0 || tree->depth > UT_LMDB_DEPTH_MAX || tree->root < 2 ||
         tree->root > c->meta.last_page)
         return damaged(c, "a tree has an impossible root");
     page_header header;
     if (!read_at(c, (uint64_t)tree->root * c->page_bytes, &header, sizeof header))
         return damaged(c, "it is cut before the root of a tree");
-    uint16_t wanted = tree->depth == 1 ? PAGE_LEAF : PAGE_BRANCH;
+    uint16_t wanted = tree->depth == 1 ? UT_LMDB_PAGE_LEAF : UT_LMDB_PAGE_BRANCH;
     if (header.number != tree->root || (header.flags & wanted) == 0)
         return damaged(c, "the root of a tree is overwritten");
     return UT_OK;
@@ -189,13 +154,14 @@ static bool walk_free(checker *c, size_t number, unsigned depth, uint8_t *levels
     if (!read_at(c, offset, page, c->page_bytes))
         return false;
     memcpy(&header, page, sizeof header);
-    if (header.number != number || (header.flags & (depth == 1 ? PAGE_LEAF : PAGE_BRANCH)) == 0 ||
+    if (header.number != number ||
+        (header.flags & (depth == 1 ? UT_LMDB_PAGE_LEAF : UT_LMDB_PAGE_BRANCH)) == 0 ||
         header.lower < UT_LMDB_PAGE_HEADER_LEN || header.lower > c->page_bytes)
         return false;
     for (size_t at = UT_LMDB_PAGE_HEADER_LEN; at + 2 <= header.lower; at += 2) {
         uint16_t place;
         memcpy(&place, page + at, sizeof place);
-        if ((size_t)place + NODE_HEADER_LEN > c->page_bytes)
+        if ((size_t)place + UT_LMDB_NODE_HEADER_LEN > c->page_bytes)
             return false;
         uint32_t low; // a size, or the lower half of a page number
         uint16_t flags;
@@ -210,8 +176,8 @@ static bool walk_free(checker *c, size_t number, unsigned depth, uint8_t *levels
                 return false;
             continue;
         }
-        size_t value = (size_t)place + NODE_HEADER_LEN + key_len;
-        if ((flags & NODE_BIG) == 0) {
+        size_t value = (size_t)place + UT_LMDB_NODE_HEADER_LEN + key_len;
+        if ((flags & UT_LMDB_NODE_BIG) == 0) {
             if (value + low > c->page_bytes || !read_list(c, offset + value, low))
                 return false;
             continue;

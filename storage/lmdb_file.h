@@ -6,11 +6,9 @@
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"
+#include "storage/lmdb_page.h"
 
 enum { UT_LMDB_DATA_VERSION = 1 }; // of LMDB 0.9
-
-// LMDB's page header on this machine: page number, padding, flags, and a word of counts.
-enum { UT_LMDB_PAGE_HEADER_LEN = sizeof(size_t) + 8 };
 
 // Where the number of its transaction stands in a meta page, and how much of the page is used.
 enum {

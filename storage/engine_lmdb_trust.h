@@ -1,0 +1,28 @@
+// What the writer may let LMDB change: pages that were looked at. LMDB copies a page to the heap and
+// moves bytes about in it as the page itself says; a damaged one would make it write anywhere.
+// Pages that this process has written need no look. Only for engine_lmdb*.c; the thread of the write
+// transactions.
+#ifndef UT_STORAGE_ENGINE_LMDB_TRUST_H
+#define UT_STORAGE_ENGINE_LMDB_TRUST_H
+
+#include "port/base/bytes.h"
+
+typedef struct ut_lmdb_trust ut_lmdb_trust;
+
+// For the file that was just opened: what is in it now is not trusted. map_bytes: what the file may
+// ever have. NULL without memory or room in the address space: then nothing is looked at.
+ut_lmdb_trust *ut_lmdb_trust_new(int fd, size_t page_bytes, size_t map_bytes);
+void ut_lmdb_trust_free(ut_lmdb_trust *trust); // takes NULL
+
+// A write transaction begins; it sees the state of transaction txn_id. Looks at some more pages each
+// time, until it knows all. To be called guarded, as is the next. False: the lists of free pages are
+// damaged, nothing may be written.
+bool ut_lmdb_trust_begin(ut_lmdb_trust *trust, size_t txn_id);
+
+// True when there is nothing left to look at.
+bool ut_lmdb_trust_all(const ut_lmdb_trust *trust);
+
+// True when the pages that a put (removal: a removal) of key changes make sense.
+bool ut_lmdb_trust_key(ut_lmdb_trust *trust, ut_bytes key, bool removal);
+
+#endif

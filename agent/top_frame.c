@@ -356,6 +356,8 @@ void ut_top_frame(ut_buf *out, const ut_term *term, uint32_t rows, const char *d
     put_destinations(&f, before, sample);
     put_services(&f, before, sample);
     if (foot) {
+        if (f.rows_left > 0)
+            end_line(&f, UT_COLOUR_NONE);
         f.rows_left = 1;
         ut_buf_add_z(&f.line, "q quits");
         end_line(&f, UT_COLOUR_DIM);

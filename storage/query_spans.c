@@ -3,6 +3,7 @@
 // Not for whether a span matches (filter.c) and whether a block may hold one (summary.c).
 #include "storage/query.h"
 
+#include "storage/block_tables.h"
 #include "storage/key.h"
 #include "storage/store_view.h"
 #include "storage/summary.h"
@@ -14,13 +15,6 @@ enum {
     ORDINAL_LAST = UT_BLOCK_SPANS_MAX - 1,
     NO_SCOPE = UT_BLOCK_SPANS_MAX,
 };
-
-// A resource or a scope of the open block.
-typedef struct {
-    const uint8_t *at;
-    uint32_t resource; // scopes only
-    ut_filter_place place;
-} part;
 
 // A span that matches, to be visited later.
 typedef struct {
@@ -55,8 +49,9 @@ typedef struct {
     uint8_t wanted[BITS_BYTES];
     ut_buf payload;
     ut_block block;
-    part resources[UT_BLOCK_SPANS_MAX];
-    part scopes[UT_BLOCK_SPANS_MAX];
+    ut_block_tables tables;
+    ut_filter_place resources[UT_BLOCK_SPANS_MAX]; // what the filter says of them
+    ut_filter_place scopes[UT_BLOCK_SPANS_MAX];
     match matches[UT_BLOCK_SPANS_MAX];
     uint32_t match_count;
     uint32_t row_scope; // whose scope and resource stand in row
@@ -78,31 +73,26 @@ static void leave_block(search *s)
 // Holds resources and scopes against the filter. *possible: a span of one of them may match.
 static ut_err place_parts(search *s, bool *possible)
 {
-    ut_mp_reader reader = ut_mp_reader_of(s->block.resources);
-    for (uint32_t i = 0; i < s->block.resource_count; i++) {
-        ut_resource resource;
-        s->resources[i].at = reader.at;
-        if (ut_resource_read(&reader, &resource) != UT_OK)
-            return UT_ECORRUPT;
-        s->resources[i].place = ut_filter_at_resource(s->filter, &resource);
-    }
     *possible = false;
-    reader = ut_mp_reader_of(s->block.scopes);
-    for (uint32_t i = 0; i < s->block.scope_count; i++) {
-        ut_scope scope;
-        uint64_t resource = 0;
-        if (ut_mp_get_array(&reader) == 2)
-            resource = ut_mp_get_uint(&reader);
-        else
-            return UT_ECORRUPT;
-        s->scopes[i].at = reader.at;
-        if (resource >= s->block.resource_count || ut_scope_read(&reader, &scope) != UT_OK)
-            return UT_ECORRUPT;
-        s->scopes[i].resource = (uint32_t)resource;
-        s->scopes[i].place = ut_filter_at_scope(s->filter, s->resources[resource].place, &scope);
-        *possible = *possible || s->scopes[i].place.possible;
+    ut_err err = ut_block_tables_read(&s->block, &s->tables);
+    for (uint32_t i = 0; err == UT_OK && i < s->tables.resource_count; i++) {
+        ut_resource resource;
+        ut_mp_reader reader = ut_mp_reader_of(s->tables.resources[i]);
+        err = ut_resource_read(&reader, &resource);
+        if (err == UT_OK)
+            s->resources[i] = ut_filter_at_resource(s->filter, &resource);
     }
-    return UT_OK;
+    for (uint32_t i = 0; err == UT_OK && i < s->tables.scope_count; i++) {
+        ut_scope scope;
+        ut_mp_reader reader = ut_mp_reader_of(s->tables.scopes[i]);
+        err = ut_scope_read(&reader, &scope);
+        if (err != UT_OK)
+            break;
+        s->scopes[i] =
+            ut_filter_at_scope(s->filter, s->resources[s->tables.resource_of[i]], &scope);
+        *possible = *possible || s->scopes[i].possible;
+    }
+    return err;
 }
 
 static bool is_wanted(const search *s, uint32_t ordinal)
@@ -116,12 +106,10 @@ static ut_err visit(search *s, uint32_t ordinal, uint32_t scope)
 {
     ut_trace_span *row = &s->row;
     if (s->row_scope != scope) {
-        const uint8_t *end = s->block.payload.data + s->block.payload.len;
-        const part *from = &s->scopes[scope];
-        ut_mp_reader reader = {.at = from->at, .end = end};
+        ut_mp_reader reader = ut_mp_reader_of(s->tables.scopes[scope]);
         ut_err err = ut_scope_read(&reader, &row->scope);
         if (err == UT_OK) {
-            reader = (ut_mp_reader){.at = s->resources[from->resource].at, .end = end};
+            reader = ut_mp_reader_of(s->tables.resources[s->tables.resource_of[scope]]);
             err = ut_resource_read(&reader, &row->resource);
         }
         if (err != UT_OK)
@@ -141,7 +129,7 @@ static ut_err visit(search *s, uint32_t ordinal, uint32_t scope)
 // matches than may be visited.
 static ut_err take_group(search *s, ut_block_cursor *walk, bool *full)
 {
-    ut_filter_place place = s->scopes[walk->scope_index].place;
+    ut_filter_place place = s->scopes[walk->scope_index];
     if (!place.possible)
         return UT_OK; // whoever enters the next group passes its spans
     for (;;) {

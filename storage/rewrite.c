@@ -10,8 +10,8 @@ enum {
     BATCH_BYTES_MAX = UT_BLOCK_PAYLOAD_MAX,
     BATCH_KEEP = 512 * 1024,
     PAGE_USUAL = 4096,
-    BYTES_A_BLOCK = 300, // of its records, roughly; the budget is steered by it
-    BYTES_A_SPAN = 12,
+    BYTES_A_BLOCK = 340, // of its records, roughly; the budget is steered by it
+    BYTES_A_SPAN = 15,
     BYTES_A_TRACE = 250,
     BYTES_A_DELIVERY = 60,
     TOUCHES_FIXED = 24,

@@ -19,9 +19,9 @@ enum {
     ATTEMPTS_MAX = 4,
     PAGE_USUAL = 4096, // until the engine told
     // What the records of a commit take in the tree, roughly; only the budget is steered by it.
-    BYTES_A_SPAN = 12,
+    BYTES_A_SPAN = 15,
     BYTES_A_TRACE = 250,
-    BYTES_A_BLOCK = 300,
+    BYTES_A_BLOCK = 340,
     BYTES_A_DELIVERY = 60,
     ROOTS_A_PAGE = 16,
     TOUCHES_FIXED = 16, // the last page of each family of keys

@@ -27,12 +27,13 @@ typedef struct {
     ut_store_view *view;
     ut_batch batch;
     uint64_t clock_ns;
+    ut_faults faults;
 } fixture;
 
 static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
-    f->engine = ut_engine_memory_open(BUDGET);
+    f->engine = ut_engine_faulty_wrap(ut_engine_memory_open(BUDGET), &f->faults);
     // Small blocks: 64 spans, 16 KiB.
     ut_store_config config = {.bytes_max = UT_STORE_BYTES_MIN};
     ut_fault fault = {0};
@@ -326,6 +327,49 @@ static void damaged_and_leaving_blocks_are_passed(void **state)
     }
 }
 
+// Each call of the engine fails in turn. What was visited until then stays so: going on from the
+// cursor gives the rest.
+static void a_search_that_cannot_read_says_so_and_can_go_on(void **state)
+{
+    fixture *f = *state;
+    static seen s;
+    ut_test_span spans[200];
+    for (uint32_t i = 0; i < 200; i++)
+        spans[i] = (ut_test_span){.trace = 7, .span = i + 1, .start_ns = i};
+    store_spans(f, spans, 200);
+    f->faults.err = UT_EIO;
+    for (unsigned kind = 0; kind < 4; kind++) {
+        ut_filter filter = ut_filter_all();
+        filter.by_trace = (kind & 2) != 0;
+        ut_test_trace_id(7, filter.trace_id);
+        ut_search search = {
+            .org = UT_ORG_DEFAULT, .filter = &filter, .oldest_first = (kind & 1) != 0};
+        unsigned failed = 0;
+        ut_err err = UT_EIO;
+        for (uint64_t nth = 1; err != UT_OK; nth++) {
+            ut_query_cursor cursor = {0};
+            ut_search_work work = {0};
+            bool more;
+            assert_true(nth < 1000);
+            s = (seen){0};
+            assert_int_equal(ut_store_view_begin(f->view), UT_OK);
+            f->faults.fail_at = f->faults.calls + nth;
+            err = ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s);
+            f->faults.fail_at = 0;
+            assert_true(err == UT_OK || (err == UT_EIO && more));
+            failed += err != UT_OK;
+            if (err != UT_OK)
+                assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s),
+                                 UT_OK);
+            ut_store_view_end(f->view);
+            assert_false(more);
+            assert_int_equal(s.count, 200);
+            assert_int_equal(work.blocks_damaged, 0);
+        }
+        assert_true(failed > 4);
+    }
+}
+
 // ---- while data comes and goes ----
 
 // Every span that is there from the first call to the last is seen once, no span is seen twice.
@@ -501,6 +545,7 @@ int main(void)
         TEST(an_empty_store_has_nothing_and_the_cursor_stays),
         TEST(a_visitor_ends_the_search_behind_what_it_was_given),
         TEST(damaged_and_leaving_blocks_are_passed),
+        TEST(a_search_that_cannot_read_says_so_and_can_go_on),
         TEST(a_search_sees_what_stays_exactly_once),
         cmocka_unit_test(a_cursor_goes_on_with_its_own_question_only),
     };

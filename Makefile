@@ -232,6 +232,7 @@ bench: program $(BENCHES)
 	@echo; $(OUT)/bench/bench_otlp
 	@echo; $(OUT)/bench/bench_query
 	@echo; $(OUT)/bench/bench_encryption
+	@echo; $(OUT)/bench/bench_retention
 
 ## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
 cross:

@@ -53,6 +53,7 @@ struct ut_store_thread {
     uint64_t retry_at_ms;
     uint32_t backoff_ms; // 0: the last commit worked
     uint64_t sweep_at_ms;
+    uint64_t swept_ms; // the last time
     uint64_t sync_at_ms;
     bool unsynced;
     bool sweep_failing;
@@ -270,6 +271,9 @@ static void worked(ut_store_thread *t)
     t->backoff_ms = 0;
     t->retry_at_ms = 0;
     t->unsynced = true;
+    const uint64_t quiet_ms = ut_clock_mono_ms() + UT_STORE_THREAD_QUIET_MS;
+    if (t->sweep_at_ms < quiet_ms && quiet_ms < t->swept_ms + UT_STORE_THREAD_QUIET_MAX_MS)
+        t->sweep_at_ms = quiet_ms;
     if (t->config.committed != NULL)
         t->config.committed(t->config.context, ut_store_last_seq(t->config.store));
 }
@@ -399,6 +403,7 @@ static void sweep(ut_store_thread *t, uint64_t now_ms)
     else if (err == UT_OK && t->sweep_failing)
         ut_log_write(t->config.log, UT_LOG_INFO, "store", "removing what has expired works again");
     t->sweep_failing = err != UT_OK;
+    t->swept_ms = now_ms;
     t->sweep_at_ms = err == UT_OK && more ? now_ms : now_ms + UT_STORE_THREAD_SWEEP_MS;
 }
 
@@ -652,7 +657,7 @@ static void *run(void *context)
         if (now_ms >= sync_at_ms)
             sync_engine(t, now_ms);
         if (now_ms >= t->sweep_at_ms)
-            sweep(t, now_ms); // a slice; the next one comes behind the next commit
+            sweep(t, now_ms); // a slice
         (void)pthread_mutex_lock(&t->lock);
         if (working && t->operation != NULL && !t->stopping && mono_ns() >= operation_at_ns)
             step_operation(t); // else requests that never cease, or a long sweep, would keep it out

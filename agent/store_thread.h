@@ -21,6 +21,10 @@ enum {
     // this time sends their blocks a second time.
     UT_STORE_THREAD_MARK_DELAY_MS = 200,
     UT_STORE_THREAD_SWEEP_MS = 1000, // between two looks at what has expired
+    // A sweep waits for a pause of so long between commits, which remove what has expired as well,
+    // so that no request waits for its sync; but not longer than the second figure.
+    UT_STORE_THREAD_QUIET_MS = 100,
+    UT_STORE_THREAD_QUIET_MAX_MS = 5000,
     // After a commit that failed as a whole the next is tried after so long; it doubles up to the
     // second figure.
     UT_STORE_THREAD_BACKOFF_MS = 50,

@@ -9,7 +9,10 @@
 
 enum {
     STEP_TOUCHES = 48, // of one step: a piece of members, or what belongs to the block as a whole
-    SWEEP_TOUCHES = 2048, // of one call of ut_store_sweep
+    EVICT_TOUCHES = 2048, // of one transaction that makes room
+    SWEEP_TOUCHES = 256,  // of one call of ut_store_sweep: about a millisecond
+    RIDE_TOUCHES = 96,    // that a commit spends on what has expired, or
+    RIDE_SHARE = 2,       // so many times its own, if that is more
     MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
     HELD_BACK_PAGES = 16,
     HELD_PART = 16,                    // of the budget may be held for the state of the last sync,
@@ -314,7 +317,7 @@ static uint64_t touches_alone(const ut_store *store, const ut_engine_room *room)
     uint64_t bytes = room->bytes_ready / 2;
     uint64_t touches =
         bytes > room->write_reserve ? (bytes - room->write_reserve) / room->touch_bytes : 0;
-    return least(SWEEP_TOUCHES, most(step_touches(store), touches));
+    return least(EVICT_TOUCHES, most(step_touches(store), touches));
 }
 
 static ut_err get_room(const ut_store *store, ut_engine_room *room)
@@ -402,6 +405,7 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
                 return err;
         }
         store->demand_bytes = demand_bytes(room, demand);
+        store->demand_touches = demand->touches;
         bool of_ring = ring_excess(store, &store->state) > 0;
         if (room->bytes_ready >= wanted && !of_ring)
             return UT_OK;
@@ -451,32 +455,6 @@ static void tell_lost(ut_store *store, uint64_t now_ns)
     store->lost_told_ns = now_ns;
 }
 
-ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
-{
-    const ut_engine_room *room = &store->room;
-    store->need_bytes = most(store->demand_bytes, store->need_bytes - store->need_bytes / 16);
-    tell_lost(store, now_ns);
-    uint64_t left = free_bytes(room);
-    left = left > store->demand_bytes ? left - store->demand_bytes : 0;
-    uint64_t margin = margin_bytes(store, room);
-    uint64_t spent = store->demand_bytes + removal_bytes(store, room);
-    bool of_ring = ring_excess(store, &store->next_state) > 0;
-    if ((left >= margin && !of_ring) || room->bytes_ready <= spent)
-        return UT_OK;
-    ut_removal_progress done = {
-        .touches_max = least(SWEEP_TOUCHES, (room->bytes_ready - spent) / room->touch_bytes)};
-    if (ut_retention_is_spent(store, &done))
-        return UT_OK;
-    ut_cursor *cursor;
-    bool empty;
-    ut_err err = ut_txn_cursor(store->txn, &cursor);
-    if (err != UT_OK)
-        return err;
-    err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
-    ut_cursor_close(cursor);
-    return err;
-}
-
 // ---- time ----
 
 // Removes blocks whose hour has come. *due: there are more.
@@ -521,6 +499,49 @@ static ut_err resume(ut_store *store, ut_cursor *cursor, ut_removal_progress *do
                                UT_REMOVAL_EVICTED, done);
 }
 
+// What is due leaves with the commits, as long as there are some: at least twice as fast as it comes,
+// and without a sync of its own that a request would have to wait for.
+static ut_err expire_some(ut_store *store, ut_cursor *cursor, uint64_t now_ns, uint64_t touches_max,
+                          ut_removal_progress *done)
+{
+    bool due;
+    done->touches_max = least(touches_max, most(RIDE_TOUCHES, RIDE_SHARE * store->demand_touches));
+    if (ut_retention_is_spent(store, done))
+        return UT_OK;
+    ut_err err = resume(store, cursor, done);
+    if (err == UT_OK && !store->removal.open)
+        err = expire(store, cursor, now_ns, done, &due);
+    return err;
+}
+
+ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
+{
+    const ut_engine_room *room = &store->room;
+    store->need_bytes = most(store->demand_bytes, store->need_bytes - store->need_bytes / 16);
+    tell_lost(store, now_ns);
+    uint64_t spent = store->demand_bytes + removal_bytes(store, room);
+    if (room->bytes_ready <= spent)
+        return UT_OK;
+    uint64_t left = free_bytes(room);
+    left = left > store->demand_bytes ? left - store->demand_bytes : 0;
+    uint64_t margin = margin_bytes(store, room);
+    uint64_t touches_max = least(EVICT_TOUCHES, (room->bytes_ready - spent) / room->touch_bytes);
+    ut_removal_progress done = {.touches_max = 0};
+    ut_cursor *cursor;
+    bool empty;
+    ut_err err = ut_txn_cursor(store->txn, &cursor);
+    if (err != UT_OK)
+        return err;
+    err = expire_some(store, cursor, now_ns, touches_max, &done);
+    done.touches_max = touches_max;
+    bool of_ring = ring_excess(store, &store->next_state) > 0;
+    if (err == UT_OK && (left + done.bytes < margin || of_ring) &&
+        !ut_retention_is_spent(store, &done))
+        err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
+    ut_cursor_close(cursor);
+    return err;
+}
+
 ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done)
 {
     ut_engine_room room = {0};
@@ -545,7 +566,9 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
         err = ut_store_begin_write(store);
     if (err != UT_OK)
         return err;
-    ut_removal_progress done = {.touches_max = touches_alone(store, &room)};
+    ut_removal_progress done = {
+        .touches_max =
+            most(step_touches(store), least(SWEEP_TOUCHES, touches_alone(store, &room)))};
     bool due = false;
     bool empty = false;
     uint64_t left = free_bytes(&room);

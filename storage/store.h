@@ -122,8 +122,9 @@ uint64_t ut_store_last_seq(const ut_store *store);
 // ---- retention ----
 
 // Deletes blocks whose TTL bucket is due, and the oldest ones while the budget asks for it, in one
-// transaction of bounded size. *more: call again soon. Store thread. UT_EIO, UT_ENOSPC: nothing
-// changed, try again later.
+// transaction of bounded size. *more: call again soon. Commits do the same for a bounded part of
+// their time: between commits that follow each other closely there is no need for it. Store thread.
+// UT_EIO, UT_ENOSPC: nothing changed, try again later.
 ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more);
 
 // ---- readers that poll ----

@@ -93,6 +93,7 @@ struct ut_store {
     uint64_t pinned_bytes;    // free but held by readers: the most lately
     ut_engine_room room;      // when room was made for the commit under way
     uint64_t demand_bytes;    // what that commit may take
+    uint64_t demand_touches;
     ut_removal removal;
     uint64_t lost_spans; // evicted before delivery, not told yet
     uint64_t lost_told_ns;
@@ -205,8 +206,8 @@ bool ut_retention_is_spent(const ut_store *store, const ut_removal_progress *don
 // or a sweep.
 ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
                            ut_removal_why why, ut_removal_progress *done);
-// Removes old blocks inside the transaction under way, as many as keep the balance and what was set
-// aside allows.
+// Removes blocks inside the transaction under way: some of what has expired, and as many old ones as
+// keep the balance, as far as what was set aside allows.
 ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns);
 
 #endif

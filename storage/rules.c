@@ -2,6 +2,8 @@
 // Not for parsing them: agent/config.c reads the file.
 #include "storage/rules.h"
 
+#include "storage/filter.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,32 +52,6 @@ static bool find_value(ut_bytes attributes, ut_bytes key, ut_mp_reader *value)
     return false;
 }
 
-// True when pattern (with * and ?) fits the whole of text.
-static bool pattern_fits(ut_bytes pattern, ut_bytes text)
-{
-    size_t p = 0;
-    size_t t = 0;
-    size_t star = SIZE_MAX; // the last *; only that one need be tried with more
-    size_t from = 0;        // what it has taken ends here
-    while (t < text.len) {
-        if (p < pattern.len && pattern.data[p] == '*') {
-            star = p++;
-            from = t;
-        } else if (p < pattern.len && (pattern.data[p] == '?' || pattern.data[p] == text.data[t])) {
-            p++;
-            t++;
-        } else if (star != SIZE_MAX) {
-            p = star + 1;
-            t = ++from;
-        } else {
-            return false;
-        }
-    }
-    while (p < pattern.len && pattern.data[p] == '*')
-        p++;
-    return p == pattern.len;
-}
-
 static bool number_fits(double number, ut_bytes wanted)
 {
     // What JSON would write: 0.1, not 0.10000000000000001, as long as that is the same number.
@@ -83,7 +59,7 @@ static bool number_fits(double number, ut_bytes wanted)
     int len = snprintf(text_z, sizeof text_z, "%.15g", number);
     if (strtod(text_z, NULL) != number)
         len = snprintf(text_z, sizeof text_z, "%.17g", number);
-    return len > 0 && pattern_fits(wanted, (ut_bytes){(const uint8_t *)text_z, (size_t)len});
+    return len > 0 && ut_filter_glob(wanted, (ut_bytes){(const uint8_t *)text_z, (size_t)len});
 }
 
 // A text without * and ? is a pattern for itself.
@@ -92,15 +68,15 @@ static bool value_fits(ut_mp_reader *value, ut_bytes wanted)
     char text_z[NUMBER_TEXT_MAX];
     switch (ut_mp_peek(value)) {
     case UT_MP_STR:
-        return pattern_fits(wanted, ut_mp_get_str(value));
+        return ut_filter_glob(wanted, ut_mp_get_str(value));
     case UT_MP_BOOL:
         return equals_z(wanted, ut_mp_get_bool(value) ? "true" : "false");
     case UT_MP_UINT:
         (void)snprintf(text_z, sizeof text_z, "%" PRIu64, ut_mp_get_uint(value)); // 20 digits
-        return pattern_fits(wanted, ut_bytes_of_z(text_z));
+        return ut_filter_glob(wanted, ut_bytes_of_z(text_z));
     case UT_MP_INT:
         (void)snprintf(text_z, sizeof text_z, "%" PRId64, ut_mp_get_int(value));
-        return pattern_fits(wanted, ut_bytes_of_z(text_z));
+        return ut_filter_glob(wanted, ut_bytes_of_z(text_z));
     case UT_MP_DOUBLE:
         return number_fits(ut_mp_get_double(value), wanted);
     default: // no text stands for the others

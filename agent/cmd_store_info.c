@@ -71,6 +71,7 @@ typedef struct {
     const char *dir_z;
     uint64_t agent_pid; // 0: none is running
     ut_engine_room room;
+    uint32_t data_keys; // 0: the store is not encrypted
     ut_store_counts counts;
     ut_store_destination destinations[UT_STORE_DESTINATIONS_MAX];
     size_t destination_count;
@@ -147,6 +148,7 @@ static void print_json(const facts *f, ut_buf *out)
     json_uint(out, "bytes_max", f->room.bytes_max);
     json_uint(out, "bytes_used", f->room.bytes_used);
     json_uint(out, "bytes_file", f->room.bytes_file);
+    json_uint(out, "data_keys", f->data_keys);
     json_org(out, &f->all);
     ut_buf_add_z(out, ",\"since_made\":{\"spans_stored\":");
     ut_json_put_uint(out, f->counts.spans_stored);
@@ -290,6 +292,12 @@ static void print_text(const facts *f, ut_buf *out)
                                                          : 0,
                  two_z);
     ut_buf_printf(out, "%s, %s of it free\n", one_z, two_z);
+    text_line(out, "encryption");
+    if (f->data_keys > 0)
+        ut_buf_printf(out, "on, %u data key%s\n", (unsigned)f->data_keys,
+                      f->data_keys == 1 ? "" : "s");
+    else
+        ut_buf_add_z(out, "off\n");
     text_line(out, "spans");
     ut_buf_printf(out, "%llu in %llu traces, %llu blocks\n", (unsigned long long)f->all.spans,
                   (unsigned long long)f->all.traces, (unsigned long long)f->all.blocks);
@@ -337,6 +345,7 @@ static ut_err read_facts(ut_cli_reader *reader, facts *f)
     uint64_t keys = 0;
     bool more = true;
     ut_store_get_counts(reader->store, &f->counts);
+    f->data_keys = ut_store_data_keys(reader->store);
     f->destination_count =
         ut_store_get_destinations(reader->store, f->destinations, UT_STORE_DESTINATIONS_MAX);
     ut_err err = engine->class->room(engine, &f->room);

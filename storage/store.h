@@ -66,6 +66,9 @@ ut_engine *ut_store_engine(ut_store *store);
 // UT_EIO: either key may be the right one now; calling again settles it.
 ut_err ut_store_rekey(ut_store *store, const uint8_t *master_key, ut_fault *fault);
 
+// How many data keys there are; 0: the store is not encrypted. Store thread, or a read-only store.
+uint32_t ut_store_data_keys(const ut_store *store);
+
 // ---- destinations ----
 
 // Finds or makes the number of a destination by name (1..UT_STORE_NAME_MAX bytes), and makes it

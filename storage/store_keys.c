@@ -205,6 +205,11 @@ ut_err ut_store_rekey(ut_store *store, const uint8_t *master_key, ut_fault *faul
                         : ut_fault_set(fault, err, "the key was not changed: %s", ut_err_text(err));
 }
 
+uint32_t ut_store_data_keys(const ut_store *store)
+{
+    return store->keyring == NULL ? 0 : ut_keyring_count(store->keyring);
+}
+
 // ---- blocks ----
 
 ut_err ut_store_keys_seal(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,

@@ -165,6 +165,9 @@ def test_the_key_changes_while_the_agent_runs(agent, destination, to, tmp_path):
     messages.append(telling())
     running.accept(messages[2])
     check_rekeyed(running, messages, old, new)
+    done = untrace("store", "info", "--config", running.config_file, "--json")
+    assert json.loads(done.stdout)["data_keys"] == 2
+    assert "encryption      on, 2 data keys\n" in untrace("store", "info", "--config", running.config_file).stdout
     # The file is written anew, and its keys go with it.
     done = untrace("store", "compact", "--config", running.config_file)
     assert done.returncode == 0, done.stderr

@@ -1,5 +1,6 @@
 // Tests of storage/query_spans and query_cursor: what a search finds, in which order, and where it
 // goes on while data comes and goes.
+#include "storage/cipher.h"
 #include "storage/key.h"
 #include "storage/pieces.h"
 #include "storage/query.h"
@@ -170,6 +171,51 @@ static void a_search_finds_what_matches_and_nothing_else(void **state)
     assert_true(matched > 100000);
     assert_true(work.blocks_pruned > 10000);
     assert_int_equal(work.blocks_damaged, 0);
+}
+
+// The filters of blocks have another seed from the moment on when the store is encrypted.
+static void a_store_that_became_encrypted_hides_nothing(void **state)
+{
+    (void)state;
+    static const uint8_t keys[2][UT_CIPHER_KEY_LEN] = {{1}, {2}};
+    static seen all;
+    static seen found;
+    fixture f = {.clock_ns = now_ns};
+    ut_random random = {21};
+    ut_fault fault = {0};
+    ut_engine *engine = ut_engine_memory_open(BUDGET);
+    ut_store_config config = {.bytes_max = UT_STORE_BYTES_MIN};
+    assert_int_equal(ut_store_open(engine, &config, &f.store, &fault), UT_OK);
+    ut_batch_init(&f.batch, BUDGET);
+    for (unsigned i = 0; i < 20; i++)
+        store_words(&f, &random, 1 + ut_random_below(&random, 60), 0);
+    f.engine = ut_engine_memory_clone(engine);
+    ut_store_close(f.store);
+    config.master_key = keys[0];
+    config.master_key_name_z = "a key";
+    assert_int_equal(ut_store_open(f.engine, &config, &f.store, &fault), UT_OK);
+    assert_int_equal(ut_store_view_open(f.engine, &f.view), UT_OK);
+    for (unsigned i = 0; i < 40; i++) {
+        if (i == 20)
+            assert_int_equal(ut_store_rekey(f.store, keys[1], &fault), UT_OK);
+        store_words(&f, &random, 1 + ut_random_below(&random, 60), 0);
+    }
+    ut_search_work work = {0};
+    for (unsigned i = 0; i < 500; i++) {
+        ut_filter everything = ut_filter_all();
+        ut_filter filter = ut_random_words_filter(&random);
+        ut_search search = {.org = UT_ORG_DEFAULT, .filter = &everything, .oldest_first = true};
+        ut_search_work ignored = {0};
+        all.only = &filter;
+        search_all(&f, &search, &ignored, &all);
+        search.filter = &filter;
+        search_all(&f, &search, &work, &found);
+        assert_same(&all, &found, &filter);
+    }
+    assert_true(work.blocks_pruned > 5000);
+    ut_store_view_close(f.view);
+    ut_store_close(f.store);
+    ut_batch_free(&f.batch);
 }
 
 static void more_is_false_at_the_end_and_only_there(void **state)
@@ -541,6 +587,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_search_finds_what_matches_and_nothing_else),
+        cmocka_unit_test(a_store_that_became_encrypted_hides_nothing),
         TEST(more_is_false_at_the_end_and_only_there),
         TEST(an_empty_store_has_nothing_and_the_cursor_stays),
         TEST(a_visitor_ends_the_search_behind_what_it_was_given),

@@ -5,6 +5,9 @@
 
 #include "agent/cli.h"
 
+// Options without a letter.
+enum { UT_STORE_OPTION_JSON = 256, UT_STORE_OPTION_DRY_RUN, UT_STORE_OPTION_DELIVERED };
+
 extern const ut_command ut_command_store;
 extern const ut_command ut_command_store_info;
 extern const ut_command ut_command_store_verify;

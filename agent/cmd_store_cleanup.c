@@ -41,11 +41,11 @@ static const char help[] =
 
 static const struct option options[] = {{"older-than", required_argument, NULL, 'o'},
                                         {"service", required_argument, NULL, 's'},
-                                        {"delivered", no_argument, NULL, 'e'},
-                                        {"dry-run", no_argument, NULL, 'n'},
+                                        {"delivered", no_argument, NULL, UT_STORE_OPTION_DELIVERED},
+                                        {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
                                         {"data-dir", required_argument, NULL, 'd'},
                                         {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, 'j'},
+                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
 
@@ -132,10 +132,10 @@ static int run(int argc, char **argv)
                                     sizeof wish.service_z - 1);
             memcpy(wish.service_z, optarg, strlen(optarg) + 1);
             break;
-        case 'e':
+        case UT_STORE_OPTION_DELIVERED:
             wish.delivered_only = true;
             break;
-        case 'n':
+        case UT_STORE_OPTION_DRY_RUN:
             wish.dry_run = true;
             break;
         case 'd':
@@ -144,7 +144,7 @@ static int run(int argc, char **argv)
         case 'c':
             config_z = optarg;
             break;
-        case 'j':
+        case UT_STORE_OPTION_JSON:
             json = true;
             break;
         case 'h':

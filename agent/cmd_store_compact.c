@@ -30,7 +30,7 @@ static const char help[] =
 
 static const struct option options[] = {{"data-dir", required_argument, NULL, 'd'},
                                         {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, 'j'},
+                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
                                         {"help", no_argument, NULL, 'h'},
                                         {NULL, 0, NULL, 0}};
 
@@ -72,7 +72,7 @@ static int run(int argc, char **argv)
             data_dir_z = optarg;
         } else if (option == 'c') {
             config_z = optarg;
-        } else if (option == 'j') {
+        } else if (option == UT_STORE_OPTION_JSON) {
             json = true;
         } else if (option == 'h') {
             (void)fputs(help, stdout);

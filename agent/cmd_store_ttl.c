@@ -32,10 +32,12 @@ static const char help[] =
     "configuration;\n"
     "130 cancelled.\n";
 
-static const struct option options[] = {
-    {"dry-run", no_argument, NULL, 'n'},      {"data-dir", required_argument, NULL, 'd'},
-    {"config", required_argument, NULL, 'c'}, {"json", no_argument, NULL, 'j'},
-    {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+static const struct option options[] = {{"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
+                                        {"data-dir", required_argument, NULL, 'd'},
+                                        {"config", required_argument, NULL, 'c'},
+                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
 
 enum { OUT_MAX = 4096 };
 
@@ -86,9 +88,9 @@ static int run(int argc, char **argv)
             data_dir_z = optarg;
         } else if (option == 'c') {
             config_z = optarg;
-        } else if (option == 'n') {
+        } else if (option == UT_STORE_OPTION_DRY_RUN) {
             dry_run = true;
-        } else if (option == 'j') {
+        } else if (option == UT_STORE_OPTION_JSON) {
             json = true;
         } else if (option == 'h') {
             (void)fputs(help, stdout);

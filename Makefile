@@ -148,6 +148,11 @@ $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(if $(filter qemu,$(KIND)),$(SHI
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
 
+# Calls of the C library that this test makes fail.
+comma = ,
+failing = pwrite pwritev write writev fdatasync fsync ftruncate rename mmap malloc calloc realloc open
+$(OUT)/tests/unit/storage/test_faults: private LDFLAGS_ALL += $(failing:%=-Wl$(comma)--wrap=%)
+
 $(OUT)/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(HELPERS) $(LIB)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 

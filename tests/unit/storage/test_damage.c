@@ -183,7 +183,7 @@ static void ask(ut_engine *engine, const fixture *f, unsigned *errors)
         note(ut_store_view_begin(view), errors);
         note(ut_query_trace(view, UT_ORG_DEFAULT, f->trace_id, &damaged, count_span, &count),
              errors);
-        ut_filter filter = {0};
+        ut_filter filter = ut_filter_all();
         ut_search search = {.org = UT_ORG_DEFAULT, .filter = &filter};
         for (unsigned oldest = 0; oldest < 2; oldest++) {
             ut_query_cursor cursor = {0};

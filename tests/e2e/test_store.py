@@ -575,3 +575,25 @@ def test_an_agent_that_ends_during_an_operation_leaves_a_sound_store(agent, how,
         under_test.start()
         assert not (under_test.data_dir / "store.mdb.new").exists()
     assert_sound(under_test.data_dir)
+
+
+@pytest.mark.parametrize("work", [["compact"], ["cleanup", "--older-than", "0"]])
+def test_a_command_that_is_killed_at_its_work_leaves_a_sound_store(agent, work):
+    under_test = agent()
+    for moment in range(5):
+        fill(under_test)
+        under_test.stop()
+        before = store("info", under_test.data_dir)["spans"]
+        process = subprocess.Popen([PROGRAM, "store", *work, "--data-dir", under_test.data_dir], stdin=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        inode = f"{os.stat(under_test.data_dir / 'store.lock').st_ino} "
+        until(lambda: process.poll() is not None or inode in Path("/proc/locks").read_text(), "the lock", interval_s=0.0005)
+        try:
+            process.wait(moment * 0.005)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        process.wait(DEADLINE_S)
+        spans = assert_sound(under_test.data_dir)["spans"]
+        assert spans == before if work == ["compact"] else spans <= before
+        under_test.start()
+        assert_sound(under_test.data_dir, spans)

@@ -18,9 +18,11 @@ enum {
     PENDING_MAX = 256,
     BODY_MAX = 64 * 1024,
     BIG = 12 * 1024 * 1024, // more than sockets hold, less than the inbox of a wire
-    HEAD_MS = 1000,
-    BODY_MS = 2000,
-    IDLE_MS = 5000,
+    // Long, because real time passes too, on a busy machine: only the skew moves the clock so far.
+    HEAD_MS = 30000,
+    BODY_MS = 60000,
+    IDLE_MS = 150000,
+    SLACK_MS = 15000, // may pass unseen
 };
 
 typedef struct {
@@ -1028,11 +1030,11 @@ static void a_silent_connection_is_closed(void **state)
     fixture *f = *state;
     client c = client_open(f);
     wait_for_connections(f, 1);
-    f->skew_ms += HEAD_MS - 500;
+    f->skew_ms += HEAD_MS - SLACK_MS;
     settle(f);
     ut_wire_read(&c);
     assert_false(c.eof);
-    f->skew_ms += 500;
+    f->skew_ms += SLACK_MS;
     assert_closed_by_now(f, &c);
     assert_int_equal(c.len, 0);
     ut_wire_close(&c);
@@ -1082,7 +1084,7 @@ static void a_body_that_stalls_or_drips_is_cut_off(void **state)
                   3 * UT_HTTP_SERVER_PROGRESS_MIN);
     ut_wire_send_z(&c, head);
     for (int i = 0; i < 3; i++) {
-        f->skew_ms += BODY_MS - 500;
+        f->skew_ms += BODY_MS - SLACK_MS;
         assert_true(ut_wire_send(&c, part, sizeof part));
         settle(f);
     }
@@ -1160,7 +1162,7 @@ static void a_client_that_does_not_read_is_not_read_from(void **state)
     ut_wire_send_z(&c, "GET /now HTTP/1.1\r\nHost: x\r\n\r\n");
     settle(f);
     assert_int_equal(f->bodies, 1);
-    f->skew_ms += BODY_MS - 500;
+    f->skew_ms += BODY_MS - SLACK_MS;
     settle(f);
     ut_wire_answer a = take_answer(&c); // it reads in the end
     assert_int_equal(a.body.len, BIG);

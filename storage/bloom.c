@@ -2,6 +2,22 @@
 // Not for making one: bloom_build.c.
 #include "storage/bloom_bits.h"
 
+static ut_bloom_term ask_term(const ut_filter_term *term, ut_bytes key, uint64_t seed)
+{
+    ut_bloom_term asked = {.key = ut_bloom_hash(key, seed, UT_BLOOM_KEY)};
+    ut_filter_number number;
+    asked.equals = term->op == UT_FILTER_EQUALS;
+    if (!asked.equals)
+        return asked;
+    asked.wide = ut_bloom_hash_wide(asked.key);
+    asked.text = ut_bloom_hash(term->text, asked.key, UT_BLOOM_TEXT);
+    asked.is_number = ut_filter_number_read(term->text, &number);
+    if (asked.is_number)
+        asked.number =
+            ut_bloom_hash_number(number.whole ? (double)number.integer : number.real, asked.key);
+    return asked;
+}
+
 void ut_bloom_ask(const ut_filter *filter, uint64_t seed, ut_bloom_question *question)
 {
     *question = (ut_bloom_question){.seeded = seed != 0};
@@ -17,20 +33,10 @@ void ut_bloom_ask(const ut_filter *filter, uint64_t seed, ut_bloom_question *que
     }
     for (uint32_t i = 0; i < filter->term_count; i++) {
         const ut_filter_term *term = &filter->terms[i];
+        question->terms[question->term_count] = ask_term(term, term->key, seed);
+        question->terms[question->term_count++].or_next = term->or_key.len > 0;
         if (term->or_key.len > 0)
-            continue; // the other key may be there
-        ut_bloom_term *asked = &question->terms[question->term_count++];
-        ut_filter_number number;
-        asked->key = ut_bloom_hash(term->key, seed, UT_BLOOM_KEY);
-        asked->equals = term->op == UT_FILTER_EQUALS;
-        if (!asked->equals)
-            continue;
-        asked->wide = ut_bloom_hash_wide(asked->key);
-        asked->text = ut_bloom_hash(term->text, asked->key, UT_BLOOM_TEXT);
-        asked->is_number = ut_filter_number_read(term->text, &number);
-        if (asked->is_number)
-            asked->number = ut_bloom_hash_number(
-                number.whole ? (double)number.integer : number.real, asked->key);
+            question->terms[question->term_count++] = ask_term(term, term->or_key, seed);
     }
 }
 
@@ -70,7 +76,12 @@ bool ut_bloom_excludes(const ut_bloom_question *question, ut_bytes bloom)
     if (question->has_name && !may_hold(bits, question->name))
         return true;
     for (uint32_t i = 0; i < question->term_count; i++) {
-        if (term_excludes(&question->terms[i], bloom.data[0], bits))
+        bool excluded = term_excludes(&question->terms[i], bloom.data[0], bits);
+        while (question->terms[i].or_next) {
+            i += 1;
+            excluded = excluded && term_excludes(&question->terms[i], bloom.data[0], bits);
+        }
+        if (excluded)
             return true;
     }
     return false;

@@ -40,6 +40,7 @@ typedef struct {
     uint64_t number;
     bool equals;
     bool is_number;
+    bool or_next; // what the next one asks for does as well
 } ut_bloom_term;
 
 typedef struct {
@@ -50,7 +51,7 @@ typedef struct {
     uint64_t service;
     uint64_t failed;
     uint64_t name;
-    ut_bloom_term terms[UT_FILTER_TERMS_MAX];
+    ut_bloom_term terms[2 * UT_FILTER_TERMS_MAX];
     uint32_t term_count;
 } ut_bloom_question;
 

@@ -83,8 +83,11 @@ static void summary(ut_bytes value)
     filter.service = UT_BYTES_LIT("checkout");
     filter.name = UT_BYTES_LIT("GET");
     filter.term_count = 1;
-    filter.terms[0] =
-        (ut_filter_term){UT_FILTER_IN_ANY, UT_FILTER_EQUALS, UT_BYTES_LIT("a"), UT_BYTES_LIT("5")};
+    filter.terms[0] = (ut_filter_term){.places = UT_FILTER_IN_ANY,
+                                       .op = UT_FILTER_EQUALS,
+                                       .key = UT_BYTES_LIT("a"),
+                                       .or_key = UT_BYTES_LIT("b"),
+                                       .text = UT_BYTES_LIT("5")};
     ut_summary_question question;
     ut_summary_ask(&filter, 0, &question);
     (void)ut_summary_excludes(&question, value);

@@ -28,9 +28,9 @@ ut_err ut_rule_condition_set(ut_rule_condition *condition, ut_bytes key, ut_byte
     if (!equals_z(key, status_key_z))
         return UT_OK;
     condition->by_status = true;
-    for (uint8_t status = UT_STATUS_UNSET; status <= UT_STATUS_ERROR; status++) {
+    for (int status = UT_STATUS_UNSET; status <= UT_STATUS_ERROR; status++) {
         if (equals_z(value, statuses_z[status])) {
-            condition->status = status;
+            condition->status = (uint8_t)status;
             return UT_OK;
         }
     }

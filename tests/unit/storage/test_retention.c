@@ -223,6 +223,34 @@ static void a_sweep_with_nothing_to_do_writes_nothing(void **state)
     assert_true(f->faults.calls <= 6);
 }
 
+// While requests come, no sweep is needed; and no commit does much of it.
+static void commits_remove_what_has_expired_bit_by_bit(void **state)
+{
+    enum { BLOCKS = 40, SPANS = 100, CALLS_MAX = 4000 };
+    fixture *f = *state;
+    f->ttl_ms = 3600000;
+    ut_test_span spans[SPANS];
+    for (uint32_t b = 0; b < BLOCKS; b++) {
+        for (uint32_t i = 0; i < SPANS; i++)
+            spans[i] = (ut_test_span){.trace = b * SPANS + i, .span = 1};
+        assert_int_equal(commit_at(f, now_ns, spans, SPANS), UT_OK);
+    }
+    assert_int_equal(counts_of(f).spans_expired, 0);
+    f->ttl_ms = 0;
+    spans[0] = (ut_test_span){.trace = BLOCKS * SPANS, .span = 1};
+    unsigned commits = 0;
+    for (; counts_of(f).spans_expired < BLOCKS * SPANS; commits++) {
+        assert_true(commits < 10 * BLOCKS);
+        spans[0].span += 1;
+        f->faults.calls = 0;
+        assert_int_equal(commit_at(f, now_ns + 3 * hour_ns, spans, 1), UT_OK);
+        assert_true(f->faults.calls < CALLS_MAX);
+        (void)ut_store_check(f->engine);
+    }
+    assert_true(commits > BLOCKS / 2); // in many steps
+    assert_int_equal(counts_of(f).spans_evicted, 0);
+}
+
 static void a_sweep_is_bounded_and_says_when_there_is_more(void **state)
 {
     fixture *f = *state;
@@ -929,6 +957,7 @@ int main(void)
         TEST(without_a_time_to_live_nothing_expires),
         TEST(what_came_before_the_clock_was_set_does_not_expire),
         TEST(a_sweep_with_nothing_to_do_writes_nothing),
+        TEST(commits_remove_what_has_expired_bit_by_bit),
         TEST(a_sweep_is_bounded_and_says_when_there_is_more),
         TEST(a_removal_goes_on_after_a_restart),
         TEST(an_expiry_that_failed_is_not_an_eviction),

@@ -235,6 +235,7 @@ static int open_named(lmdb_engine *engine, lmdb_env **env)
     int code = ut_lmdb_env_open(engine, engine->path_z, env);
     int fd = -1;
     MDB_envinfo info = {0};
+    UT_ASSERT(code != 0 || *env != NULL);
     if (code == 0 && !engine->read_only && mdb_env_get_fd((*env)->mdb, &fd) == 0 &&
         mdb_env_info((*env)->mdb, &info) == 0)
         (*env)->trust = ut_lmdb_trust_new(fd, engine->page_bytes, info.me_mapsize);
@@ -534,7 +535,7 @@ const char *ut_engine_lmdb_version(void)
 // Mutex held; code: what LMDB said.
 static int recover(lmdb_engine *engine, int code)
 {
-    if (engine->env->users > 0)
+    if (engine->env == NULL || engine->env->users > 0)
         return code;
     free_idle(engine->env);
     if (code == MDB_MAP_RESIZED)
@@ -581,6 +582,7 @@ static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
     if (write && !engine->sync_each_commit && engine->held == NULL && make_steady(engine) != UT_OK)
         return EIO;
     lmdb_env *env = engine->env;
+    UT_ASSERT(env != NULL);
     lmdb_txn *txn = write ? NULL : env->idle;
     volatile bool trapped = false;
     int code = 0;

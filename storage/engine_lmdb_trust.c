@@ -14,7 +14,7 @@
 
 enum {
     FAMILIES = 64,      // of keys, by their first byte; a power of two
-    WALK_LEAVES = 8,    // looked at ahead in each transaction
+    WALK_LEAVES = 32,   // looked at ahead in each transaction
     RANGE_KEY_MAX = 64, // longer bounds are not remembered
     HEAD_PAGES = 2,     // the meta pages
 };

@@ -577,9 +577,9 @@ static ut_err decode_spans(spans_call *call, ut_bytes body, ut_fault *fault)
     while (body.len > 0) {
         if (call->part_count == UT_CONTROL_FRAMES_MAX)
             return ut_fault_set(fault, UT_ELIMIT, "more than %d requests", UT_CONTROL_FRAMES_MAX);
-        const uint32_t length =
-            body.len < UT_CONTROL_FRAME_HEAD ? UINT32_MAX : ut_get_be32(body.data + 1);
-        if (length > body.len - UT_CONTROL_FRAME_HEAD)
+        const bool headed = body.len >= UT_CONTROL_FRAME_HEAD;
+        const uint32_t length = headed ? ut_get_be32(body.data + 1) : 0;
+        if (!headed || length > body.len - UT_CONTROL_FRAME_HEAD)
             return ut_fault_set(fault, UT_EFORMAT, "a request that is not whole");
         const ut_bytes request = ut_bytes_of(body.data + UT_CONTROL_FRAME_HEAD, length);
         spans_part *part = &call->parts[call->part_count++];

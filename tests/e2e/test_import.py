@@ -1,9 +1,11 @@
 """`untrace import`: OTLP files into a data directory, with an agent and without."""
 
 import gzip
+import http.client
 import json
 import os
 import re
+import socket
 import struct
 
 import pytest
@@ -11,7 +13,7 @@ import pytest
 import otlp
 from agent import untrace
 from terminal import Terminal
-from waiting import until
+from waiting import DEADLINE_S, until
 
 EX_DATAERR, EX_NOINPUT = 65, 66
 SPANS = 5
@@ -187,3 +189,31 @@ def test_a_terminal_shows_how_far_it_is(tmp_path, messages):
         assert terminal.lines()[0].startswith(f"{SPANS} spans imported, "), "the bar is gone"
     finally:
         terminal.close()
+
+
+def test_what_the_agent_is_handed_is_not_trusted(agent):
+    """Requests behind their lengths that are not whole, too many, or do not decode: refused, and nothing of them is stored."""
+    one = agent([])
+    body = otlp.request(1).SerializeToString()
+
+    def frame(data, encoding=0, length=None):
+        return struct.pack(">BI", encoding, len(data) if length is None else length) + data
+
+    def post(data):
+        connection = http.client.HTTPConnection("agent", timeout=DEADLINE_S)
+        connection.sock = socket.socket(socket.AF_UNIX)
+        connection.sock.connect(str(one.data_dir / "untrace.sock"))
+        connection.request("POST", "/spans", data)
+        answer = connection.getresponse()
+        status, told = answer.status, json.loads(answer.read())
+        connection.close()
+        return status, told
+
+    assert post(b"") == (200, {"stored": 0, "duplicates": 0})
+    for wrong in (b"\0", b"\0\0\0\0", frame(body)[:-1], frame(body, length=2**32 - 1), frame(b"", length=1),
+                  frame(body) + b"\1\0\0", frame(body) + frame(b"nonsense"), frame(body) + frame(body, encoding=1),
+                  frame(b"") * 65):
+        status, told = post(wrong)
+        assert status == 400 and told["error"], wrong
+    assert stored_ids(one.data_dir) == {}
+    assert post(frame(body) + frame(b"") + frame(body)) == (200, {"stored": 1, "duplicates": 1})

@@ -6,6 +6,7 @@ import math
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections import Counter
@@ -433,11 +434,12 @@ def test_a_reader_that_goes_away_ends_it_quietly(stored, command):
 
 def test_an_interrupt_ends_a_long_search_quietly(stored):
     read, write = os.pipe()
+    # A shell ignores the signal for what it runs in the background, and so for all that this starts.
     process = subprocess.Popen([PROGRAM, "spans", "--jsonl", "--limit", "100000", "--data-dir", stored.data_dir], stdout=write,
-                               stderr=subprocess.PIPE)
+                               stderr=subprocess.PIPE, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL))
     os.close(write)
     os.read(read, 1)  # it has begun, and is held up by the full pipe
-    process.send_signal(2)
+    process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=DEADLINE_S)
     os.close(read)
     assert (process.returncode, stderr) == (-2, b"")

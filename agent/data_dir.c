@@ -6,12 +6,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATH_BYTES_MAX = 4096 };
+enum { PATH_BYTES_MAX = 4096, USER_BYTES_MAX = 64 };
 
 static int dir_fault(ut_fault *fault, const char *path_z, int reason)
 {
@@ -64,44 +65,119 @@ int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
     return EX_NOINPUT;
 }
 
-int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
+// Who a user number is, as `sudo -u` takes it.
+static const char *user_name(uid_t user, char *out_z, size_t cap)
+{
+    const struct passwd *entry = getpwuid(user);
+    if (entry != NULL)
+        (void)snprintf(out_z, cap, "%s", entry->pw_name);
+    else
+        (void)snprintf(out_z, cap, "'#%lu'", (unsigned long)user);
+    return out_z;
+}
+
+static int foreign_fault(ut_fault *fault, const char *dir_z, uid_t owner)
+{
+    char name_z[USER_BYTES_MAX];
+    (void)user_name(owner, name_z, sizeof name_z);
+    (void)ut_fault_set(
+        fault, UT_EPERM,
+        "the data directory %s belongs to the user %s, whose agent could not open "
+        "the files that are made here; run this as that user: sudo -u %s untrace ...",
+        dir_z, name_z, name_z);
+    return EX_NOPERM;
+}
+
+// What another user has put there, a link or a pipe, is neither followed nor written to.
+static int open_lock(const char *path_z, bool make, int *lock_fd, ut_fault *fault)
+{
+    struct stat status;
+    *lock_fd =
+        open(path_z, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (*lock_fd < 0) {
+        const int reason = errno;
+        if (reason == ENOENT && !make)
+            return EX_NOPERM;
+        const bool denied =
+            reason == EACCES || reason == EPERM || reason == EROFS || reason == ELOOP;
+        (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
+                           reason == ELOOP
+                               ? "cannot open %s: %s; it must be a plain file: remove it"
+                               : "cannot open %s: %s; the agent needs a data directory that it may "
+                                 "write",
+                           path_z, reason == ELOOP ? "it is a link" : strerror(reason));
+        return denied ? EX_NOPERM : EX_IOERR;
+    }
+    if (fstat(*lock_fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink <= 1)
+        return EX_OK;
+    (void)close(*lock_fd);
+    *lock_fd = -1;
+    (void)ut_fault_set(fault, UT_EPERM,
+                       "%s is not a plain file with one name: remove it, the next start makes it "
+                       "again",
+                       path_z);
+    return EX_NOPERM;
+}
+
+static int lock_held_fault(ut_fault *fault, const char *dir_z, int lock_fd)
+{
+    char pid_z[24];
+    const ssize_t got = pread(lock_fd, pid_z, sizeof pid_z - 1, 0);
+    pid_z[got > 0 ? (size_t)got : 0] = '\0';
+    pid_z[strcspn(pid_z, "\n")] = '\0';
+    (void)ut_fault_set(fault, UT_EBUSY,
+                       "another agent or command (process %s) uses the data directory %s; stop it "
+                       "first, or set data_dir to another",
+                       pid_z[0] != '\0' ? pid_z : "unknown", dir_z);
+    return EX_TEMPFAIL;
+}
+
+// foreign: the directory is another user's, and nothing may be made or written in it.
+static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
     const int written = snprintf(path_z, sizeof path_z, "%s/untrace.lock", dir_z);
     if (written < 0 || (size_t)written >= sizeof path_z)
         return dir_fault(fault, dir_z, ENAMETOOLONG);
-    *lock_fd = open(path_z, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (*lock_fd < 0) {
-        const int reason = errno;
-        const bool denied = reason == EACCES || reason == EPERM || reason == EROFS;
-        (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
-                           "cannot open %s: %s; the agent needs a data directory that it may write",
-                           path_z, strerror(reason));
-        return denied ? EX_NOPERM : EX_IOERR;
-    }
-    char pid_z[24] = "";
+    const int code = open_lock(path_z, !foreign, lock_fd, fault);
+    if (code != EX_OK)
+        return code;
     if (flock(*lock_fd, LOCK_EX | LOCK_NB) != 0) {
-        const int reason = errno;
-        const ssize_t got = pread(*lock_fd, pid_z, sizeof pid_z - 1, 0);
-        pid_z[got > 0 ? (size_t)got : 0] = '\0';
-        pid_z[strcspn(pid_z, "\n")] = '\0';
-        if (reason != EWOULDBLOCK) {
-            (void)ut_fault_set(fault, UT_EIO, "cannot lock %s: %s", path_z, strerror(reason));
-            return EX_IOERR;
-        }
-        (void)ut_fault_set(
-            fault, UT_EBUSY,
-            "another agent or command (process %s) uses the data directory %s; stop it first, "
-            "or set data_dir to another",
-            pid_z[0] != '\0' ? pid_z : "unknown", dir_z);
-        return EX_TEMPFAIL;
+        if (errno == EWOULDBLOCK)
+            return lock_held_fault(fault, dir_z, *lock_fd);
+        (void)ut_fault_set(fault, UT_EIO, "cannot lock %s: %s", path_z, strerror(errno));
+        return EX_IOERR;
     }
+    if (foreign)
+        return EX_NOPERM;
+    char pid_z[24];
     const int len = snprintf(pid_z, sizeof pid_z, "%ld\n", (long)getpid());
     // Who holds the lock is a help for people; the lock itself does not depend on it.
     if (ftruncate(*lock_fd, 0) != 0 || pwrite(*lock_fd, pid_z, (size_t)len, 0) != len)
         ut_log_write(log, UT_LOG_WARN, "agent", "cannot write the process id to %s: %s", path_z,
                      strerror(errno));
     return EX_OK;
+}
+
+int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
+{
+    return lock(dir_z, false, log, lock_fd, fault);
+}
+
+int ut_data_dir_lock_own(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
+{
+    struct stat status;
+    if (stat(dir_z, &status) != 0)
+        return dir_fault(fault, dir_z, errno);
+    if (status.st_uid == geteuid())
+        return lock(dir_z, false, log, lock_fd, fault);
+    const int code = lock(dir_z, true, log, lock_fd, fault);
+    if (code == EX_TEMPFAIL)
+        return code; // an agent is there, which may be asked
+    if (*lock_fd >= 0)
+        (void)close(*lock_fd);
+    *lock_fd = -1;
+    return foreign_fault(fault, dir_z, status.st_uid);
 }
 
 static int open_store(const ut_config *config, bool keep_destinations, const ut_log *log,

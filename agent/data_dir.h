@@ -17,8 +17,13 @@ int ut_data_dir_make(const char *dir_z, ut_fault *fault);
 int ut_data_dir_find_store(const char *dir_z, ut_fault *fault);
 
 // Takes the lock of the directory for this process, without waiting. It lives as long as *lock_fd,
-// so a crash leaves none behind. EX_TEMPFAIL: another process holds it; the fault names it.
+// so a crash leaves none behind. EX_TEMPFAIL: another process holds it; the fault names it. EX_NOPERM:
+// what stands under the lock's name is a link or no plain file, and is left alone.
 int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault);
+
+// The same for a command: a directory of another user is left as it is, since files made there would be
+// this user's and keep its agent out. EX_NOPERM; the fault says who to run as.
+int ut_data_dir_lock_own(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault);
 
 // Opens or makes the store of config->data_dir_z for writing, with the budget and the times of the
 // configuration; no destination is active then. The lock must be held.

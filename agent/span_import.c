@@ -71,7 +71,7 @@ int ut_span_import_open(ut_config *config, const ut_log *log, ut_span_import **o
     int code = ut_data_dir_make(config->data_dir_z, fault);
     if (code != EX_OK)
         goto done;
-    code = ut_data_dir_lock(config->data_dir_z, log, &import->lock_fd, fault);
+    code = ut_data_dir_lock_own(config->data_dir_z, log, &import->lock_fd, fault);
     if (code == EX_OK) {
         code = open_store(import, config, log, fault);
     } else if (code == EX_TEMPFAIL) {

@@ -213,7 +213,7 @@ static int here(job *j, ut_config *config)
     int lock_fd = -1;
     int code = ut_data_dir_find_store(config->data_dir_z, &j->fault);
     if (code == EX_OK)
-        code = ut_data_dir_lock(config->data_dir_z, &log, &lock_fd, &j->fault);
+        code = ut_data_dir_lock_own(config->data_dir_z, &log, &lock_fd, &j->fault);
     if (code == EX_OK)
         code = ut_data_dir_open_existing(config, &log, &store, &j->fault);
     if (code == EX_OK) {

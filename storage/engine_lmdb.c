@@ -370,9 +370,17 @@ static ut_err lock_directory(lmdb_engine *engine, const char *dir_z, ut_fault *f
 {
     char path_z[UT_LMDB_PATH_MAX];
     (void)snprintf(path_z, sizeof path_z, "%s/store.lock", dir_z); // its length was checked
-    engine->lock_fd = open(path_z, O_RDWR | O_CREAT | O_CLOEXEC, UT_LMDB_FILE_MODE);
+    engine->lock_fd =
+        open(path_z, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, UT_LMDB_FILE_MODE);
     if (engine->lock_fd < 0)
         return open_fault(fault, path_z, errno);
+    // It is written to: a link that somebody put there must not lead elsewhere.
+    struct stat status;
+    if (fstat(engine->lock_fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink > 1)
+        return ut_fault_set(fault, UT_EPERM,
+                            "%s is not a plain file with one name. Remove it, the next start makes "
+                            "it again",
+                            path_z);
     char text_z[24] = "";
     if (flock(engine->lock_fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno != EWOULDBLOCK)

@@ -140,7 +140,7 @@ ut_err ut_lmdb_steady_note(ut_lmdb_steady *steady, int data_fd, size_t page_byte
         return UT_EIO; // not the state that was synced
     ut_put_le32(note + AT_CHECKSUM, checksum(note));
     if (steady->fd < 0)
-        steady->fd = open(steady->path_z, O_RDWR | O_CREAT | O_CLOEXEC, FILE_MODE);
+        steady->fd = open(steady->path_z, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, FILE_MODE);
     // Until this note is whole the one before must be: its state is the one that is still held.
     off_t place = (off_t)(steady->turn % 2) * NOTE_APART;
     if (steady->fd < 0 || pwrite(steady->fd, note, sizeof note, place) != NOTE_LEN ||
@@ -153,7 +153,7 @@ ut_err ut_lmdb_steady_note(ut_lmdb_steady *steady, int data_fd, size_t page_byte
 ut_err ut_lmdb_steady_forget(ut_lmdb_steady *steady, ut_fault *fault)
 {
     ut_lmdb_steady_close(steady);
-    int fd = open(steady->path_z, O_WRONLY | O_CLOEXEC);
+    int fd = open(steady->path_z, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return errno == ENOENT ? UT_OK : system_fault(fault, steady->path_z, "opened");
     // A power cut could undo the removal of the name, and the note would take back what was

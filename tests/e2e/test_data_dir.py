@@ -1,0 +1,87 @@
+"""The data directory belongs to one user: what others put into it is not followed, and others leave nothing in it."""
+
+import json
+import os
+import pwd
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+import otlp
+from agent import Agent, untrace
+
+EX_NOPERM = 77
+OTHER = 65534
+AS_OTHER = ("setpriv", f"--reuid={OTHER}", f"--regid={OTHER}", "--clear-groups")
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be two users")
+
+
+@pytest.fixture
+def stopped(agent):
+    one = agent()
+    one.accept(otlp.request(10))
+    one.stop()
+    return one
+
+
+def plant(kind, place, victim):
+    place.unlink(missing_ok=True)
+    if kind == "link":
+        place.symlink_to(victim)
+    elif kind == "name":
+        os.link(victim, place)
+    else:
+        os.mkfifo(place)
+
+
+@pytest.mark.parametrize("kind", ["link", "name", "pipe"])
+@pytest.mark.parametrize("name", ["untrace.lock", "store.lock"])
+def test_a_planted_file_is_not_written_to(stopped, tmp_path, name, kind):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    place = stopped.data_dir / name
+    plant(kind, place, victim)
+    for arguments in (["store", "compact", "--data-dir", stopped.data_dir], ["run", "--config", stopped.config_file]):
+        done = untrace(*arguments)
+        assert done.returncode != 0 and str(place) in done.stderr, done.stderr
+        assert victim.read_text() == "precious"
+    place.unlink()
+    assert untrace("store", "compact", "--data-dir", stopped.data_dir).returncode == 0
+
+
+@pytest.fixture
+def of_other():
+    """An agent of another user."""
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, OTHER, OTHER)
+    one = Agent(folder)
+    one.start(prefix=AS_OTHER)
+    one.accept(otlp.request(10))
+    yield one
+    one.close()
+    shutil.rmtree(folder)
+
+
+def owners(folder):
+    return {path.stat().st_uid for path in folder.rglob("*")}
+
+
+@needs_root
+def test_a_command_of_another_user_leaves_no_files_of_its_own(of_other, tmp_path):
+    name = pwd.getpwuid(OTHER).pw_name
+    spans = tmp_path / "spans.json"
+    spans.write_text(json.dumps(otlp.as_json(otlp.request(5))))
+    data = ["--data-dir", of_other.data_dir]
+    commands = (["store", "compact", *data], ["store", "cleanup", *data, "--older-than", "1d"], ["import", *data, spans])
+    for arguments in commands:  # the agent does it, and its files stay its own
+        assert untrace(*arguments).returncode == 0
+    of_other.stop()
+    (of_other.data_dir / "untrace.lock").unlink()
+    for arguments in commands:
+        done = untrace(*arguments)
+        assert done.returncode == EX_NOPERM and f"sudo -u {name} untrace" in done.stderr, done.stderr
+    assert not (of_other.data_dir / "untrace.lock").exists() and owners(of_other.data_dir) == {OTHER}
+    of_other.start(prefix=AS_OTHER)
+    of_other.accept(otlp.request(1))

@@ -19,7 +19,7 @@ static const char help[] =
     "\n"
     "  -o, --output FILE       write to FILE instead of standard output: first to FILE.tmp, which "
     "takes the\n"
-    "                          place of FILE when it is whole\n"
+    "                          place of FILE when it is whole. A new FILE is for this user only\n"
     "  -f, --format FORMAT     otlp-json (default), otlp-protobuf or csv:\n"
     "      otlp-json           OTLP JSON Lines: each line is one ExportTraceServiceRequest, as the "
     "file\n"

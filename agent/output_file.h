@@ -11,7 +11,7 @@
 
 typedef struct {
     int fd;
-    bool renamed;          // goes to temporary_z first
+    bool temporary;        // goes to temporary_z first
     char path_z[PATH_MAX]; // "standard output", or what faults name
     char temporary_z[PATH_MAX];
     sigset_t signals_before;
@@ -19,8 +19,10 @@ typedef struct {
 
 // path_z: NULL or "-" is standard output. A file is written as PATH.tmp and takes the place of PATH in
 // ut_output_file_commit; what is there and is no plain file (a pipe, /dev/null) is written to at once.
-// While a file is written, SIGINT, SIGTERM, SIGHUP and SIGPIPE wait (ut_output_file_interrupted). Main
-// thread. UT_EBUSY: another process writes PATH.tmp. UT_EPERM, UT_ENOTFOUND, UT_EIO.
+// A new file is for this user only; one that is replaced hands down its owner and mode. While a file is
+// written, SIGINT, SIGTERM, SIGHUP and SIGPIPE wait (ut_output_file_interrupted). Main thread.
+// UT_EBUSY: another process writes PATH.tmp, or it is not a plain file of this user. UT_EPERM,
+// UT_ENOTFOUND, UT_EIO.
 ut_err ut_output_file_open(ut_output_file *file, const char *path_z, ut_fault *fault);
 
 // Writes all of it. UT_ENOSPC, UT_EIO.
@@ -29,7 +31,8 @@ ut_err ut_output_file_write(ut_output_file *file, ut_bytes bytes, ut_fault *faul
 // The signal that asks to stop, or 0. Always 0 for standard output: there the signal ends the process.
 int ut_output_file_interrupted(const ut_output_file *file);
 
-// Makes what was written durable and puts it in its place. After an error it is as if abandoned.
+// Makes what was written durable and puts it in its place. After an error it is as if abandoned, unless
+// only the directory could not be synced.
 ut_err ut_output_file_commit(ut_output_file *file, ut_fault *fault);
 
 // Removes what was written; what stood under the name before is as it was.

@@ -5,6 +5,7 @@ import io
 import json
 import os
 import signal
+import stat
 import struct
 import subprocess
 
@@ -16,6 +17,7 @@ from agent import PROGRAM, untrace
 from waiting import DEADLINE_S, until
 
 EX_USAGE, EX_NOINPUT, EX_IOERR = 64, 66, 74
+OTHER = 65534
 FORMATS = ["otlp-json", "otlp-protobuf"]
 
 
@@ -192,6 +194,48 @@ def test_two_exports_to_one_file_do_not_mix(tmp_path, full):
     # What a killed one left behind is taken over.
     assert untrace("export", "--data-dir", full.data_dir, "--output", file, "--quiet").stderr == ""
     assert os.listdir(tmp_path) == ["spans.jsonl"]
+
+
+def mode_of(file):
+    return stat.S_IMODE(file.stat().st_mode)
+
+
+def test_a_file_is_for_its_user_only_unless_what_it_replaces_was_not(tmp_path, full):
+    file = tmp_path / "spans.jsonl"
+    assert untrace("export", "--data-dir", full.data_dir, "--output", file).returncode == 0
+    assert mode_of(file) == 0o600
+    for mode in (0o640, 0o600):
+        file.chmod(mode)
+        temporary = tmp_path / "spans.jsonl.tmp"
+        temporary.write_text("left behind")
+        temporary.chmod(0o666)
+        assert untrace("export", "--data-dir", full.data_dir, "--output", file).returncode == 0
+        assert mode_of(file) == mode
+    if os.geteuid() == 0:
+        os.chown(file, OTHER, OTHER)
+        assert untrace("export", "--data-dir", full.data_dir, "--output", file).returncode == 0
+        assert (file.stat().st_uid, file.stat().st_gid, mode_of(file)) == (OTHER, OTHER, 0o600)
+
+
+@pytest.mark.parametrize("kind", ["link", "name", "pipe", "of another user"])
+def test_what_somebody_put_under_the_name_of_the_temporary_file_is_left_alone(tmp_path, full, kind):
+    file, temporary, victim = (tmp_path / name for name in ("spans.jsonl", "spans.jsonl.tmp", "victim"))
+    victim.write_text("precious")
+    if kind == "link":
+        temporary.symlink_to(victim)
+    elif kind == "name":
+        os.link(victim, temporary)
+    elif kind == "pipe":
+        os.mkfifo(temporary)
+    elif os.geteuid() == 0:
+        temporary.write_text("precious")
+        os.chown(temporary, OTHER, OTHER)
+    else:
+        pytest.skip("only root can be two users")
+    done = untrace("export", "--data-dir", full.data_dir, "--output", file)
+    assert done.returncode != 0 and str(temporary) in done.stderr, done.stderr
+    assert victim.read_text() == "precious" and not file.exists() and temporary.lstat()
+    assert kind != "of another user" or temporary.read_text() == "precious"
 
 
 def test_a_reader_that_is_slow_holds_no_old_pages(tmp_path, agent):

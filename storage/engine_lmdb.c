@@ -543,7 +543,7 @@ const char *ut_engine_lmdb_version(void)
 // Mutex held; code: what LMDB said.
 static int recover(lmdb_engine *engine, int code)
 {
-    if (engine->env == NULL || engine->env->users > 0)
+    if (engine->env == NULL || engine->env->users > 0 || atomic_load(&engine->damaged))
         return code;
     free_idle(engine->env);
     if (code == MDB_MAP_RESIZED)

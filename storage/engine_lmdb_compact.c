@@ -418,6 +418,13 @@ ut_err ut_lmdb_compact(ut_engine *base, ut_engine_compaction *progress, ut_fault
 {
     ut_lmdb_engine *engine = (ut_lmdb_engine *)base;
     *progress = (ut_engine_compaction){.more = true};
+    // The exchange would close the file, and LMDB's lists of it are not whole.
+    if (atomic_load(&engine->damaged)) {
+        ut_lmdb_compact_stop(base);
+        return ut_fault_set(fault, UT_ECORRUPT,
+                            "%s is damaged, and is not compacted: see `untrace store verify`",
+                            engine->path_z);
+    }
     if (engine->compaction == NULL) {
         ut_err err = start(engine, fault);
         if (err != UT_OK)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -347,6 +348,59 @@ static void what_is_given_up_leaves_nothing(void **state)
     free(data);
 }
 
+// A write transaction meets a file that was cut, so that LMDB does not come back from it by itself;
+// the file is then made whole again, and could be read. More than a few slices do not fit a round.
+static void compact_after_a_trap(const fixture *f, bool under_way)
+{
+    char path_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.mdb", path_z);
+    int file = open(path_z, O_RDWR | O_CLOEXEC);
+    struct stat before;
+    UT_ASSERT(file >= 0 && fstat(file, &before) == 0);
+    uint8_t *data = malloc((size_t)before.st_size);
+    UT_ASSERT(data != NULL && pread(file, data, (size_t)before.st_size, 0) == before.st_size);
+    bool more = true;
+    if (under_way && (slice(f->engine, &more) != UT_OK || !exists(f, "store.mdb.new")))
+        _exit(2);
+    ut_txn *txn = NULL;
+    UT_ASSERT(ut_engine_begin(f->engine, true, &txn) == UT_OK);
+    UT_ASSERT(ftruncate(file, 8192) == 0);
+    if (ut_txn_put(txn, ut_bytes_of_z("key"), ut_bytes_of_z("1")) != UT_ECORRUPT)
+        _exit(3);
+    ut_txn_abort(txn);
+    UT_ASSERT(pwrite(file, data, (size_t)before.st_size, 0) == before.st_size);
+    if (slice(f->engine, &more) != UT_ECORRUPT)
+        _exit(4);
+    if (exists(f, "store.mdb.new") || exists(f, "store.mdb.new-lock"))
+        _exit(5);
+    _exit(7);
+}
+
+static void a_file_that_is_not_trusted_any_more_is_not_compacted(void **state)
+{
+    fixture *f = *state;
+    ut_random random = {9};
+    fill_and_thin(f->engine, &random);
+    f->engine->class->close(f->engine);
+    f->engine = NULL;
+    for (unsigned under_way = 0; under_way < 2; under_way++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+            f->engine = open_engine(f->dir_z, false, true);
+            ut_random same = {10};
+            for (unsigned i = 0; i < 400; i++) // until all pages were looked at
+                change(f->engine, &same, 1);
+            compact_after_a_trap(f, under_way == 1);
+        }
+        int status;
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFEXITED(status));
+        assert_int_equal(WEXITSTATUS(status), 7);
+    }
+}
+
 // ---- threads ----
 
 typedef struct {
@@ -621,6 +675,7 @@ int main(void)
         WITH(a_transaction_that_was_open_keeps_its_state, set_up),
         WITH(a_reader_of_another_opening_takes_up_the_new_file, set_up),
         WITH(what_is_given_up_leaves_nothing, set_up),
+        WITH(a_file_that_is_not_trusted_any_more_is_not_compacted, set_up),
         WITH(readers_on_other_threads_see_whole_transactions, set_up_unsynced),
         WITH(a_kill_leaves_the_old_or_the_new_file, set_up),
         WITH(a_kill_loses_nothing_that_was_not_synced, set_up_unsynced),

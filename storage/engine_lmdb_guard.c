@@ -30,24 +30,33 @@ void ut_lmdb_guard_contradiction(MDB_env *env, const char *message_z)
     longjmp(*trap, 1);
 }
 
-static void on_fault(int number)
+static void on_fault(int number, siginfo_t *info, void *context)
 {
+    (void)context;
+    const struct sigaction *before = number == SIGBUS ? &before_bus : &before_segv;
     jmp_buf *trap = current;
-    if (trap != NULL) {
+    // Somebody sent it (kill, raise): it tells nothing of the call, and does not come again.
+    bool sent = info->si_code <= 0;
+    if (trap != NULL && !sent) {
         current = NULL;
         longjmp(*trap, 1); // SA_NODEFER: the signal is not blocked, there is no mask to restore
     }
+    if (sent && (before->sa_flags & SA_SIGINFO) == 0 && before->sa_handler == SIG_IGN)
+        return;
     // Not ours: the instruction is run again, and meets what was there before.
-    (void)sigaction(number, number == SIGBUS ? &before_bus : &before_segv, NULL);
+    (void)sigaction(number, before, NULL);
+    if (sent)
+        (void)raise(number);
 }
 
 static void take(int number, struct sigaction *before)
 {
     struct sigaction now;
     if (sigaction(number, NULL, &now) != 0 ||
-        ((now.sa_flags & SA_SIGINFO) == 0 && now.sa_handler == on_fault))
+        ((now.sa_flags & SA_SIGINFO) != 0 && now.sa_sigaction == on_fault))
         return;
-    struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_NODEFER | SA_ONSTACK};
+    struct sigaction action = {.sa_sigaction = on_fault,
+                               .sa_flags = (int)(SA_SIGINFO | SA_NODEFER | SA_ONSTACK)};
     (void)sigemptyset(&action.sa_mask);
     *before = now;
     // Without it damage ends the program, as it would without this file.

@@ -587,6 +587,28 @@ static int in_child(void (*job)(void *context), void *context)
     return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
 }
 
+static void send_a_fault(void *context)
+{
+    ut_fault fault;
+    ut_engine *engine;
+    const int *number = context;
+    char dir_z[UT_TEMP_PATH_MAX];
+    ut_temp_dir_make(dir_z);
+    if (try_lmdb(dir_z, false, &engine, &fault) != UT_OK)
+        _exit(1);
+    ut_temp_dir_remove(dir_z); // the files stay open
+    (void)kill(getpid(), *number);
+    _exit(2);
+}
+
+static void a_fault_that_somebody_sent_is_not_swallowed(void **state)
+{
+    (void)state;
+    int numbers[] = {SIGSEGV, SIGBUS};
+    for (unsigned i = 0; i < 2; i++)
+        assert_int_equal(in_child(send_a_fault, &numbers[i]), -numbers[i]);
+}
+
 static void try_to_write(void *context)
 {
     ut_engine *engine;
@@ -1629,6 +1651,7 @@ int main(void)
     const struct CMUnitTest lmdb[] = {
         CONTRACT(set_up_lmdb),
         WITH_DIR(a_store_survives_closing_and_opening),
+        WITH_DIR(a_fault_that_somebody_sent_is_not_swallowed),
         WITH_DIR(a_second_writer_is_refused),
         WITH_DIR(a_reader_opens_beside_a_writer),
         WITH_DIR(opening_for_reading_makes_nothing),

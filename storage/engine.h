@@ -158,8 +158,8 @@ enum { UT_ENGINE_LMDB_BYTES_MIN = 1024 * 1024 };
 // Files in dir_z: store.mdb (the data), store.mdb-lock (readers and their transactions; may be
 // deleted while nobody has the store open, and need not be copied), store.lock (held by the one
 // process that writes), store.steady (only with sync off: the state of the last sync, to which a
-// power cut takes the store back; a kill loses nothing), store.mdb.new and its lock file (while the
-// file is made or compacted).
+// power cut takes the store back; a kill loses nothing), store.mdb.new and its lock files (while
+// the file is made or compacted).
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **engine, ut_fault *fault);
 
 // The library's version text, for `untrace version`.

@@ -4,7 +4,9 @@
 //
 // The new file takes the place of the old one by its name. Whoever has the old one open goes on
 // reading it. The lock file is renamed first: killed in between, the old file stands beside a lock
-// file that nobody holds, which LMDB then makes anew.
+// file that nobody holds, which LMDB then makes anew. A transaction of another process that was open
+// at that moment is not in it, so that the next writer may take pages that it still reads: it meets
+// damage, at worst, and the next transaction of that process sees the store as it is.
 #define _GNU_SOURCE
 #include "storage/engine_lmdb_core.h"
 
@@ -28,6 +30,7 @@ enum {
 };
 
 static const char *const suffix_z = ".new";
+static const char *const old_lock_z = "-lock.old"; // behind it
 
 struct ut_lmdb_compaction {
     char path_z[UT_LMDB_PATH_MAX + 8]; // of the new file
@@ -57,6 +60,8 @@ static void remove_files(const char *new_z)
     (void)snprintf(lock_z, sizeof lock_z, "%s-lock", new_z); // the room is there
     // What stays is removed at the next opening to write, and is nothing but lost room.
     (void)unlink(new_z);
+    (void)unlink(lock_z);
+    (void)snprintf(lock_z, sizeof lock_z, "%s%s", new_z, old_lock_z);
     (void)unlink(lock_z);
 }
 
@@ -314,9 +319,10 @@ static ut_err copy_slice(ut_lmdb_engine *engine, ut_lmdb_compaction *c)
     c->copied = c->copied || to.end;
     c->progress.done += to.records;
     MDB_envinfo info = {0};
+    MDB_stat tree = {0};
     int fd = -1;
-    if (mdb_env_info(c->to, &info) == 0)
-        c->progress.bytes_after = (uint64_t)(info.me_last_pgno + 1) * engine->page_bytes;
+    if (mdb_env_info(c->to, &info) == 0 && mdb_env_stat(c->to, &tree) == 0)
+        c->progress.bytes_after = (uint64_t)(info.me_last_pgno + 1) * tree.ms_psize;
     // The pages go to the disk bit by bit, so that the syncs at the end are short. Only a wish.
     if (mdb_env_get_fd(c->to, &fd) == 0)
         (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
@@ -325,15 +331,37 @@ static ut_err copy_slice(ut_lmdb_engine *engine, ut_lmdb_compaction *c)
 
 // ---- the exchange ----
 
+// Gives the new files the names of the old ones. *renamed: the new file has its name. *lock_lost:
+// the lock file of the old one has no name any more, though the old file kept its own.
+static ut_err exchange_names(const ut_lmdb_engine *engine, const char *new_z, bool *renamed,
+                             bool *lock_lost)
+{
+    char lock_z[UT_LMDB_PATH_MAX + 8];
+    char new_lock_z[UT_LMDB_PATH_MAX + 16];
+    char kept_z[UT_LMDB_PATH_MAX + 24];
+    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
+    (void)snprintf(new_lock_z, sizeof new_lock_z, "%s-lock", new_z);
+    (void)snprintf(kept_z, sizeof kept_z, "%s%s", new_z, old_lock_z);
+    // Under a second name it can come back, with the readers that stand in it.
+    bool kept = link(lock_z, kept_z) == 0;
+    ut_err err = rename(new_lock_z, lock_z) == 0 ? UT_OK : ut_lmdb_translate(errno);
+    if (err == UT_OK) {
+        *renamed = rename(new_z, engine->path_z) == 0;
+        if (!*renamed) {
+            err = ut_lmdb_translate(errno);
+            *lock_lost = !kept || rename(kept_z, lock_z) != 0;
+        }
+    }
+    if (kept)
+        (void)unlink(kept_z); // what stays goes at the next opening to write
+    return err;
+}
+
 // Puts the new file, which is synced and closed, in the place of the old one. *again: somebody is
 // just opening the store. *renamed: the new file has its name.
 static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *env, bool *again,
                        bool *renamed)
 {
-    char lock_z[UT_LMDB_PATH_MAX + 8];
-    char new_lock_z[UT_LMDB_PATH_MAX + 16];
-    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
-    (void)snprintf(new_lock_z, sizeof new_lock_z, "%s-lock", new_z);
     int names = open(engine->dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (names < 0)
         return ut_lmdb_translate(errno);
@@ -344,15 +372,14 @@ static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *e
     if (flock(names, LOCK_EX | LOCK_NB) != 0) {
         *again = errno == EWOULDBLOCK || errno == EINTR;
         err = *again ? UT_OK : ut_lmdb_translate(errno);
-    } else if (rename(new_lock_z, lock_z) != 0) {
-        err = ut_lmdb_translate(errno);
     } else {
-        if (rename(new_z, engine->path_z) != 0)
-            err = ut_lmdb_translate(errno);
-        *renamed = err == UT_OK;
-        // The lock file has another name now: the old file is opened again where it keeps its place.
-        engine->name_unsynced = true;
-        old = ut_lmdb_env_replace(engine, *renamed ? env : NULL);
+        bool lock_lost = false;
+        err = exchange_names(engine, new_z, renamed, &lock_lost);
+        if (*renamed || lock_lost) {
+            // With another lock file, the old file is opened again where it keeps its place.
+            engine->name_unsynced = true;
+            old = ut_lmdb_env_replace(engine, *renamed ? env : NULL);
+        }
     }
     (void)pthread_mutex_unlock(&engine->mutex);
     (void)close(names); // releases the lock; read only

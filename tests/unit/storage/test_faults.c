@@ -36,6 +36,8 @@ static struct {
     uint64_t calls;
     uint64_t fail_at; // 0: none
     bool failed;
+    uint64_t renames; // of these one may fail alone
+    uint64_t fail_rename_at;
 } library;
 
 static bool strikes(void)
@@ -70,12 +72,22 @@ WRAPPED(ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, pa
 WRAPPED(int, fdatasync, (int fd), (fd), EIO, -1)
 WRAPPED(int, fsync, (int fd), (fd), EIO, -1)
 WRAPPED(int, ftruncate, (int fd, off_t len), (fd, len), ENOSPC, -1)
-WRAPPED(int, rename, (const char *from_z, const char *to_z), (from_z, to_z), EIO, -1)
 WRAPPED(void *, mmap, (void *at, size_t len, int access, int flags, int fd, off_t from),
         (at, len, access, flags, fd, from), ENOMEM, MAP_FAILED)
 WRAPPED(void *, malloc, (size_t len), (len), ENOMEM, NULL)
 WRAPPED(void *, calloc, (size_t count, size_t len), (count, len), ENOMEM, NULL)
 WRAPPED(void *, realloc, (void *old, size_t len), (old, len), ENOMEM, NULL)
+
+int real_rename(const char *from_z, const char *to_z) __asm__("__real_rename");
+int wrap_rename(const char *from_z, const char *to_z) __asm__("__wrap_rename");
+int wrap_rename(const char *from_z, const char *to_z)
+{
+    library.renames += 1;
+    if (!strikes() && library.renames != library.fail_rename_at)
+        return real_rename(from_z, to_z);
+    errno = EIO;
+    return -1;
+}
 
 int real_open(const char *path_z, int flags, ...) __asm__("__real_open");
 int wrap_open(const char *path_z, int flags, ...) __asm__("__wrap_open");
@@ -355,6 +367,52 @@ static void queries_survive_each_failing_call(void **state)
     each_failing(state, do_queries);
 }
 
+// ---- the exchange of a compaction ----
+
+// Of all that a transaction sees; an error of it has a value of its own.
+static uint64_t sum_of(ut_txn *txn)
+{
+    static const uint8_t lowest[1] = {0};
+    ut_cursor *cursor = NULL;
+    ut_bytes key = {NULL, 0};
+    ut_bytes value = {NULL, 0};
+    uint64_t sum = 0;
+    assert_int_equal(ut_txn_cursor(txn, &cursor), UT_OK);
+    ut_err err = ut_cursor_seek(cursor, (ut_bytes){lowest, sizeof lowest}, &key, &value);
+    for (; err == UT_OK; err = ut_cursor_next(cursor, &key, &value)) {
+        for (size_t i = 0; i < key.len; i++)
+            sum = sum * 31 + key.data[i];
+        for (size_t i = 0; i < value.len; i++)
+            sum = sum * 31 + value.data[i];
+    }
+    ut_cursor_close(cursor);
+    return sum * 31 + (uint64_t)err;
+}
+
+static void what_is_read_stays_when_the_new_file_does_not_get_its_name(void **state)
+{
+    fixture *f = *state;
+    ut_txn *txn = NULL;
+    assert_int_equal(ut_engine_begin(ut_store_engine(f->store), false, &txn), UT_OK);
+    uint64_t before = sum_of(txn);
+    library.renames = 0;
+    library.fail_rename_at = 2; // behind the lock file's
+    ut_err err = do_compaction(f);
+    assert_true(library.renames >= 2);
+    library.fail_rename_at = 0;
+    assert_int_equal(err, UT_EIO);
+    for (unsigned i = 0; i < 3 * BLOCKS; i++) {
+        next_batch(f);
+        assert_int_equal(append(f, 3600000), UT_OK);
+        assert_int_equal(do_sweep(f), UT_OK);
+    }
+    assert_true(sum_of(txn) == before);
+    ut_txn_abort(txn);
+    (void)ut_store_check(ut_store_engine(f->store));
+    assert_int_equal(do_compaction(f), UT_OK);
+    (void)ut_store_check(ut_store_engine(f->store));
+}
+
 #define WITH(test, up) cmocka_unit_test_setup_teardown(test, up, tear_down)
 #define AT_ALL(test) \
     WITH(test, set_up_library), WITH(test, set_up_library_unsynced), WITH(test, set_up_engine)
@@ -371,6 +429,8 @@ int main(void)
         AT_ALL(setting_a_reader_survives_each_failing_call),
         WITH(queries_survive_each_failing_call, set_up_library),
         WITH(queries_survive_each_failing_call, set_up_engine),
+        WITH(what_is_read_stays_when_the_new_file_does_not_get_its_name, set_up_library),
+        WITH(what_is_read_stays_when_the_new_file_does_not_get_its_name, set_up_library_unsynced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

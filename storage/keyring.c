@@ -265,6 +265,26 @@ void ut_keyring_replace(ut_keyring *keyring, ut_keyring *from)
     ut_keyring_free(from);
 }
 
+ut_err ut_keyring_settle(ut_keyring *keyring, ut_keyring *renewed, ut_bytes record)
+{
+    const content *wanted = &renewed->content;
+    ut_keyring *stored = NULL;
+    bool is_stored = false;
+    ut_err err = ut_keyring_read(record, renewed->master, &stored);
+    if (err != UT_OK && err != UT_EPERM)
+        return err;
+    if (err == UT_OK) {
+        const content *found = &stored->content;
+        is_stored = found->keys[found->count - 1].id == wanted->keys[wanted->count - 1].id;
+    }
+    ut_keyring_free(stored);
+    if (is_stored)
+        ut_keyring_replace(keyring, renewed);
+    else
+        ut_keyring_free(renewed);
+    return UT_OK;
+}
+
 void ut_keyring_follow(ut_keyring *keyring)
 {
     keyring->follows = true;

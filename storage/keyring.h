@@ -44,6 +44,10 @@ ut_err ut_keyring_renew(const ut_keyring *keyring, const uint8_t *master, uint64
                         uint64_t next_seq, ut_keyring **renewed);
 // Puts the keys of `from`, which is freed, in the place of those of keyring.
 void ut_keyring_replace(ut_keyring *keyring, ut_keyring *from);
+// After a commit of renewed that failed, and may have happened: when record, what is stored now, is
+// that of renewed, its keys take the place of keyring's. renewed is freed. Errors, which leave both
+// as they are: UT_ECORRUPT, UT_EVERSION, UT_ENOMEM.
+ut_err ut_keyring_settle(ut_keyring *keyring, ut_keyring *renewed, ut_bytes record);
 
 // A process that only reads a store learns the data keys that the writing one makes. Its views are
 // then on one thread.

@@ -57,6 +57,8 @@ typedef struct {
 struct ut_store {
     ut_engine *engine;
     ut_keyring *keyring; // NULL: not encrypted
+    ut_keyring
+        *keyring_in_doubt; // what a renewal that failed may have stored; NULL: there is no doubt
     ut_keyring_slot newest_key;
     uint64_t blocks_per_key;
     uint64_t ttl_ms;
@@ -142,8 +144,9 @@ bool ut_expiry_is_of(const ut_store *store, const ut_store_append *append, uint6
 // destinations are read. Faults.
 ut_err ut_store_keys_open(ut_store *store, const ut_store_config *config, ut_fault *fault);
 void ut_store_keys_close(ut_store *store);
-// Makes a new data key when the newest has served long enough; outside of transactions. Errors of
-// the engine.
+// Makes a new data key when the newest has served long enough, and finds out which keys are stored
+// after a renewal that failed; before blocks are sealed, outside of transactions. Errors of the
+// engine; UT_ENOMEM, UT_ECORRUPT.
 ut_err ut_store_keys_keep_fresh(ut_store *store);
 // Seals what is in the builder into store->sealed as block seq, encrypted when the store is.
 ut_err ut_store_keys_seal(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,

@@ -113,6 +113,7 @@ void ut_store_keys_close(ut_store *store)
 {
     store->engine->keyring = NULL;
     ut_keyring_slot_free(&store->newest_key);
+    ut_keyring_free(store->keyring_in_doubt);
     ut_keyring_free(store->keyring);
 }
 
@@ -146,6 +147,24 @@ static ut_err find_oldest(ut_txn *txn, uint64_t next_seq, uint64_t *oldest)
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
+// After a commit of new keys that failed the store may have them all the same: what is stored is
+// what counts. Inside the transaction under way.
+static ut_err settle(ut_store *store)
+{
+    if (store->keyring_in_doubt == NULL)
+        return UT_OK;
+    ut_key key = ut_key_meta(UT_KEYRING_NAME);
+    ut_bytes record;
+    ut_err err = ut_txn_get(store->txn, ut_key_bytes(&key), &record);
+    if (err == UT_ENOTFOUND)
+        return UT_ECORRUPT;
+    if (err == UT_OK)
+        err = ut_keyring_settle(store->keyring, store->keyring_in_doubt, record);
+    if (err == UT_OK)
+        store->keyring_in_doubt = NULL;
+    return err;
+}
+
 // master: NULL keeps it.
 static ut_err renew(ut_store *store, const uint8_t *master)
 {
@@ -155,28 +174,47 @@ static ut_err renew(ut_store *store, const uint8_t *master)
     if (err != UT_OK)
         return err;
     uint64_t next_seq = store->state.next_seq;
-    err = find_oldest(store->txn, next_seq, &oldest);
+    err = settle(store);
+    if (err == UT_OK)
+        err = find_oldest(store->txn, next_seq, &oldest);
     if (err == UT_OK)
         err = ut_keyring_renew(store->keyring, master, oldest, next_seq, &renewed);
     if (err == UT_OK)
         err = put_keyring(store, store->txn, renewed);
-    if (err != UT_OK)
+    if (err != UT_OK) {
         ut_store_abort_write(store);
-    else
-        err = ut_store_end_write(store);
+        ut_keyring_free(renewed);
+        return err;
+    }
+    err = ut_store_end_write(store);
     if (err == UT_OK)
         ut_keyring_replace(store->keyring, renewed);
     else
-        ut_keyring_free(renewed);
+        store->keyring_in_doubt = renewed;
+    return err;
+}
+
+static ut_err settle_alone(ut_store *store)
+{
+    if (store->keyring_in_doubt == NULL)
+        return UT_OK;
+    ut_err err = ut_store_begin_write(store);
+    if (err != UT_OK)
+        return err;
+    err = settle(store);
+    ut_store_abort_write(store);
     return err;
 }
 
 ut_err ut_store_keys_keep_fresh(ut_store *store)
 {
-    if (store->keyring == NULL ||
-        !ut_keyring_is_due(store->keyring, store->state.next_seq, store->blocks_per_key))
+    if (store->keyring == NULL)
         return UT_OK;
-    ut_err err = renew(store, NULL);
+    ut_err err = settle_alone(store);
+    if (err != UT_OK ||
+        !ut_keyring_is_due(store->keyring, store->state.next_seq, store->blocks_per_key))
+        return err;
+    err = renew(store, NULL);
     // The newest key serves on: the bound has room for it, and blocks are leaving.
     return err == UT_ELIMIT ? UT_OK : err;
 }

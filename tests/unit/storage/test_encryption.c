@@ -23,6 +23,7 @@
 enum { BUDGET = 32 * 1024 * 1024 };
 
 static const uint64_t now_ns = UINT64_C(1700000000000000000);
+static const uint64_t hour_ns = UINT64_C(3600000000000);
 static const uint8_t key_a[UT_CIPHER_KEY_LEN] = {1};
 static const uint8_t key_b[UT_CIPHER_KEY_LEN] = {2};
 
@@ -47,14 +48,19 @@ static ut_store *open_with(ut_engine *engine, const uint8_t *key)
     return store;
 }
 
-static void commit_batch(ut_store *store, const ut_batch *batch)
+static void commit_batch_for(ut_store *store, const ut_batch *batch, uint64_t ttl_ms)
 {
-    ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = batch};
+    ut_store_append append = {.org = UT_ORG_DEFAULT, .ttl_ms = ttl_ms, .batch = batch};
     assert_int_equal(ut_store_commit(store, now_ns, &append, 1, NULL, 0), UT_OK);
 }
 
+static void commit_batch(ut_store *store, const ut_batch *batch)
+{
+    commit_batch_for(store, batch, 0);
+}
+
 // One block of one trace, of the service "service-N", with root span "root-N".
-static void commit_trace(ut_store *store, uint32_t trace)
+static void commit_trace_for(ut_store *store, uint32_t trace, uint64_t ttl_ms)
 {
     char service_z[32];
     char name_z[32];
@@ -69,8 +75,13 @@ static void commit_trace(ut_store *store, uint32_t trace)
     ut_batch batch;
     ut_batch_init(&batch, BUDGET);
     ut_test_batch(&batch, spans, 2);
-    commit_batch(store, &batch);
+    commit_batch_for(store, &batch, ttl_ms);
     ut_batch_free(&batch);
+}
+
+static void commit_trace(ut_store *store, uint32_t trace)
+{
+    commit_trace_for(store, trace, 0);
 }
 
 static ut_err read_block(ut_store *store, uint64_t seq, ut_block_info *info)
@@ -546,6 +557,45 @@ static void rekeying_that_fails_anywhere_leaves_one_valid_key(void **state)
     }
 }
 
+// Without knowing that the keys are stored the store would go on with the old data key for blocks
+// that count as the new one's, and the old one would be dropped too early.
+static void after_a_rekey_in_doubt_every_block_keeps_its_key(void **state)
+{
+    (void)state;
+    ut_err err = UT_EIO;
+    unsigned stored = 0;
+    for (uint64_t n = 1; err != UT_OK; n++) {
+        assert_true(n < 100);
+        ut_faults faults = {0};
+        ut_fault fault;
+        ut_engine *memory = ut_engine_memory_open(BUDGET);
+        ut_store *store = open_with(ut_engine_faulty_wrap(memory, &faults), key_a);
+        commit_trace(store, 1); // leaves after an hour
+        faults = (ut_faults){.fail_at = n, .in_doubt = true, .err = UT_EIO};
+        err = ut_store_rekey(store, key_b, &fault);
+        faults = (ut_faults){0};
+        commit_trace_for(store, 2, UT_STORE_TTL_NONE);
+        commit_trace_for(store, 3, UT_STORE_TTL_NONE);
+        ut_engine *copies[2] = {ut_engine_memory_clone(memory), ut_engine_memory_clone(memory)};
+        ut_store_close(store);
+        const bool is_new = try_open(copies[0], key_b, &store, &fault) == UT_OK;
+        if (is_new)
+            copies[1]->class->close(copies[1]);
+        else
+            store = open_with(copies[1], key_a);
+        stored += is_new && err != UT_OK;
+        bool more = true;
+        while (more)
+            assert_int_equal(ut_store_sweep(store, now_ns + 3 * hour_ns, &more), UT_OK);
+        for (unsigned i = 0; i < 2; i++) {
+            assert_int_equal(ut_store_rekey(store, key_a, &fault), UT_OK);
+            assert_all_readable(store, 2);
+        }
+        ut_store_close(store);
+    }
+    assert_true(stored > 0);
+}
+
 // ---- threads ----
 
 enum { READERS = 2, ROUNDS = 24 };
@@ -632,6 +682,7 @@ int main(void)
         cmocka_unit_test(rekeying_shuts_the_old_key_out_and_keeps_every_block),
         cmocka_unit_test(a_plain_store_has_no_key_to_change),
         cmocka_unit_test(rekeying_that_fails_anywhere_leaves_one_valid_key),
+        cmocka_unit_test(after_a_rekey_in_doubt_every_block_keeps_its_key),
         cmocka_unit_test(readers_open_blocks_while_keys_change),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -272,8 +272,10 @@ ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint
         err = ut_store_end_write(store);
     else
         ut_store_abort_write(store);
-    if (err != UT_OK)
+    if (err != UT_OK) {
+        ut_trace_index_forget(&store->index);
         return err == UT_EFULL ? UT_EAGAIN : err;
+    }
     uint32_t left = summary.span_count - count;
     bool pending = false;
     for (uint32_t i = 0; i < rewrite->taken.count; i++)

@@ -213,6 +213,14 @@ static void drop_filter(ut_trace_index *index, ut_trace_filter *filter)
     *filter = (ut_trace_filter){0};
 }
 
+void ut_trace_index_forget(ut_trace_index *index)
+{
+    for (size_t i = 0; i < UT_TRACE_FILTERS_MAX; i++) {
+        if (index->filters[i].bits != NULL)
+            drop_filter(index, &index->filters[i]);
+    }
+}
+
 // A filter for twice `count` ids, at the cost of those that were not asked for the longest time.
 // NULL: too many ids, or no memory; the trace is then scanned each time.
 static ut_trace_filter *make_filter(ut_trace_index *index, const ut_plan_trace *trace, size_t count)

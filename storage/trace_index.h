@@ -102,6 +102,10 @@ ut_err ut_trace_index_plan(ut_trace_index *index, const ut_store_append *appends
 // commit. Errors of the engine; UT_ENOMEM.
 ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn, uint64_t now_ns);
 
+// Forgets which spans long traces may have: after a transaction that looked traces up behind a
+// removal of its own and did not end well, the spans that were to leave are still there.
+void ut_trace_index_forget(ut_trace_index *index);
+
 // Begins a block; then every span that went into it, in the order of ordinals, which begin at 0.
 void ut_trace_index_begin_block(ut_trace_index *index);
 void ut_trace_index_add(ut_trace_index *index, uint32_t span, uint32_t ordinal);

@@ -3,6 +3,7 @@
 #include "storage/key.h"
 #include "storage/operation.h"
 #include "storage/record.h"
+#include "storage/trace_index.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/random_span.h"
 #include "tests/support/store_check.h"
@@ -529,6 +530,59 @@ static void every_failing_call_leaves_the_store_as_it_was(void **state)
         assert_int_equal(f->spans[i].found, f->spans[i].service != 1);
 }
 
+// One commit of spans of one trace, one for each of the services from first on. Returns how many were
+// new.
+static uint32_t commit_beside(ut_store *store, uint32_t first_span, unsigned first, unsigned count)
+{
+    ut_batch batches[SERVICES];
+    ut_store_append appends[SERVICES];
+    uint32_t stored = 0;
+    for (unsigned i = 0; i < count; i++) {
+        const ut_test_span span = {.trace = 7,
+                                   .span = first_span + first + i,
+                                   .start_ns = now_ns,
+                                   .service_z = services_z[first + i]};
+        ut_batch_init(&batches[i], BUDGET);
+        ut_test_batch(&batches[i], &span, 1);
+        appends[i] = (ut_store_append){.org = UT_ORG_DEFAULT, .batch = &batches[i]};
+    }
+    assert_int_equal(ut_store_commit(store, now_ns, appends, count, NULL, 0), UT_OK);
+    for (unsigned i = 0; i < count; i++) {
+        stored += appends[i].stored;
+        ut_batch_free(&batches[i]);
+    }
+    return stored;
+}
+
+static void after_a_slice_that_failed_spans_of_long_traces_are_known(void **state)
+{
+    fixture *f = *state;
+    const ut_cleanup_options options = {
+        .org = UT_ORG_DEFAULT, .older_than_ns = UINT64_MAX, .service_z = "pay"};
+    for (uint32_t i = 0; i <= UT_TRACE_LONG_FROM; i++)
+        assert_int_equal(commit_beside(f->store, 1 + 2 * i, 0, 2), 2);
+    ut_engine *filled = ut_engine_memory_clone(f->engine);
+    ut_err err = UT_EIO;
+    for (uint64_t n = 1; err != UT_OK; n++) {
+        assert_true(n < 300);
+        // Each time as after a start: the store has not looked at the trace yet.
+        ut_store_close(f->store);
+        f->faults = (ut_faults){0};
+        const ut_store_config config = {.bytes_max = BUDGET};
+        open_store(f, ut_engine_faulty_wrap(ut_engine_memory_clone(filled), &f->faults), &config);
+        ut_operation *operation = new_cleanup(&options);
+        ut_fault fault = {0};
+        bool more;
+        f->faults = (ut_faults){.fail_at = n, .err = UT_ENOSPC};
+        err = ut_operation_step(operation, f->store, now_ns, &more, &fault);
+        operation->class->free(operation);
+        f->faults = (ut_faults){0};
+        if (err != UT_OK && commit_beside(f->store, 1, 1, 1) != 0)
+            fail_msg("stored twice after call %u failed", (unsigned)n);
+    }
+    filled->class->close(filled);
+}
+
 static void a_small_store_on_disk_is_cleaned_without_losing_others(void **state)
 {
     fixture *f = *state;
@@ -649,6 +703,7 @@ int main(void)
         TEST(commits_between_slices_go_on),
         TEST(what_a_kill_left_of_a_block_is_swept_up),
         TEST(every_failing_call_leaves_the_store_as_it_was),
+        TEST(after_a_slice_that_failed_spans_of_long_traces_are_known),
         TEST(a_small_store_on_disk_is_cleaned_without_losing_others),
         TEST(what_is_there_gets_the_new_time_to_live),
         TEST(a_block_stays_as_long_as_the_span_that_rules_keep_longest),

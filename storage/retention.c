@@ -13,6 +13,8 @@ enum {
     SWEEP_TOUCHES = 256,  // of one call of ut_store_sweep: about a millisecond
     RIDE_TOUCHES = 96,    // that a commit spends on what has expired, or
     RIDE_SHARE = 2,       // so many times its own, if that is more
+    RING_SHARE = 4,       // so many times its own for the ring, as far as
+    RING_TOUCHES_MAX = 16 * 1024,
     MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
     HELD_BACK_PAGES = 16,
     HELD_PART = 16,                    // of the budget may be held for the state of the last sync,
@@ -336,15 +338,15 @@ static ut_err get_ready(const ut_store *store, uint64_t wanted, ut_engine_room *
     return err == UT_OK ? get_room(store, room) : err;
 }
 
-// One transaction that removes blocks, or with bytes 0 and a ring that is kept does nothing: what
-// the ones before it freed becomes ready.
+// One transaction that removes blocks, or with bytes 0 does nothing: what the ones before it freed
+// becomes ready.
 static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t bytes, bool *empty)
 {
     *empty = false;
     ut_err err = ut_store_begin_write(store);
     if (err != UT_OK)
         return err;
-    if (bytes > 0 || ring_excess(store, &store->state) > 0) {
+    if (bytes > 0) {
         ut_removal_progress done = {.touches_max = touches_alone(store, room)};
         ut_cursor *cursor;
         err = ut_txn_cursor(store->txn, &cursor);
@@ -406,14 +408,13 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         }
         store->demand_bytes = demand_bytes(room, demand);
         store->demand_touches = demand->touches;
-        bool of_ring = ring_excess(store, &store->state) > 0;
-        if (room->bytes_ready >= wanted && !of_ring)
+        if (room->bytes_ready >= wanted)
             return UT_OK;
         if (demand->data_bytes + reserve > room->bytes_max)
             return UT_ELIMIT; // not even in an empty store
         // The last transaction always holds a few pages back, an empty one too.
         uint64_t enough = wanted + (uint64_t)HELD_BACK_PAGES * room->page_bytes;
-        bool empty = free_bytes(room) >= enough && !of_ring;
+        bool empty = free_bytes(room) >= enough;
         if (!empty) {
             uint64_t free = free_bytes(room);
             err = evict_once(store, room, free < enough ? enough - free : 0, &empty);
@@ -514,6 +515,11 @@ static ut_err expire_some(ut_store *store, ut_cursor *cursor, uint64_t now_ns, u
     return err;
 }
 
+static uint64_t ring_touches(const ut_store *store)
+{
+    return most(EVICT_TOUCHES, least(RING_TOUCHES_MAX, RING_SHARE * store->demand_touches));
+}
+
 ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
 {
     const ut_engine_room *room = &store->room;
@@ -525,7 +531,8 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
     uint64_t left = free_bytes(room);
     left = left > store->demand_bytes ? left - store->demand_bytes : 0;
     uint64_t margin = margin_bytes(store, room);
-    uint64_t touches_max = least(EVICT_TOUCHES, (room->bytes_ready - spent) / room->touch_bytes);
+    uint64_t touches_ready = (room->bytes_ready - spent) / room->touch_bytes;
+    uint64_t touches_max = least(EVICT_TOUCHES, touches_ready);
     ut_removal_progress done = {.touches_max = 0};
     ut_cursor *cursor;
     bool empty;
@@ -535,6 +542,8 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
     err = expire_some(store, cursor, now_ns, touches_max, &done);
     done.touches_max = touches_max;
     bool of_ring = ring_excess(store, &store->next_state) > 0;
+    if (of_ring) // faster than spans come, so that what is too many is gone after each commit
+        done.touches_max = least(touches_ready, ring_touches(store));
     if (err == UT_OK && (left + done.bytes < margin || of_ring) &&
         !ut_retention_is_spent(store, &done))
         err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);

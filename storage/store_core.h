@@ -196,8 +196,7 @@ typedef struct {
     uint64_t touches; // places in the order of keys
 } ut_demand;
 
-// Removes old blocks in transactions of their own until the demand can be met, and the ring of spans
-// holds no more than it may. UT_EFULL: it cannot. UT_ELIMIT: an empty store could not meet it.
+// Removes old blocks in transactions of their own until the demand can be met. UT_EFULL: it cannot. UT_ELIMIT: an empty store could not meet it.
 // UT_EIO, UT_ENOSPC, UT_ENOMEM.
 ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand);
 // Begins a transaction of its own that removes blocks, of at most touches_max; done: out, empty.

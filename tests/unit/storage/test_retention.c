@@ -702,6 +702,58 @@ static void a_ring_that_was_made_smaller_is_reached_by_sweeping(void **state)
     assert_int_equal(ut_store_check(f->engine).spans, spans_in(f));
 }
 
+// Spans that each are a trace of their own: removing one costs the most.
+static void commit_traces(fixture *f, uint32_t *next, uint32_t count)
+{
+    ut_test_span *spans = calloc(count, sizeof *spans);
+    for (uint32_t i = 0; i < count; i++)
+        spans[i] = (ut_test_span){.trace = (*next)++, .span = 1, .start_ns = now_ns};
+    assert_int_equal(commit_at(f, now_ns, spans, count), UT_OK);
+    free(spans);
+}
+
+static void reopen_as_ring(fixture *f, uint64_t spans_max)
+{
+    ut_store_close(f->store);
+    f->store = NULL;
+    ut_engine_config engine = {.dir_z = f->dir_z, .bytes_max = 64 * MIB};
+    ut_fault fault = {0};
+    assert_int_equal(ut_engine_lmdb_open(&engine, &f->engine, &fault), UT_OK);
+    const ut_store_config config = {.bytes_max = 64 * MIB, .spans_max = spans_max};
+    assert_int_equal(ut_store_open(f->engine, &config, &f->store, &fault), UT_OK);
+}
+
+static void no_commit_waits_for_a_ring_that_was_made_smaller(void **state)
+{
+    enum { RING = 1000, BEFORE = 20000, AT_ONCE = 2048, LATER = 40 };
+    fixture *f = *state;
+    uint32_t next = 1;
+    open_lmdb(f, 64 * MIB);
+    while (next <= BEFORE)
+        commit_traces(f, &next, 500);
+    reopen_as_ring(f, RING);
+    for (unsigned i = 0; spans_in(f) > RING; i++) {
+        assert_true(i < LATER);
+        const uint64_t before = counts_of(f).spans_evicted;
+        commit_traces(f, &next, 1);
+        assert_in_range(counts_of(f).spans_evicted - before, 1, AT_ONCE);
+    }
+    assert_int_equal(ut_store_check(f->engine).spans, spans_in(f));
+}
+
+static void a_ring_keeps_up_with_commits_larger_than_itself(void **state)
+{
+    enum { RING = 1000, COMMITS = 20 };
+    fixture *f = *state;
+    uint32_t next = 1;
+    reopen_as_ring(f, RING);
+    for (unsigned i = 0; i < COMMITS; i++) {
+        commit_traces(f, &next, i % 2 == 0 ? 3000 : 10);
+        assert_in_range(spans_in(f), RING * 15 / 16, RING);
+    }
+    assert_int_equal(ut_store_check(f->engine).spans, spans_in(f));
+}
+
 static void what_is_lost_to_the_budget_is_told_now_and_then(void **state)
 {
     fixture *f = *state;
@@ -972,6 +1024,8 @@ int main(void)
         TEST(told_so_the_oldest_leaves_delivered_or_not),
         TEST(a_ring_of_spans_keeps_the_newest_and_no_more),
         WITH_DIR(a_ring_that_was_made_smaller_is_reached_by_sweeping),
+        WITH_DIR(no_commit_waits_for_a_ring_that_was_made_smaller),
+        WITH_DIR(a_ring_keeps_up_with_commits_larger_than_itself),
         TEST(what_is_lost_to_the_budget_is_told_now_and_then),
         TEST(what_can_never_fit_is_refused_and_evicts_nothing),
         TEST(damaged_blocks_are_removed_all_the_same),

@@ -91,6 +91,9 @@ static ut_err failed(const ut_lmdb_compaction *c, ut_err err, ut_fault *fault)
         hint_z = ". Free some space on its disk, and try again";
     else if (err == UT_EFULL)
         hint_z = ". It does not become smaller: raise storage.max_size, or clean up first";
+    else if (err == UT_EPERM)
+        hint_z = ". It must belong to the user and the group of store.mdb: change that file's to "
+                 "those of the agent's user";
     else if (err == UT_ECORRUPT)
         hint_z = ". The store is damaged: see `untrace store verify`";
     return ut_fault_set(fault, err, "the store was not compacted, and is as before: %s: %s%s",
@@ -116,7 +119,9 @@ static ut_err check_disk(const ut_lmdb_engine *engine, uint64_t wanted, ut_fault
 static int open_second(const ut_lmdb_engine *engine, ut_lmdb_compaction *c)
 {
     MDB_txn *txn = NULL;
-    int code = mdb_env_create(&c->to);
+    int code = ut_lmdb_make_like(c->path_z, engine->path_z);
+    if (code == 0)
+        code = mdb_env_create(&c->to);
     if (code == 0)
         code = mdb_env_set_mapsize(c->to, (size_t)engine->bytes_max);
     // Nobody else knows this file: no locks. It is synced before it gets its name.
@@ -404,6 +409,17 @@ static ut_err forget_steady(ut_lmdb_engine *engine, ut_fault *fault)
     return err;
 }
 
+// The lock file of the new file, for whom the one in use is.
+static int make_lock(const ut_lmdb_engine *engine, const ut_lmdb_compaction *c)
+{
+    char lock_z[UT_LMDB_PATH_MAX + 8];
+    char new_lock_z[UT_LMDB_PATH_MAX + 16];
+    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
+    (void)snprintf(new_lock_z, sizeof new_lock_z, "%s-lock", c->path_z);
+    int code = ut_lmdb_make_like(new_lock_z, lock_z);
+    return code == ENOENT ? ut_lmdb_make_like(new_lock_z, engine->path_z) : code;
+}
+
 // The last step. *again: nothing has happened yet, and the new file is open again.
 static ut_err finish(ut_lmdb_engine *engine, ut_lmdb_compaction *c, bool *again, ut_fault *fault)
 {
@@ -417,7 +433,9 @@ static ut_err finish(ut_lmdb_engine *engine, ut_lmdb_compaction *c, bool *again,
         return err;
     mdb_env_close(c->to);
     c->to = NULL;
-    err = ut_lmdb_translate(ut_lmdb_env_open(engine, c->path_z, &env));
+    err = ut_lmdb_translate(make_lock(engine, c));
+    if (err == UT_OK)
+        err = ut_lmdb_translate(ut_lmdb_env_open(engine, c->path_z, &env));
     if (err == UT_OK)
         err = forget_steady(engine, fault);
     if (err == UT_OK)

@@ -96,6 +96,12 @@ ut_lmdb_env *ut_lmdb_env_replace(ut_lmdb_engine *engine, ut_lmdb_env *env);
 // Makes the names of files durable. errno or 0.
 int ut_lmdb_sync_directory(const char *dir_z);
 
+// ---- engine_lmdb_owner.c ----
+
+// Makes an empty file with the owner, the group and the mode of like_z, unless there is one. EPERM
+// and no file: this user may not give it away, and the owner of like_z could not use it. errno or 0.
+int ut_lmdb_make_like(const char *path_z, const char *like_z);
+
 // ---- engine_lmdb_compact.c ----
 
 ut_err ut_lmdb_compact(ut_engine *engine, ut_engine_compaction *progress, ut_fault *fault);

@@ -85,3 +85,15 @@ def test_a_command_of_another_user_leaves_no_files_of_its_own(of_other, tmp_path
     assert not (of_other.data_dir / "untrace.lock").exists() and owners(of_other.data_dir) == {OTHER}
     of_other.start(prefix=AS_OTHER)
     of_other.accept(otlp.request(1))
+
+
+@needs_root
+def test_a_compaction_keeps_owner_and_mode_of_the_files(of_other):
+    files = {of_other.data_dir / "store.mdb": 0o640, of_other.data_dir / "store.mdb-lock": 0o660}
+    for file, mode in files.items():
+        file.chmod(mode)
+    inode = of_other.data_dir.joinpath("store.mdb").stat().st_ino
+    assert untrace("store", "compact", "--data-dir", of_other.data_dir).returncode == 0
+    for file, mode in files.items():
+        now = file.stat()
+        assert (now.st_uid, now.st_gid, now.st_mode & 0o777, now.st_ino != inode) == (OTHER, OTHER, mode, True)

@@ -191,6 +191,34 @@ static void the_file_becomes_smaller_and_its_records_stay(void **state)
     free(data);
 }
 
+static void assert_owned(const fixture *f, const char *name_z, uid_t user, gid_t group, mode_t mode)
+{
+    char path_z[UT_TEMP_PATH_MAX];
+    struct stat file;
+    ut_temp_path(f->dir_z, name_z, path_z);
+    assert_int_equal(stat(path_z, &file), 0);
+    assert_int_equal(file.st_uid, user);
+    assert_int_equal(file.st_gid, group);
+    assert_int_equal(file.st_mode & 0777, mode);
+}
+
+static void the_new_file_has_the_owner_and_the_mode_of_the_old_one(void **state)
+{
+    fixture *f = *state;
+    char path_z[UT_TEMP_PATH_MAX];
+    uid_t user = geteuid() == 0 ? 65534 : geteuid(); // only root can give files away
+    gid_t group = geteuid() == 0 ? 65534 : getegid();
+    ut_temp_path(f->dir_z, "store.mdb", path_z);
+    assert_int_equal(chown(path_z, user, group), 0);
+    assert_int_equal(chmod(path_z, 0640), 0);
+    ut_temp_path(f->dir_z, "store.mdb-lock", path_z);
+    assert_int_equal(chown(path_z, user, group), 0);
+    assert_int_equal(chmod(path_z, 0660), 0);
+    compact(f->engine);
+    assert_owned(f, "store.mdb", user, group, 0640);
+    assert_owned(f, "store.mdb-lock", user, group, 0660);
+}
+
 static void an_empty_store_is_compacted(void **state)
 {
     fixture *f = *state;
@@ -669,6 +697,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH(the_file_becomes_smaller_and_its_records_stay, set_up),
+        WITH(the_new_file_has_the_owner_and_the_mode_of_the_old_one, set_up),
         WITH(an_empty_store_is_compacted, set_up),
         WITH(what_is_written_meanwhile_is_in_the_new_file, set_up),
         WITH(what_is_written_meanwhile_is_in_the_new_file, set_up_unsynced),

@@ -1,0 +1,44 @@
+// Whose the files beside a data file are: a file that root makes, or that takes the place of another,
+// must not lock out the user whose agent has the store. Not for what is in the files.
+#define _GNU_SOURCE
+#include "storage/engine_lmdb_core.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { MODE_BITS = 0666 };
+
+// The owner, or where only he may not be changed, the group.
+static int give(int fd, const struct stat *like)
+{
+    struct stat own;
+    if (fstat(fd, &own) != 0)
+        return errno;
+    if ((own.st_uid != like->st_uid || own.st_gid != like->st_gid) &&
+        fchown(fd, like->st_uid, like->st_gid) != 0) {
+        int code = errno;
+        if (own.st_gid != like->st_gid && fchown(fd, (uid_t)-1, like->st_gid) != 0)
+            return errno;
+        // Whoever owns the other file writes this one as a member of its group.
+        if (own.st_uid != like->st_uid && (like->st_mode & S_IWGRP) == 0)
+            return code;
+    }
+    return fchmod(fd, like->st_mode & MODE_BITS) == 0 ? 0 : errno;
+}
+
+int ut_lmdb_make_like(const char *path_z, const char *like_z)
+{
+    struct stat like;
+    if (stat(like_z, &like) != 0)
+        return errno;
+    int fd = open(path_z, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, UT_LMDB_FILE_MODE);
+    if (fd < 0)
+        return errno == EEXIST ? 0 : errno;
+    int code = give(fd, &like);
+    (void)close(fd); // nothing is in it
+    if (code != 0)
+        (void)unlink(path_z); // at worst an empty file stays
+    return code;
+}

@@ -1,5 +1,6 @@
 // The terminal, taken and given back. A parent waits for the process that draws: it restores the terminal after a crash, for
-// which a signal handler would need global state, and after SIGKILL, for which there is no handler.
+// which a signal handler would need global state, and after SIGKILL, for which there is no handler. When the parent is killed, the
+// child does.
 #include "agent/screen.h"
 
 #include "port/port.h"
@@ -43,13 +44,19 @@ static bool write_all(const void *data, size_t len)
     return true;
 }
 
-static void take_terminal(const struct termios *before)
+static struct termios raw_of(const struct termios *before)
 {
     struct termios raw = *before;
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG | IEXTEN);
     raw.c_iflag &= ~(tcflag_t)(IXON | ICRNL);
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
+    return raw;
+}
+
+static void take_terminal(const struct termios *before)
+{
+    const struct termios raw = raw_of(before);
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     (void)write_all(take_z,
                     sizeof(take_z) - 1); // a terminal that is gone shows with the first frame
@@ -59,6 +66,19 @@ static void give_terminal(const struct termios *before)
 {
     (void)write_all(give_z, sizeof(give_z) - 1);
     (void)tcsetattr(STDIN_FILENO, TCSANOW, before);
+}
+
+// For the child, when nobody waits for it any more. A shell that has the terminal again has put its own
+// settings there, and they stay.
+static void give_terminal_alone(const struct termios *before)
+{
+    const struct termios raw = raw_of(before);
+    struct termios now;
+    (void)signal(SIGTTOU, SIG_IGN); // we may be in the background by now
+    if (tcgetattr(STDIN_FILENO, &now) == 0 && now.c_lflag == raw.c_lflag &&
+        now.c_iflag == raw.c_iflag)
+        (void)tcsetattr(STDIN_FILENO, TCSANOW, before);
+    (void)write_all(give_z, sizeof(give_z) - 1);
 }
 
 static sigset_t watched_signals(void)
@@ -71,18 +91,22 @@ static sigset_t watched_signals(void)
     return signals;
 }
 
-static int draw_in_child(int (*body)(void *context, ut_screen *screen), void *context)
+static int draw_in_child(int (*body)(void *context, ut_screen *screen), void *context, pid_t parent,
+                         const struct termios *before)
 {
     const sigset_t signals = watched_signals();
     ut_screen screen = {.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK)};
-    if (screen.signals < 0)
-        return EX_OSERR;
+    int code = EX_OSERR;
     // So that nothing is left drawing when the parent is killed.
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     ut_buf_init(&screen.frame, FRAME_BYTES_MAX);
-    const int code = body(context, &screen);
+    if (screen.signals >= 0 && getppid() == parent)
+        code = body(context, &screen);
     ut_buf_free(&screen.frame);
-    (void)close(screen.signals);
+    if (screen.signals >= 0)
+        (void)close(screen.signals);
+    if (getppid() != parent)
+        give_terminal_alone(before);
     return code;
 }
 
@@ -109,17 +133,23 @@ int ut_screen_run(int (*body)(void *context, ut_screen *screen), void *context)
     struct termios before;
     sigset_t signals = watched_signals();
     sigset_t signals_before;
+    // Whoever started us may ignore SIGCHLD; then the end of the child would go by unseen.
+    const struct sigaction noticed = {.sa_handler = SIG_DFL};
+    struct sigaction child_before;
     if (tcgetattr(STDIN_FILENO, &before) != 0)
         return EX_OSERR;
     (void)sigaddset(&signals, SIGCHLD);
     (void)sigprocmask(SIG_BLOCK, &signals, &signals_before);
+    (void)sigaction(SIGCHLD, &noticed, &child_before);
     (void)fflush(NULL);
+    const pid_t parent = getpid();
     take_terminal(&before);
     const pid_t child = fork();
     if (child == 0)
-        exit(draw_in_child(body, context));
+        exit(draw_in_child(body, context, parent, &before));
     const int code = child < 0 ? EX_OSERR : wait_for_child(child, &signals);
     give_terminal(&before);
+    (void)sigaction(SIGCHLD, &child_before, NULL);
     (void)sigprocmask(SIG_SETMASK, &signals_before, NULL);
     return code;
 }

@@ -16,7 +16,8 @@ from waiting import DEADLINE_S, until
 
 
 class Terminal:
-    def __init__(self, *arguments, columns=100, rows=30):
+    def __init__(self, *arguments, columns=100, rows=30, prefix=(), ignored=()):
+        self._ignored = ignored
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
         self.bytes = b""
@@ -24,13 +25,15 @@ class Terminal:
         self._set_size(columns, rows)
         self.before = termios.tcgetattr(self.child)
         # A session of its own, so that the terminal's signals reach it and nobody else.
-        self.process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdin=self.child, stdout=self.child,
+        self.process = subprocess.Popen([*prefix, PROGRAM, *map(str, arguments)], stdin=self.child, stdout=self.child,
                                         stderr=self.child, env={**os.environ, "TERM": "xterm-256color"},
                                         preexec_fn=self._control)
 
     def _control(self):
         os.setsid()
         fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        for number in self._ignored:
+            signal.signal(number, signal.SIG_IGN)
 
     def _set_size(self, columns, rows):
         fcntl.ioctl(self.child, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
@@ -77,8 +80,9 @@ class Terminal:
         return (termios.tcgetattr(self.child) == self.before and self.bytes.rindex(b"\x1b[?1049l") >
                 self.bytes.rindex(b"\x1b[?1049h") and not self.screen.cursor.hidden and b"\x1b[?7h" in self.bytes)
 
-    def children(self):
-        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children", encoding="ascii") as file:
+    def children(self, of=None):
+        pid = of or self.process.pid
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
             return [int(word) for word in file.read().split()]
 
     def close(self):

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +167,34 @@ def test_a_crash_gives_the_terminal_back(busy, terminal, number):
     os.kill(drawing, number)
     assert one.wait_end() in (128 + number, 1), "1: a sanitizer has its own handler"
     assert one.is_given_back()
+
+
+def test_it_ends_where_the_end_of_children_is_ignored(busy, terminal):
+    one = terminal("top", "--data-dir", busy.data_dir, ignored=[signal.SIGCHLD])
+    one.wait_for("q quits")
+    one.press(b"q")
+    assert one.wait_end() == 0
+    assert one.is_given_back()
+
+
+def test_the_terminal_is_given_back_when_the_waiting_process_is_killed(busy, terminal):
+    one = terminal("top", "--data-dir", busy.data_dir, prefix=["sh", "-c", '"$@"; read line', "sh"])
+    one.wait_for("q quits")
+    (waiting,) = one.children()
+    (drawing,) = one.children(waiting)
+    os.kill(waiting, signal.SIGKILL)
+
+    def given_back():
+        one.read()
+        return b"\x1b[?1049l" in one.bytes and one.is_given_back()
+    until(given_back, "the terminal as it was")
+
+    def ended():
+        try:
+            return "\nState:\tZ" in Path(f"/proc/{drawing}/status").read_text(encoding="ascii")
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+    until(ended, "the end of the process that drew")
 
 
 def test_text_of_spans_does_not_steer_the_terminal(agent, terminal):

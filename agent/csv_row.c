@@ -3,6 +3,7 @@
 
 #include "adapters/json.h"
 #include "agent/json_value.h"
+#include "agent/term.h"
 #include "port/base/text.h"
 
 enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };
@@ -12,7 +13,8 @@ void ut_csv_head(ut_buf *out)
     ut_buf_add_z(out, UT_CSV_COLUMNS "\r\n");
 }
 
-static void put_text(ut_buf *out, ut_bytes text)
+// shown: on a terminal, which no text may steer.
+static void put_text(ut_buf *out, ut_bytes text, bool shown)
 {
     bool quoted = text.len > 0 && (text.data[0] == ' ' || text.data[text.len - 1] == ' ');
     for (size_t i = 0; i < text.len && !quoted; i++)
@@ -29,7 +31,10 @@ static void put_text(ut_buf *out, ut_bytes text)
         }
         if (text.data[i] == '"')
             ut_buf_add_byte(out, '"');
-        ut_buf_add(out, text.data + i, len);
+        if (shown && ut_term_is_control(text.data + i, text.len - i))
+            ut_buf_add_byte(out, '?');
+        else
+            ut_buf_add(out, text.data + i, len);
         i += len;
     }
     if (quoted)
@@ -97,16 +102,16 @@ static void links_json(ut_buf *out, const ut_span *span)
 }
 
 // Ends a field that stands as JSON in scratch.
-static void put_scratch(ut_buf *out, ut_buf *scratch)
+static void put_scratch(ut_buf *out, ut_buf *scratch, bool shown)
 {
     if (scratch->err != UT_OK && out->err == UT_OK)
         out->err = scratch->err;
     ut_buf_add_byte(out, ',');
-    put_text(out, ut_buf_bytes(scratch));
+    put_text(out, ut_buf_bytes(scratch), shown);
     ut_buf_reset(scratch, SCRATCH_KEEP_BYTES);
 }
 
-ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row)
+ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, bool shown)
 {
     static const char *const kinds[] = {"unspecified", "internal", "server",
                                         "client",      "producer", "consumer"};
@@ -122,9 +127,9 @@ ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row)
     ut_buf_add_byte(out, ',');
     put_hex(out, span->parent_span_id);
     ut_buf_add_byte(out, ',');
-    put_text(out, service);
+    put_text(out, service, shown);
     ut_buf_add_byte(out, ',');
-    put_text(out, span->name);
+    put_text(out, span->name, shown);
     ut_buf_add_byte(out, ',');
     put_word(out, kinds, sizeof(kinds) / sizeof(kinds[0]), span->kind);
     ut_text_time(span->start_ns, start_z);
@@ -132,21 +137,21 @@ ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row)
                   (unsigned long long)span->end_ns, (long long)(span->end_ns - span->start_ns));
     put_word(out, statuses, sizeof(statuses) / sizeof(statuses[0]), span->status_code);
     ut_buf_add_byte(out, ',');
-    put_text(out, span->status_message);
+    put_text(out, span->status_message, shown);
     ut_buf_add_byte(out, ',');
-    put_text(out, row->scope.name);
+    put_text(out, row->scope.name, shown);
     ut_buf_add_byte(out, ',');
-    put_text(out, row->scope.version);
+    put_text(out, row->scope.version, shown);
 
     ut_buf_reset(scratch, SCRATCH_KEEP_BYTES);
     ut_json_value(scratch, span->attributes);
-    put_scratch(out, scratch);
+    put_scratch(out, scratch, shown);
     ut_json_value(scratch, row->resource.attributes);
-    put_scratch(out, scratch);
+    put_scratch(out, scratch, shown);
     events_json(scratch, span);
-    put_scratch(out, scratch);
+    put_scratch(out, scratch, shown);
     links_json(scratch, span);
-    put_scratch(out, scratch);
+    put_scratch(out, scratch, shown);
     ut_buf_add_z(out, "\r\n");
     return out->err;
 }

@@ -5,6 +5,7 @@
 #include "agent/csv_row.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     SLICE_BLOCKS = 8,
@@ -24,6 +25,7 @@ typedef struct {
     ut_cli_reader *reader;
     ut_export_format format;
     const ut_otlp_encoder *encoder; // NULL: CSV
+    bool shown;                     // on a terminal
     ut_output_file *file;
     ut_export_counts *counts;
     ut_fault *fault;
@@ -38,7 +40,7 @@ static ut_err take_span(void *context, const ut_trace_span *span)
     export *e = context;
     if (e->encoder == NULL) {
         const size_t begin = e->out.len;
-        const ut_err err = ut_csv_row(&e->out, &e->scratch, span);
+        const ut_err err = ut_csv_row(&e->out, &e->scratch, span, e->shown);
         if (err == UT_ECORRUPT) {
             e->out.err = UT_OK;
             e->out.len = begin;
@@ -143,6 +145,7 @@ ut_err ut_span_export(ut_cli_reader *reader, const ut_filter *filter, ut_export_
                 .encoder = format == UT_EXPORT_OTLP_JSON       ? &ut_otlp_json_encoder
                            : format == UT_EXPORT_OTLP_PROTOBUF ? &ut_otlp_protobuf_encoder
                                                                : NULL,
+                .shown = isatty(file->fd) == 1,
                 .file = file,
                 .counts = counts,
                 .fault = fault};

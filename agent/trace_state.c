@@ -103,9 +103,7 @@ void ut_trace_state_counts(const ut_trace_state *view, uint32_t *changes, uint32
 static bool is_harmless(ut_bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        const uint8_t byte = text.data[i];
-        if (byte < 0x20 || byte == 0x7f ||
-            (byte == 0xc2 && i + 1 < text.len && text.data[i + 1] < 0xa0))
+        if (ut_term_is_control(text.data + i, text.len - i))
             return false;
     }
     return true;

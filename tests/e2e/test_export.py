@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 import otlp
 from agent import PROGRAM, untrace
+from terminal import Terminal
 from waiting import DEADLINE_S, until
 
 EX_USAGE, EX_NOINPUT, EX_IOERR = 64, 66, 74
@@ -194,6 +195,22 @@ def test_two_exports_to_one_file_do_not_mix(tmp_path, full):
     # What a killed one left behind is taken over.
     assert untrace("export", "--data-dir", full.data_dir, "--output", file, "--quiet").stderr == ""
     assert os.listdir(tmp_path) == ["spans.jsonl"]
+
+
+def test_text_of_spans_does_not_steer_the_terminal(tmp_path):
+    file = tmp_path / "spans.json"
+    message = otlp.request(1, service="evil \x1b]0;title\x07")
+    span = otlp.first_span(message)
+    span.name = "two\nlines \x9b31m \x7f \u00e4"
+    file.write_text(json.dumps(otlp.as_json(message)))
+    assert untrace("import", file, "--data-dir", tmp_path / "data").returncode == 0
+    terminal = Terminal("export", "--data-dir", tmp_path / "data", "--format", "csv", "--quiet", columns=1000)
+    assert terminal.wait_end() == 0
+    shown = terminal.bytes.decode()
+    terminal.close()
+    assert not set(shown) & (set(map(chr, range(32))) - set("\r\n") | set(map(chr, range(127, 160)))), shown
+    assert ",evil ?]0;title?," in shown and '"two?lines ?31m ? \u00e4"' in shown
+    assert "\x9b31m" in export(tmp_path / "data", "csv").decode(), "a file has it as it is"
 
 
 def mode_of(file):

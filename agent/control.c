@@ -422,10 +422,25 @@ static void post_rekey(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
 
 static void post_cancel(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
 {
-    if (ut_store_thread_cancel(c->config.store))
+    ut_json json;
+    uint64_t number = 0;
+    bool good = true;
+    if (body.len > 0) {
+        if (!read_request(c, exchange, body, &json))
+            return;
+        yyjson_obj_iter members = yyjson_obj_iter_with(yyjson_doc_get_root(json.doc));
+        for (yyjson_val *name; good && (name = yyjson_obj_iter_next(&members)) != NULL;)
+            good = yyjson_equals_str(name, "number") &&
+                   read_uint(yyjson_obj_iter_get_val(name), &number) && number > 0;
+        ut_json_free(&json);
+    }
+    if (!good)
+        answer_error(c, exchange, 400, "cancel takes number, that of an operation");
+    else if (ut_store_thread_cancel(c->config.store, number))
         get_operation(c, exchange, body);
     else
-        answer_error(c, exchange, 409, "no operation is under way");
+        answer_error(c, exchange, 409,
+                     number == 0 ? "no operation is under way" : "this operation is not under way");
 }
 
 // ---- cursors of readers that poll

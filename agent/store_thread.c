@@ -197,10 +197,11 @@ void ut_store_thread_operation(ut_store_thread *thread, ut_store_operation_statu
     (void)pthread_mutex_unlock(&thread->lock);
 }
 
-bool ut_store_thread_cancel(ut_store_thread *thread)
+bool ut_store_thread_cancel(ut_store_thread *thread, uint64_t number)
 {
     (void)pthread_mutex_lock(&thread->lock);
-    const bool found = thread->operation != NULL;
+    const bool found =
+        thread->operation != NULL && (number == 0 || number == thread->operation_status.number);
     thread->operation_cancel = thread->operation_cancel || found;
     const bool wake = found && thread->asleep;
     (void)pthread_mutex_unlock(&thread->lock);
@@ -531,26 +532,25 @@ static bool commit_waiting(ut_store_thread *t)
 
 // ---- calls and the operation
 
-// Under the lock, which is left meanwhile.
-static void run_calls(ut_store_thread *t)
+// Under the lock, which is left meanwhile: the first of the calls that wait.
+static void run_call(ut_store_thread *t)
 {
-    ut_store_call *first = t->call_first;
-    ut_store_call *last = t->call_last;
-    if (first == NULL)
-        return;
-    t->call_first = NULL;
-    t->call_last = NULL;
-    t->call_count = 0;
+    ut_store_call *call = t->call_first;
+    UT_ASSERT(call != NULL);
+    t->call_first = call->next;
+    if (t->call_first == NULL)
+        t->call_last = NULL;
+    t->call_count--;
+    call->next = NULL;
     (void)pthread_mutex_unlock(&t->lock);
-    for (ut_store_call *call = first; call != NULL; call = call->next)
-        call->run(call, t->config.store);
+    call->run(call, t->config.store);
     t->unsynced = true; // it may have written
     (void)pthread_mutex_lock(&t->lock);
     if (t->called_last != NULL)
-        t->called_last->next = first;
+        t->called_last->next = call;
     else
-        t->called_first = first;
-    t->called_last = last;
+        t->called_first = call;
+    t->called_last = call;
     ut_poller_wake(t->config.done_poller);
 }
 
@@ -558,23 +558,22 @@ static void run_calls(ut_store_thread *t)
 static void end_operation(ut_store_thread *t, ut_store_operation_state state)
 {
     ut_operation *operation = t->operation;
+    const ut_store_operation_status *status = &t->operation_status; // ours until operation is NULL
     UT_ASSERT(operation != NULL);
     (void)pthread_mutex_unlock(&t->lock);
     operation->class->free(operation); // may take a while: it undoes what is not finished
+    ut_log_write(
+        t->config.log, state == UT_STORE_OPERATION_FAILED ? UT_LOG_ERROR : UT_LOG_INFO, "store",
+        "%s %s: %llu blocks, %llu spans, %llu bytes%s%s", status->name_z,
+        state == UT_STORE_OPERATION_DONE       ? "is done"
+        : state == UT_STORE_OPERATION_CANCELED ? "was cancelled"
+                                               : "failed",
+        (unsigned long long)status->progress.blocks, (unsigned long long)status->progress.spans,
+        (unsigned long long)status->progress.bytes, state == UT_STORE_OPERATION_FAILED ? "; " : "",
+        state == UT_STORE_OPERATION_FAILED ? status->fault.text_z : "");
     (void)pthread_mutex_lock(&t->lock);
     t->operation = NULL;
     t->operation_status.state = state;
-    ut_log_write(t->config.log, state == UT_STORE_OPERATION_FAILED ? UT_LOG_ERROR : UT_LOG_INFO,
-                 "store", "%s %s: %llu blocks, %llu spans, %llu bytes%s%s",
-                 t->operation_status.name_z,
-                 state == UT_STORE_OPERATION_DONE       ? "is done"
-                 : state == UT_STORE_OPERATION_CANCELED ? "was cancelled"
-                                                        : "failed",
-                 (unsigned long long)t->operation_status.progress.blocks,
-                 (unsigned long long)t->operation_status.progress.spans,
-                 (unsigned long long)t->operation_status.progress.bytes,
-                 state == UT_STORE_OPERATION_FAILED ? "; " : "",
-                 state == UT_STORE_OPERATION_FAILED ? t->operation_status.fault.text_z : "");
 }
 
 // Under the lock, which is left meanwhile: one slice of the operation.
@@ -622,7 +621,8 @@ static void *run(void *context)
     bool working = true;
     (void)pthread_mutex_lock(&t->lock);
     while (working) {
-        run_calls(t);
+        if (t->call_first != NULL)
+            run_call(t); // one only: a commit or a slice that waits comes before the next
         const uint64_t now_ms = ut_clock_mono_ms();
         uint64_t marks_at_ms = UINT64_MAX;
         if (t->marks.count > 0)
@@ -646,10 +646,10 @@ static void *run(void *context)
             break;
         } else if (now_ms < t->sweep_at_ms && now_ms < sync_at_ms) {
             const uint64_t until_ms = earlier(commit_at_ms, earlier(t->sweep_at_ms, sync_at_ms));
-            if (mono_ns() < operation_at_ns)
-                (void)sleep_until(t, 1, earlier(until_ms * NS_PER_MS, operation_at_ns));
-            else
+            if (mono_ns() >= operation_at_ns)
                 step_operation(t);
+            else if (t->call_first == NULL) // one that came during the last gave no signal
+                (void)sleep_until(t, 1, earlier(until_ms * NS_PER_MS, operation_at_ns));
             continue;
         } else {
             (void)pthread_mutex_unlock(&t->lock);
@@ -663,7 +663,8 @@ static void *run(void *context)
             step_operation(t); // else requests that never cease, or a long sweep, would keep it out
     }
     t->stopping = true; // also when it ends by itself: nobody is to wait for a call
-    run_calls(t);
+    while (t->call_first != NULL)
+        run_call(t);
     if (t->operation != NULL)
         end_operation(t, UT_STORE_OPERATION_CANCELED);
     (void)pthread_mutex_unlock(&t->lock);

@@ -88,7 +88,8 @@ struct ut_store_call {
 };
 
 // UT_EAGAIN: too many wait, or the thread is about to end; the call stays the caller's. A call that
-// was taken is always run and handed back. Any thread.
+// was taken is always run and handed back; requests that wait are committed between two calls. Any
+// thread.
 ut_err ut_store_thread_call(ut_store_thread *thread, ut_store_call *call);
 
 // ---- one operation at a time, in slices between commits ----
@@ -115,8 +116,9 @@ typedef struct {
 // UT_ECANCELED: the thread is about to end. The operation then stays the caller's. Any thread.
 ut_err ut_store_thread_begin(ut_store_thread *thread, ut_operation *operation, uint64_t *number);
 void ut_store_thread_operation(ut_store_thread *thread, ut_store_operation_status *status);
-// Ends the operation before its next slice; what is done stays done. False: none is under way.
-bool ut_store_thread_cancel(ut_store_thread *thread);
+// Ends the operation of this number (0: whichever it is) before its next slice; what is done stays
+// done. False: it is not under way.
+bool ut_store_thread_cancel(ut_store_thread *thread, uint64_t number);
 
 // Commits what waits, cancels the operation, ends the thread and waits for it. What could not be committed is handed back
 // with its error; call ut_store_thread_deliver once more.

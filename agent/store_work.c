@@ -136,8 +136,10 @@ static ut_err by_agent(job *j, ut_control_client *client)
     for (;;) {
         if (stopped(j, wait_ms)) {
             answer ignored = {.number = 0};
+            char ours_z[48]; // not one that somebody else has begun since
+            (void)snprintf(ours_z, sizeof ours_z, "{\"number\":%llu}", (unsigned long long)number);
             // It may have ended meanwhile; the next answer tells.
-            err = ask(j, client, "POST", "/store/cancel", UT_BYTES_NONE, &ignored);
+            err = ask(j, client, "POST", "/store/cancel", ut_bytes_of_z(ours_z), &ignored);
             if (err != UT_OK && err != UT_EBUSY && err != UT_ENOTFOUND)
                 return err;
         }

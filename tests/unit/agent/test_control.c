@@ -128,6 +128,13 @@ static ut_err ask(fixture *f, const char *method_z, const char *path_z, ut_bytes
                                  &f->fault);
 }
 
+static ut_err post(fixture *f, const char *path_z, const char *body_z)
+{
+    ut_bytes answer;
+    return ut_control_client_ask(f->client, "POST", path_z, ut_bytes_of_z(body_z), PATIENCE_MS,
+                                 &answer, &f->fault);
+}
+
 static void assert_has(ut_bytes answer, const char *text_z)
 {
     char copy_z[8192];
@@ -308,7 +315,15 @@ static void an_operation_is_watched_and_cancelled(void **state)
     // Another one waits outside.
     assert_int_equal(ask(f, "POST", "/store/compact", &answer), UT_EBUSY);
     assert_non_null(strstr(f->fault.text_z, "another operation (endless) is under way"));
-    assert_int_equal(ask(f, "POST", "/store/cancel", &answer), UT_OK);
+    // Who means another one cancels nothing.
+    assert_int_equal(post(f, "/store/cancel", "{\"number\":2}"), UT_EBUSY);
+    assert_string_equal(f->fault.text_z, "this operation is not under way");
+    assert_int_equal(post(f, "/store/cancel", "{\"number\":0}"), UT_EINVAL);
+    assert_int_equal(post(f, "/store/cancel", "{\"name\":1}"), UT_EINVAL);
+    assert_int_equal(post(f, "/store/cancel", "[1]"), UT_EINVAL);
+    assert_int_equal(ask(f, "GET", "/store/operation", &answer), UT_OK);
+    assert_has(answer, "\"state\":\"running\"");
+    assert_int_equal(post(f, "/store/cancel", "{\"number\":1}"), UT_OK);
     while (status.state == UT_STORE_OPERATION_RUNNING) {
         ut_store_thread_operation(f->thread, &status);
         if (ut_clock_mono_ms() - begin_ms > 2 * PATIENCE_MS)

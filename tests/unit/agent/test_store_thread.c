@@ -22,6 +22,9 @@ enum {
     BUDGET = 16 * 1024 * 1024,
     JOBS_MAX = UT_STORE_THREAD_QUEUE_MAX + 16,
     BATCH_BYTES_MAX = 64 * 1024 * 1024,
+    LOG_HOLD_MS = 3000,
+    CALL_ROUNDS = 8,
+    CALL_ROUNDS_MS = CALL_ROUNDS * UT_STORE_THREAD_SWEEP_MS / 2,
 };
 
 typedef struct {
@@ -43,6 +46,11 @@ typedef struct {
     atomic_uint marks_taken;
     ut_batch batch;  // ten spans
     ut_batch batch2; // ten others
+    ut_log log;
+    atomic_bool log_held; // a line is not written before log_passed, within LOG_HOLD_MS
+    atomic_bool log_reached;
+    atomic_bool log_passed;
+    atomic_bool log_late;
 } fixture;
 
 static void on_done(ut_store_job *job)
@@ -63,6 +71,25 @@ static void on_marks_taken(void *context)
     atomic_fetch_add(&f->marks_taken, 1);
 }
 
+static void on_log(void *context, ut_log_level level, const char *line, size_t len)
+{
+    fixture *f = context;
+    (void)level;
+    (void)line;
+    (void)len;
+    if (!atomic_load(&f->log_held))
+        return;
+    const uint64_t until_ms = ut_clock_mono_ms() + LOG_HOLD_MS;
+    atomic_store(&f->log_reached, true);
+    while (!atomic_load(&f->log_passed)) {
+        if (ut_clock_mono_ms() > until_ms) {
+            atomic_store(&f->log_late, true);
+            return;
+        }
+        (void)sched_yield();
+    }
+}
+
 static void start(fixture *f, uint64_t budget, uint32_t sync_interval_ms)
 {
     ut_fault fault = {UT_OK, ""};
@@ -73,8 +100,10 @@ static void start(fixture *f, uint64_t budget, uint32_t sync_interval_ms)
         fail_msg("%s", fault.text_z);
     assert_int_equal(ut_store_add_destination(f->store, UT_ORG_DEFAULT, "central", &f->dest),
                      UT_OK);
+    f->log = (ut_log){.level = UT_LOG_INFO, .write = on_log, .context = f};
     const ut_store_thread_config config = {
         .store = f->store,
+        .log = &f->log,
         .sync_interval_ms = sync_interval_ms,
         .done_poller = f->poller,
         .committed = on_committed,
@@ -720,7 +749,7 @@ static void a_commit_waits_for_one_slice_at_most(void **state)
         assert_true(atomic_load(&c.commits) > commits); // it came before the slice
         wait_for_done(f, i);
     }
-    assert_true(ut_store_thread_cancel(f->thread));
+    assert_true(ut_store_thread_cancel(f->thread, 0));
     atomic_store(&c.allowed, UINT_MAX);
     assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_CANCELED);
 }
@@ -729,16 +758,52 @@ static void an_operation_is_cancelled_between_slices(void **state)
 {
     fixture *f = *state;
     counting c;
-    assert_false(ut_store_thread_cancel(f->thread));
+    assert_false(ut_store_thread_cancel(f->thread, 0));
     counting_init(&c, f, UINT64_MAX);
     begin(f, &c, 1);
     wait_for_slices(&c, 3);
-    assert_true(ut_store_thread_cancel(f->thread));
+    assert_true(ut_store_thread_cancel(f->thread, 0));
     const ut_store_operation_status status = wait_for_operation(f);
     assert_int_equal(status.state, UT_STORE_OPERATION_CANCELED);
     assert_true(status.progress.done >= 3);
     assert_int_equal(atomic_load(&c.freed), 1);
-    assert_false(ut_store_thread_cancel(f->thread));
+    assert_false(ut_store_thread_cancel(f->thread, 0));
+}
+
+static void only_the_operation_that_is_meant_is_cancelled(void **state)
+{
+    fixture *f = *state;
+    counting first;
+    counting second;
+    counting_init(&first, f, 1);
+    begin(f, &first, 1);
+    assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_DONE);
+    counting_init(&second, f, UINT64_MAX);
+    begin(f, &second, 2);
+    wait_for_slices(&second, 1);
+    assert_false(ut_store_thread_cancel(f->thread, 1));
+    assert_false(ut_store_thread_cancel(f->thread, 3));
+    const unsigned slices = atomic_load(&second.begun);
+    wait_for_slices(&second, slices + 3); // it goes on
+    assert_true(ut_store_thread_cancel(f->thread, 2));
+    assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_CANCELED);
+}
+
+static void the_end_of_an_operation_is_logged_without_the_lock(void **state)
+{
+    fixture *f = *state;
+    counting c;
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    counting_init(&c, f, 1);
+    atomic_store(&f->log_held, true);
+    begin(f, &c, 1);
+    while (!atomic_load(&f->log_reached))
+        give_up_after(begin_ms, "a line in the log");
+    assert_int_equal(ut_store_thread_waiting(f->thread), 0); // others get through meanwhile
+    atomic_store(&f->log_passed, true);
+    assert_int_equal(wait_for_operation(f).state, UT_STORE_OPERATION_DONE);
+    atomic_store(&f->log_held, false);
+    assert_false(atomic_load(&f->log_late));
 }
 
 static void an_operation_that_fails_says_why(void **state)
@@ -853,6 +918,85 @@ static void a_call_runs_on_the_store_thread(void **state)
     assert_int_equal(ut_store_thread_call(f->thread, &late->call), UT_EAGAIN);
 }
 
+typedef struct {
+    ut_store_call call; // first member
+    fixture *fixture;
+    atomic_bool held;
+    atomic_bool begun;
+    atomic_bool done;
+    unsigned commits; // before it
+} held_call;
+
+static void held_run(ut_store_call *call, ut_store *store)
+{
+    held_call *h = (held_call *)(void *)call;
+    (void)store;
+    h->commits = ut_engine_gate_commits(h->fixture->gate);
+    atomic_store(&h->begun, true);
+    while (atomic_load(&h->held))
+        (void)sched_yield();
+}
+
+static void held_done(ut_store_call *call)
+{
+    held_call *h = (held_call *)(void *)call;
+    atomic_store(&h->done, true);
+}
+
+static void held_make(fixture *f, held_call *h, bool held)
+{
+    memset(h, 0, sizeof *h);
+    h->call = (ut_store_call){.run = held_run, .done = held_done};
+    h->fixture = f;
+    atomic_init(&h->held, held);
+    assert_int_equal(ut_store_thread_call(f->thread, &h->call), UT_OK);
+}
+
+static void wait_for_call(fixture *f, atomic_bool *what)
+{
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (!atomic_load(what)) {
+        ut_store_thread_deliver(f->thread);
+        give_up_after(begin_ms, "a call");
+    }
+}
+
+static void a_call_that_comes_during_another_runs_at_once(void **state)
+{
+    fixture *f = *state;
+    held_call first;
+    held_call second;
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    for (int i = 0; i < CALL_ROUNDS; i++) {
+        held_make(f, &first, true);
+        wait_for_call(f, &first.begun);
+        held_make(f, &second, false);
+        atomic_store(&first.held, false);
+        wait_for_call(f, &second.done);
+        wait_for_call(f, &first.done);
+    }
+    // Not only when the next sweep wakes the thread.
+    assert_true(ut_clock_mono_ms() - begin_ms < CALL_ROUNDS_MS);
+}
+
+static void a_request_waits_for_one_call_at_most(void **state)
+{
+    fixture *f = *state;
+    held_call first;
+    held_call later[3];
+    held_make(f, &first, true);
+    wait_for_call(f, &first.begun);
+    for (size_t i = 0; i < 3; i++)
+        held_make(f, &later[i], false);
+    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
+    atomic_store(&first.held, false);
+    for (size_t i = 0; i < 3; i++)
+        wait_for_call(f, &later[i].done);
+    for (size_t i = 0; i < 3; i++)
+        assert_true(later[i].commits > first.commits);
+    wait_for_done(f, 1);
+}
+
 int main(void)
 {
 #define CLAIM(name)      cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -881,10 +1025,14 @@ int main(void)
         CLAIM(one_operation_at_a_time_is_under_way),
         CLAIM(a_commit_waits_for_one_slice_at_most),
         CLAIM(an_operation_is_cancelled_between_slices),
+        CLAIM(only_the_operation_that_is_meant_is_cancelled),
+        CLAIM(the_end_of_an_operation_is_logged_without_the_lock),
         CLAIM(an_operation_that_fails_says_why),
         CLAIM(an_operation_that_must_wait_is_tried_again),
         CLAIM(the_end_cancels_an_operation),
         CLAIM(a_call_runs_on_the_store_thread),
+        CLAIM(a_call_that_comes_during_another_runs_at_once),
+        CLAIM(a_request_waits_for_one_call_at_most),
     };
     return cmocka_run_group_tests_name("store_thread", tests, NULL, NULL);
 }

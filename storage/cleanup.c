@@ -103,7 +103,8 @@ static ut_err judge(cleanup *c, const ut_store *store, ut_txn *txn, uint64_t seq
                     uint64_t *opened)
 {
     uint32_t pending = 0;
-    uint32_t left = summary->span_count;
+    uint32_t spans = summary->span_count;
+    uint32_t left = spans;
     *out = KEEP_ALL;
     if (summary->received_ns >= c->options.older_than_ns)
         return UT_OK;
@@ -114,16 +115,14 @@ static ut_err judge(cleanup *c, const ut_store *store, ut_txn *txn, uint64_t seq
         *opened += summary->payload_len;
         err = look_inside(c, seq, &left);
         if (err == UT_ECORRUPT || err == UT_EVERSION || err == UT_ENOTFOUND) {
-            ut_log_write(
-                store->log, UT_LOG_WARN, "storage",
-                "cleanup: block %llu cannot be read, and nobody knows its services; it stays",
-                (unsigned long long)seq);
+            tell_unreadable(store, seq);
             return UT_OK;
         }
         if (err != UT_OK || left == 0)
             return err;
+        spans = c->block.info.span_count; // what the summary says may be damaged
     }
-    *out = left < summary->span_count ? REMOVE_SOME : REMOVE_ALL;
+    *out = left < spans ? REMOVE_SOME : REMOVE_ALL;
     found->counts.spans += left;
     found->counts.pending += pending > 0 ? left : 0;
     found->counts.blocks += *out == REMOVE_ALL;

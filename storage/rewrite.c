@@ -220,7 +220,6 @@ static ut_err change_places(ut_rewrite *rewrite, ut_store *store, uint32_t org, 
     if (err != UT_OK)
         return err;
     store->next_state.counts.blocks_removed += 1;
-    store->next_state.counts.spans_expired += summary->span_count - *count;
     return UT_OK;
 }
 
@@ -267,6 +266,9 @@ ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint
     uint32_t count = 0;
     uint64_t sealed_before = store->sealed_bytes;
     err = change_places(rewrite, store, org, seq, &summary, &count);
+    // What the summary says may be damaged.
+    uint32_t left = block->info.span_count > count ? block->info.span_count - count : 0;
+    store->next_state.counts.spans_expired += left;
     uint64_t sealed = store->sealed_bytes - sealed_before;
     if (err == UT_OK)
         err = ut_store_end_write(store);
@@ -276,7 +278,6 @@ ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint
         ut_trace_index_forget(&store->index);
         return err == UT_EFULL ? UT_EAGAIN : err;
     }
-    uint32_t left = summary.span_count - count;
     bool pending = false;
     for (uint32_t i = 0; i < rewrite->taken.count; i++)
         pending = pending || rewrite->taken.entries[i].delivery.state == UT_DELIVERY_PENDING;

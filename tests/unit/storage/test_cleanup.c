@@ -583,6 +583,41 @@ static void after_a_slice_that_failed_spans_of_long_traces_are_known(void **stat
     filled->class->close(filled);
 }
 
+static void a_damaged_count_of_spans_costs_no_span_of_others(void **state)
+{
+    fixture *f = *state;
+    const ut_cleanup_options options = {
+        .org = UT_ORG_DEFAULT, .older_than_ns = UINT64_MAX, .service_z = "pay"};
+    for (uint32_t said = 0; said < 4; said++) {
+        const uint32_t span = 1 + 2 * said;
+        assert_int_equal(commit_beside(f->store, span, 0, 2), 2);
+        ut_key key = ut_key_summary(UT_ORG_DEFAULT, ut_store_last_seq(f->store));
+        ut_bytes value;
+        ut_record_summary summary;
+        ut_buf record;
+        ut_txn *txn;
+        ut_buf_init(&record, BUDGET);
+        assert_int_equal(ut_engine_begin(f->engine, true, &txn), UT_OK);
+        assert_int_equal(ut_txn_get(txn, ut_key_bytes(&key), &value), UT_OK);
+        assert_int_equal(ut_record_read_summary(value, &summary), UT_OK);
+        summary.span_count = said;
+        ut_record_write_summary(&record, &summary);
+        assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(&record)), UT_OK);
+        assert_int_equal(ut_txn_commit(txn), UT_OK);
+        ut_buf_free(&record);
+        ut_operation *operation = new_cleanup(&options);
+        ut_fault fault = {0};
+        bool more = true;
+        while (more)
+            assert_int_equal(ut_operation_step(operation, f->store, now_ns, &more, &fault), UT_OK);
+        operation->class->free(operation);
+        assert_int_equal(counts_of(f).spans_expired, said + 1);
+        const ut_verify_report report = ut_store_check(f->engine);
+        assert_int_equal(report.spans, said + 1);
+        assert_int_equal(commit_beside(f->store, span, 0, 1), 0); // "shop" is there
+    }
+}
+
 static void a_small_store_on_disk_is_cleaned_without_losing_others(void **state)
 {
     fixture *f = *state;
@@ -704,6 +739,7 @@ int main(void)
         TEST(what_a_kill_left_of_a_block_is_swept_up),
         TEST(every_failing_call_leaves_the_store_as_it_was),
         TEST(after_a_slice_that_failed_spans_of_long_traces_are_known),
+        TEST(a_damaged_count_of_spans_costs_no_span_of_others),
         TEST(a_small_store_on_disk_is_cleaned_without_losing_others),
         TEST(what_is_there_gets_the_new_time_to_live),
         TEST(a_block_stays_as_long_as_the_span_that_rules_keep_longest),

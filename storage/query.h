@@ -45,7 +45,9 @@ ut_err ut_query_trace(ut_store_view *view, uint32_t org, const uint8_t trace_id[
 // ---- spans by a filter ----
 
 // Where a search goes on: behind the last span that was seen. It stays valid while data is written
-// and expires; spans that come in between are seen by a search for the oldest first only.
+// and expires; spans that come in between are seen by a search for the oldest first only. So are
+// spans that a cleanup by service writes anew in between (ut_cleanup_new): newest first they can be
+// missed, oldest first they can be seen a second time, and a sum then counts them twice.
 typedef struct {
     bool begun; // false: from the start
     uint64_t seq;
@@ -92,9 +94,7 @@ typedef struct {
 //         ut_store_view_end(view);
 //     } while (err == UT_OK && more && (a limit of the caller's is not reached));
 //
-// To add numbers up, oldest first is cheaper: newest first reads each span that matches twice. A
-// removal of single spans from a block (ut_cleanup_new with a service) writes the others anew under a
-// later number, so that a search for the oldest first may see them once more.
+// To add numbers up, oldest first is cheaper: newest first reads each span that matches twice.
 ut_err ut_query_spans(ut_store_view *view, const ut_search *search, ut_query_cursor *cursor,
                       ut_search_work *work, bool *more, ut_trace_span_visit visit, void *context);
 
@@ -109,7 +109,7 @@ ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cur
 
 // Visits at most spans_max spans behind *cursor in the order of commits, and sets it behind the last
 // of them. A reader that stores the cursor after it has dealt with the spans sees each once, and
-// those it had not dealt with again. Blocks that have left in between are passed; *damaged: out,
+// those it had not dealt with again; spans that a cleanup by service writes anew it sees once more. Blocks that have left in between are passed; *damaged: out,
 // those that could not be read. Nothing visited and *damaged 0: there is no more for now.
 ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor, uint32_t spans_max,
                      uint32_t *damaged, ut_trace_span_visit visit, void *context);

@@ -618,6 +618,32 @@ static void a_damaged_count_of_spans_costs_no_span_of_others(void **state)
     }
 }
 
+static void a_mark_for_a_block_that_was_written_anew_is_passed_and_nothing_is_lost(void **state)
+{
+    fixture *f = *state;
+    const ut_cleanup_options options = {
+        .org = UT_ORG_DEFAULT, .older_than_ns = UINT64_MAX, .service_z = "pay"};
+    assert_int_equal(commit_beside(f->store, 1, 0, 2), 2);
+    (void)run_all(f, new_cleanup(&options));
+    const ut_delivery mark = {.org = UT_ORG_DEFAULT,
+                              .dest = f->dests[0],
+                              .seq = 1,
+                              .state = UT_DELIVERY_DELIVERED,
+                              .spans = 2,
+                              .http_status = 200};
+    assert_int_equal(ut_store_commit(f->store, now_ns, NULL, 0, &mark, 1), UT_OK);
+    ut_store_view *view;
+    ut_delivery next = {0};
+    assert_int_equal(ut_store_view_open(ut_store_engine(f->store), &view), UT_OK);
+    assert_int_equal(ut_store_view_begin(view), UT_OK);
+    assert_int_equal(ut_store_next_pending(view, UT_ORG_DEFAULT, f->dests[0], 0, 100, &next),
+                     UT_OK);
+    assert_int_equal(next.seq, 2);
+    assert_int_equal(next.spans, 1);
+    ut_store_view_close(view);
+    (void)ut_store_check(f->engine);
+}
+
 static void a_small_store_on_disk_is_cleaned_without_losing_others(void **state)
 {
     fixture *f = *state;
@@ -740,6 +766,7 @@ int main(void)
         TEST(every_failing_call_leaves_the_store_as_it_was),
         TEST(after_a_slice_that_failed_spans_of_long_traces_are_known),
         TEST(a_damaged_count_of_spans_costs_no_span_of_others),
+        TEST(a_mark_for_a_block_that_was_written_anew_is_passed_and_nothing_is_lost),
         TEST(a_small_store_on_disk_is_cleaned_without_losing_others),
         TEST(what_is_there_gets_the_new_time_to_live),
         TEST(a_block_stays_as_long_as_the_span_that_rules_keep_longest),

@@ -90,8 +90,13 @@ static int print_once(top *t)
         ut_top_json(&t->out, t->source.data_dir_z, before, sample);
     else
         ut_top_frame(&t->out, &term, 0, t->source.data_dir_z, before, sample, false);
-    if (t->out.err != UT_OK || fwrite(t->out.data, 1, t->out.len, stdout) != t->out.len)
-        return EX_IOERR;
+    if (t->out.err != UT_OK) {
+        ut_fault fault;
+        (void)ut_fault_set(&fault, t->out.err, "cannot make the frame: %s",
+                           ut_err_text(t->out.err));
+        return ut_cli_fail(&fault);
+    }
+    (void)fwrite(t->out.data, 1, t->out.len, stdout); // main looks at what became of it
     return exit_code(sample);
 }
 

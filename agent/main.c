@@ -1,13 +1,16 @@
 // The program's entry: finds the subcommand (commands.c) and runs it.
 #include "agent/commands.h"
 
-static int run_command(const ut_command *command, int argc, char **argv)
+// The exit code of a command that ended with code: a full disk or a closed pipe behind standard output
+// is a failure, not a detail. A flush that failed before is told by ferror only.
+static int finish_output(int code)
 {
-    int code = command->run(argc, argv);
-    // A full disk or a closed pipe behind standard output is a failure of the command, not a detail.
-    if (fflush(stdout) != 0 && code == EX_OK)
-        code = EX_IOERR;
-    return code;
+    const bool flushed = fflush(stdout) == 0;
+    if ((flushed && ferror(stdout) == 0) || code == EX_IOERR) // that has been told
+        return code;
+    (void)fprintf(stderr, "untrace: the output is not complete: standard output cannot be written; "
+                          "is the disk full, or the pipe closed?\n");
+    return code == EX_OK ? EX_IOERR : code;
 }
 
 static int unknown_command(const char *name_z)
@@ -27,9 +30,9 @@ enum { NAME_BYTES_MAX = 64 };
 // `untrace help [COMMAND [SUBCOMMAND]]`
 static int run_help(int argc, char **argv)
 {
-    if (argc < 2) {
+    if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         ut_command_help(stdout);
-        return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+        return EX_OK;
     }
     char name_z[NAME_BYTES_MAX];
     (void)snprintf(name_z, sizeof(name_z), argc > 2 ? "%s %s" : "%s", argv[1],
@@ -38,7 +41,7 @@ static int run_help(int argc, char **argv)
     if (command == NULL)
         return unknown_command(name_z);
     (void)fputs(command->help_z, stdout);
-    return fflush(stdout) == 0 ? EX_OK : EX_IOERR;
+    return EX_OK;
 }
 
 int main(int argc, char **argv)
@@ -49,9 +52,10 @@ int main(int argc, char **argv)
     }
     const char *name_z = argv[1];
     if (strcmp(name_z, "--help") == 0 || strcmp(name_z, "-h") == 0 || strcmp(name_z, "help") == 0)
-        return run_help(argc - 1, argv + 1);
+        return finish_output(run_help(argc - 1, argv + 1));
     if (strcmp(name_z, "--version") == 0 || strcmp(name_z, "-V") == 0)
         name_z = "version";
     const ut_command *command = ut_command_find(name_z);
-    return command != NULL ? run_command(command, argc - 1, argv + 1) : unknown_command(name_z);
+    return command != NULL ? finish_output(command->run(argc - 1, argv + 1))
+                           : unknown_command(name_z);
 }

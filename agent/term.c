@@ -91,6 +91,8 @@ ut_err ut_term_write(ut_buf *out)
     if (err == UT_OK && out->len > 0 &&
         (fwrite(out->data, 1, out->len, stdout) != out->len || fflush(stdout) != 0))
         err = errno == EPIPE ? UT_ECLOSED : UT_EIO;
+    if (err == UT_ECLOSED)
+        clearerr(stdout); // for the command to judge, which may end quietly
     ut_buf_reset(out, KEEP_BYTES);
     return err;
 }

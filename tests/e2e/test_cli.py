@@ -157,11 +157,22 @@ def test_the_data_directory_comes_from_the_configuration_too(stored):
     assert json.loads(done.stdout.splitlines()[0])["trace_id"] == stored.trace_id
 
 
-def test_a_closed_pipe_and_a_full_disk_are_failures(stored):
+@pytest.mark.parametrize("line", ["trace TRACE -d DIR", "traces -d DIR", "stats -d DIR --json", "store info -d DIR", "store verify -d DIR",
+                                  "store cleanup --older-than 0 --dry-run -d DIR", "top --once -i 100ms -d DIR",
+                                  "check -c CONFIG", "completion bash", "version", "--version", "help", "help trace", "send --help"])
+def test_output_that_cannot_be_written_is_a_failure_with_a_word(stored, line):
+    words = {"TRACE": stored.trace_id, "DIR": stored.data_dir, "CONFIG": stored.config_file}
     with open("/dev/full", "w", encoding="ascii") as full:
-        done = subprocess.run([PROGRAM, "trace", stored.trace_id, "--data-dir", stored.data_dir], stdout=full,
-                              stderr=subprocess.PIPE, check=False, timeout=DEADLINE_S)
+        done = subprocess.run([PROGRAM, *(words.get(word, word) for word in line.split())], stdout=full,
+                              stderr=subprocess.PIPE, text=True, check=False, timeout=DEADLINE_S)
     assert done.returncode == EX_IOERR
+    assert done.stderr.count("untrace: ") == 1
+
+
+def test_help_has_help():
+    for option in "--help", "-h":
+        done = untrace("help", option)
+        assert (done.returncode, done.stdout) == (0, untrace("help").stdout)
 
 
 @pytest.mark.parametrize("extra", [[], ["--gzip"], ["--batch", "7"], ["--rate", "2000"]])

@@ -216,7 +216,7 @@ static int run(int argc, char **argv)
     listing list = {.limit = LIMIT_DEFAULT};
     ut_cli_reader reader;
     ut_fault fault;
-    uint64_t hours = HOURS_DEFAULT;
+    uint64_t hours = 0;
     ut_bytes type = UT_BYTES_NONE;
     bool nothing;
     int code = EX_OK;
@@ -231,7 +231,9 @@ static int run(int argc, char **argv)
                                     HOURS_MAX, optarg);
             break;
         case OPTION_TYPE:
-            type = ut_bytes_of_z(optarg);
+            code = ut_filter_options_text("failures", "--type", optarg, &type);
+            if (code != EX_OK)
+                return code;
             break;
         case OPTION_PATTERNS:
             list.patterns_only = true;
@@ -255,6 +257,11 @@ static int run(int argc, char **argv)
     }
     if (optind < argc)
         return ut_cli_usage("failures", "\"%s\" is one word too many", argv[optind]);
+    if (hours > 0 && options.time_given)
+        return ut_cli_usage("failures",
+                            "--hours is given, and --since or --until: give one of them");
+    if (hours == 0)
+        hours = HOURS_DEFAULT;
     const uint64_t start_ns = options.filter.start_ns;
     ut_filter_recent_failures(&options.filter, options.now_ns, hours);
     if (options.time_given)

@@ -314,10 +314,11 @@ static int run(int argc, char **argv)
             if (!ut_cli_number(optarg, HOURS_MAX, &hours) || hours == 0)
                 return ut_cli_usage("stats", "--hours takes a number of 1 to %d, not \"%s\"",
                                     HOURS_MAX, optarg);
-            options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
             break;
         case OPTION_PIPELINE:
-            options.filter.service = ut_bytes_of_z(optarg);
+            code = ut_filter_options_text("stats", "--pipeline", optarg, &options.filter.service);
+            if (code != EX_OK)
+                return code;
             break;
         case OPTION_JSON:
             wanted.json = true;
@@ -333,6 +334,10 @@ static int run(int argc, char **argv)
     }
     if (optind < argc)
         return ut_cli_usage("stats", "\"%s\" is one word too many", argv[optind]);
+    if (hours > 0 && options.filter.start_ns > 0)
+        return ut_cli_usage("stats", "--hours and --since say the same: give one of them");
+    if (hours > 0)
+        options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
     wanted.limit = options.limit;
     // What would be in no group need not be looked for.
     if (wanted.by == UT_STATS_BY_MODEL)

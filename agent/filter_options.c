@@ -72,6 +72,15 @@ static int take_term(ut_filter *filter, const char *command_z, const char *text_
     return EX_OK;
 }
 
+int ut_filter_options_text(const char *command_z, const char *option_z, const char *text_z,
+                           ut_bytes *text)
+{
+    if (text_z[0] == 0)
+        return ut_cli_usage(command_z, "%s takes a text that is not empty", option_z);
+    *text = ut_bytes_of_z(text_z);
+    return EX_OK;
+}
+
 static int take_condition(ut_filter_options *options, const char *command_z, int option,
                           const char *text_z)
 {
@@ -94,11 +103,9 @@ static int take_condition(ut_filter_options *options, const char *command_z, int
                    ? EX_OK
                    : ut_cli_usage(command_z, "--until takes %s, not \"%s\"", time_z, text_z);
     case UT_OPTION_SERVICE:
-        filter->service = ut_bytes_of_z(text_z);
-        return EX_OK;
+        return ut_filter_options_text(command_z, "--service", text_z, &filter->service);
     case UT_OPTION_NAME:
-        filter->name = ut_bytes_of_z(text_z);
-        return EX_OK;
+        return ut_filter_options_text(command_z, "--name", text_z, &filter->name);
     case UT_OPTION_KIND:
         if (!take_words(text_z, kinds, sizeof(kinds) / sizeof(kinds[0]), &filter->kinds))
             return ut_cli_usage(command_z,
@@ -126,8 +133,7 @@ static int take_condition(ut_filter_options *options, const char *command_z, int
     case 'a':
         return take_term(filter, command_z, text_z);
     case UT_OPTION_MESSAGE:
-        filter->message = ut_bytes_of_z(text_z);
-        return EX_OK;
+        return ut_filter_options_text(command_z, "--message", text_z, &filter->message);
     case UT_OPTION_ROOTS:
         filter->roots_only = true;
         return EX_OK;

@@ -449,7 +449,9 @@ def test_an_interrupt_ends_a_long_search_quietly(stored):
     ["spans", "--since", "yesterday"], ["spans", "--status", "bad"], ["spans", "--limit", "0"], ["spans", "--kind", "x"],
     ["stats", "--hours", "0"], ["failures", "--hours", "x"], ["spans", "--since", "1h", "--until", "2h"],
     ["spans", "-a", "=x"], ["traces", "--min-duration", "5"], ["trace", "ab", "--prompt-preview-len", "x"],
-    ["spans", "a", "b"], ["stats", "a"], ["failures", "a"], ["spans", "--min-duration", "2s", "--max-duration", "1s"]])
+    ["stats", "--hours", "1", "--since", "2h"], ["failures", "--since", "2h", "--hours", "1"], ["failures", "--until", "2h", "--hours", "3"],
+    ["stats", "--service", ""], ["stats", "--pipeline", ""], ["export", "--name", ""], ["failures", "--type", ""],
+    ["spans", "--message", ""], ["spans", "a", "b"], ["stats", "a"], ["failures", "a"], ["spans", "--min-duration", "2s", "--max-duration", "1s"]])
 def test_what_makes_no_sense_is_a_usage_error(stored, arguments):
     done = untrace(*arguments, "--data-dir", stored.data_dir)
     assert (done.returncode, done.stdout) == (EX_USAGE, "")

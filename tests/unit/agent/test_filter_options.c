@@ -103,12 +103,26 @@ static void what_is_no_condition_is_refused(void **state)
 {
     (void)state;
     static const char *const wrong[][2] = {
-        {"--since", "yesterday"},   {"--since", "2026-13-01"}, {"--until", "2 h"},
-        {"--kind", "servant"},      {"--kind", "server,"},     {"--kind", ""},
-        {"--status", "failed"},     {"--status", "error,,ok"}, {"--min-duration", "100"},
-        {"--max-duration", "fast"}, {"--attribute", ""},       {"--attribute", "=x"},
-        {"--attribute", "a<fast"},  {"--limit", "0"},          {"--limit", "many"},
-        {"--limit", "2000000000"},  {"--no-such-option", "x"},
+        {"--since", "yesterday"},
+        {"--since", "2026-13-01"},
+        {"--until", "2 h"},
+        {"--kind", "servant"},
+        {"--kind", "server,"},
+        {"--kind", ""},
+        {"--status", "failed"},
+        {"--status", "error,,ok"},
+        {"--min-duration", "100"},
+        {"--max-duration", "fast"},
+        {"--attribute", ""},
+        {"--attribute", "=x"},
+        {"--attribute", "a<fast"},
+        {"--limit", "0"},
+        {"--limit", "many"},
+        {"--service", ""},
+        {"--name", ""},
+        {"--message", ""},
+        {"--limit", "2000000000"},
+        {"--no-such-option", "x"},
     };
     for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         ut_filter_options options;

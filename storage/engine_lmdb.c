@@ -199,13 +199,13 @@ static int prepare_env(lmdb_engine *engine, const char *path_z, MDB_env *env, lm
 
 // Nobody may open a file and its lock file while a compaction puts others in their place: whoever
 // opens holds a shared lock of the directory meanwhile. -1 where the directory cannot be opened or
-// takes no lock; then nobody compacts either.
-static int lock_names(const lmdb_engine *engine)
+// takes no lock; then nobody compacts either. exclusive: nobody else may open it either.
+static int lock_names(const lmdb_engine *engine, bool exclusive)
 {
     int dir = open(engine->dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return -1;
-    while (flock(dir, LOCK_SH) != 0 && errno == EINTR) {
+    while (flock(dir, exclusive ? LOCK_EX : LOCK_SH) != 0 && errno == EINTR) {
     }
     return dir;
 }
@@ -228,11 +228,26 @@ int ut_lmdb_env_open(lmdb_engine *engine, const char *path_z, lmdb_env **out)
     return 0;
 }
 
+// LMDB would make the lock file for this user alone. It is made for whoever may use the data file,
+// and while nobody opens it who could meet it before it is given away.
+static int make_lock(const lmdb_engine *engine, const char *lock_z)
+{
+    int code = ut_lmdb_make_like(lock_z, engine->path_z, false);
+    if (engine->read_only && (code == EACCES || code == EPERM))
+        return EACCES;
+    return 0; // whatever else it is, LMDB meets it, or goes without
+}
+
 // Opens the file by its name, and leaves it in *env.
 static int open_named(lmdb_engine *engine, lmdb_env **env)
 {
-    int names = lock_names(engine);
-    int code = ut_lmdb_env_open(engine, engine->path_z, env);
+    char lock_z[UT_LMDB_PATH_MAX + 8];
+    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
+    bool lock_missing = !engine->lockless && access(lock_z, F_OK) != 0;
+    int names = lock_names(engine, lock_missing);
+    int code = lock_missing ? make_lock(engine, lock_z) : 0;
+    if (code == 0)
+        code = ut_lmdb_env_open(engine, engine->path_z, env);
     int fd = -1;
     MDB_envinfo info = {0};
     UT_ASSERT(code != 0 || *env != NULL);
@@ -435,11 +450,11 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
     if (err != UT_OK)
         return err;
     int code = open_env(engine);
+    char lock_z[UT_LMDB_PATH_MAX + 8];
+    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
     if (code == EACCES && engine->read_only) {
         // Whoever writes has a lock file there; without one and without the right to make one,
         // there is no writer.
-        char lock_z[UT_LMDB_PATH_MAX + 8];
-        (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
         if (access(lock_z, F_OK) != 0) {
             engine->lockless = true;
             code = open_env(engine);
@@ -451,8 +466,12 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
                             "%s-lock is damaged. Stop every program that has the store open, then "
                             "remove that file: nothing is in it that lasts",
                             engine->path_z);
-    if (code != 0)
-        return open_fault(fault, engine->path_z, code);
+    if (code != 0) {
+        bool of_lock = ut_lmdb_translate(code) == UT_EPERM &&
+                       faccessat(AT_FDCWD, engine->path_z, R_OK | (engine->read_only ? 0 : W_OK),
+                                 AT_EACCESS) == 0;
+        return open_fault(fault, of_lock ? lock_z : engine->path_z, code);
+    }
     return engine->read_only ? UT_OK : begin_steady(engine, dir_z, fault);
 }
 

@@ -119,7 +119,7 @@ static ut_err check_disk(const ut_lmdb_engine *engine, uint64_t wanted, ut_fault
 static int open_second(const ut_lmdb_engine *engine, ut_lmdb_compaction *c)
 {
     MDB_txn *txn = NULL;
-    int code = ut_lmdb_make_like(c->path_z, engine->path_z);
+    int code = ut_lmdb_make_like(c->path_z, engine->path_z, true);
     if (code == 0)
         code = mdb_env_create(&c->to);
     if (code == 0)
@@ -416,8 +416,8 @@ static int make_lock(const ut_lmdb_engine *engine, const ut_lmdb_compaction *c)
     char new_lock_z[UT_LMDB_PATH_MAX + 16];
     (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
     (void)snprintf(new_lock_z, sizeof new_lock_z, "%s-lock", c->path_z);
-    int code = ut_lmdb_make_like(new_lock_z, lock_z);
-    return code == ENOENT ? ut_lmdb_make_like(new_lock_z, engine->path_z) : code;
+    int code = ut_lmdb_make_like(new_lock_z, lock_z, false);
+    return code == ENOENT ? ut_lmdb_make_like(new_lock_z, engine->path_z, false) : code;
 }
 
 // The last step. *again: nothing has happened yet, and the new file is open again.

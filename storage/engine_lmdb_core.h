@@ -99,8 +99,9 @@ int ut_lmdb_sync_directory(const char *dir_z);
 // ---- engine_lmdb_owner.c ----
 
 // Makes an empty file with the owner, the group and the mode of like_z, unless there is one. EPERM
-// and no file: this user may not give it away, and the owner of like_z could not use it. errno or 0.
-int ut_lmdb_make_like(const char *path_z, const char *like_z);
+// and no file: this user may not give it away, and the owner of like_z could not write it (exact: or
+// those of its group that read). errno or 0.
+int ut_lmdb_make_like(const char *path_z, const char *like_z, bool exact);
 
 // ---- engine_lmdb_compact.c ----
 

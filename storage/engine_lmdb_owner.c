@@ -10,8 +10,7 @@
 
 enum { MODE_BITS = 0666 };
 
-// The owner, or where only he may not be changed, the group.
-static int give(int fd, const struct stat *like)
+static int give(int fd, const struct stat *like, bool exact)
 {
     struct stat own;
     if (fstat(fd, &own) != 0)
@@ -19,16 +18,18 @@ static int give(int fd, const struct stat *like)
     if ((own.st_uid != like->st_uid || own.st_gid != like->st_gid) &&
         fchown(fd, like->st_uid, like->st_gid) != 0) {
         int code = errno;
-        if (own.st_gid != like->st_gid && fchown(fd, (uid_t)-1, like->st_gid) != 0)
-            return errno;
-        // Whoever owns the other file writes this one as a member of its group.
-        if (own.st_uid != like->st_uid && (like->st_mode & S_IWGRP) == 0)
+        bool group = own.st_gid == like->st_gid || fchown(fd, (uid_t)-1, like->st_gid) == 0;
+        // Whoever owns the other file writes this one as himself or as a member of its group.
+        bool usable = own.st_uid == like->st_uid || (group && (like->st_mode & S_IWGRP) != 0) ||
+                      (like->st_mode & S_IWOTH) != 0;
+        if (!usable || (exact && !group))
             return code;
     }
-    return fchmod(fd, like->st_mode & MODE_BITS) == 0 ? 0 : errno;
+    mode_t mode = (like->st_mode & MODE_BITS) | UT_LMDB_FILE_MODE; // his, of a copy without it too
+    return fchmod(fd, mode) == 0 ? 0 : errno;
 }
 
-int ut_lmdb_make_like(const char *path_z, const char *like_z)
+int ut_lmdb_make_like(const char *path_z, const char *like_z, bool exact)
 {
     struct stat like;
     if (stat(like_z, &like) != 0)
@@ -36,7 +37,7 @@ int ut_lmdb_make_like(const char *path_z, const char *like_z)
     int fd = open(path_z, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, UT_LMDB_FILE_MODE);
     if (fd < 0)
         return errno == EEXIST ? 0 : errno;
-    int code = give(fd, &like);
+    int code = give(fd, &like, exact);
     (void)close(fd); // nothing is in it
     if (code != 0)
         (void)unlink(path_z); // at worst an empty file stays

@@ -97,3 +97,24 @@ def test_a_compaction_keeps_owner_and_mode_of_the_files(of_other):
     for file, mode in files.items():
         now = file.stat()
         assert (now.st_uid, now.st_gid, now.st_mode & 0o777, now.st_ino != inode) == (OTHER, OTHER, mode, True)
+
+
+@needs_root
+def test_a_read_by_root_leaves_a_lock_file_that_the_agent_can_open(of_other):
+    of_other.stop()
+    lock = of_other.data_dir / "store.mdb-lock"
+    lock.unlink()
+    assert untrace("store", "verify", "--data-dir", of_other.data_dir).returncode == 0
+    assert (lock.stat().st_uid, lock.stat().st_gid, lock.stat().st_mode & 0o777) == (OTHER, OTHER, 0o600)
+    of_other.start(prefix=AS_OTHER)
+    of_other.accept(otlp.request(1))
+
+
+@needs_root
+def test_a_lock_file_of_somebody_else_is_named(of_other):
+    of_other.stop()
+    lock = of_other.data_dir / "store.mdb-lock"
+    os.chown(lock, 0, 0)
+    of_other.start(prefix=AS_OTHER, wait=False)
+    assert of_other.wait() == EX_NOPERM and f"{lock} cannot be opened" in of_other.log()
+    os.chown(lock, OTHER, OTHER)

@@ -130,38 +130,78 @@ static void add_change(ut_buf *out, const ut_state_change *change)
     ut_buf_add_byte(out, '}');
 }
 
-static ut_err add_span(ut_trace_state *view, const ut_tree_row *row, ut_buf *state, ut_buf *out)
+// How many changes there were up to a time, which numbers the state then (ut_state_at: *done).
+static uint32_t number_at(const ut_trace_state *view, uint64_t time_ns)
 {
-    uint32_t done = 0;
+    uint32_t low = 0;
+    uint32_t high = view->count;
+    while (low < high) {
+        const uint32_t middle = low + (high - low) / 2;
+        if (view->changes[middle].time_ns <= time_ns)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// Prints each state that a span begins or ends with once, however many do: as large as the states are,
+// the output must not be spans times states.
+static ut_err print_states(ut_trace_state *view, const ut_tree_row *rows, uint32_t count,
+                           ut_buf *out)
+{
+    ut_buf state;
+    ut_err err = UT_OK;
+    bool first = true;
+    bool *wanted = calloc((size_t)view->count + 1, sizeof(*wanted));
+    if (wanted == NULL)
+        return UT_ENOMEM;
+    for (uint32_t i = 0; i < count; i++) {
+        wanted[number_at(view, rows[i].start_ns)] = true;
+        wanted[number_at(view, rows[i].end_ns)] = true;
+    }
+    ut_buf_init(&state, OUTPUT_BYTES_MAX);
+    for (uint32_t number = 0; number <= view->count && err == UT_OK; number++) {
+        if (!wanted[number])
+            continue;
+        // Before the first change: a span began or ended then, so there is such a time.
+        const uint64_t time_ns = number > 0         ? view->changes[number - 1].time_ns
+                                 : view->count == 0 ? 0
+                                                    : view->changes[0].time_ns - 1;
+        uint32_t done = 0;
+        err = ut_trace_state_at(view, time_ns, &done, &state);
+        if (err != UT_OK)
+            break;
+        ut_buf_printf(out, "%s\"%u\":", first ? "" : ",", number);
+        ut_buf_add_bytes(out, ut_buf_bytes(&state));
+        err = ut_term_write(out);
+        first = false;
+    }
+    free(wanted);
+    ut_buf_free(&state);
+    return err;
+}
+
+static void add_span(const ut_trace_state *view, const ut_tree_row *row, ut_buf *out)
+{
     ut_buf_add_z(out, "{\"span_id\":");
     ut_json_put_hex(out, ut_bytes_of(row->span_id, UT_SPAN_ID_LEN));
     ut_buf_add_z(out, ",\"name\":");
     ut_json_put_string(out, row->name);
-    ut_buf_printf(out, ",\"start_ns\":%llu,\"end_ns\":%llu,\"state_at_start\":",
-                  (unsigned long long)row->start_ns, (unsigned long long)row->end_ns);
-    ut_err err = ut_trace_state_at(view, row->start_ns, &done, state);
-    if (err != UT_OK)
-        return err;
-    ut_buf_add_bytes(out, ut_buf_bytes(state));
-    ut_buf_add_z(out, ",\"state_at_end\":");
-    err = ut_trace_state_at(view, row->end_ns, &done, state);
-    if (err != UT_OK)
-        return err;
-    ut_buf_add_bytes(out, ut_buf_bytes(state));
-    ut_buf_add_byte(out, '}');
-    return UT_OK;
+    ut_buf_printf(out,
+                  ",\"start_ns\":%llu,\"end_ns\":%llu,\"state_at_start\":%u,\"state_at_end\":%u}",
+                  (unsigned long long)row->start_ns, (unsigned long long)row->end_ns,
+                  number_at(view, row->start_ns), number_at(view, row->end_ns));
 }
 
 ut_err ut_trace_state_print_json(ut_trace_state *view, const ut_tree *tree,
                                  const uint8_t trace_id[UT_TRACE_ID_LEN])
 {
     ut_buf out;
-    ut_buf state;
     uint32_t count = 0;
     const ut_tree_row *rows = ut_tree_rows(tree, &count);
     ut_err err = UT_OK;
     ut_buf_init(&out, OUTPUT_BYTES_MAX + 2 * (size_t)UT_STATE_TEXT_BYTES_MAX);
-    ut_buf_init(&state, OUTPUT_BYTES_MAX);
     ut_buf_add_z(&out, "{\"trace_id\":");
     ut_json_put_hex(&out, ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
     ut_buf_printf(&out, ",\"changes_left_out\":%u,\"changes\":[", view->left_out);
@@ -171,18 +211,19 @@ ut_err ut_trace_state_print_json(ut_trace_state *view, const ut_tree *tree,
         add_change(&out, &view->changes[i]);
         err = ut_term_write(&out);
     }
-    ut_buf_add_z(&out, "],\"spans\":[");
+    ut_buf_add_z(&out, "],\"states\":{");
+    if (err == UT_OK)
+        err = print_states(view, rows, count, &out);
+    ut_buf_add_z(&out, "},\"spans\":[");
     for (uint32_t i = 0; i < count && err == UT_OK; i++) {
         if (i > 0)
             ut_buf_add_byte(&out, ',');
-        err = add_span(view, &rows[i], &state, &out);
-        if (err == UT_OK)
-            err = ut_term_write(&out);
+        add_span(view, &rows[i], &out);
+        err = ut_term_write(&out);
     }
     ut_buf_add_z(&out, "]}\n");
     if (err == UT_OK)
         err = ut_term_write(&out);
     ut_buf_free(&out);
-    ut_buf_free(&state);
     return err;
 }

@@ -311,6 +311,12 @@ def test_a_trace_shows_what_is_odd_and_what_models_cost(agent):
     assert "$0.0125" in untrace("stats", "--by", "model", "--data-dir", under_test.data_dir).stdout
 
 
+def states_of(found):
+    """The states that each span begins and ends with."""
+    return {bytes.fromhex(span["span_id"]): (found["states"][str(span["state_at_start"])], found["states"][str(span["state_at_end"])])
+            for span in found["spans"]}
+
+
 def test_the_states_of_a_trace_are_replayed(agent):
     under_test = agent()
     message = otlp.request(3, service="flow")
@@ -327,7 +333,7 @@ def test_the_states_of_a_trace_are_replayed(agent):
     found = of_json("trace", trace_id, "--state", "--data-dir", under_test.data_dir)
     assert [change["applied"] for change in found["changes"]] == [True, True, False, True]
     assert found["changes"][1]["change"] == {"m": [2]} and found["changes"][2]["reason"]
-    states = {bytes.fromhex(span["span_id"]): (span["state_at_start"], span["state_at_end"]) for span in found["spans"]}
+    states = states_of(found)
     assert states == {first.span_id: ({}, {"n": 3, "m": [2]}), second.span_id: ({}, {"n": 1, "m": [2]}),
                       third.span_id: ({"n": 1, "m": [2]}, {"n": 3, "m": [2]})}
     text = untrace("trace", trace_id, "--state", "--data-dir", under_test.data_dir).stdout
@@ -336,13 +342,26 @@ def test_the_states_of_a_trace_are_replayed(agent):
     assert "change at +12.0 ms {" in text
     for names in (["--state-event", "changed"], ["--state-key", "my.diff"]):
         found = of_json("trace", trace_id, *names, "--data-dir", under_test.data_dir)
-        assert all(span["state_at_end"] == {} for span in found["spans"])
+        assert all(state == ({}, {}) for state in states_of(found).values())
     found = of_json("trace", trace_id, "--state-event", "set_state", "--state-key", "state.patch", "--data-dir", under_test.data_dir)
-    assert {bytes.fromhex(span["span_id"]): span["state_at_end"] for span in found["spans"]} == {
-        span: states[span][1] for span in states}
+    assert states_of(found) == states
     assert untrace("trace", trace_id, "--state-key", "", "--data-dir", under_test.data_dir).returncode == EX_USAGE
     done = untrace("trace", trace_id, "--state", "--otlp", "--data-dir", under_test.data_dir)
     assert (done.returncode, done.stdout) == (EX_USAGE, "")
+
+
+def test_a_large_state_is_printed_once_however_many_spans_see_it(agent):
+    under_test = agent()
+    message = otlp.request(500)
+    first = otlp.first_span(message)
+    large = {"text": "x" * 10_000}
+    event = first.events.add(name="set_state", time_unix_nano=first.start_time_unix_nano)
+    otlp.attribute(event, "state.patch", json.dumps(large))
+    under_test.accept(message)
+    done = untrace("trace", first.trace_id.hex(), "--state", "--json", "--data-dir", under_test.data_dir)
+    states = states_of(json.loads(done.stdout))
+    assert len(states) == 500 and all(end == large for _, end in states.values())
+    assert done.stdout.count("x" * 10_000) == 2, "in the change and in the state"
 
 
 def sparse(value):

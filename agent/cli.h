@@ -45,6 +45,10 @@ void ut_cli_name_store(const char *data_dir_z, ut_fault *fault);
 int ut_cli_usage(const char *command_z, const char *format_z, ...)
     __attribute__((format(printf, 2, 3)));
 
+// The usage error for what getopt_long gave as '?' or ':' (option) just now: names the option, also one
+// letter of several in a word.
+int ut_cli_bad_option(const char *command_z, int option, char *const *argv);
+
 // Reads path_z. NULL: the file that UNTRACE_CONFIG names, else /etc/untrace/untrace.yaml when it exists, else the defaults.
 ut_err ut_cli_config(const char *path_z, ut_config *config, ut_fault *fault);
 

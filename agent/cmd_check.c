@@ -107,8 +107,7 @@ static int run(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         } else {
-            return ut_cli_usage("check", option == ':' ? "%s needs a value" : "%s is not an option",
-                                argv[optind - 1]);
+            return ut_cli_bad_option("check", option, argv);
         }
     }
     if (optind < argc)

@@ -196,7 +196,7 @@ static int run(int argc, char **argv)
 {
     for (int option; (option = getopt_long(argc, argv, ":h", option_names, NULL)) != -1;) {
         if (option != 'h')
-            return ut_cli_usage("completion", "%s is not an option", argv[optind - 1]);
+            return ut_cli_bad_option("completion", option, argv);
         (void)fputs(help, stdout);
         return EX_OK;
     }

@@ -282,9 +282,7 @@ static int run(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         default:
-            return ut_cli_usage("import",
-                                option == ':' ? "%s needs a value" : "%s is not an option",
-                                argv[optind - 1]);
+            return ut_cli_bad_option("import", option, argv);
         }
     }
     if (optind == argc)

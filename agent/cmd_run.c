@@ -48,8 +48,7 @@ static int run(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         } else {
-            return ut_cli_usage("run", option == ':' ? "%s needs a value" : "%s is not an option",
-                                argv[optind - 1]);
+            return ut_cli_bad_option("run", option, argv);
         }
     }
     if (optind < argc)

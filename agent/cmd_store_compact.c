@@ -78,9 +78,7 @@ static int run(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         } else {
-            return ut_cli_usage("store compact",
-                                option == ':' ? "%s needs a value" : "%s is not an option",
-                                argv[optind - 1]);
+            return ut_cli_bad_option("store compact", option, argv);
         }
     }
     if (optind < argc)

@@ -124,9 +124,7 @@ static int run(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         } else {
-            return ut_cli_usage("store rekey",
-                                option == ':' ? "%s needs a value" : "%s is not an option",
-                                argv[optind - 1]);
+            return ut_cli_bad_option("store rekey", option, argv);
         }
     }
     if (optind < argc)

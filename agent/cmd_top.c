@@ -214,8 +214,7 @@ static int run(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         default:
-            return ut_cli_usage("top", option == ':' ? "%s needs a value" : "%s is not an option",
-                                argv[optind - 1]);
+            return ut_cli_bad_option("top", option, argv);
         }
     }
     if (optind < argc)

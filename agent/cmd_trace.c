@@ -268,8 +268,7 @@ static int run(int argc, char **argv)
             (void)fputs(help, stdout);
             return EX_OK;
         default:
-            return ut_cli_usage("trace", option == ':' ? "%s needs a value" : "%s is not an option",
-                                argv[optind - 1]);
+            return ut_cli_bad_option("trace", option, argv);
         }
     }
     if (optind + 1 != argc)

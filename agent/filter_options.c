@@ -171,9 +171,8 @@ int ut_filter_options_take(ut_filter_options *options, const char *command_z, in
         options->cursor_z = optarg;
         return EX_OK;
     case ':':
-        return ut_cli_usage(command_z, "%s needs a value", argv[optind - 1]);
     case '?':
-        return ut_cli_usage(command_z, "%s is not an option", argv[optind - 1]);
+        return ut_cli_bad_option(command_z, option, argv);
     default:
         options->any = true;
         return take_condition(options, command_z, option, optarg);

@@ -219,6 +219,25 @@ def test_every_command_has_help_and_refuses_what_it_does_not_know(command):
         assert wrong[-1] in done.stderr or command in done.stderr
 
 
+@pytest.mark.parametrize("arguments, sentence", [
+    (["top", "-zq"], "-z is not an option"),
+    (["top", "--interval=1s", "-zq"], "-z is not an option"),
+    (["import", "file", "-qz"], "-z is not an option"),
+    (["import", "file", "-qd"], "-d needs a value"),
+    (["top", "--no-such"], "--no-such is not an option"),
+    (["top", "--json=yes"], "--json takes no value"),
+    (["import", "file", "--quiet=yes"], "--quiet takes no value"),
+    (["store", "info", "--data-dir"], "--data-dir needs a value"),
+    (["store", "info", "-xd", "dir"], "-x is not an option"),
+    (["spans", "-yc"], "-y is not an option"),
+    (["spans", "-d"], "-d needs a value"),
+    (["completion", "-ab"], "-a is not an option"),
+])
+def test_a_wrong_option_is_named(arguments, sentence):
+    done = untrace(*arguments)
+    assert done.returncode == EX_USAGE and f": {sentence};" in done.stderr, done.stderr
+
+
 def test_no_command_or_an_unknown_one():
     assert untrace().returncode == EX_USAGE
     assert "run" in untrace().stderr

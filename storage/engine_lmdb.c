@@ -187,13 +187,12 @@ static int prepare_env(lmdb_engine *engine, const char *path_z, MDB_env *env, lm
     }
     if (code != 0)
         return code;
-    *opened = (lmdb_env){.mdb = env, .device = file.st_dev, .inode = file.st_ino};
-    opened->lock_inode = inode_of_lock(path_z);
-    if (engine->page_bytes == stat_tree.ms_psize)
-        return 0; // opened again, beside threads that read these
-    engine->dbi = dbi;
-    engine->page_bytes = stat_tree.ms_psize;
-    engine->base.value_bytes_best = (uint32_t)(stat_tree.ms_psize - UT_LMDB_PAGE_HEADER_LEN);
+    *opened = (lmdb_env){.mdb = env,
+                         .dbi = dbi,
+                         .page_bytes = stat_tree.ms_psize,
+                         .device = file.st_dev,
+                         .inode = file.st_ino,
+                         .lock_inode = inode_of_lock(path_z)};
     return 0;
 }
 
@@ -253,15 +252,26 @@ static int open_named(lmdb_engine *engine, lmdb_env **env)
     UT_ASSERT(code != 0 || *env != NULL);
     if (code == 0 && !engine->read_only && mdb_env_get_fd((*env)->mdb, &fd) == 0 &&
         mdb_env_info((*env)->mdb, &info) == 0)
-        (*env)->trust = ut_lmdb_trust_new(fd, engine->page_bytes, info.me_mapsize);
+        (*env)->trust = ut_lmdb_trust_new(fd, (*env)->page_bytes, info.me_mapsize);
     if (names >= 0)
         (void)close(names); // releases the lock; read only
     return code;
 }
 
+// Others read the number while the file is opened again, which leaves it as it is.
+static void set_best_length(lmdb_engine *engine)
+{
+    uint32_t best = (uint32_t)(engine->env->page_bytes - UT_LMDB_PAGE_HEADER_LEN);
+    if (engine->base.value_bytes_best != best)
+        engine->base.value_bytes_best = best;
+}
+
 static int open_env(lmdb_engine *engine)
 {
-    return open_named(engine, &engine->env);
+    int code = open_named(engine, &engine->env);
+    if (code == 0)
+        set_best_length(engine);
+    return code;
 }
 
 // Syncs what is committed and makes it the state that a power cut leaves. No write transaction may
@@ -281,7 +291,8 @@ static ut_err make_steady(lmdb_engine *engine)
         code = mdb_env_get_fd(engine->env->mdb, &file);
     ut_err err = ut_lmdb_translate(code);
     if (err == UT_OK)
-        err = ut_lmdb_steady_note(&engine->steady, file, engine->page_bytes, mdb_txn_id(state));
+        err =
+            ut_lmdb_steady_note(&engine->steady, file, engine->env->page_bytes, mdb_txn_id(state));
     if (err != UT_OK) {
         mdb_txn_abort(state);
         return err;
@@ -323,6 +334,8 @@ lmdb_env *ut_lmdb_env_replace(lmdb_engine *engine, lmdb_env *env)
 {
     lmdb_env *old = engine->env;
     engine->env = env;
+    if (env != NULL)
+        set_best_length(engine);
     if (old == NULL || old->users == 0)
         return old;
     free_idle(old);
@@ -787,8 +800,7 @@ static ut_bytes bytes_of(MDB_val val)
 // them.
 static int check_value(const lmdb_txn *txn, MDB_val val)
 {
-    const lmdb_engine *engine = (const lmdb_engine *)txn->base.engine;
-    size_t page_bytes = engine->page_bytes;
+    size_t page_bytes = txn->env->page_bytes;
     uintptr_t at = (uintptr_t)val.mv_data;
     if (val.mv_size < page_bytes / 2) {
         // Within one page of the map; a page that this transaction has changed stands on the heap.
@@ -831,7 +843,7 @@ static int trust_pages(const lmdb_txn *txn, ut_bytes key, bool removal)
 
 static int get_value(const lmdb_txn *txn, MDB_val *key, MDB_val *value)
 {
-    int code = mdb_get(txn->mdb, ((const lmdb_engine *)txn->base.engine)->dbi, key, value);
+    int code = mdb_get(txn->mdb, txn->env->dbi, key, value);
     return code == 0 ? check_value(txn, *value) : code;
 }
 
@@ -862,7 +874,7 @@ static ut_err txn_put(ut_txn *base, ut_bytes key, ut_bytes value)
     MDB_val v = val_of(value);
     int code = trust_pages(txn, key, false);
     if (code == 0)
-        GUARDED(txn, code, mdb_put(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, &v, 0));
+        GUARDED(txn, code, mdb_put(txn->mdb, txn->env->dbi, &k, &v, 0));
     return note(txn, code);
 }
 
@@ -877,7 +889,7 @@ static ut_err txn_del(ut_txn *base, ut_bytes key)
     MDB_val k = val_of(key);
     int code = trust_pages(txn, key, true);
     if (code == 0)
-        GUARDED(txn, code, mdb_del(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &k, NULL));
+        GUARDED(txn, code, mdb_del(txn->mdb, txn->env->dbi, &k, NULL));
     return note(txn, code);
 }
 
@@ -892,7 +904,7 @@ static ut_err cursor_open(ut_txn *base, ut_cursor **out)
     if (cursor == NULL)
         return UT_ENOMEM;
     int code = 0;
-    GUARDED(txn, code, mdb_cursor_open(txn->mdb, ((lmdb_engine *)base->engine)->dbi, &cursor->mdb));
+    GUARDED(txn, code, mdb_cursor_open(txn->mdb, txn->env->dbi, &cursor->mdb));
     if (code != 0) {
         free(cursor);
         return ut_lmdb_translate(code);
@@ -931,7 +943,7 @@ static int compare(MDB_val a, const uint8_t *b, size_t b_len)
 static int check_found(lmdb_cursor *cursor, MDB_val key, MDB_val value, bool step, bool reverse)
 {
     const lmdb_txn *txn = (const lmdb_txn *)cursor->base.txn;
-    size_t page_bytes = ((const lmdb_engine *)txn->base.engine)->page_bytes;
+    size_t page_bytes = txn->env->page_bytes;
     if (key.mv_size == 0 || key.mv_size >= page_bytes / 2 || check_value(txn, key) != 0 ||
         check_value(txn, value) != 0)
         return MDB_CORRUPTED;
@@ -1087,12 +1099,12 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
     MDB_stat free_tree;
     int code = mdb_env_info(txn->env->mdb, &info);
     if (code == 0)
-        code = mdb_stat(txn->mdb, engine->dbi, &main_tree);
+        code = mdb_stat(txn->mdb, txn->env->dbi, &main_tree);
     if (code == 0)
         code = mdb_stat(txn->mdb, FREE_TREE, &free_tree);
     if (code != 0)
         return code;
-    uint64_t page = engine->page_bytes;
+    uint64_t page = txn->env->page_bytes;
     uint64_t free_tree_pages =
         free_tree.ms_branch_pages + free_tree.ms_leaf_pages + free_tree.ms_overflow_pages;
     // Every page of the file is a meta page, in a tree, or on a list of free pages.

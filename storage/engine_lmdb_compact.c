@@ -170,7 +170,8 @@ static ut_err start(ut_lmdb_engine *engine, ut_fault *fault)
     if (code == 0) {
         err = ut_engine_begin(&engine->base, false, &txn);
         if (err == UT_OK) {
-            code = mdb_stat(((ut_lmdb_txn *)txn)->mdb, engine->dbi, &tree);
+            const ut_lmdb_txn *own = (ut_lmdb_txn *)txn;
+            code = mdb_stat(own->mdb, own->env->dbi, &tree);
             ut_txn_abort(txn);
         }
     }

@@ -20,10 +20,12 @@ typedef struct ut_lmdb_cursor ut_lmdb_cursor;
 typedef struct ut_lmdb_compaction ut_lmdb_compaction;
 
 // One opened data file. Compaction puts another file in its place while transactions run: the old
-// one is closed when the last of them has ended. The engine's mutex guards all of it but mdb.
+// one is closed when the last of them has ended. The engine's mutex guards what changes of it.
 typedef struct ut_lmdb_env {
     struct ut_lmdb_env *next; // of those that are only waiting for their last transaction
     MDB_env *mdb;
+    MDB_dbi dbi;
+    size_t page_bytes;    // a compaction may change it: each file has its own
     ut_lmdb_trust *trust; // NULL: all pages are trusted, or it is only read
     ut_lmdb_txn *idle;    // ended read transactions
     unsigned idle_count;
@@ -74,8 +76,6 @@ typedef struct {
     size_t held_id;
     ut_lmdb_steady steady;
     char steady_z[UT_LMDB_PATH_MAX];
-    MDB_dbi dbi;
-    size_t page_bytes;
     ut_lmdb_compaction *compaction; // NULL: none. The thread of the write transactions
     atomic_bool damaged;            // a write transaction was trapped: nothing more is written
     pthread_mutex_t mutex;          // guards what follows

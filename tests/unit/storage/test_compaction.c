@@ -1,4 +1,5 @@
 // Compaction: the same records in a smaller file, while others write and read, and through kills.
+#include "storage/lmdb_page.h"
 #include "storage/operation.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/filled_store.h"
@@ -376,6 +377,63 @@ static void what_is_given_up_leaves_nothing(void **state)
     free(data);
 }
 
+// Makes an empty store as a machine with pages of 8192 bytes would: there is nothing but meta pages.
+static void make_store_of_other_pages(const fixture *f)
+{
+    enum { OLD = 4096, NEW = 8192 };
+    char path_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.mdb", path_z);
+    static uint8_t file[2 * NEW];
+    int fd = open(path_z, O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (size_t i = 0; i < 2; i++) {
+        uint8_t *page = file + i * NEW;
+        assert_int_equal(pread(fd, page, OLD, (off_t)(i * OLD)), OLD);
+        ut_lmdb_meta meta;
+        memcpy(&meta, page + UT_LMDB_PAGE_HEADER_LEN, sizeof meta);
+        assert_int_equal(meta.free_tree.padding, OLD);
+        meta.free_tree.padding = NEW;
+        memcpy(page + UT_LMDB_PAGE_HEADER_LEN, &meta, sizeof meta);
+    }
+    assert_int_equal(pwrite(fd, file, sizeof file, 0), sizeof file);
+    (void)close(fd);
+}
+
+static void a_transaction_keeps_the_page_size_of_its_file(void **state)
+{
+    fixture *f = *state;
+    f->engine->class->close(f->engine);
+    make_store_of_other_pages(f);
+    f->engine = open_engine(f->dir_z, false, true);
+    ut_random random = {11};
+    fill_and_thin(f->engine, &random);
+    ut_engine_room room;
+    assert_int_equal(f->engine->class->room(f->engine, &room), UT_OK);
+    assert_int_equal(room.page_bytes, 8192);
+    ut_txn *txn = NULL;
+    ut_cursor *cursor = NULL;
+    ut_bytes key;
+    ut_bytes value;
+    assert_int_equal(ut_engine_begin(f->engine, false, &txn), UT_OK);
+    assert_int_equal(ut_txn_cursor(txn, &cursor), UT_OK);
+    uint8_t *data;
+    size_t len;
+    ut_engine_dump(f->engine, &data, &len);
+    compact(f->engine);
+    assert_int_equal(f->engine->class->room(f->engine, &room), UT_OK);
+    assert_int_equal(room.page_bytes, 4096);
+    assert_same(f->engine, data, len);
+    unsigned longer = 0; // than half a page of the new file, and within one of the old
+    ut_err err = ut_cursor_seek(cursor, ut_bytes_of_z("a"), &key, &value);
+    for (; err == UT_OK; err = ut_cursor_next(cursor, &key, &value))
+        longer += value.len > 2100 && value.len < 3900;
+    assert_int_equal(err, UT_ENOTFOUND);
+    assert_true(longer > 0);
+    ut_txn_abort(txn);
+    change(f->engine, &random, 50);
+    free(data);
+}
+
 // A write transaction meets a file that was cut, so that LMDB does not come back from it by itself;
 // the file is then made whole again, and could be read. More than a few slices do not fit a round.
 static void compact_after_a_trap(const fixture *f, bool under_way)
@@ -704,6 +762,7 @@ int main(void)
         WITH(a_transaction_that_was_open_keeps_its_state, set_up),
         WITH(a_reader_of_another_opening_takes_up_the_new_file, set_up),
         WITH(what_is_given_up_leaves_nothing, set_up),
+        WITH(a_transaction_keeps_the_page_size_of_its_file, set_up),
         WITH(a_file_that_is_not_trusted_any_more_is_not_compacted, set_up),
         WITH(readers_on_other_threads_see_whole_transactions, set_up_unsynced),
         WITH(a_kill_leaves_the_old_or_the_new_file, set_up),

@@ -32,8 +32,9 @@ struct ut_lmdb_trust {
     const uint8_t *map;
     size_t map_bytes;
     size_t page_bytes;
-    size_t first_own; // pages from here on were written by this process
-    size_t last_page; // of the state that the transaction began with
+    size_t first_own;  // pages from here on were written by this process
+    size_t last_page;  // of the state that the transaction began with
+    size_t list_pages; // looked at for the lists of free pages; each is there once
     ut_lmdb_tree tree;
     uint8_t *good; // a bit for each page below first_own
     uint16_t *scratch;
@@ -254,9 +255,19 @@ static bool list_good(const ut_lmdb_trust *trust, const uint8_t *list, size_t le
     return true;
 }
 
+// Pages of lists are met; more than there are: several places lead to the same ones, and following
+// them all would take for ever.
+static bool count_pages(ut_lmdb_trust *trust, size_t pages)
+{
+    if (pages > trust->last_page - trust->list_pages)
+        return false;
+    trust->list_pages += pages;
+    return true;
+}
+
 static bool lists_good(ut_lmdb_trust *trust, size_t number, unsigned level)
 {
-    const uint8_t *page = look(trust, number, level == 1, true);
+    const uint8_t *page = count_pages(trust, 1) ? look(trust, number, level == 1, true) : NULL;
     if (page == NULL)
         return false;
     for (unsigned i = 0; i < ut_lmdb_page_count(page); i++) {
@@ -266,6 +277,8 @@ static bool lists_good(ut_lmdb_trust *trust, size_t number, unsigned level)
                 return false;
             continue;
         }
+        if (node.child != 0 && !count_pages(trust, 1 + node.value_len / trust->page_bytes))
+            return false;
         const uint8_t *list =
             node.child != 0 ? page_at(trust, node.child) + UT_LMDB_PAGE_HEADER_LEN : node.value;
         if (!list_good(trust, list, node.value_len))
@@ -316,6 +329,7 @@ bool ut_lmdb_trust_begin(ut_lmdb_trust *trust, size_t txn_id)
             return false;
         trust->first_own = meta.last_page + 1;
     }
+    trust->list_pages = 0;
     if (!trust->lists_good && meta.free_tree.root != SIZE_MAX &&
         !lists_good(trust, meta.free_tree.root, meta.free_tree.depth))
         return false;

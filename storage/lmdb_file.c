@@ -33,6 +33,7 @@ typedef struct {
     uint8_t *missing;  // a bit for each page behind the end of the file: set when it is free
     size_t missing_count;
     size_t missing_free;
+    size_t walked; // pages of the tree of free pages, each of which is there once
 } checker;
 
 static ut_err damaged(const checker *c, const char *what_z)
@@ -151,7 +152,7 @@ static bool walk_free(checker *c, size_t number, unsigned depth, uint8_t *levels
     uint8_t *page = levels;
     page_header header;
     uint64_t offset = (uint64_t)number * c->page_bytes;
-    if (!read_at(c, offset, page, c->page_bytes))
+    if (c->walked++ > c->meta.last_page || !read_at(c, offset, page, c->page_bytes))
         return false;
     memcpy(&header, page, sizeof header);
     if (header.number != number ||
@@ -186,7 +187,8 @@ static bool walk_free(checker *c, size_t number, unsigned depth, uint8_t *levels
         if (value + sizeof big > c->page_bytes)
             return false;
         memcpy(&big, page + value, sizeof big);
-        if (big > c->meta.last_page ||
+        c->walked += 1 + low / c->page_bytes;
+        if (big > c->meta.last_page || c->walked > c->meta.last_page + 1 ||
             !read_list(c, (uint64_t)big * c->page_bytes + UT_LMDB_PAGE_HEADER_LEN, low))
             return false;
     }

@@ -298,7 +298,7 @@ static void use_all(const fixture *f)
     _exit(errors > 0 ? 7 : 0);
 }
 
-static int in_child(const fixture *f)
+static int in_child(const fixture *f, void (*job)(const fixture *f))
 {
     pid_t child = fork();
     assert_true(child >= 0);
@@ -309,7 +309,7 @@ static int in_child(const fixture *f)
         (void)signal(SIGBUS, SIG_DFL);
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         (void)alarm(ROUND_SECONDS_MAX);
-        use_all(f);
+        job(f);
     }
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -397,7 +397,7 @@ static void whatever_flips_in(const fixture *f, kind wanted, unsigned rounds)
         size_t page = pages[ut_random_below(&random, count)];
         damage(copy + page * PAGE, &random);
         write_whole(f->path_z, copy, f->len);
-        int code = in_child(f);
+        int code = in_child(f, use_all);
         if (code != 0 && code != 7)
             fail_msg("round %u, page %zu, seed %llu: the child ended with %d", round, page,
                      (unsigned long long)seed, code);
@@ -433,7 +433,7 @@ static void a_healthy_store_gives_no_error(void **state)
 {
     const fixture *f = *state;
     write_whole(f->path_z, f->data, f->len);
-    assert_int_equal(in_child(f), 0);
+    assert_int_equal(in_child(f, use_all), 0);
 }
 
 static void a_cut_file_is_survived(void **state)
@@ -442,7 +442,7 @@ static void a_cut_file_is_survived(void **state)
     ut_random random = {77};
     for (unsigned round = 0; round < 30; round++) {
         write_whole(f->path_z, f->data, ut_random_below(&random, (uint32_t)f->len));
-        int code = in_child(f);
+        int code = in_child(f, use_all);
         assert_int_equal(code, 7);
     }
 }
@@ -460,8 +460,68 @@ static void a_damaged_lock_file_is_made_anew(void **state)
             lock[i] = (uint8_t)ut_random_next(&random);
         write_whole(f->path_z, f->data, f->len);
         write_whole(lock_z, lock, 1 + ut_random_below(&random, sizeof lock));
-        assert_int_equal(in_child(f), 0);
+        assert_int_equal(in_child(f, use_all), 0);
     }
+}
+
+// A page of nodes with rising numbers for keys, side by side. leaf: each has an empty list.
+static void craft_page(uint8_t *page, size_t number, unsigned nodes, size_t child, bool leaf)
+{
+    const size_t node_len = UT_LMDB_NODE_HEADER_LEN + sizeof(size_t) * (leaf ? 2 : 1);
+    uint16_t words[4] = {0, leaf ? UT_LMDB_PAGE_LEAF : UT_LMDB_PAGE_BRANCH,
+                         (uint16_t)(UT_LMDB_PAGE_HEADER_LEN + 2 * nodes),
+                         (uint16_t)(PAGE - node_len * nodes)};
+    memset(page, 0, PAGE);
+    memcpy(page, &number, sizeof number);
+    memcpy(page + sizeof number, words, sizeof words);
+    for (unsigned i = 0; i < nodes; i++) {
+        uint16_t place = (uint16_t)(PAGE - node_len * (i + 1));
+        uint8_t *node = page + place;
+        size_t key = i + 1;
+        uint32_t low = leaf ? sizeof(size_t) : (uint32_t)child;
+        uint16_t heads[2] = {0, sizeof key};
+        memcpy(page + UT_LMDB_PAGE_HEADER_LEN + 2 * i, &place, sizeof place);
+        memcpy(node, &low, sizeof low);
+        memcpy(node + 4, heads, sizeof heads);
+        memcpy(node + UT_LMDB_NODE_HEADER_LEN, &key, sizeof key);
+    }
+}
+
+static void open_and_write(const fixture *f)
+{
+    ut_engine *engine = NULL;
+    ut_fault fault = {0};
+    ut_txn *txn = NULL;
+    ut_err err = open_engine(f->dir_z, false, &engine, &fault);
+    if (err == UT_OK)
+        err = ut_engine_begin(engine, true, &txn);
+    _exit(err == UT_ECORRUPT ? 7 : 1);
+}
+
+// Each level leads to the next one from many places: followed all, there were 60 to the 30th.
+static void lists_of_free_pages_that_meet_again_are_given_up(void **state)
+{
+    enum { LEVELS = 30, NODES = 60 };
+    const fixture *f = *state;
+    size_t pages = f->len / PAGE;
+    uint8_t *copy = calloc(pages + LEVELS, PAGE);
+    assert_non_null(copy);
+    for (unsigned cut = 0; cut < 2; cut++) {
+        memcpy(copy, f->data, f->len);
+        for (unsigned i = 0; i < LEVELS; i++)
+            craft_page(copy + (pages + i) * PAGE, pages + i, NODES, pages + i + 1, i + 1 == LEVELS);
+        for (unsigned i = 0; i < 2; i++) {
+            ut_lmdb_meta meta;
+            memcpy(&meta, copy + i * PAGE + UT_LMDB_PAGE_HEADER_LEN, sizeof meta);
+            meta.free_tree.root = pages;
+            meta.free_tree.depth = LEVELS;
+            meta.last_page = pages + LEVELS - 1 + cut;
+            memcpy(copy + i * PAGE + UT_LMDB_PAGE_HEADER_LEN, &meta, sizeof meta);
+        }
+        write_whole(f->path_z, copy, (pages + LEVELS) * PAGE);
+        assert_int_equal(in_child(f, open_and_write), 7);
+    }
+    free(copy);
 }
 
 #define WITH(test) cmocka_unit_test(test)
@@ -475,6 +535,7 @@ int main(void)
         WITH(flipped_bits_in_leaf_pages_are_survived),
         WITH(flipped_bits_in_overflow_pages_are_survived),
         WITH(flipped_bits_in_lists_of_free_pages_are_survived),
+        WITH(lists_of_free_pages_that_meet_again_are_given_up),
         WITH(a_cut_file_is_survived),
         WITH(a_damaged_lock_file_is_made_anew),
     };

@@ -119,5 +119,5 @@ bool ut_lmdb_overflow_check(const uint8_t *page, size_t page_bytes, size_t numbe
     memcpy(&pages, page + UT_LMDB_PAGE_HEADER_LEN - 4, sizeof pages);
     return header.number == number && header.flags == UT_LMDB_PAGE_OVERFLOW && pages >= 1 &&
            pages - 1 <= last_page - number &&
-           pages == (value_len + UT_LMDB_PAGE_HEADER_LEN + page_bytes - 1) / page_bytes;
+           pages >= (value_len + UT_LMDB_PAGE_HEADER_LEN + page_bytes - 1) / page_bytes;
 }

@@ -67,7 +67,8 @@ typedef struct {
 bool ut_lmdb_page_check(const uint8_t *page, size_t page_bytes, size_t number, size_t last_page,
                         bool leaf, bool numbers, uint16_t *scratch);
 
-// The first page of a value of value_len bytes that stands in overflow pages.
+// The first page of a value of value_len bytes that stands in overflow pages. There may be more of
+// them than it needs: a value that is replaced by a shorter one in its transaction keeps its pages.
 bool ut_lmdb_overflow_check(const uint8_t *page, size_t page_bytes, size_t number, size_t last_page,
                             size_t value_len);
 

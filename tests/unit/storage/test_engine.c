@@ -559,6 +559,28 @@ static void a_store_survives_closing_and_opening(void **state)
     }
 }
 
+// LMDB leaves it the pages that it had.
+static void a_value_that_became_shorter_in_its_transaction_is_no_damage(void **state)
+{
+    fixture *f = *state;
+    static const uint8_t value[40000] = {1};
+    ut_engine *engine = open_lmdb(f->dir_z, BUDGET, true);
+    ut_txn *txn = begin(engine, true);
+    assert_int_equal(ut_txn_put(txn, text("a"), (ut_bytes){value, sizeof value}), UT_OK);
+    assert_int_equal(ut_txn_put(txn, text("a"), (ut_bytes){value, sizeof value / 2}), UT_OK);
+    assert_int_equal(ut_txn_commit(txn), UT_OK);
+    engine->class->close(engine);
+    engine = open_lmdb(f->dir_z, BUDGET, true);
+    store_z(engine, "b", "1");
+    txn = begin(engine, true);
+    ut_bytes found;
+    assert_int_equal(ut_txn_get(txn, text("a"), &found), UT_OK);
+    assert_int_equal(found.len, sizeof value / 2);
+    assert_int_equal(ut_txn_del(txn, text("a")), UT_OK);
+    assert_int_equal(ut_txn_commit(txn), UT_OK);
+    engine->class->close(engine);
+}
+
 // A child that writes or waits for ever ends with the test, also when that fails.
 static pid_t fork_child(void)
 {
@@ -1651,6 +1673,7 @@ int main(void)
     const struct CMUnitTest lmdb[] = {
         CONTRACT(set_up_lmdb),
         WITH_DIR(a_store_survives_closing_and_opening),
+        WITH_DIR(a_value_that_became_shorter_in_its_transaction_is_no_damage),
         WITH_DIR(a_fault_that_somebody_sent_is_not_swallowed),
         WITH_DIR(a_second_writer_is_refused),
         WITH_DIR(a_reader_opens_beside_a_writer),

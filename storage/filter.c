@@ -40,6 +40,10 @@ bool ut_filter_glob(ut_bytes pattern, ut_bytes text)
     size_t t = 0;
     size_t star = SIZE_MAX; // behind the last *
     size_t from = 0;        // where what follows it is tried
+    uint64_t tried = 0;     // bytes of text that did not fit what follows it
+    const uint64_t tried_max = text.len > UT_FILTER_GLOB_EXACT / UT_FILTER_GLOB_TRIES
+                                   ? (uint64_t)text.len * UT_FILTER_GLOB_TRIES
+                                   : UT_FILTER_GLOB_EXACT;
     while (t < text.len) {
         if (p < pattern.len && pattern.data[p] == '*') {
             p += 1;
@@ -52,6 +56,9 @@ bool ut_filter_glob(ut_bytes pattern, ut_bytes text)
             p += 1;
             t += 1;
         } else if (star != SIZE_MAX) {
+            tried += t - from + 1;
+            if (tried > tried_max)
+                return false;
             from += character(text.data + from, text.len - from);
             t = from;
             p = star;

@@ -8,7 +8,9 @@
 
 enum {
     UT_FILTER_TERMS_MAX = 16,
-    UT_FILTER_TEXT_MAX = 1024, // bytes of a pattern or a text; longer is UT_ELIMIT
+    UT_FILTER_TEXT_MAX = 1024,              // bytes of a pattern or a text; longer is UT_ELIMIT
+    UT_FILTER_GLOB_TRIES = 16,              // of a pattern, for each byte of the text
+    UT_FILTER_GLOB_EXACT = 2 * 1024 * 1024, // tries that every pattern has
 };
 
 typedef enum {
@@ -95,7 +97,10 @@ bool ut_filter_match_span(const ut_filter *filter, ut_filter_place at_scope, con
 bool ut_filter_is_glob(ut_bytes text);
 
 // True when pattern fits the whole of text: * is any bytes, ? is one UTF-8 sequence (a byte that is
-// in none counts as one). Time is bounded by the product of the lengths.
+// in none counts as one). Patterns that nearly fit everywhere are given up, as not fitting, after
+// UT_FILTER_GLOB_TRIES tries for each byte of text, and never before UT_FILTER_GLOB_EXACT of them:
+// so the answer is exact for texts up to 1 KiB, and for longer ones unless a part of the pattern
+// begins alike in most places.
 bool ut_filter_glob(ut_bytes pattern, ut_bytes text);
 
 // A number as a condition states it: digits with sign, fraction and exponent, and nothing else.

@@ -6,6 +6,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <cmocka.h>
 
 #include <stdio.h>
@@ -451,6 +452,33 @@ static void many_stars_take_no_exponential_time(void **state)
         ut_filter_glob(ut_bytes_of(pattern, sizeof pattern), ut_bytes_of(text, sizeof text)));
 }
 
+static bool fits_bytes(const uint8_t *pattern, size_t pattern_len, const uint8_t *text, size_t len)
+{
+    return ut_filter_glob(ut_bytes_of(pattern, pattern_len), ut_bytes_of(text, len));
+}
+
+static void a_pattern_that_nearly_fits_everywhere_is_given_up(void **state)
+{
+    (void)state;
+    enum { PATTERN = 1000, SHORT = 1024, LONG = 4 * 1024 * 1024 };
+    uint8_t pattern[PATTERN];
+    uint8_t *text = malloc(LONG);
+    assert_non_null(text);
+    memset(pattern, 'a', sizeof pattern);
+    memset(text, 'a', LONG);
+    pattern[0] = '*';
+    pattern[PATTERN - 1] = 'b';
+    text[LONG - 1] = 'b';
+    assert_false(fits_bytes(pattern, PATTERN, text, LONG));
+    // The same in a short text, and what people ask for in a long one, is answered exactly.
+    assert_true(fits_bytes(pattern, PATTERN, text + LONG - SHORT, SHORT));
+    assert_false(fits_bytes(pattern, PATTERN, text, SHORT));
+    assert_true(fits_bytes((const uint8_t *)"*aa?ab", 6, text, LONG));
+    assert_true(fits_bytes((const uint8_t *)"a*a*b", 5, text, LONG));
+    assert_false(fits_bytes((const uint8_t *)"*aabb*", 6, text, LONG));
+    free(text);
+}
+
 // ---- reading and checking ----
 
 static void conditions_are_read_from_text(void **state)
@@ -541,6 +569,7 @@ int main(void)
         cmocka_unit_test(patterns_fit_as_the_plain_rule_says),
         cmocka_unit_test(a_question_mark_is_one_character),
         cmocka_unit_test(many_stars_take_no_exponential_time),
+        cmocka_unit_test(a_pattern_that_nearly_fits_everywhere_is_given_up),
         cmocka_unit_test(conditions_are_read_from_text),
         cmocka_unit_test(a_filter_has_bounds),
     };

@@ -543,7 +543,8 @@ struct spans_call {
     uint32_t part_count;
     uint64_t stored;
     uint64_t duplicates;
-    ut_err result; // the first error
+    uint64_t taken; // a bit for each part that is stored, or has nothing to store
+    ut_err result;  // an error: one that may pass, if there is one
     spans_part parts[UT_CONTROL_FRAMES_MAX];
 };
 
@@ -559,16 +560,21 @@ static void answer_spans(spans_call *call)
 {
     ut_control *c = call->control;
     c->in_store--;
-    if (call->result == UT_OK) {
-        begin_answer(c);
-        ut_buf_printf(&c->answer, "{\"stored\":%llu,\"duplicates\":%llu}\n",
-                      (unsigned long long)call->stored, (unsigned long long)call->duplicates);
-        answer(c, call->exchange, 200);
-    } else {
-        answer_error(c, call->exchange, 503,
-                     call->result == UT_EAGAIN ? "the agent has too many requests to store"
-                                               : ut_err_text(call->result));
+    begin_answer(c);
+    ut_buf_add_z(&c->answer, "{\"stored\":");
+    ut_json_put_uint(&c->answer, call->stored);
+    put_uint(&c->answer, "duplicates", call->duplicates);
+    if (call->result != UT_OK) {
+        put_uint(&c->answer, "taken", call->taken);
+        put_text(&c->answer, "error",
+                 call->result == UT_EAGAIN ? "the agent has too many requests to store"
+                 : call->result == UT_ELIMIT
+                     ? "the request is larger than the store; send smaller ones, or raise "
+                       "storage.max_size"
+                     : ut_err_text(call->result));
     }
+    ut_buf_add_z(&c->answer, "}\n");
+    answer(c, call->exchange, call->result == UT_OK ? 200 : call->result == UT_ELIMIT ? 413 : 503);
     free_spans(call);
 }
 
@@ -579,7 +585,8 @@ static void part_stored(ut_store_job *job)
     if (job->result == UT_OK) {
         call->stored += job->append.stored;
         call->duplicates += job->append.duplicates;
-    } else if (call->result == UT_OK) {
+        call->taken |= UINT64_C(1) << (size_t)(part - call->parts);
+    } else if (call->result == UT_OK || call->result == UT_ELIMIT) {
         call->result = job->result;
     }
     if (--call->left == 0)
@@ -643,6 +650,7 @@ static void post_spans(ut_control *c, ut_http_exchange *exchange, ut_bytes body)
         part->job.bytes = ut_batch_memory(&part->batch);
         part->job.done = part_stored;
         if (part->batch.span_count == 0) {
+            call->taken |= UINT64_C(1) << i;
             call->left--;
         } else if (ut_store_thread_submit(c->config.store, &part->job) != UT_OK) {
             call->result = UT_EAGAIN;

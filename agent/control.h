@@ -13,7 +13,8 @@ enum {
     UT_CONTROL_CONNECTIONS_MAX = 16,
     UT_CONTROL_BODY_BYTES_MAX = 68 * 1024 * 1024, // of a request: one OTLP request of 64 MiB
     // POST /spans: OTLP requests one after the other, each behind its encoding (1 byte, 0 protobuf, 1
-    // JSON) and its length (4 bytes, big-endian).
+    // JSON) and its length (4 bytes, big-endian). Where not all can be stored, a 503 (later) or a 413
+    // (never) tells what was: stored, duplicates, and in taken bit 0 for the first frame, and so on.
     UT_CONTROL_FRAME_HEAD = 5,
     UT_CONTROL_FRAMES_MAX = 64,
     UT_CONTROL_MEMORY_MAX = 3 * UT_CONTROL_BODY_BYTES_MAX, // of bodies and what is made of them

@@ -179,6 +179,7 @@ static ut_err refusal(const ut_control_client *c, ut_fault *fault)
     const ut_err err = status == 409   ? UT_EBUSY
                        : status == 400 ? UT_EINVAL
                        : status == 503 ? UT_EAGAIN
+                       : status == 413 ? UT_ELIMIT
                        : status == 404 ? UT_EVERSION
                                        : UT_EIO;
     (void)ut_fault_set(fault, err, "the agent refused it (HTTP status %d)%s", status,
@@ -197,6 +198,7 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
 {
     const uint64_t deadline_ms =
         ut_clock_mono_ms() + (timeout_ms != 0 ? timeout_ms : UT_CONTROL_CLIENT_TIMEOUT_MS);
+    *out = UT_BYTES_NONE;
     ut_buf_reset(&c->request, REQUEST_KEEP_BYTES);
     ut_buf_printf(&c->request,
                   "%s %s HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n"
@@ -229,10 +231,8 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
     if (err != UT_OK)
         return ut_fault_set(fault, err, "the answer of the agent of %s cannot be read: %s",
                             c->dir_z, ut_err_text(err));
-    if (c->reader.status >= 300)
-        return refusal(c, fault);
     *out = c->reader.body;
-    return UT_OK;
+    return c->reader.status >= 300 ? refusal(c, fault) : UT_OK;
 }
 
 // ---- reading answers

@@ -19,7 +19,8 @@ void ut_control_client_close(ut_control_client *client); // NULL is ignored
 // method_z: "GET" or "POST". body: JSON, or empty. *answer: its body, borrowed until the next call.
 // Connects again where the agent has closed the connection meanwhile. UT_ENOTFOUND: no agent is
 // there any more; UT_ETIMEOUT; UT_EPROTO. What the agent refuses is an error too, with its text:
-// UT_EBUSY (409: another operation is under way, or none), UT_EINVAL (400), UT_EAGAIN (503), UT_EIO.
+// UT_EBUSY (409: another operation is under way, or none), UT_EINVAL (400), UT_ELIMIT (413), UT_EAGAIN
+// (503), UT_EIO; answer is then the body that says so.
 ut_err ut_control_client_ask(ut_control_client *client, const char *method_z, const char *path_z,
                              ut_bytes body, uint32_t timeout_ms, ut_bytes *answer, ut_fault *fault);
 

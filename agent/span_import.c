@@ -20,6 +20,7 @@ enum {
 };
 
 struct ut_span_import {
+    const char *dir_z;        // borrowed
     ut_control_client *agent; // NULL: the store is ours
     ut_buf body;              // requests for the agent, framed
     int lock_fd;
@@ -65,6 +66,7 @@ int ut_span_import_open(ut_config *config, const ut_log *log, ut_span_import **o
         return EX_OSERR;
     }
     import->lock_fd = -1;
+    import->dir_z = config->data_dir_z;
     ut_buf_init(&import->body, UT_CONTROL_BODY_BYTES_MAX);
     for (size_t i = 0; i < UT_SPAN_IMPORT_GROUP_MAX; i++)
         ut_batch_init(&import->batches[i], BATCH_BYTES_MAX);
@@ -166,6 +168,33 @@ static ut_err commit(ut_span_import *import, ut_fault *fault)
     return UT_OK;
 }
 
+// Counts what the agent says that it has stored, and leaves the frames that it has not taken yet in
+// the body. UT_EPROTO.
+static ut_err read_answer(ut_span_import *import, ut_bytes answer, bool whole)
+{
+    ut_json json;
+    if (ut_json_read(&json, answer, NULL) != UT_OK)
+        return UT_EPROTO;
+    yyjson_val *root = yyjson_doc_get_root(json.doc);
+    import->counts.stored += ut_control_uint(root, "stored");
+    import->counts.duplicates += ut_control_uint(root, "duplicates");
+    const uint64_t taken = whole ? UINT64_MAX : ut_control_uint(root, "taken");
+    ut_json_free(&json);
+    size_t kept = 0;
+    size_t at = 0;
+    for (uint32_t i = 0; at < import->body.len; i++) {
+        const size_t size = UT_CONTROL_FRAME_HEAD + (size_t)ut_get_be32(import->body.data + at + 1);
+        UT_ASSERT(i < UT_CONTROL_FRAMES_MAX && size <= import->body.len - at); // written by us
+        if ((taken >> i & 1) == 0) {
+            memmove(import->body.data + kept, import->body.data + at, size);
+            kept += size;
+        }
+        at += size;
+    }
+    import->body.len = kept;
+    return UT_OK;
+}
+
 static ut_err hand_over(ut_span_import *import, ut_fault *fault)
 {
     const uint64_t until_ms = ut_clock_mono_ms() + UT_SPAN_IMPORT_TRY_FOR_MS;
@@ -174,16 +203,16 @@ static ut_err hand_over(ut_span_import *import, ut_fault *fault)
         ut_bytes answer;
         const ut_err err = ut_control_client_ask(import->agent, "POST", "/spans",
                                                  ut_buf_bytes(&import->body), 0, &answer, fault);
-        if (err == UT_OK) {
-            ut_json json;
-            if (ut_json_read(&json, answer, fault) != UT_OK)
-                return UT_EPROTO;
-            yyjson_val *root = yyjson_doc_get_root(json.doc);
-            import->counts.stored += ut_control_uint(root, "stored");
-            import->counts.duplicates += ut_control_uint(root, "duplicates");
-            ut_json_free(&json);
+        const bool partly = (err == UT_EAGAIN || err == UT_ELIMIT) && answer.len > 0;
+        if ((err == UT_OK || partly) && read_answer(import, answer, err == UT_OK) != UT_OK)
+            return ut_fault_set(fault, UT_EPROTO, "the answer of the agent of %s cannot be read",
+                                import->dir_z);
+        if (err == UT_OK)
             return UT_OK;
-        }
+        if (err == UT_ENOTFOUND)
+            return ut_fault_set(fault, UT_EAGAIN,
+                                "the agent of %s has stopped: what is stored stays, import again",
+                                import->dir_z);
         uint64_t random = 0;
         (void)ut_random(&random, sizeof(random)); // on failure the wait is only less spread
         const uint64_t wait_ms = ut_backoff_delay_ms(&backoff, attempt, random);

@@ -2,6 +2,9 @@
 #include "agent/control.h"
 #include "agent/control_client.h"
 #include "agent/control_path.h"
+#include "agent/data_dir.h"
+#include "agent/span_import.h"
+#include "tests/support/engine_gate.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/otlp_body.h"
 #include "tests/support/temp_dir.h"
@@ -20,11 +23,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PATIENCE_MS = 20000, BUDGET = 16 * 1024 * 1024, EVENTS_MAX = 16, LONG_NAME = 150 };
+enum {
+    PATIENCE_MS = 20000,
+    BUDGET = 16 * 1024 * 1024,
+    EVENTS_MAX = 16,
+    LONG_NAME = 150,
+    LARGE_SPANS = 6000,
+    SMALL_SPANS = 10,
+    BODY_MAX = 64 * 1024 * 1024
+};
 
 typedef struct {
     char dir_z[UT_TEMP_PATH_MAX];
     ut_poller *poller;
+    ut_engine_gate *gate;
     ut_store *store;
     ut_store_thread *thread;
     ut_control *control;
@@ -86,8 +98,9 @@ static int set_up(void **state)
     ut_temp_dir_make(f->dir_z);
     assert_int_equal(ut_poller_open(&f->poller), UT_OK);
     const ut_store_config store = {.bytes_max = BUDGET};
-    assert_int_equal(ut_store_open(ut_engine_memory_open(BUDGET), &store, &f->store, &f->fault),
-                     UT_OK);
+    ut_engine *engine = ut_engine_memory_open(BUDGET);
+    f->gate = ut_engine_gate_put(engine);
+    assert_int_equal(ut_store_open(engine, &store, &f->store, &f->fault), UT_OK);
     uint32_t dest;
     assert_int_equal(ut_store_add_destination(f->store, UT_ORG_DEFAULT, "central", &dest), UT_OK);
     ut_batch batch;
@@ -116,6 +129,7 @@ static int tear_down(void **state)
     ut_control_close(f->control);
     ut_store_thread_free(f->thread);
     ut_store_close(f->store);
+    ut_engine_gate_free(f->gate);
     ut_poller_close(f->poller);
     ut_temp_dir_remove(f->dir_z);
     free(f);
@@ -353,6 +367,93 @@ static void an_operation_that_fails_is_told(void **state)
     assert_has(answer, "\"error_code\":\"EINVAL\"");
 }
 
+// ---- imports through the agent
+
+typedef struct {
+    ut_config config;
+    ut_log log;
+    ut_span_import *import;
+    int lock_fd; // as the agent holds it
+} importing;
+
+static importing *begin_import(fixture *f)
+{
+    importing *i = calloc(1, sizeof *i);
+    assert_non_null(i);
+    i->config.data_dir_z = f->dir_z;
+    assert_int_equal(ut_data_dir_lock(f->dir_z, &i->log, &i->lock_fd, &f->fault), 0);
+    assert_int_equal(ut_span_import_open(&i->config, &i->log, &i->import, &f->fault), 0);
+    assert_true(ut_span_import_through_agent(i->import));
+    return i;
+}
+
+static void end_import(importing *i)
+{
+    ut_span_import_close(i->import);
+    (void)close(i->lock_fd);
+    free(i);
+}
+
+static void add_request(fixture *f, importing *i, uint64_t seed, uint32_t spans)
+{
+    ut_buf body;
+    ut_buf_init(&body, BODY_MAX);
+    ut_make_body(seed, spans, &ut_otlp_protobuf_encoder, &body);
+    assert_int_equal(body.err, UT_OK);
+    assert_true(body.len < UT_SPAN_IMPORT_GROUP_BYTES / 10 * 9); // all go with one flush
+    assert_int_equal(
+        ut_span_import_add(i->import, UT_OTLP_PROTOBUF, ut_buf_bytes(&body), &f->fault), UT_OK);
+    ut_buf_free(&body);
+}
+
+static void what_an_agent_stores_of_a_group_is_counted_and_not_sent_again(void **state)
+{
+    fixture *f = *state;
+    ut_span_import_counts counts;
+    importing *i = begin_import(f);
+    // The second is too large for a commit with the first, which fails.
+    add_request(f, i, 11, SMALL_SPANS);
+    add_request(f, i, 12, LARGE_SPANS);
+    add_request(f, i, 13, SMALL_SPANS);
+    ut_engine_gate_fail_once(f->gate, UT_EIO);
+    assert_int_equal(ut_span_import_flush(i->import, &f->fault), UT_OK);
+    ut_span_import_get_counts(i->import, &counts);
+    assert_int_equal(counts.stored, LARGE_SPANS + 2 * SMALL_SPANS);
+    assert_int_equal(counts.duplicates, 0);
+    end_import(i);
+}
+
+static void what_never_fits_is_not_tried_again(void **state)
+{
+    fixture *f = *state;
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    importing *i = begin_import(f);
+    add_request(f, i, 11, SMALL_SPANS);
+    ut_engine_gate_fail(f->gate, UT_ELIMIT);
+    assert_int_equal(ut_span_import_flush(i->import, &f->fault), UT_ELIMIT);
+    assert_string_equal(f->fault.text_z, "the request is larger than the store; send smaller ones, "
+                                         "or raise storage.max_size");
+    assert_true(ut_clock_mono_ms() - begin_ms < UT_SPAN_IMPORT_TRY_FOR_MS / 2);
+    ut_engine_gate_fail(f->gate, UT_OK);
+    end_import(i);
+}
+
+static void an_import_whose_agent_stops_is_told_to_try_again(void **state)
+{
+    fixture *f = *state;
+    importing *i = begin_import(f);
+    add_request(f, i, 11, SMALL_SPANS);
+    assert_int_equal(ut_span_import_flush(i->import, &f->fault), UT_OK);
+    stop_serving(f);
+    ut_control_close(f->control);
+    f->control = NULL;
+    add_request(f, i, 12, SMALL_SPANS);
+    assert_int_equal(ut_span_import_flush(i->import, &f->fault), UT_EAGAIN);
+    assert_int_equal(f->fault.code, UT_EAGAIN);
+    assert_non_null(strstr(f->fault.text_z, "has stopped: what is stored stays, import again"));
+    end_import(i);
+}
+
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -367,6 +468,9 @@ int main(void)
         CLAIM(a_silent_agent_is_not_waited_for_for_ever),
         CLAIM(an_operation_is_watched_and_cancelled),
         CLAIM(an_operation_that_fails_is_told),
+        CLAIM(what_an_agent_stores_of_a_group_is_counted_and_not_sent_again),
+        CLAIM(what_never_fits_is_not_tried_again),
+        CLAIM(an_import_whose_agent_stops_is_told_to_try_again),
     };
     return cmocka_run_group_tests_name("control", tests, NULL, NULL);
 }

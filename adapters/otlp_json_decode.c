@@ -555,14 +555,6 @@ static bool get_status(decoder *d, yyjson_val *object, const place *at, ut_span 
     return true;
 }
 
-static bool all_zero(const uint8_t *id, size_t len)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < len; i++)
-        any |= id[i];
-    return any == 0;
-}
-
 static void reject(decoder *d, const place *at, const char *field_z, const char *what_z,
                    size_t digits)
 {
@@ -587,11 +579,12 @@ static bool ids_fit(decoder *d, const span_ids *ids, const place *at, ut_span *s
 {
     static const uint8_t none[UT_TRACE_ID_LEN];
     bool fit = true;
-    if (ids->trace_id_digits != 2 * UT_TRACE_ID_LEN || all_zero(ids->trace_id, UT_TRACE_ID_LEN)) {
+    if (ids->trace_id_digits != 2 * UT_TRACE_ID_LEN ||
+        ut_bytes_all_zero(ut_bytes_of(ids->trace_id, UT_TRACE_ID_LEN))) {
         reject(d, at, "traceId", "is not 32 digits other than zero", ids->trace_id_digits);
         fit = false;
     } else if (ids->span_id_digits != 2 * UT_SPAN_ID_LEN ||
-               all_zero(ids->span_id, UT_SPAN_ID_LEN)) {
+               ut_bytes_all_zero(ut_bytes_of(ids->span_id, UT_SPAN_ID_LEN))) {
         reject(d, at, "spanId", "is not 16 digits other than zero", ids->span_id_digits);
         fit = false;
     } else if (ids->parent_span_id_digits != 0 &&

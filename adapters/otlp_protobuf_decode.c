@@ -454,14 +454,6 @@ static bool read_status(decoder *d, ut_bytes message, ut_span *span)
     return true;
 }
 
-static bool all_zero(ut_bytes id)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < id.len; i++)
-        any |= id.data[i];
-    return any == 0;
-}
-
 static void reject(decoder *d, const char *field_z, const char *what_z, size_t len)
 {
     ut_batch_reject(
@@ -476,10 +468,10 @@ static bool ids_fit(decoder *d, ut_span *span)
 {
     static const uint8_t none[UT_TRACE_ID_LEN];
     bool fit = true;
-    if (span->trace_id.len != UT_TRACE_ID_LEN || all_zero(span->trace_id)) {
+    if (span->trace_id.len != UT_TRACE_ID_LEN || ut_bytes_all_zero(span->trace_id)) {
         reject(d, "trace_id", "is not 16 bytes other than zero", span->trace_id.len);
         fit = false;
-    } else if (span->span_id.len != UT_SPAN_ID_LEN || all_zero(span->span_id)) {
+    } else if (span->span_id.len != UT_SPAN_ID_LEN || ut_bytes_all_zero(span->span_id)) {
         reject(d, "span_id", "is not 8 bytes other than zero", span->span_id.len);
         fit = false;
     } else if (span->parent_span_id.len != 0 && span->parent_span_id.len != UT_SPAN_ID_LEN) {

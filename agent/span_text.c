@@ -140,15 +140,6 @@ static void add_attributes(ut_buf *out, const char *name_z, ut_bytes attributes)
         ut_json_value(out, attributes);
 }
 
-static bool is_zero(ut_bytes id)
-{
-    for (size_t i = 0; i < id.len; i++) {
-        if (id.data[i] != 0)
-            return false;
-    }
-    return true;
-}
-
 void ut_span_json(ut_buf *out, const ut_span *span, ut_bytes scope_name,
                   ut_bytes resource_attributes)
 {
@@ -157,7 +148,7 @@ void ut_span_json(ut_buf *out, const ut_span *span, ut_bytes scope_name,
     ut_buf_add_z(out, ",\"span_id\":");
     ut_json_put_hex(out, span->span_id);
     ut_buf_add_z(out, ",\"parent_span_id\":");
-    if (is_zero(span->parent_span_id))
+    if (ut_bytes_all_zero(span->parent_span_id))
         ut_buf_add_z(out, "null");
     else
         ut_json_put_hex(out, span->parent_span_id);

@@ -107,14 +107,6 @@ uint32_t ut_batch_end_scope(ut_batch *batch, size_t begin, uint32_t resource)
     return end_part(&batch->scope_bytes, &batch->scope_parts, &batch->scope_count, begin, resource);
 }
 
-static bool all_zero(ut_bytes id)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < id.len; i++)
-        any |= id.data[i];
-    return any == 0;
-}
-
 void ut_batch_end_span(ut_batch *batch, size_t begin, uint32_t scope, const ut_span *span)
 {
     if (batch->span_bytes.err != UT_OK)
@@ -138,7 +130,7 @@ void ut_batch_end_span(ut_batch *batch, size_t begin, uint32_t scope, const ut_s
         .status = span->status_code >= UT_STATUS_UNSET && span->status_code <= UT_STATUS_ERROR
                       ? (uint8_t)span->status_code
                       : (uint8_t)UT_STATUS_UNSET,
-        .root = all_zero(span->parent_span_id),
+        .root = ut_bytes_all_zero(span->parent_span_id),
     };
     memcpy(entry.trace_id, span->trace_id.data, UT_TRACE_ID_LEN);
     memcpy(entry.span_id, span->span_id.data, UT_SPAN_ID_LEN);

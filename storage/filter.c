@@ -303,14 +303,6 @@ ut_filter_place ut_filter_at_scope(const ut_filter *filter, ut_filter_place at_r
                       UT_FILTER_IN_RESOURCE | UT_FILTER_IN_SCOPE, scope->attributes);
 }
 
-static bool is_root(const ut_span *span)
-{
-    uint8_t any = 0;
-    for (size_t i = 0; i < span->parent_span_id.len; i++)
-        any |= span->parent_span_id.data[i];
-    return any == 0;
-}
-
 // What can be told without a look at texts and attributes.
 static bool match_numbers(const ut_filter *filter, const ut_span *span)
 {
@@ -335,7 +327,7 @@ static bool match_shape(const ut_filter *filter, const ut_span *span)
     uint64_t duration = span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0;
     if (duration < filter->duration_min_ns || duration > filter->duration_max_ns)
         return false;
-    if (filter->roots_only && !is_root(span))
+    if (filter->roots_only && !ut_bytes_all_zero(span->parent_span_id))
         return false;
     return !filter->by_trace ||
            ut_bytes_equal((ut_bytes){filter->trace_id, UT_TRACE_ID_LEN}, span->trace_id);

@@ -396,19 +396,12 @@ static ut_stats_row finish(const group *of)
     return row;
 }
 
-static int compare_text(ut_bytes a, ut_bytes b)
-{
-    const size_t len = a.len < b.len ? a.len : b.len;
-    const int by_bytes = len == 0 ? 0 : memcmp(a.data, b.data, len);
-    return by_bytes != 0 ? by_bytes : a.len < b.len ? -1 : a.len > b.len;
-}
-
 static int compare_labels(const void *a, const void *b)
 {
     const ut_stats_row *left = a;
     const ut_stats_row *right = b;
-    const int by_label = compare_text(left->label, right->label);
-    return by_label != 0 ? by_label : compare_text(left->label2, right->label2);
+    const int by_label = ut_bytes_compare(left->label, right->label);
+    return by_label != 0 ? by_label : ut_bytes_compare(left->label2, right->label2);
 }
 
 static int compare_counts(const void *a, const void *b)

@@ -103,15 +103,6 @@ static void copy_resource(ut_tree *tree, ut_bytes attributes, node *to)
     to->ranges[SERVICE] = tree->resources[at][1];
 }
 
-static bool is_zero(ut_bytes bytes)
-{
-    for (size_t i = 0; i < bytes.len; i++) {
-        if (bytes.data[i] != 0)
-            return false;
-    }
-    return true;
-}
-
 ut_err ut_tree_add(void *context, const ut_trace_span *span)
 {
     ut_tree *tree = context;
@@ -124,7 +115,8 @@ ut_err ut_tree_add(void *context, const ut_trace_span *span)
                   .last_finished = none,
                   .finished_before = none};
     added.id = ut_get_be64(from->span_id.data);
-    added.has_parent = from->parent_span_id.len == UT_SPAN_ID_LEN && !is_zero(from->parent_span_id);
+    added.has_parent =
+        from->parent_span_id.len == UT_SPAN_ID_LEN && !ut_bytes_all_zero(from->parent_span_id);
     if (added.has_parent)
         added.parent_id = ut_get_be64(from->parent_span_id.data);
     added.start_ns = from->start_ns;

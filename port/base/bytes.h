@@ -31,6 +31,24 @@ static inline bool ut_bytes_equal(ut_bytes a, ut_bytes b)
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
+// In the order of memcmp; of two that begin alike the shorter one is first. Less than, equal to or
+// greater than 0.
+static inline int ut_bytes_compare(ut_bytes a, ut_bytes b)
+{
+    size_t len = a.len < b.len ? a.len : b.len;
+    int by_bytes = len == 0 ? 0 : memcmp(a.data, b.data, len);
+    return by_bytes != 0 ? by_bytes : (a.len > b.len) - (a.len < b.len);
+}
+
+// True of no bytes, too. Meant for ids.
+static inline bool ut_bytes_all_zero(ut_bytes bytes)
+{
+    uint8_t any = 0;
+    for (size_t i = 0; i < bytes.len; i++)
+        any |= bytes.data[i];
+    return any == 0;
+}
+
 enum { UT_COPY_STEP = 32 };
 
 // memcpy for the many short texts of a span: copies in steps of UT_COPY_STEP bytes while there is that much to read before

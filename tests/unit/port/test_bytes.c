@@ -18,6 +18,42 @@ static void equality_looks_at_length_and_content(void **state)
     assert_true(ut_bytes_equal(ut_bytes_of("a\0b", 3), UT_BYTES_LIT("a\0b")));
 }
 
+static int sign(int number)
+{
+    return (number > 0) - (number < 0);
+}
+
+static void the_order_is_that_of_unsigned_bytes_and_then_of_length(void **state)
+{
+    (void)state;
+    static const ut_bytes rising[] = {
+        {NULL, 0},
+        {(const uint8_t *)"", 1},
+        {(const uint8_t *)"a", 1},
+        {(const uint8_t *)"ab", 2},
+        {(const uint8_t *)"b", 1},
+        {(const uint8_t *)"\xff", 1},
+    };
+    enum { COUNT = sizeof rising / sizeof *rising };
+    for (int i = 0; i < COUNT; i++) {
+        for (int k = 0; k < COUNT; k++)
+            assert_int_equal(sign(ut_bytes_compare(rising[i], rising[k])), sign(i - k));
+    }
+}
+
+static void one_bit_anywhere_is_not_all_zero(void **state)
+{
+    (void)state;
+    uint8_t id[16] = {0};
+    assert_true(ut_bytes_all_zero(UT_BYTES_NONE));
+    assert_true(ut_bytes_all_zero(ut_bytes_of(id, sizeof id)));
+    for (size_t i = 0; i < sizeof id; i++) {
+        id[i] = 0x80;
+        assert_false(ut_bytes_all_zero(ut_bytes_of(id, sizeof id)));
+        id[i] = 0;
+    }
+}
+
 static void integers_stand_in_the_byte_order_that_their_name_says(void **state)
 {
     (void)state;
@@ -84,6 +120,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality_looks_at_length_and_content),
+        cmocka_unit_test(the_order_is_that_of_unsigned_bytes_and_then_of_length),
+        cmocka_unit_test(one_bit_anywhere_is_not_all_zero),
         cmocka_unit_test(integers_stand_in_the_byte_order_that_their_name_says),
         cmocka_unit_test(hex_writes_lower_case_and_reads_both),
         cmocka_unit_test(hex_reads_every_byte_back),

@@ -79,11 +79,6 @@ typedef struct {
     ut_census_org all;
 } facts;
 
-static uint64_t pending_of(const ut_store_destination_counts *counts)
-{
-    return counts->accepted - counts->delivered - counts->dead - counts->expired - counts->evicted;
-}
-
 // The process id of the agent that runs on the directory, 0 when none answers.
 static uint64_t find_agent(const char *dir_z)
 {
@@ -182,7 +177,7 @@ static void print_json(const facts *f, ut_buf *out)
         ut_buf_printf(out, ",\"active\":%s", row->active ? "true" : "false");
         json_uint(out, "accepted", row->counts.accepted);
         json_uint(out, "delivered", row->counts.delivered);
-        json_uint(out, "pending", pending_of(&row->counts));
+        json_uint(out, "pending", ut_store_pending(&row->counts));
         json_uint(out, "dead", row->counts.dead);
         json_uint(out, "expired", row->counts.expired);
         json_uint(out, "evicted", row->counts.evicted);
@@ -264,8 +259,9 @@ static void print_destinations(const facts *f, const ut_term *term, ut_buf *out)
         (void)ut_term_text(out, ut_bytes_of_z(row->name_z), NAME_COLUMNS, true);
         ut_buf_printf(out, " %12llu %12llu %12llu %12llu %12llu %12llu%s\n",
                       (unsigned long long)counts->accepted, (unsigned long long)counts->delivered,
-                      (unsigned long long)pending_of(counts), (unsigned long long)counts->dead,
-                      (unsigned long long)counts->expired, (unsigned long long)counts->evicted,
+                      (unsigned long long)ut_store_pending(counts),
+                      (unsigned long long)counts->dead, (unsigned long long)counts->expired,
+                      (unsigned long long)counts->evicted,
                       row->active ? "" : "  not configured any more");
     }
 }

@@ -138,11 +138,6 @@ static void read_status(ut_store_call *call, ut_store *store)
     s->room_err = engine->class->room(engine, &s->room);
 }
 
-static uint64_t pending_of(const ut_store_destination_counts *counts)
-{
-    return counts->accepted - counts->delivered - counts->dead - counts->expired - counts->evicted;
-}
-
 static void put_destination(ut_buf *out, const ut_store_destination *row,
                             const ut_dispatcher_status *doing)
 {
@@ -151,7 +146,7 @@ static void put_destination(ut_buf *out, const ut_store_destination *row,
     put_bool(out, "active", row->active);
     put_uint(out, "accepted", row->counts.accepted);
     put_uint(out, "delivered", row->counts.delivered);
-    put_uint(out, "pending", pending_of(&row->counts));
+    put_uint(out, "pending", ut_store_pending(&row->counts));
     put_uint(out, "dead", row->counts.dead);
     put_uint(out, "expired", row->counts.expired);
     put_uint(out, "evicted", row->counts.evicted);

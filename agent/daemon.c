@@ -87,11 +87,6 @@ static int open_store(agent *d, ut_fault *fault)
     return EX_OK;
 }
 
-static uint64_t pending_of(const ut_store_destination_counts *counts)
-{
-    return counts->accepted - counts->delivered - counts->dead - counts->expired - counts->evicted;
-}
-
 // Remembers where the counters stand, and names destinations that are waited for in vain.
 static void look_at_destinations(agent *d)
 {
@@ -102,11 +97,11 @@ static void look_at_destinations(agent *d)
             if (d->config->destinations[k].dest == all[i].dest)
                 d->before[k] = all[i].counts;
         }
-        if (!all[i].active && pending_of(&all[i].counts) > 0)
+        if (!all[i].active && ut_store_pending(&all[i].counts) > 0)
             ut_log_write(&d->log, UT_LOG_WARN, "agent",
                          "destination %s is not configured any more; %llu spans wait for it until "
                          "they expire",
-                         all[i].name_z, (unsigned long long)pending_of(&all[i].counts));
+                         all[i].name_z, (unsigned long long)ut_store_pending(&all[i].counts));
     }
 }
 
@@ -421,13 +416,14 @@ static void say_counts(const agent *d)
                 continue;
             const ut_store_destination_counts *now = &all[i].counts;
             const ut_store_destination_counts *before = &d->before[k];
-            const int more = snprintf(
-                line + used, sizeof line - used,
-                "; %s: delivered=%llu pending=%llu dead=%llu expired=%llu evicted=%llu",
-                all[i].name_z, (unsigned long long)(now->delivered - before->delivered),
-                (unsigned long long)pending_of(now), (unsigned long long)(now->dead - before->dead),
-                (unsigned long long)(now->expired - before->expired),
-                (unsigned long long)(now->evicted - before->evicted));
+            const int more =
+                snprintf(line + used, sizeof line - used,
+                         "; %s: delivered=%llu pending=%llu dead=%llu expired=%llu evicted=%llu",
+                         all[i].name_z, (unsigned long long)(now->delivered - before->delivered),
+                         (unsigned long long)ut_store_pending(now),
+                         (unsigned long long)(now->dead - before->dead),
+                         (unsigned long long)(now->expired - before->expired),
+                         (unsigned long long)(now->evicted - before->evicted));
             used += more > 0 ? (size_t)more : 0;
         }
     }

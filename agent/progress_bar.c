@@ -37,16 +37,7 @@ static void count_text(uint64_t count, const char *unit_z, char out_z[UT_TEXT_SH
         ut_text_size(count, out_z);
         return;
     }
-    // Digits in groups of three.
-    char digits[24];
-    const int length = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)count);
-    size_t at = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            out_z[at++] = ' ';
-        out_z[at++] = digits[i];
-    }
-    out_z[at] = 0;
+    ut_text_grouped(count, out_z);
 }
 
 static void put_bar(ut_buf *out, uint32_t columns, uint32_t parts)

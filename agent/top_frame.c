@@ -85,16 +85,7 @@ static void number_text(double value, char out_z[UT_TEXT_SHORT_MAX])
         (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%.1f", value);
         return;
     }
-    char digits[24];
-    const int length = snprintf(digits, sizeof(digits), "%llu",
-                                (unsigned long long)(value < 1e18 ? value + 0.5 : 1e18));
-    size_t at = 0;
-    for (int i = 0; i < length; i++) {
-        if (i > 0 && (length - i) % 3 == 0)
-            out_z[at++] = ' ';
-        out_z[at++] = digits[i];
-    }
-    out_z[at] = 0;
+    ut_text_grouped((uint64_t)(value < 1e18 ? value + 0.5 : 1e18), out_z);
 }
 
 // ---- lines

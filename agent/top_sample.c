@@ -197,8 +197,7 @@ static void read_destinations(ut_top_source *source, ut_cli_reader *reader, ut_t
             destination->active = rows[i].active;
             destination->delivered = counts->delivered;
             destination->dead = counts->dead;
-            destination->pending = counts->accepted - counts->delivered - counts->dead -
-                                   counts->expired - counts->evicted;
+            destination->pending = ut_store_pending(counts);
         }
     }
     for (size_t i = 0; i < sample->destination_count; i++) {

@@ -155,6 +155,12 @@ typedef struct {
     uint64_t evicted; // likewise
 } ut_store_destination_counts;
 
+// What still waits for its delivery, in spans.
+static inline uint64_t ut_store_pending(const ut_store_destination_counts *counts)
+{
+    return counts->accepted - counts->delivered - counts->dead - counts->expired - counts->evicted;
+}
+
 typedef struct {
     uint64_t spans_stored; // in all time
     uint64_t spans_duplicate;

@@ -273,6 +273,19 @@ static bool print_three_digits(uint64_t ns, uint64_t unit_ns, const char *name_z
     return true;
 }
 
+void ut_text_grouped(uint64_t number, char *out_z)
+{
+    char digits[24];
+    const int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    size_t at = 0;
+    for (int i = 0; i < length; i++) {
+        if (i > 0 && (length - i) % 3 == 0)
+            out_z[at++] = ' ';
+        out_z[at++] = digits[i];
+    }
+    out_z[at] = 0;
+}
+
 void ut_text_duration(uint64_t ns, char *out_z)
 {
     if (ns < 1000) {

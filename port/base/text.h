@@ -25,11 +25,12 @@ ut_err ut_text_parse_uint(ut_bytes text, uint64_t *value);
 
 enum { UT_TEXT_SHORT_MAX = 40 };
 
-// "1.3 MiB"; "1.24 s", "830 us"; "2026-11-20T18:40:00.123Z" (UTC). out_z holds UT_TEXT_SHORT_MAX
-// bytes.
+// "1.3 MiB"; "1.24 s", "830 us"; "2026-11-20T18:40:00.123Z" (UTC); "12 345 678". out_z holds
+// UT_TEXT_SHORT_MAX bytes.
 void ut_text_size(uint64_t bytes, char *out_z);
 void ut_text_duration(uint64_t ns, char *out_z);
 void ut_text_time(uint64_t unix_ns, char *out_z);
+void ut_text_grouped(uint64_t number, char *out_z);
 
 // Length of the well-formed UTF-8 sequence at the front, 1..4, or 0 when there is none there.
 // at: left bytes, at least 1.

@@ -459,6 +459,24 @@ static void every_code_point_is_valid_except_the_surrogates(void **state)
     }
 }
 
+static void whole_numbers_are_shown_in_groups_of_three_digits(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t number;
+        const char *text_z;
+    } cases[] = {{0, "0"},
+                 {999, "999"},
+                 {1000, "1 000"},
+                 {12345678, "12 345 678"},
+                 {UINT64_MAX, "18 446 744 073 709 551 615"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text_z[UT_TEXT_SHORT_MAX];
+        ut_text_grouped(cases[i].number, text_z);
+        assert_string_equal(text_z, cases[i].text_z);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -470,6 +488,7 @@ int main(void)
         cmocka_unit_test(sizes_are_shown_rounded_in_the_unit_that_fits),
         cmocka_unit_test(durations_are_shown_with_three_digits),
         cmocka_unit_test(times_are_shown_in_utc),
+        cmocka_unit_test(whole_numbers_are_shown_in_groups_of_three_digits),
         cmocka_unit_test(every_day_of_five_centuries_follows_the_one_before),
         cmocka_unit_test(utf8_is_told_from_what_only_looks_like_it),
         cmocka_unit_test(every_code_point_is_valid_except_the_surrogates),

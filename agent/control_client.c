@@ -24,6 +24,8 @@ struct ut_control_client {
     ut_sock sock; // UT_SOCK_NONE: not connected
     ut_http_reader reader;
     ut_buf request;
+    bool (*give_up)(void *context); // NULL: nobody is asked
+    void *context;
 };
 
 static ut_err no_agent(const ut_control_client *c, ut_fault *fault)
@@ -112,8 +114,13 @@ void ut_control_client_close(ut_control_client *c)
     free(c);
 }
 
-// UT_ETIMEOUT when the deadline has passed. A signal is no reason to stop: the caller looks for it
-// between two requests.
+void ut_control_client_watch(ut_control_client *c, bool (*give_up)(void *context), void *context)
+{
+    c->give_up = give_up;
+    c->context = context;
+}
+
+// UT_ETIMEOUT when the deadline has passed, UT_ECANCELED when the caller gives up.
 static ut_err wait_for(const ut_control_client *c, short events, uint64_t deadline_ms)
 {
     for (;;) {
@@ -122,11 +129,14 @@ static ut_err wait_for(const ut_control_client *c, short events, uint64_t deadli
             return UT_ETIMEOUT;
         const uint64_t left_ms = deadline_ms - now_ms;
         struct pollfd wanted = {.fd = c->sock, .events = events};
-        const int got = poll(&wanted, 1, left_ms < 1000 ? (int)left_ms + 1 : 1000);
+        const bool last = left_ms < UT_CONTROL_CLIENT_LOOK_MS;
+        const int got = poll(&wanted, 1, last ? (int)left_ms + 1 : UT_CONTROL_CLIENT_LOOK_MS);
         if (got > 0)
             return UT_OK;
         if (got < 0 && errno != EINTR)
             return UT_EIO;
+        if (c->give_up != NULL && c->give_up(c->context))
+            return UT_ECANCELED;
     }
 }
 
@@ -223,6 +233,8 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
     }
     if (err == UT_ECLOSED)
         return no_agent(c, fault);
+    if (err == UT_ECANCELED)
+        return ut_fault_set(fault, err, "stopped waiting for the agent of %s", c->dir_z);
     if (err == UT_ETIMEOUT)
         return ut_fault_set(fault, err,
                             "the agent of %s does not answer; is its disk stuck, or the machine "

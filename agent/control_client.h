@@ -6,7 +6,10 @@
 #include "adapters/json.h"
 #include "port/port.h"
 
-enum { UT_CONTROL_CLIENT_TIMEOUT_MS = 30000 }; // of one request, unless told otherwise
+enum {
+    UT_CONTROL_CLIENT_TIMEOUT_MS = 30000, // of one request, unless told otherwise
+    UT_CONTROL_CLIENT_LOOK_MS = 100,
+};
 
 typedef struct ut_control_client ut_control_client;
 
@@ -23,6 +26,11 @@ void ut_control_client_close(ut_control_client *client); // NULL is ignored
 // (503), UT_EIO; answer is then the body that says so.
 ut_err ut_control_client_ask(ut_control_client *client, const char *method_z, const char *path_z,
                              ut_bytes body, uint32_t timeout_ms, ut_bytes *answer, ut_fault *fault);
+
+// give_up is asked about every UT_CONTROL_CLIENT_LOOK_MS while an answer does not come; true ends the
+// wait with UT_ECANCELED. NULL: nobody is asked, as at first.
+void ut_control_client_watch(ut_control_client *client, bool (*give_up)(void *context),
+                             void *context);
 
 // Members of an answer's object: 0, false and "" where there is none, or it is something else. The text is
 // borrowed from the document.

@@ -17,7 +17,8 @@ typedef struct {
     const ut_store_work *work;
     const char *dir_z;
     sigset_t stops;
-    int signal; // that came; 0: none
+    int signal;                // that came; 0: none
+    uint64_t patient_until_ms; // after it, for the answer of the agent
     ut_progress_bar bar;
     ut_store_work_result *result;
     ut_fault fault;
@@ -32,6 +33,7 @@ static bool stopped(job *j, uint64_t wait_ms)
     if (got <= 0)
         return false;
     j->signal = got;
+    j->patient_until_ms = ut_clock_mono_ms() + UT_STORE_WORK_GRACE_MS;
     return true;
 }
 
@@ -42,6 +44,15 @@ static void draw(job *j)
 }
 
 // ---- by the agent
+
+// While the agent does not answer. A second signal is obeyed at once.
+static bool give_up(void *context)
+{
+    job *j = context;
+    const bool before = j->signal != 0;
+    return (stopped(j, 0) && before) ||
+           (j->signal != 0 && ut_clock_mono_ms() >= j->patient_until_ms);
+}
 
 typedef struct {
     uint64_t number;
@@ -74,7 +85,13 @@ static ut_err ask(job *j, ut_control_client *client, const char *method_z, const
 {
     ut_bytes body = UT_BYTES_NONE;
     ut_json json = {0};
+    j->patient_until_ms = ut_clock_mono_ms() + UT_STORE_WORK_GRACE_MS;
     ut_err err = ut_control_client_ask(client, method_z, path_z, request, 0, &body, &j->fault);
+    if (err == UT_ECANCELED)
+        return ut_fault_set(&j->fault, err,
+                            "the agent of %s does not answer, and nobody waits for it any more; "
+                            "where it has begun the %s, it goes on with it",
+                            j->dir_z, j->work->name_z);
     if (err != UT_OK)
         return err;
     err = ut_json_read(&json, body, &j->fault);
@@ -126,6 +143,7 @@ static ut_err by_agent(job *j, ut_control_client *client)
 {
     answer a = {.number = 0};
     j->result->by_agent = true;
+    ut_control_client_watch(client, give_up, j);
     ut_err err = ask(j, client, "POST", j->work->path_z, j->work->request, &a);
     if (err == UT_ENOTFOUND)
         return agent_stopped(j);
@@ -133,8 +151,11 @@ static ut_err by_agent(job *j, ut_control_client *client)
         return err;
     const uint64_t number = a.number;
     uint64_t wait_ms = 1; // what is small is done at once
+    bool asked = false;   // to cancel it
     for (;;) {
-        if (stopped(j, wait_ms)) {
+        // A signal may also have come while an answer was waited for.
+        if ((j->signal != 0 && !asked) || stopped(j, wait_ms)) {
+            asked = true;
             answer ignored = {.number = 0};
             char ours_z[48]; // not one that somebody else has begun since
             (void)snprintf(ours_z, sizeof ours_z, "{\"number\":%llu}", (unsigned long long)number);
@@ -299,7 +320,9 @@ int ut_store_work_run(const ut_store_work *work, const char *data_dir_z, const c
     free(config);
     if (code != EX_OK)
         (void)fprintf(stderr, "untrace: %s\n", j.fault.text_z);
-    else if (result->cancelled)
+    if (code != EX_OK && j.fault.code == UT_ECANCELED && j.signal != 0)
+        code = 128 + j.signal;
+    else if (code == EX_OK && result->cancelled)
         code = 128 + (j.signal != 0 ? j.signal : SIGTERM); // or somebody else cancelled it
     return code;
 }

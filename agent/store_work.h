@@ -8,9 +8,10 @@
 #include "storage/operation.h"
 
 enum {
-    UT_STORE_WORK_POLL_MS = 100,  // between two questions to the agent
-    UT_STORE_WORK_AGAIN_MS = 50,  // before the next slice when one could do nothing
-    UT_STORE_WORK_WAIT_MS = 10000 // in a row; then something holds the store up
+    UT_STORE_WORK_GRACE_MS = 1000, // for an answer of the agent, after Ctrl-C
+    UT_STORE_WORK_POLL_MS = 100,   // between two questions to the agent
+    UT_STORE_WORK_AGAIN_MS = 50,   // before the next slice when one could do nothing
+    UT_STORE_WORK_WAIT_MS = 10000  // in a row; then something holds the store up
 };
 
 typedef struct {

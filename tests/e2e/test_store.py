@@ -524,6 +524,27 @@ def test_an_interrupt_cancels(agent):
     assert_sound(under_test.data_dir, 5 * SPANS)
 
 
+def test_an_interrupt_ends_the_wait_for_an_agent_that_does_not_answer(agent):
+    """The agent stands still, so the request is not answered: the wait for it alone would take 30 seconds."""
+    under_test = agent()
+    os.kill(under_test.process.pid, signal.SIGSTOP)
+    try:
+        process = subprocess.Popen([PROGRAM, "store", "compact", "--data-dir", str(under_test.data_dir)],
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def blocks_sigint():
+            blocked = re.search(r"^SigBlk:\s*(\w+)", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+            return int(blocked[1], 16) & 1 << signal.SIGINT - 1
+
+        until(blocks_sigint, "the command to take signals itself")
+        process.send_signal(signal.SIGINT)
+        err = process.communicate(timeout=15)[1]
+    finally:
+        os.kill(under_test.process.pid, signal.SIGCONT)
+    assert process.returncode == CANCELLED, err
+    assert "does not answer, and nobody waits for it any more" in err
+
+
 def test_what_a_cancelled_cleanup_has_removed_stays_removed(agent):
     under_test = agent()
     fill(under_test, 5 * SPANS)

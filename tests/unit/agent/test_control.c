@@ -284,6 +284,28 @@ static void a_silent_agent_is_not_waited_for_for_ever(void **state)
     assert_int_equal(ask(f, "GET", "/status", &answer), UT_OK);
 }
 
+static bool third_time(void *context)
+{
+    int *count = context;
+    return ++*count == 3;
+}
+
+static void who_waits_for_a_silent_agent_may_give_up(void **state)
+{
+    fixture *f = *state;
+    ut_bytes answer;
+    int asked = 0;
+    stop_serving(f);
+    ut_control_client_watch(f->client, third_time, &asked);
+    assert_int_equal(
+        ut_control_client_ask(f->client, "GET", "/status", UT_BYTES_NONE, 5000, &answer, &f->fault),
+        UT_ECANCELED);
+    assert_int_equal(asked, 3);
+    start_serving(f);
+    ut_control_client_watch(f->client, NULL, NULL);
+    assert_int_equal(ask(f, "GET", "/status", &answer), UT_OK);
+}
+
 // An operation that goes on until it is cancelled.
 static ut_err endless_step(ut_operation *base, ut_store *store, uint64_t now_ns, bool *more,
                            ut_fault *fault)
@@ -466,6 +488,7 @@ int main(void)
         CLAIM(the_socket_of_a_killed_agent_is_replaced),
         CLAIM(a_directory_may_have_a_long_path),
         CLAIM(a_silent_agent_is_not_waited_for_for_ever),
+        CLAIM(who_waits_for_a_silent_agent_may_give_up),
         CLAIM(an_operation_is_watched_and_cancelled),
         CLAIM(an_operation_that_fails_is_told),
         CLAIM(what_an_agent_stores_of_a_group_is_counted_and_not_sent_again),

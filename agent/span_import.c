@@ -16,7 +16,6 @@ enum {
     KEEP_BYTES = 256 * 1024,
     RETRY_INITIAL_MS = 50,
     RETRY_MAX_MS = 2000,
-    PATH_BYTES_MAX = 4096,
 };
 
 struct ut_span_import {
@@ -31,16 +30,9 @@ struct ut_span_import {
     ut_span_import_counts counts;
 };
 
-static bool has_store(const char *dir_z)
-{
-    char path_z[PATH_BYTES_MAX];
-    const int written = snprintf(path_z, sizeof(path_z), "%s/store.mdb", dir_z);
-    return written > 0 && (size_t)written < sizeof(path_z) && access(path_z, F_OK) == 0;
-}
-
 static int open_store(ut_span_import *import, ut_config *config, const ut_log *log, ut_fault *fault)
 {
-    if (has_store(config->data_dir_z))
+    if (ut_data_dir_find_store(config->data_dir_z, NULL) == EX_OK)
         return ut_data_dir_open_existing(config, log, &import->store, fault);
     const int code = ut_data_dir_open_store(config, log, &import->store, fault);
     if (code != EX_OK)

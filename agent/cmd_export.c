@@ -109,6 +109,7 @@ static int export_spans(export_options *options, ut_cli_reader *reader)
             "untrace export: %llu damaged blocks were passed over; `untrace store verify` "
             "names them\n",
             (unsigned long long)counts.blocks_damaged);
+    ut_leavers_warn(&counts.leavers);
     if (options->output_z != NULL && !options->quiet) {
         char size_z[UT_TEXT_SHORT_MAX];
         char took_z[UT_TEXT_SHORT_MAX];

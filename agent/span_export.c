@@ -109,7 +109,8 @@ static ut_err write_block(export *e, const pick *picks, size_t count)
     if (err == UT_OK)
         err = encode(e, &block, picks, count);
     if (err == UT_ENOTFOUND)
-        return UT_OK; // it has left while the output was written
+        return ut_leavers_look(&e->counts->leavers,
+                               e->reader->view); // while the output was written
     if (err == UT_ECORRUPT) {
         e->out.len = begin;
         e->counts->blocks_damaged++;
@@ -170,7 +171,9 @@ ut_err ut_span_export(ut_cli_reader *reader, const ut_filter *filter, ut_export_
     if (e.encoder == NULL)
         ut_csv_head(&e.out);
     for (bool more = true; more;) {
-        err = ut_query_spans(reader->view, &search, &cursor, &work, &more, take_span, &e);
+        err = ut_leavers_look(&counts->leavers, reader->view);
+        if (err == UT_OK)
+            err = ut_query_spans(reader->view, &search, &cursor, &work, &more, take_span, &e);
         if (err == UT_ECANCELED) {
             err = UT_OK;
             more = true;

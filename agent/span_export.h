@@ -6,6 +6,7 @@
 #include "agent/cli.h"
 #include "agent/output_file.h"
 #include "agent/progress_bar.h"
+#include "agent/span_search.h"
 
 typedef enum {
     UT_EXPORT_OTLP_JSON,     // a line for each request, as the Collector's file exporter writes
@@ -17,6 +18,7 @@ typedef struct {
     uint64_t spans;
     uint64_t bytes;
     uint64_t blocks_damaged; // passed over
+    ut_leavers leavers;
 } ut_export_counts;
 
 // The view of reader is ended and begun again between slices, and never held while the output waits.

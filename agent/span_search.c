@@ -7,6 +7,29 @@
 // in them, there may be more.
 enum { PEEK_SLICES = 16 };
 
+ut_err ut_leavers_look(ut_leavers *leavers, ut_store_view *view)
+{
+    ut_store_counts counts;
+    const ut_err err = ut_store_view_counts(view, &counts);
+    if (err != UT_OK)
+        return err;
+    const uint64_t gone = counts.spans_expired + counts.spans_evicted;
+    if (!leavers->begun)
+        *leavers = (ut_leavers){.begun = true, .gone_first = gone};
+    leavers->spans = gone - leavers->gone_first;
+    return UT_OK;
+}
+
+void ut_leavers_warn(const ut_leavers *leavers)
+{
+    const unsigned long long spans = leavers->spans;
+    if (spans > 0)
+        (void)fprintf(stderr,
+                      "untrace: %llu span%s left the store while it was read: what had not been "
+                      "reached by then is missing here\n",
+                      spans, spans == 1 ? "" : "s");
+}
+
 ut_err ut_span_search_begin(const ut_filter_options *options, ut_span_search *search,
                             ut_fault *fault)
 {
@@ -79,8 +102,10 @@ static ut_err run_slice(ut_span_search *search, ut_cli_reader *reader, counted *
     if (err != UT_OK)
         return err;
     count->answer = UT_OK;
-    err = ut_query_spans(reader->view, &search->search, &search->cursor, &search->work,
-                         &search->more, count_span, count);
+    err = ut_leavers_look(&search->leavers, reader->view);
+    if (err == UT_OK)
+        err = ut_query_spans(reader->view, &search->search, &search->cursor, &search->work,
+                             &search->more, count_span, count);
     if (err == UT_EAGAIN && count->answer == UT_EAGAIN) {
         search->more = true;
         err = UT_OK;
@@ -118,4 +143,5 @@ void ut_span_search_warn(const ut_span_search *search)
                       "untrace: %llu damaged block%s could not be read: spans are missing here; "
                       "`untrace store verify` says more\n",
                       damaged, damaged == 1 ? "" : "s");
+    ut_leavers_warn(&search->leavers);
 }

@@ -5,10 +5,24 @@
 
 #include "agent/filter_options.h"
 
+// How much left the store while it was read, view after view.
+typedef struct {
+    bool begun;
+    uint64_t gone_first; // expired or evicted in all time, as the first view saw it
+    uint64_t spans;      // and since then
+} ut_leavers;
+
+// Looks at what a view that has been begun sees. Errors of ut_store_view_counts.
+ut_err ut_leavers_look(ut_leavers *leavers, ut_store_view *view);
+
+// Prints to standard error how many have left, if any have.
+void ut_leavers_warn(const ut_leavers *leavers);
+
 typedef struct {
     ut_search search;
     ut_query_cursor cursor; // where the next search goes on
     ut_search_work work;
+    ut_leavers leavers;
     bool more; // the limit was reached and something that matches may follow
 } ut_span_search;
 
@@ -25,7 +39,7 @@ typedef ut_err (*ut_span_search_pause)(void *context);
 ut_err ut_span_search_run(ut_span_search *search, ut_cli_reader *reader, uint64_t limit,
                           ut_trace_span_visit visit, ut_span_search_pause pause, void *context);
 
-// Prints to standard error that blocks were damaged, if any were.
+// Prints to standard error that blocks were damaged or have left meanwhile, if any were or have.
 void ut_span_search_warn(const ut_span_search *search);
 
 #endif

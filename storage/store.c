@@ -4,6 +4,7 @@
 
 #include "port/port.h"
 #include "storage/key.h"
+#include "storage/store_view.h"
 
 #include <stdlib.h>
 
@@ -236,6 +237,14 @@ ut_engine *ut_store_engine(ut_store *store)
 uint64_t ut_store_last_seq(const ut_store *store)
 {
     return atomic_load(&store->last_seq);
+}
+
+ut_err ut_store_view_counts(ut_store_view *view, ut_store_counts *counts)
+{
+    ut_record_state state = {0};
+    const ut_err err = read_state(ut_store_view_txn(view), &state);
+    *counts = state.counts;
+    return err;
 }
 
 void ut_store_get_counts(const ut_store *store, ut_store_counts *counts)

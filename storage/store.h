@@ -192,6 +192,9 @@ void ut_store_view_close(ut_store_view *view);
 ut_err ut_store_view_begin(ut_store_view *view);
 void ut_store_view_end(ut_store_view *view); // also when none is begun
 
+// The counters as the view sees them. UT_ECORRUPT.
+ut_err ut_store_view_counts(ut_store_view *view, ut_store_counts *counts);
+
 // The first ledger entry of (org, dest) with seq > after that is pending. UT_ENOTFOUND. spans is
 // filled. Looks at no more than scan_max entries: UT_EAGAIN with delivery->seq set to the last one
 // seen, to go on from.

@@ -477,12 +477,13 @@ def test_what_makes_no_sense_is_a_usage_error(stored, arguments):
     assert arguments[0] in done.stderr and "--help" in done.stderr
 
 
-def test_a_search_holds_no_old_pages(agent):
+@pytest.mark.parametrize("command", [["spans", "--jsonl", "--limit", "100000000"], ["export"]])
+def test_a_search_holds_no_old_pages_and_tells_what_left_meanwhile(agent, command):
     """A search that is held up by its reader keeps no view of the store while the agent turns its whole budget over."""
     under_test = agent(storage={"max_size": "8MiB"})
     assert untrace("send", "--endpoint", under_test.url, "--spans", 20000, "--batch", 500).returncode == 0
     read, write = os.pipe()
-    process = subprocess.Popen([PROGRAM, "spans", "--jsonl", "--limit", "100000000", "--data-dir", under_test.data_dir],
+    process = subprocess.Popen([PROGRAM, *command, "--data-dir", under_test.data_dir],
                                stdout=write, stderr=subprocess.PIPE)
     os.close(write)
     os.read(read, 1)
@@ -491,5 +492,8 @@ def test_a_search_holds_no_old_pages(agent):
     with os.fdopen(read, "rb") as rest:
         shown = [json.loads(line) for line in rest.read().splitlines()[1:]]
     assert process.wait(DEADLINE_S) == 0
-    assert len(set(ids(shown))) == len(shown)
+    if command[0] == "spans":
+        assert len(set(ids(shown))) == len(shown)
+    told = process.stderr.read().decode()
+    assert re.fullmatch(r"untrace: [1-9]\d* spans left the store while it was read: .* missing here\n", told), told
     until(lambda: untrace("traces", "--data-dir", under_test.data_dir).returncode == 0, "the store is read")

@@ -560,11 +560,13 @@ static void end_operation(ut_store_thread *t, ut_store_operation_state state)
     ut_operation *operation = t->operation;
     const ut_store_operation_status *status = &t->operation_status; // ours until operation is NULL
     UT_ASSERT(operation != NULL);
+    const bool dry_run = operation->dry_run;
     (void)pthread_mutex_unlock(&t->lock);
     operation->class->free(operation); // may take a while: it undoes what is not finished
     ut_log_write(
         t->config.log, state == UT_STORE_OPERATION_FAILED ? UT_LOG_ERROR : UT_LOG_INFO, "store",
-        "%s %s: %llu blocks, %llu spans, %llu bytes%s%s", status->name_z,
+        "%s%s %s: %llu blocks, %llu spans, %llu bytes%s%s", status->name_z,
+        dry_run ? " as a dry run, which changes nothing," : "",
         state == UT_STORE_OPERATION_DONE       ? "is done"
         : state == UT_STORE_OPERATION_CANCELED ? "was cancelled"
                                                : "failed",

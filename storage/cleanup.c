@@ -325,6 +325,7 @@ ut_err ut_cleanup_new(const ut_cleanup_options *options, ut_operation **out)
         return UT_ENOMEM;
     c->operation.class = &class;
     c->options = *options;
+    c->operation.dry_run = options->dry_run;
     ut_buf_init(&c->payload, UT_BLOCK_PAYLOAD_MAX + PAYLOAD_KEEP);
     c->rewrite = ut_rewrite_new();
     if (c->rewrite == NULL) {

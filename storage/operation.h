@@ -30,6 +30,7 @@ typedef struct {
 struct ut_operation {
     const ut_operation_class *class;
     ut_operation_progress progress;
+    bool dry_run; // it only counts what it would do
 };
 
 static inline ut_err ut_operation_step(ut_operation *operation, ut_store *store, uint64_t now_ns,

@@ -259,6 +259,7 @@ ut_err ut_retime_new(uint32_t org, bool dry_run, ut_operation **out)
     r->operation.class = &class;
     r->org = org;
     r->dry_run = dry_run;
+    r->operation.dry_run = dry_run;
     ut_buf_init(&r->payload, UT_BLOCK_PAYLOAD_MAX + PAYLOAD_KEEP);
     ut_buf_init(&r->value, PAYLOAD_KEEP);
     *out = &r->operation;

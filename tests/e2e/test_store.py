@@ -335,6 +335,8 @@ def test_cleanup_removes_what_it_is_asked_to(agent, destination, to, running):
     assert cleanup("--older-than", "1d")["spans"] == 0
     would = cleanup("--older-than", "0", "--service", "cart", "--dry-run")
     assert (would["dry_run"], would["spans"], would["pending"]) == (True, 100, 0)
+    if running:
+        assert re.search(r"cleanup as a dry run, which changes nothing, is done: \d+ blocks, 100 spans", under_test.log())
     assert by_service(data_dir) == {"cart": 100, "shop": 100, "pay": 100}
     did = cleanup("--older-than", "0", "--service", "cart", "--delivered")
     assert {**did, "dry_run": True} == would

@@ -31,7 +31,11 @@ static const char help[] =
     "      --ca-file FILE   trust the certificates of FILE for https (default: the system's)\n"
     "      --seed N         the same traces every time\n"
     "      --list           print a line for every accepted trace: its id and its number of spans\n"
-    "  -q, --quiet          no summary\n";
+    "  -q, --quiet          no summary, and no word while it is tried again\n"
+    "\n"
+    "Exit codes: 0 every span was accepted; 64 usage; 65 some were rejected; 69 not reachable; 75 "
+    "busy for a\n"
+    "minute; 76 refused (400, 413 and the like).\n";
 
 enum {
     SPANS_MAX = 1000 * 1000 * 1000,
@@ -167,7 +171,9 @@ static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
                            err == UT_ECLOSED || err == UT_EIO;
         if (!again || ut_clock_mono_ms() + wait_ms > until_ms)
             return err;
-        send->retries++;
+        if (send->retries++ == 0 && !send->options->quiet)
+            (void)fprintf(stderr, "untrace send: %s; trying again for up to a minute\n",
+                          fault->text_z);
         const uint64_t when_ms = ut_clock_mono_ms() + wait_ms;
         while (ut_clock_mono_ms() < when_ms) {
             const ut_err waited = wait_until(send, when_ms);

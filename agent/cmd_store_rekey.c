@@ -66,9 +66,10 @@ static void print_result(const ut_store_work *work, const ut_store_work_result *
     } else if (result->progress.done == 0) {
         (void)printf("cancelled; the key was not changed\n");
     } else {
-        (void)printf("the store has a new master key; storage.encryption must lead to the key in "
-                     "%s before the agent starts the next time\n",
-                     path_z);
+        (void)printf(
+            "the master key of the store is now the one in %s; storage.encryption must lead "
+            "to it before the agent starts the next time\n",
+            path_z);
     }
 }
 

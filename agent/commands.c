@@ -121,6 +121,8 @@ void ut_command_help(FILE *out)
         "\n"
         "Exit codes: 0 done; 64 usage; 65 damaged data; 66 not found; 69 not reachable; 71 "
         "out of memory;\n"
-        "74 disk; 75 busy, try again; 77 permission; 78 configuration (sysexits.h).\n",
+        "73 cannot be made; 74 disk or output; 75 busy, try again; 76 refused; 77 permission; 78 "
+        "configuration\n"
+        "(sysexits.h).\n",
         out);
 }

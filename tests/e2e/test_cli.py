@@ -6,6 +6,7 @@ import os
 import pty
 import re
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -195,7 +196,21 @@ def test_send_to_what_is_wrong_says_so(tmp_path, destination):
     from destination import Answer
     refusing = destination(lambda request: Answer(400, b'{"code":3,"message":"bad data"}', content_type="application/json"))
     done = untrace("send", "--endpoint", refusing.url, "--spans", 10)
-    assert done.returncode != 0 and "400" in done.stderr
+    assert done.returncode == 76 and "400" in done.stderr
+    for told in untrace("help").stdout, untrace("send", "--help").stdout:
+        assert "76 refused" in told
+
+
+def test_send_says_once_that_it_tries_again():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # nobody listens on it
+        line = [PROGRAM, "send", "--endpoint", f"http://127.0.0.1:{free.getsockname()[1]}", "--spans", "1"]
+        process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True)
+        told = process.stderr.readline()
+        process.terminate()
+        rest = process.communicate(timeout=DEADLINE_S)[1]
+    assert re.fullmatch(r"untrace send: .*127\.0\.0\.1:\d+.*; trying again for up to a minute\n", told)
+    assert rest == ""
 
 
 def test_version_names_the_libraries():

@@ -187,7 +187,10 @@ def test_the_key_changes_without_an_agent(agent, tmp_path):
     running.stop()
     done = rekey(running, new)
     assert done.returncode == 0, done.stderr
-    assert f"must lead to the key in {new}" in done.stdout
+    told = done.stdout
+    assert f"now the one in {new}; storage.encryption must lead to it" in told
+    done = rekey(running, new, env={**os.environ, "UNTRACE_KEY_FILE": str(new)})
+    assert (done.returncode, done.stdout) == (0, told)  # true of the same key as well
     check_rekeyed(running, [message], old, new)
     # The old key no longer changes anything.
     done = rekey(running, old)

@@ -1112,7 +1112,9 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
                     main_tree.ms_overflow_pages + free_tree_pages;
     uint64_t total = info.me_last_pgno + 1;
     uint64_t most = info.me_mapsize / page - 1; // LMDB leaves the last page of the map alone
-    uint64_t idle = total > used ? total - used : 0;
+    if (used > total)
+        return MDB_CORRUPTED; // not a budget that is used up: nothing that leaves would free a page
+    uint64_t idle = total - used;
 
     reader_scan scan = {info.me_last_txnid};
     // It fails only when scan_reader does, and that does not.

@@ -241,6 +241,9 @@ static ut_err check_once(checker *c)
     if (metas[1].free_tree.padding != c->page_bytes || c->meta.last_page < 1 ||
         c->meta.last_page >= SIZE_MAX / c->page_bytes)
         return damaged(c, "its meta pages make no sense");
+    // A budget would be reckoned from them.
+    if (ut_lmdb_pages_used(&c->meta.main_tree, &c->meta.free_tree, c->meta.last_page) == SIZE_MAX)
+        return damaged(c, "it counts more pages in use than it has");
 
     if (fseek(c->file, 0, SEEK_END) != 0)
         return ut_fault_set(c->fault, UT_EIO, "%s cannot be read", c->path_z);

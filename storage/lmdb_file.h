@@ -16,7 +16,7 @@ enum {
     UT_LMDB_META_LEN = UT_LMDB_META_TXN_AT + sizeof(size_t),
 };
 
-// Checks both meta pages, the roots that the newer one names, and that every page in use lies
+// Checks both meta pages, the roots and the counts of pages of the newer one, and that every page in use lies
 // within the file. (LMDB does not write pages that were allocated and freed in one transaction, so
 // that a healthy file may end before its last page.) May run beside a writer. UT_ENOTFOUND (no
 // file, or an empty one), UT_EPERM, UT_EIO, UT_ECORRUPT, UT_EVERSION, UT_ENOMEM; the fault names

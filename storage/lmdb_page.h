@@ -53,6 +53,23 @@ typedef struct {
     size_t txn_id;
 } ut_lmdb_meta;
 
+// The pages that the counts of both trees and the meta pages make; SIZE_MAX when one of them is more
+// than the file has, as only a damaged one is.
+static inline size_t ut_lmdb_pages_used(const ut_lmdb_tree *main_tree,
+                                        const ut_lmdb_tree *free_tree, size_t last_page)
+{
+    const size_t counts[] = {main_tree->branch_pages,   main_tree->leaf_pages,
+                             main_tree->overflow_pages, free_tree->branch_pages,
+                             free_tree->leaf_pages,     free_tree->overflow_pages};
+    size_t used = 2;
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
+        if (used > last_page + 1 || counts[i] > last_page + 1 - used)
+            return SIZE_MAX;
+        used += counts[i];
+    }
+    return used;
+}
+
 // A node of a page that was checked.
 typedef struct {
     ut_bytes key;

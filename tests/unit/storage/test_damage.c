@@ -447,6 +447,61 @@ static void a_cut_file_is_survived(void **state)
     }
 }
 
+// A wrong count of pages would be a store without room for ever.
+static void impossible_counts_of_pages_are_damage(void **state)
+{
+    const fixture *f = *state;
+    static const size_t trees[] = {offsetof(ut_lmdb_meta, free_tree),
+                                   offsetof(ut_lmdb_meta, main_tree)};
+    static const size_t counts[] = {offsetof(ut_lmdb_tree, branch_pages),
+                                    offsetof(ut_lmdb_tree, leaf_pages),
+                                    offsetof(ut_lmdb_tree, overflow_pages)};
+    static const unsigned bytes[] = {2, 3, 7}; // of a count; the file has no 2^23 pages
+    uint8_t *data = malloc(f->len);
+    assert_non_null(data);
+    for (size_t i = 0; i < sizeof trees / sizeof trees[0]; i++)
+        for (size_t j = 0; j < sizeof counts / sizeof counts[0]; j++)
+            for (size_t k = 0; k < sizeof bytes / sizeof bytes[0]; k++) {
+                size_t at = UT_LMDB_PAGE_HEADER_LEN + trees[i] + counts[j] + bytes[k];
+                memcpy(data, f->data, f->len);
+                data[at] ^= 0x80;
+                data[PAGE + at] ^= 0x80;
+                write_whole(f->path_z, data, f->len);
+                for (unsigned read_only = 0; read_only < 2; read_only++) {
+                    ut_engine *engine = NULL;
+                    ut_fault fault = {0};
+                    assert_int_equal(open_engine(f->dir_z, read_only, &engine, &fault),
+                                     UT_ECORRUPT);
+                    assert_non_null(strstr(fault.text_z, "pages in use"));
+                }
+            }
+    free(data);
+}
+
+// While the store is open, too: its room is then not told.
+static void counts_of_pages_that_flip_in_an_open_store_are_damage(void **state)
+{
+    const fixture *f = *state;
+    size_t at = UT_LMDB_PAGE_HEADER_LEN + offsetof(ut_lmdb_meta, main_tree) +
+                offsetof(ut_lmdb_tree, branch_pages) + 3;
+    write_whole(f->path_z, f->data, f->len);
+    ut_engine *engine = NULL;
+    ut_fault fault = {0};
+    ut_engine_room room = {0};
+    assert_int_equal(open_engine(f->dir_z, true, &engine, &fault), UT_OK);
+    assert_int_equal(engine->class->room(engine, &room), UT_OK);
+    FILE *file = fopen(f->path_z, "r+b");
+    assert_non_null(file);
+    for (size_t page = 0; page < 2; page++) {
+        assert_int_equal(fseek(file, (long)(page * PAGE + at), SEEK_SET), 0);
+        assert_int_equal(fputc(f->data[page * PAGE + at] ^ 0x80, file),
+                         f->data[page * PAGE + at] ^ 0x80);
+    }
+    assert_int_equal(fclose(file), 0);
+    assert_int_equal(engine->class->room(engine, &room), UT_ECORRUPT);
+    engine->class->close(engine);
+}
+
 // With nobody else there, LMDB makes its lock file anew.
 static void a_damaged_lock_file_is_made_anew(void **state)
 {
@@ -537,6 +592,8 @@ int main(void)
         WITH(flipped_bits_in_lists_of_free_pages_are_survived),
         WITH(lists_of_free_pages_that_meet_again_are_given_up),
         WITH(a_cut_file_is_survived),
+        WITH(impossible_counts_of_pages_are_damage),
+        WITH(counts_of_pages_that_flip_in_an_open_store_are_damage),
         WITH(a_damaged_lock_file_is_made_anew),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);

@@ -22,7 +22,7 @@ enum { UT_ENGINE_KEY_MAX = 64 }; // longest key that an engine must take; 1 is t
 // transaction runs, and what a transaction frees only a later one can use: a budget that forgets
 // this wedges.
 typedef struct {
-    uint64_t bytes_max;   // what the store may ever take
+    uint64_t bytes_max;   // what the store may ever take; less while its disk has no more
     uint64_t bytes_used;  // what it takes, free pages not counted
     uint64_t bytes_ready; // what the next write transaction can take: free, and pinned by no reader
     uint64_t bytes_pinned;  // free, but held by readers or by the state of the last sync
@@ -30,6 +30,7 @@ typedef struct {
     uint64_t write_reserve; // what a write transaction may take beside the two following
     uint32_t touch_bytes;   // for each put or delete at a place of its own in the order of keys
     uint32_t page_bytes;    // a value is stored in pages of this size, the last of them part-filled
+    bool disk_full;         // bytes_max is what the disk has given, not what was asked for
 } ut_engine_room;
 
 // A rewriting of the file, slice by slice.

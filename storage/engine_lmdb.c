@@ -25,6 +25,8 @@ enum {
     FREE_TREE = 0,               // LMDB's FREE_DBI
     RESERVE_PAGES =
         24, // a root split at each level, the free list's own pages, the page LMDB never uses
+    DISK_RESERVES = 4,        // so many times the reserve of a transaction is held on the disk, and
+    DISK_AHEAD = 1024 * 1024, // so much for what it writes: enough to remove blocks and to commit
 };
 
 // On a 32-bit machine a larger map does not find its place.
@@ -775,6 +777,8 @@ static ut_err txn_commit(ut_txn *base)
     int code;
     GUARDED(txn, code, mdb_txn_commit(txn->mdb));
     code = name_full_disk(txn->env->mdb, code);
+    if (ut_lmdb_translate(code) == UT_ENOSPC)
+        ut_lmdb_disk_met_end(&txn->env->disk);
     finish(engine, txn);
     return ut_lmdb_translate(code);
 }
@@ -1111,10 +1115,18 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
     uint64_t used = 2 + main_tree.ms_branch_pages + main_tree.ms_leaf_pages +
                     main_tree.ms_overflow_pages + free_tree_pages;
     uint64_t total = info.me_last_pgno + 1;
-    uint64_t most = info.me_mapsize / page - 1; // LMDB leaves the last page of the map alone
     if (used > total)
         return MDB_CORRUPTED; // not a budget that is used up: nothing that leaves would free a page
     uint64_t idle = total - used;
+    uint64_t reserve = (main_tree.ms_branch_pages + free_tree_pages + RESERVE_PAGES) * page;
+    uint64_t bytes_max = engine->read_only ? info.me_mapsize : engine->bytes_max;
+    mdb_filehandle_t file;
+    if (!engine->read_only && mdb_env_get_fd(txn->env->mdb, &file) == MDB_SUCCESS)
+        bytes_max = ut_lmdb_disk_hold(&txn->env->disk, file, total * page,
+                                      DISK_RESERVES * reserve + DISK_AHEAD, bytes_max);
+    bool disk_full = !engine->read_only && bytes_max < engine->bytes_max;
+    // LMDB leaves the last page of the map alone.
+    uint64_t most = disk_full ? bytes_max / page : info.me_mapsize / page - 1;
 
     reader_scan scan = {info.me_last_txnid};
     // It fails only when scan_reader does, and that does not.
@@ -1124,16 +1136,17 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
     if (code != 0)
         return code;
     *room = (ut_engine_room){
-        .bytes_max = engine->read_only ? info.me_mapsize : engine->bytes_max,
+        .bytes_max = bytes_max,
         .bytes_used = used * page,
         .bytes_ready =
             ((most > total ? most - total : 0) + (idle > pinned ? idle - pinned : 0)) * page,
         .bytes_pinned = (idle < pinned ? idle : pinned) * page,
         .bytes_file = total * page,
-        .write_reserve = (main_tree.ms_branch_pages + free_tree_pages + RESERVE_PAGES) * page,
+        .write_reserve = reserve,
         // The page around it, and now and then a second one when it splits.
         .touch_bytes = (uint32_t)(page + page / 8),
         .page_bytes = (uint32_t)page,
+        .disk_full = disk_full,
     };
     return 0;
 }

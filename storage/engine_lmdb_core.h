@@ -4,6 +4,7 @@
 #define UT_STORAGE_ENGINE_LMDB_CORE_H
 
 #include "storage/engine.h"
+#include "storage/engine_lmdb_disk.h"
 #include "storage/engine_lmdb_steady.h"
 #include "storage/engine_lmdb_trust.h"
 
@@ -33,6 +34,7 @@ typedef struct ut_lmdb_env {
     dev_t device;   // the data file and the lock file that were opened; inode 0: none
     ino_t inode;
     ino_t lock_inode;
+    ut_lmdb_disk disk; // the thread of the write transactions
 } ut_lmdb_env;
 
 struct ut_lmdb_cursor {

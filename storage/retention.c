@@ -322,14 +322,24 @@ static uint64_t touches_alone(const ut_store *store, const ut_engine_room *room)
     return least(EVICT_TOUCHES, most(step_touches(store), touches));
 }
 
-static ut_err get_room(const ut_store *store, ut_engine_room *room)
+static ut_err get_room(ut_store *store, ut_engine_room *room)
 {
-    return store->engine->class->room(store->engine, room);
+    ut_err err = store->engine->class->room(store->engine, room);
+    if (err == UT_OK) {
+        store->disk_full = room->disk_full;
+        store->disk_bytes = room->bytes_max;
+    }
+    return err;
+}
+
+bool ut_retention_met_full_disk(ut_store *store)
+{
+    return get_room(store, &store->room) == UT_OK && store->disk_full;
 }
 
 // Where commits are not synced one by one, what they freed belongs to the state of the last sync
 // until the next. When more than that is wanted it is synced now. (Elsewhere a sync does nothing.)
-static ut_err get_ready(const ut_store *store, uint64_t wanted, ut_engine_room *room)
+static ut_err get_ready(ut_store *store, uint64_t wanted, ut_engine_room *room)
 {
     ut_err err = get_room(store, room);
     if (err != UT_OK || room->bytes_ready >= wanted || room->bytes_pinned == 0)
@@ -411,7 +421,7 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         if (room->bytes_ready >= wanted)
             return UT_OK;
         if (demand->data_bytes + reserve > room->bytes_max)
-            return UT_ELIMIT; // not even in an empty store
+            return room->disk_full ? UT_ENOSPC : UT_ELIMIT; // not even in an empty store
         // The last transaction always holds a few pages back, an empty one too.
         uint64_t enough = wanted + (uint64_t)HELD_BACK_PAGES * room->page_bytes;
         bool empty = free_bytes(room) >= enough;
@@ -454,6 +464,25 @@ static void tell_lost(ut_store *store, uint64_t now_ns)
                  (unsigned long long)store->lost_spans);
     store->lost_spans = 0;
     store->lost_told_ns = now_ns;
+}
+
+// A disk that is nearly full is so now and then: it is told at most once in a while.
+static void tell_disk(ut_store *store, uint64_t now_ns)
+{
+    if (store->disk_full == store->disk_told ||
+        (store->disk_told_ns != 0 && now_ns >= store->disk_told_ns &&
+         now_ns - store->disk_told_ns < LOST_TOLD_EVERY_S * UINT64_C(1000000000)))
+        return;
+    if (store->disk_full)
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "no space is left on the disk: the store keeps to the %llu KiB that it has, "
+                     "and old spans leave for new ones",
+                     (unsigned long long)(store->disk_bytes / 1024));
+    else
+        ut_log_write(store->log, UT_LOG_INFO, "storage",
+                     "the disk has room again: the store grows up to its max_size");
+    store->disk_told = store->disk_full;
+    store->disk_told_ns = now_ns;
 }
 
 // ---- time ----
@@ -525,6 +554,7 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
     const ut_engine_room *room = &store->room;
     store->need_bytes = most(store->demand_bytes, store->need_bytes - store->need_bytes / 16);
     tell_lost(store, now_ns);
+    tell_disk(store, now_ns);
     uint64_t spent = store->demand_bytes + removal_bytes(store, room);
     if (room->bytes_ready <= spent)
         return UT_OK;
@@ -604,5 +634,6 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
     if (err != UT_OK)
         *more = false;
     tell_lost(store, now_ns);
+    tell_disk(store, now_ns);
     return err;
 }

@@ -535,11 +535,17 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         err = ut_retention_make_room(store, &demand);
         if (err == UT_ELIMIT && attempt > 1)
             err = UT_EFULL; // these guesses are too high to be sure
+        if (err == UT_ENOSPC && attempt == 0 && ut_retention_met_full_disk(store)) {
+            err = UT_OK;
+            continue;
+        }
         if (err != UT_OK)
             break;
         err = try_commit(store, now_ns, appends, append_count, marks, mark_count);
         if (err == UT_OK)
             return UT_OK;
+        if (err == UT_ENOSPC && ut_retention_met_full_disk(store))
+            err = UT_EFULL;
         if (err == UT_EFULL && attempt + 1 < ATTEMPTS_MAX)
             err = UT_OK; // the guess was too low
     }

@@ -99,6 +99,10 @@ struct ut_store {
     ut_removal removal;
     uint64_t lost_spans; // evicted before delivery, not told yet
     uint64_t lost_told_ns;
+    bool disk_full; // as the engine said last
+    bool disk_told; // as the log said last
+    uint64_t disk_bytes;
+    uint64_t disk_told_ns;
     ut_removal removal_before; // the transaction under way: what an abort brings back
     uint64_t lost_before;
 };
@@ -199,6 +203,9 @@ typedef struct {
 // Removes old blocks in transactions of their own until the demand can be met. UT_EFULL: it cannot. UT_ELIMIT: an empty store could not meet it.
 // UT_EIO, UT_ENOSPC, UT_ENOMEM.
 ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand);
+// After UT_ENOSPC: true when the engine knows now how much the disk has given, so that room can be
+// made within that.
+bool ut_retention_met_full_disk(ut_store *store);
 // Begins a transaction of its own that removes blocks, of at most touches_max; done: out, empty.
 // UT_EIO, UT_ENOSPC, UT_ENOMEM.
 ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done);

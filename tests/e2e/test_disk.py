@@ -1,7 +1,9 @@
 """The disk at its worst: full, read-only, damaged, of another version, in use. Nothing acknowledged is lost, and the
 agent never silently starts anew."""
 
+import collections
 import hashlib
+import json
 import os
 import random
 import shutil
@@ -10,6 +12,7 @@ import subprocess
 
 import pytest
 
+import agent as agent_module
 import otlp
 import wire
 from waiting import until
@@ -44,58 +47,78 @@ def resize(agent, unshare, size):
                     str(agent.data_dir)], check=True)
 
 
-def fill_until_refused(agent, requests_max=2000):
-    """Sends until the agent refuses; gives the ids of all that it had acknowledged, and the refusal."""
-    acknowledged = set()
-    with wire.Connection(agent.port) as connection:
-        for _ in range(requests_max):
-            message = otlp.request(20, payload=2000)
-            connection.send(wire.request(message.SerializeToString()))
-            answer = connection.response()
-            if answer.status != 200:
-                return acknowledged, answer
-            acknowledged |= otlp.ids_of(message)
-    raise AssertionError("the agent took everything")
-
-
 def assert_refused_for_now(answer):
     assert answer.status == 503, answer
     assert int(answer.headers["retry-after"]) > 0
 
 
+def inside(agent, unshare, *command):
+    """Runs a command where it sees the mounts of the agent."""
+    user = ["-U", "--preserve-credentials"] if "-rm" in unshare else []
+    return subprocess.run(["nsenter", "-t", str(agent.process.pid), *user, "-m", *command], check=True, capture_output=True,
+                          text=True).stdout
+
+
+def store_info(agent, unshare):
+    return json.loads(inside(agent, unshare, agent_module.PROGRAM, "store", "info", "--json", "--data-dir", str(agent.data_dir)))
+
+
+def turn_over(agent, requests):
+    """Sends so many requests, all of which have to be taken; the ids of the newest."""
+    newest = collections.deque(maxlen=10)
+    with wire.Connection(agent.port) as connection:
+        for _ in range(requests):
+            message = otlp.request(20, payload=2000)
+            until(lambda: taken(connection, message), "the request is taken")
+            newest.append(otlp.ids_of(message))
+    return set().union(*newest)
+
+
+@pytest.mark.parametrize("size", ["3m", "8m"])
 @pytest.mark.parametrize("durability", ["commit", "interval"])
-def test_a_full_disk_is_answered_with_503_and_recovers_without_a_restart(agent, destination, to, unshare, durability):
+def test_on_a_full_disk_the_oldest_leave_for_the_new_and_the_store_grows_once_there_is_room(agent, destination, to, unshare,
+                                                                                          durability, size):
     peer = destination(start=False)
     under_test = agent([to(peer)], start=False, storage={"max_size": "64MiB", "durability": durability})
+    under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, size))
+    turn_over(under_test, 1000)  # twice the disk or more
+    assert under_test.log().count("no space is left on the disk") == 1
+    assert "cannot commit" not in under_test.log()
+    info = store_info(under_test, unshare)["since_made"]
+    assert info["spans_evicted"] > 0 and info["spans_expired"] == 0
+    assert info["spans_stored"] == 20000
+    resize(under_test, unshare, "128m")
+    # Without a restart it takes what its budget says.
+    until(lambda: turn_over(under_test, 50) and store_info(under_test, unshare)["bytes_file"] > 10 * MIB, "the store grows",
+          deadline_s=60)
+    newest = turn_over(under_test, 20)
+    peer.start()
+    peer.wait_for(newest)
+    assert "cannot commit" not in under_test.log()
+    under_test.stop()
+
+
+def test_on_a_full_disk_a_cleanup_works_and_a_restart_too(agent, unshare):
+    under_test = agent(start=False)
     under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, "8m"))
-    acknowledged, answer = fill_until_refused(under_test)
-    assert_refused_for_now(answer)
-    assert len(acknowledged) > 100
-    for _ in range(3):
-        message = otlp.request(20, payload=2000)
-        answer = under_test.post(message)
-        if answer.status == 200:  # a little may still fit
-            acknowledged |= otlp.ids_of(message)
-        else:
-            assert_refused_for_now(answer)
+    turn_over(under_test, 20)
+    inside(under_test, unshare, "sh", "-c", f"dd if=/dev/zero of={under_test.data_dir}/filler bs=1k 2>/dev/null || true")
+    turn_over(under_test, 500)
+    inside(under_test, unshare, agent_module.PROGRAM, "store", "cleanup", "--older-than", "0", "--data-dir", str(under_test.data_dir))
+    info = store_info(under_test, unshare)["since_made"]
+    assert info["spans_stored"] == info["spans_evicted"] + info["spans_expired"] > 0
+    turn_over(under_test, 20)
+    under_test.stop()
+
+
+def test_a_disk_too_small_for_a_request_is_answered_with_503(agent, unshare):
+    under_test = agent(start=False)
+    under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, "512k"))
+    message = otlp.request(500, payload=2000)
+    assert_refused_for_now(under_test.post(message))
     assert "space" in under_test.log()
     resize(under_test, unshare, "128m")
-    # Without a restart it takes spans again, and what it had acknowledged is delivered.
-    until(lambda: under_test.post(message := otlp.request(5)).status == 200 and acknowledged.update(otlp.ids_of(message)) is None,
-          "the agent takes spans again")
-    peer.start()
-    peer.wait_for(acknowledged)
-
-
-def test_a_full_disk_still_delivers_and_a_destination_that_comes_up_makes_room(agent, destination, to, unshare):
-    peer = destination(start=False)
-    under_test = agent([to(peer)], start=False, storage={"max_size": "64MiB"})
-    under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, "8m"))
-    acknowledged, answer = fill_until_refused(under_test)
-    assert_refused_for_now(answer)
-    peer.start()
-    peer.wait_for(acknowledged)
-    under_test.stop()
+    until(lambda: under_test.post(message).status == 200, "the agent takes spans")
 
 
 def test_a_disk_that_is_full_at_the_start_is_named(agent, unshare):

@@ -15,9 +15,10 @@
 static const char help[] =
     "usage: untrace traces [conditions] [--limit N] [--json]\n"
     "\n"
-    "Lists the newest traces first: when each began, how long it took, its spans, where it began. With\n"
-    "conditions, those in which one span meets all of them. Works while an agent is running, after it\n"
-    "was killed, and on a copy of the data directory.\n"
+    "Lists the newest traces first: when each began, how long it took from the first start to the\n"
+    "last end of its spans, how many these are, where it began. With conditions, those in which one\n"
+    "span meets all of them. Works while an agent is running, after it was killed, and on a copy of\n"
+    "the data directory.\n"
     "\n"
     "  -n, --limit N           at most N traces (default 20)\n"
     "      --json, --jsonl     one JSON object a line\n"
@@ -179,8 +180,7 @@ static ut_err sum_span(void *context, const ut_trace_span *found)
     if (row->span_count == 0 || (root && !row->has_root) ||
         (root == row->has_root && span->start_ns < row->start_ns)) {
         row->has_root = root;
-        row->start_ns = span->start_ns;
-        row->duration_ns = duration_ns;
+        row->start_ns = span->start_ns; // of the one with the name, until all are known
         ut_buf_reset(&sum->text, NAME_BYTES_MAX);
         ut_buf_add_bytes(&sum->text, span->name);
         ut_buf_add_bytes(&sum->text, ut_span_service(found->resource.attributes));
@@ -216,10 +216,8 @@ static ut_err print_trace(listing *list, ut_cli_reader *reader, const uint8_t id
         sum.row.name = ut_bytes_of(sum.text.data, sum.name_len);
         sum.row.service =
             ut_bytes_of(sum.text.data + sum.name_len, sum.text.len - 1 - sum.name_len);
-        if (!sum.row.has_root) {
-            sum.row.start_ns = sum.begin_ns;
-            sum.row.duration_ns = sum.end_ns - sum.begin_ns;
-        }
+        sum.row.start_ns = sum.begin_ns;
+        sum.row.duration_ns = sum.end_ns - sum.begin_ns;
         err = print_row(list, &sum.row);
     }
 done:

@@ -10,8 +10,8 @@
 // One row of a listing of traces; bytes are borrowed for the call of the visitor.
 typedef struct {
     uint8_t trace_id[UT_TRACE_ID_LEN];
-    uint64_t start_ns;
-    uint64_t duration_ns; // of the root span, or of what is there when no root has arrived
+    uint64_t start_ns;    // of the earliest span, whatever is the root: clocks may disagree
+    uint64_t duration_ns; // from there to the latest end, as for one trace
     uint8_t status;       // worst status of the trace
     uint32_t span_count;
     bool has_root;

@@ -61,8 +61,10 @@ static ut_err fill_row(ut_cursor *entries, uint32_t org, const ut_record_root *r
     ut_err err = sum_entries(entries, org, row->trace_id, &sum);
     row->span_count = sum.span_count;
     row->status = sum.status;
-    if (!root->has_root)
+    if (sum.span_count > 0) {
+        row->start_ns = sum.start_ns;
         row->duration_ns = sum.end_ns > sum.start_ns ? sum.end_ns - sum.start_ns : 0;
+    }
     return err;
 }
 

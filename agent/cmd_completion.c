@@ -32,7 +32,7 @@ static const option_values known_values[] = {
     {NULL, "new-key-file", "file"},
     {NULL, "data-dir", "dir"},
     {NULL, "trace", "trace"},
-    {NULL, "kind", "server,client,producer,consumer,internal"},
+    {NULL, "kind", "server,client,producer,consumer,internal,unspecified"},
     {NULL, "status", "error,ok,unset"},
     {NULL, "by", "name,service,status,kind,hour,model,error,attribute:"},
     {"import", "format", "otlp-json,otlp-protobuf"},
@@ -126,7 +126,12 @@ static const char script_end[] =
     "        COMPREPLY+=($(compgen -d -- \"$2\"))\n"
     "        ;;\n"
     "    trace) COMPREPLY+=($(compgen -W \"$(_untrace_ids)\" -- \"$2\")) ;;\n"
-    "    *) COMPREPLY+=($(compgen -W \"${1//,/$'\\n'}\" -- \"$2\")) ;;\n"
+    "    *)\n"
+    "        # Several with commas between: the last one is completed.\n"
+    "        local before=\n"
+    "        [[ $2 == *,* ]] && before=${2%,*},\n"
+    "        COMPREPLY+=($(compgen -P \"$before\" -W \"${1//,/$'\\n'}\" -- \"${2##*,}\"))\n"
+    "        ;;\n"
     "    esac\n"
     "}\n"
     "\n"

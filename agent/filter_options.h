@@ -64,7 +64,8 @@ enum {
     "      --until TIME        that began before\n"                                                \
     "      --service GLOB      of a service: a name, or a pattern with * and ?\n"                  \
     "      --name GLOB         of that name, likewise\n"                                           \
-    "      --kind KIND         server, client, producer, consumer, internal; several: a,b\n"       \
+    "      --kind KIND         server, client, producer, consumer, internal, unspecified;\n"       \
+    "                          several with commas: server,client\n"                               \
     "      --status STATUS     error, ok, unset; several: error,ok\n"                              \
     "      --min-duration D    that took at least so long: 100ms, 1.5s, 250us\n"                   \
     "      --max-duration D    that took at most so long\n"                                        \

@@ -13,6 +13,7 @@ enum {
     GAUGE_COLUMNS = 12,
     DESTINATIONS_SHOWN_MIN = 3,
     HEAD_ROWS = 4,
+    NARROW_COLUMNS = 100, // below, what only adorns is left out
     LINE_BYTES_MAX = 4096,
 };
 
@@ -209,14 +210,15 @@ static void put_disk(frame *f, const ut_top_sample *sample)
     const int full = (int)((share > 1 ? 1 : share) * GAUGE_COLUMNS + 0.5);
     ut_text_size(sample->bytes_used, used_z);
     ut_text_size(sample->bytes_max, max_z);
-    ut_buf_add_z(&f->line, "disk  [");
-    for (int i = 0; i < GAUGE_COLUMNS; i++)
+    const bool narrow = f->term->width < NARROW_COLUMNS;
+    ut_buf_add_z(&f->line, narrow ? "disk  " : "disk  [");
+    for (int i = 0; i < GAUGE_COLUMNS && !narrow; i++)
         ut_buf_add_byte(&f->line, i < full ? '#' : '-');
-    ut_buf_printf(&f->line, "] %s of %s   ", used_z, max_z);
+    ut_buf_printf(&f->line, narrow ? "%s of %s  " : "] %s of %s   ", used_z, max_z);
     put_fact(f, (double)(counts->spans_stored - counts->spans_expired - counts->spans_evicted),
-             "spans   ");
-    put_fact(f, (double)counts->spans_expired, "expired   ");
-    put_fact(f, (double)counts->spans_evicted, "evicted   ");
+             narrow ? "spans  " : "spans   ");
+    put_fact(f, (double)counts->spans_expired, narrow ? "expired  " : "expired   ");
+    put_fact(f, (double)counts->spans_evicted, narrow ? "evicted  " : "evicted   ");
     put_fact(f, (double)counts->spans_duplicate, "duplicates");
     end_line(f, UT_COLOUR_NONE);
 }
@@ -320,14 +322,18 @@ static void put_services(frame *f, const ut_top_sample *before, const ut_top_sam
         }
         return;
     }
+    char count_z[UT_TEXT_SHORT_MAX];
+    number_text((double)sample->recent_spans, count_z);
+    const bool narrow = f->term->width < NARROW_COLUMNS; // the note stands in the line above then
+    if (narrow)
+        ut_buf_printf(&f->line, "of the newest %s spans:", count_z);
     end_line(f, UT_COLOUR_NONE);
     put_name(f, "service");
     ut_buf_printf(&f->line, "%*s %*s %*s %*s %*s", NUMBER_COLUMNS, "in/s", NUMBER_COLUMNS,
                   "errors/s", NUMBER_COLUMNS, "spans", NUMBER_COLUMNS, "errors", NUMBER_COLUMNS,
                   "mean");
-    char count_z[UT_TEXT_SHORT_MAX];
-    number_text((double)sample->recent_spans, count_z);
-    ut_buf_printf(&f->line, "  (of the newest %s)", count_z);
+    if (!narrow)
+        ut_buf_printf(&f->line, "  (of the newest %s)", count_z);
     end_line(f, UT_COLOUR_BOLD);
     for (size_t i = 0; i < sample->service_count && f->rows_left > 0; i++)
         put_service(f, before, sample, i);

@@ -62,6 +62,9 @@ def test_values_are_completed(tmp_path):
     assert complete("export", "--format", "=") == {"otlp-json", "otlp-protobuf", "csv"}
     assert complete("import", "-f", "otlp-p") == {"otlp-protobuf"}
     assert complete("spans", "--status", "e") == {"error"}
+    assert complete("spans", "--status", "error,u") == {"error,unset"}
+    assert complete("spans", "--kind", "=", "server,client,") == {
+        f"server,client,{kind}" for kind in ("server", "client", "producer", "consumer", "internal", "unspecified")}
     assert complete("send", "--spans", "") == set()
 
 

@@ -147,6 +147,23 @@ static void every_frame_fits_its_screen(void **state)
     free(p);
 }
 
+static void eighty_columns_hold_all_that_is_told(void **state)
+{
+    (void)state;
+    pair *p = make_pair();
+    p->now.recent_spans = 20000;
+    p->now.counts.spans_evicted = 1234;
+    char *text_z = frame_of(p, 80, 24, true);
+    expect_in(text_z,
+              "disk  500 B of 1000 B  4 766 spans  0 expired  1 234 evicted  0 duplicates\n");
+    expect_in(text_z, "\nof the newest 20 000 spans:\nservice ");
+    free(text_z);
+    text_z = frame_of(p, 120, 24, true);
+    expect_in(text_z, "mean  (of the newest 20 000)\n");
+    free(text_z);
+    free(p);
+}
+
 static void what_cannot_be_read_says_why(void **state)
 {
     (void)state;
@@ -194,6 +211,7 @@ int main(void)
         cmocka_unit_test(the_first_frame_has_no_rates),
         cmocka_unit_test(a_counter_that_was_set_back_makes_no_huge_rate),
         cmocka_unit_test(every_frame_fits_its_screen),
+        cmocka_unit_test(eighty_columns_hold_all_that_is_told),
         cmocka_unit_test(what_cannot_be_read_says_why),
         cmocka_unit_test(json_names_the_same_numbers),
     };

@@ -417,6 +417,11 @@ static ut_err lock_directory(lmdb_engine *engine, const char *dir_z, ut_fault *f
             return open_fault(fault, path_z, errno);
         ssize_t len = pread(engine->lock_fd, text_z, sizeof text_z - 1, 0);
         long pid = len > 0 ? strtol(text_z, NULL, 10) : 0;
+        if (flock(engine->lock_fd, LOCK_SH | LOCK_NB) == 0)
+            return ut_fault_set(fault, UT_EBUSY,
+                                "%s is being read by a user who may not write %s-lock. Try again "
+                                "when that has ended",
+                                dir_z, engine->path_z);
         return ut_fault_set(
             fault, UT_EBUSY,
             "%s is in use by process %ld. Stop it first, or choose another data directory", dir_z,
@@ -449,11 +454,32 @@ static ut_err begin_steady(lmdb_engine *engine, const char *dir_z, ut_fault *fau
     return err;
 }
 
+// For a reader that may not write the lock file. Whoever writes holds store.lock, and makes it where
+// it is missing; held shared, none begins while this one reads. False when that cannot be told.
+static bool keep_writers_out(lmdb_engine *engine)
+{
+    char path_z[UT_LMDB_PATH_MAX + 16];
+    (void)snprintf(path_z, sizeof path_z, "%s/store.lock", engine->dir_z); // the room is there
+    int fd = open(path_z, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT; // a copy without it
+    if (flock(fd, LOCK_SH | LOCK_NB) != 0) {
+        (void)close(fd); // read only
+        return false;
+    }
+    engine->lock_fd = fd;
+    return true;
+}
+
 static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
 {
     if (!engine->read_only)
         ut_lmdb_compact_clean(engine->path_z);
     ut_err err = ut_lmdb_steady_recover(&engine->steady, engine->path_z, engine->read_only, fault);
+    ut_fault of_data;
+    if (err == UT_EPERM && engine->read_only &&
+        ut_lmdb_file_check(engine->path_z, &of_data) == UT_EPERM)
+        *fault = of_data; // the store itself is what this user may not read
     if (err == UT_OK)
         err = ut_lmdb_file_check(engine->path_z, fault);
     if (err == UT_ENOTFOUND && !engine->read_only) {
@@ -470,7 +496,8 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
     if (code == EACCES && engine->read_only) {
         // Whoever writes has a lock file there; without one and without the right to make one,
         // there is no writer.
-        if (access(lock_z, F_OK) != 0) {
+        bool there = access(lock_z, F_OK) == 0;
+        if (keep_writers_out(engine) || !there) {
             engine->lockless = true;
             code = open_env(engine);
         }

@@ -64,8 +64,8 @@ typedef struct {
     uint64_t bytes_max;
     bool read_only;
     bool sync_each_commit;
-    bool lockless; // read_only on a medium that takes no lock file
-    int lock_fd;   // of store.lock; -1 when read_only
+    bool lockless; // read_only, and there is no lock file that could be written
+    int lock_fd;   // of store.lock; -1 when read_only and not lockless
     // NULL: closed after a fatal error, and not yet open again. Changed with the mutex held; the
     // thread of the write transactions may read it without.
     ut_lmdb_env *env;

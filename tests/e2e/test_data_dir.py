@@ -1,16 +1,18 @@
 """The data directory belongs to one user: what others put into it is not followed, and others leave nothing in it."""
 
+import fcntl
 import json
 import os
 import pwd
 import shutil
+import subprocess
 import tempfile
 from pathlib import Path
 
 import pytest
 
 import otlp
-from agent import Agent, untrace
+from agent import PROGRAM, Agent, untrace
 
 EX_NOPERM = 77
 OTHER = 65534
@@ -118,3 +120,27 @@ def test_a_lock_file_of_somebody_else_is_named(of_other):
     of_other.start(prefix=AS_OTHER, wait=False)
     assert of_other.wait() == EX_NOPERM and f"{lock} cannot be opened" in of_other.log()
     os.chown(lock, OTHER, OTHER)
+
+
+@needs_root
+def test_a_copy_is_read_by_a_user_who_may_write_nothing_in_it(of_other):
+    copy = Path(tempfile.mkdtemp())
+    command = [*AS_OTHER, PROGRAM, "spans", "--data-dir", copy]
+    of_other.stop()
+    for file in of_other.data_dir.iterdir():
+        shutil.copyfile(file, copy / file.name)
+        (copy / file.name).chmod(0o644)
+    copy.chmod(0o755)
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0 and len(done.stdout.splitlines()) >= 10, done.stderr
+        with open(copy / "store.lock", "rb") as writer:  # as an agent would
+            fcntl.flock(writer, fcntl.LOCK_EX)
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == EX_NOPERM and f"{copy}/store.mdb-lock cannot be opened" in done.stderr
+        (copy / "store.mdb").chmod(0o600)
+        (copy / "store.steady").touch(0o600)
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == EX_NOPERM and f"{copy}/store.mdb may not be read" in done.stderr
+    finally:
+        shutil.rmtree(copy)

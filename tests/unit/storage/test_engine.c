@@ -19,6 +19,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -651,6 +652,16 @@ static void a_second_writer_is_refused(void **state)
     ut_fault fault;
     assert_int_equal(try_lmdb(f->dir_z, false, &engine, &fault), UT_EBUSY);
     f->engine->class->close(f->engine);
+    f->engine = NULL;
+    // A reader without a lock file keeps it out, too, and is not taken for a writer.
+    char lock_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.lock", lock_z);
+    int reader = open(lock_z, O_RDONLY | O_CLOEXEC);
+    assert_true(reader >= 0);
+    assert_int_equal(flock(reader, LOCK_SH | LOCK_NB), 0);
+    assert_int_equal(try_lmdb(f->dir_z, false, &engine, &fault), UT_EBUSY);
+    assert_non_null(strstr(fault.text_z, "being read"));
+    (void)close(reader);
     f->engine = open_lmdb(f->dir_z, BUDGET, true);
 }
 
@@ -744,9 +755,20 @@ static void a_copy_opens_where_nothing_may_be_written(void **state)
     ut_temp_path(f->dir_z, "store.mdb", path_z);
     assert_int_equal(chmod(path_z, 0444), 0);
     assert_int_equal(chmod(f->dir_z, 0555), 0);
-    // With a lock file that may not be written, somebody else may be writing: refused.
+    // With a lock file that may not be written, and store.lock that does not tell, somebody else may
+    // be writing: refused.
     ut_temp_path(f->dir_z, "store.mdb-lock", path_z);
+    assert_int_equal(chmod(path_z, 0444), 0);
     assert_int_equal(in_child(read_as_nobody, f->dir_z), 8);
+    char writer_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "store.lock", writer_z);
+    assert_int_equal(chmod(writer_z, 0444), 0);
+    assert_int_equal(in_child(read_as_nobody, f->dir_z), 7);
+    int writer = open(writer_z, O_RDONLY | O_CLOEXEC);
+    assert_true(writer >= 0);
+    assert_int_equal(flock(writer, LOCK_EX | LOCK_NB), 0); // the reader has let go of it
+    assert_int_equal(in_child(read_as_nobody, f->dir_z), 8);
+    (void)close(writer);
     assert_int_equal(chmod(f->dir_z, 0755), 0);
     assert_int_equal(unlink(path_z), 0);
     assert_int_equal(chmod(f->dir_z, 0555), 0);

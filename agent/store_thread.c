@@ -58,8 +58,9 @@ struct ut_store_thread {
     bool unsynced;
     bool sweep_failing;
     bool sync_failing;
-    uint64_t operation_at_ns; // the next slice
-    bool busy;                // there was a commit since the last slice
+    uint64_t operation_at_ns;   // the next slice
+    uint64_t operation_held_ns; // since when its slices can do nothing; 0: they can
+    bool busy;                  // there was a commit since the last slice
 };
 
 static void marks_clear(mark_list *marks)
@@ -578,6 +579,33 @@ static void end_operation(ut_store_thread *t, ut_store_operation_state state)
     t->operation_status.state = state;
 }
 
+// A slice that can do nothing for long waits for a reader, maybe one that was stopped: whoever waits
+// for the operation is told.
+static bool is_held_up(ut_store_thread *t, ut_err err, uint64_t end_ns, ut_fault *fault)
+{
+    if (err != UT_EAGAIN) {
+        t->operation_held_ns = 0;
+        return false;
+    }
+    if (t->operation_held_ns == 0)
+        t->operation_held_ns = end_ns;
+    if (end_ns - t->operation_held_ns < UT_STORE_THREAD_OPERATION_HELD_MS * NS_PER_MS)
+        return false;
+    t->operation_held_ns = 0;
+    ut_engine *engine = ut_store_engine(t->config.store);
+    ut_engine_room room = {0};
+    if (engine->class->room(engine, &room) == UT_OK && room.pinned_by != 0)
+        (void)ut_fault_set(fault, err,
+                           "process %ld is in the middle of reading the store and holds the pages "
+                           "that this needs; let it go on, or end it, and try again",
+                           room.pinned_by);
+    else
+        (void)ut_fault_set(fault, err,
+                           "something that reads the store holds the pages that this needs; try "
+                           "again later");
+    return true;
+}
+
 // Under the lock, which is left meanwhile: one slice of the operation.
 static void step_operation(ut_store_thread *t)
 {
@@ -601,6 +629,7 @@ static void step_operation(ut_store_thread *t)
     t->busy = false;
     if (err == UT_EAGAIN)
         t->operation_at_ns = end_ns + UT_STORE_THREAD_OPERATION_AGAIN_MS * NS_PER_MS;
+    const bool held_up = is_held_up(t, err, end_ns, &fault);
     // Blocks may have been written anew, under new numbers.
     if (ut_store_last_seq(t->config.store) != last_seq && t->config.committed != NULL)
         t->config.committed(t->config.context, ut_store_last_seq(t->config.store));
@@ -609,7 +638,7 @@ static void step_operation(ut_store_thread *t)
 
     (void)pthread_mutex_lock(&t->lock);
     t->operation_status.progress = operation->progress;
-    if (err != UT_OK && err != UT_EAGAIN) {
+    if ((err != UT_OK && err != UT_EAGAIN) || held_up) {
         t->operation_status.fault = fault;
         end_operation(t, UT_STORE_OPERATION_FAILED);
     } else if (err == UT_OK && !more) {

@@ -34,6 +34,7 @@ enum {
     UT_STORE_THREAD_CALLS_MAX = 64, // calls that wait; more is UT_EAGAIN
     // An operation whose slice said UT_EAGAIN gets the next one after so long.
     UT_STORE_THREAD_OPERATION_AGAIN_MS = 50,
+    UT_STORE_THREAD_OPERATION_HELD_MS = 10000, // in a row; then a reader holds it up, and it fails
 };
 
 typedef struct ut_store_thread ut_store_thread;

@@ -30,7 +30,8 @@ typedef struct {
     uint64_t write_reserve; // what a write transaction may take beside the two following
     uint32_t touch_bytes;   // for each put or delete at a place of its own in the order of keys
     uint32_t page_bytes;    // a value is stored in pages of this size, the last of them part-filled
-    bool disk_full;         // bytes_max is what the disk has given, not what was asked for
+    long pinned_by; // the process that reads the oldest state; 0: none, this one, or not known
+    bool disk_full; // bytes_max is what the disk has given, not what was asked for
 } ut_engine_room;
 
 // A rewriting of the file, slice by slice.

@@ -1079,6 +1079,7 @@ static ut_err engine_sync(ut_engine *base)
 
 typedef struct {
     size_t oldest; // transaction that a reader still sees
+    long pid;      // of that reader
 } reader_scan;
 
 // A line of LMDB's list of readers: process, thread, and the transaction or "-".
@@ -1088,8 +1089,10 @@ static int scan_reader(const char *line_z, void *context)
     long pid;
     unsigned long long thread;
     unsigned long long txn;
-    if (sscanf(line_z, "%ld %llx %llu", &pid, &thread, &txn) == 3 && txn < scan->oldest)
+    if (sscanf(line_z, "%ld %llx %llu", &pid, &thread, &txn) == 3 && txn < scan->oldest) {
         scan->oldest = (size_t)txn;
+        scan->pid = pid;
+    }
     return 0;
 }
 
@@ -1155,7 +1158,7 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
     // LMDB leaves the last page of the map alone.
     uint64_t most = disk_full ? bytes_max / page : info.me_mapsize / page - 1;
 
-    reader_scan scan = {info.me_last_txnid};
+    reader_scan scan = {info.me_last_txnid, 0};
     // It fails only when scan_reader does, and that does not.
     (void)mdb_reader_list(txn->env->mdb, scan_reader, &scan);
     uint64_t pinned = 0;
@@ -1174,6 +1177,7 @@ static int measure(lmdb_engine *engine, lmdb_txn *txn, ut_engine_room *room)
         .touch_bytes = (uint32_t)(page + page / 8),
         .page_bytes = (uint32_t)page,
         .disk_full = disk_full,
+        .pinned_by = scan.pid == (long)getpid() ? 0 : scan.pid,
     };
     return 0;
 }

@@ -395,6 +395,20 @@ static void note_pinned(ut_store *store, const ut_engine_room *room)
     store->pinned_bytes = most(pinned, store->pinned_bytes - store->pinned_bytes / PINNED_AGES);
 }
 
+// Says, once, who holds what would be room.
+static ut_err is_full(ut_store *store)
+{
+    const ut_engine_room *room = &store->room;
+    if (room->pinned_by != 0 && room->bytes_pinned > 0 && room->pinned_by != store->pinned_told) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the store is full: process %ld is in the middle of reading it and holds %llu "
+                     "KiB that were freed since; let it go on, or end it",
+                     room->pinned_by, (unsigned long long)(room->bytes_pinned / 1024));
+        store->pinned_told = room->pinned_by;
+    }
+    return UT_EFULL;
+}
+
 ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
 {
     unsigned ticks = 0;
@@ -435,14 +449,14 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
             // Enough is free, or nothing is left to remove, and yet not ready: readers hold it, or
             // the last transactions freed it.
             if (ticks == TICKS_MAX)
-                return UT_EFULL;
+                return is_full(store);
             ticks += 1;
             err = evict_once(store, room, 0, &empty);
             if (err != UT_OK)
                 return err;
         }
     }
-    return UT_EFULL;
+    return is_full(store);
 }
 
 // What should stay free, so that commits of the size seen lately need no transaction before them

@@ -102,6 +102,7 @@ struct ut_store {
     bool disk_full; // as the engine said last
     bool disk_told; // as the log said last
     uint64_t disk_bytes;
+    long pinned_told; // the process that the log named last as the one that holds pages
     uint64_t disk_told_ns;
     ut_removal removal_before; // the transaction under way: what an abort brings back
     uint64_t lost_before;

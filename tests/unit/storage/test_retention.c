@@ -17,7 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { BUDGET = 64 * 1024 * 1024, MIB = 1024 * 1024 };
 
@@ -949,6 +951,71 @@ static void a_reader_that_stays_fills_the_store_and_its_end_frees_it(void **stat
     (void)ut_store_check(f->engine);
 }
 
+// Another process that begins to read and then stands still. *end: closing it ends the process.
+static pid_t read_elsewhere(const fixture *f, int *end)
+{
+    int ready[2];
+    int ends[2];
+    assert_int_equal(pipe(ready), 0);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        ut_engine_config config = {.dir_z = f->dir_z, .read_only = true};
+        ut_engine *engine = NULL;
+        ut_txn *txn = NULL;
+        ut_fault fault;
+        char byte = 0;
+        (void)close(ends[1]);
+        if (ut_engine_lmdb_open(&config, &engine, &fault) != UT_OK ||
+            ut_engine_begin(engine, false, &txn) != UT_OK || write(ready[1], &byte, 1) != 1)
+            _exit(1);
+        _exit(read(ends[0], &byte, 1) == 0 ? 0 : 1);
+    }
+    char byte;
+    (void)close(ready[1]);
+    (void)close(ends[0]);
+    assert_int_equal(read(ready[0], &byte, 1), 1);
+    (void)close(ready[0]);
+    *end = ends[1];
+    return pid;
+}
+
+static void a_process_that_holds_a_full_store_is_named(void **state)
+{
+    fixture *f = *state;
+    log_lines lines = {0};
+    ut_log log = {.level = UT_LOG_WARN, .write = take_line, .context = &lines};
+    ut_engine_config config = {.dir_z = f->dir_z, .bytes_max = 4 * MIB};
+    ut_fault fault;
+    assert_int_equal(ut_engine_lmdb_open(&config, &f->engine, &fault), UT_OK);
+    f->store = open_store(f->engine, 4 * MIB, &log);
+    uint64_t seed = 1;
+    pid_t pid = 0;
+    int end = -1;
+    ut_err err = UT_OK;
+    for (unsigned i = 0; i < 3000 && err == UT_OK; i++) {
+        if (i == 200)
+            pid = read_elsewhere(f, &end);
+        ut_batch_reset(&f->batch, SIZE_MAX);
+        ut_realistic_batch(seed++, 100, now_ns, &f->batch);
+        ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+        err = ut_store_commit(f->store, now_ns, &append, 1, NULL, 0);
+    }
+    assert_int_equal(err, UT_EFULL);
+    char name_z[40];
+    (void)snprintf(name_z, sizeof name_z, "process %ld ", (long)pid);
+    assert_non_null(strstr(lines.last_z, name_z));
+    unsigned told = lines.lines;
+    ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+    assert_int_equal(ut_store_commit(f->store, now_ns, &append, 1, NULL, 0), UT_EFULL);
+    assert_int_equal(lines.lines, told); // once
+    (void)close(end);
+    int status = -1;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+}
+
 // There is always a reader, as old as a few commits: after a while the store keeps room for what it
 // holds.
 static void readers_that_come_and_go_do_not_fill_the_store(void **state)
@@ -1033,6 +1100,7 @@ int main(void)
         WITH_DIR(a_store_of_4_mib_turns_over_ten_times),
         WITH_DIR(a_store_of_16_mib_turns_over_ten_times),
         WITH_DIR(a_reader_that_stays_fills_the_store_and_its_end_frees_it),
+        WITH_DIR(a_process_that_holds_a_full_store_is_named),
         WITH_DIR(readers_that_come_and_go_do_not_fill_the_store),
         WITH_DIR(a_budget_that_was_lowered_is_reached_by_sweeping),
     };

@@ -106,14 +106,35 @@ typedef struct {
     char buffer[NUMBER_TEXT_MAX];
 } scalar;
 
+// compare() of an integer and a decimal, exactly: not every large integer is a decimal.
+static int compare_mixed(int64_t whole, double real)
+{
+    const double limit = 9223372036854775808.0; // behind the largest integer
+    if (real != real)
+        return 2;
+    if (real >= limit)
+        return -1;
+    if (real < -limit)
+        return 1;
+    int64_t part = (int64_t)real;
+    if (whole != part)
+        return whole < part ? -1 : 1;
+    double rest = real - (double)part;
+    return rest > 0 ? -1 : rest < 0 ? 1 : 0;
+}
+
 // -1, 0, 1; 2 when one of them is not a number.
 static int compare(const ut_filter_number *a, const ut_filter_number *b)
 {
     if (a->whole && b->whole)
         return a->integer < b->integer ? -1 : a->integer > b->integer;
-    double x = a->whole ? (double)a->integer : a->real;
-    double y = b->whole ? (double)b->integer : b->real;
-    return x < y ? -1 : x > y ? 1 : x == y ? 0 : 2;
+    if (a->whole)
+        return compare_mixed(a->integer, b->real);
+    if (b->whole) {
+        int order = compare_mixed(b->integer, a->real);
+        return order == 2 ? 2 : -order;
+    }
+    return a->real < b->real ? -1 : a->real > b->real ? 1 : a->real == b->real ? 0 : 2;
 }
 
 static void print_number(scalar *value)

@@ -189,8 +189,17 @@ static void attributes_are_compared_as_text_and_as_numbers(void **state)
         "twice!=one",
         "large=9223372036854775807",
         "large>9223372036854775806",
+        "large<9223372036854775808",
+        "large!=9223372036854775808",
+        "large>9.2e18",
+        "http.status<503.5",
+        "below<-6.5",
     };
     static const char *const wrong[] = {
+        "large=9223372036854775808",
+        "large>=9.223372036854775808e18",
+        "http.status=503.5",
+        "below<=-7.5",
         "http.methods",
         "http.method=get",
         "http.method!=GET",

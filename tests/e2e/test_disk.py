@@ -83,7 +83,7 @@ def test_on_a_full_disk_the_oldest_leave_for_the_new_and_the_store_grows_once_th
     under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, size))
     turn_over(under_test, 1000)  # twice the disk or more
     assert under_test.log().count("no space is left on the disk") == 1
-    assert "cannot commit" not in under_test.log()
+    assert "cannot commit: no space" not in under_test.log()
     info = store_info(under_test, unshare)["since_made"]
     assert info["spans_evicted"] > 0 and info["spans_expired"] == 0
     assert info["spans_stored"] == 20000
@@ -94,7 +94,7 @@ def test_on_a_full_disk_the_oldest_leave_for_the_new_and_the_store_grows_once_th
     newest = turn_over(under_test, 20)
     peer.start()
     peer.wait_for(newest)
-    assert "cannot commit" not in under_test.log()
+    assert "cannot commit: no space" not in under_test.log()
     under_test.stop()
 
 

@@ -97,7 +97,8 @@ struct ut_store {
     uint64_t demand_bytes;    // what that commit may take
     uint64_t demand_touches;
     ut_removal removal;
-    uint64_t lost_spans; // evicted before delivery, not told yet
+    uint32_t commits_since_ride; // that removed nothing of what is due
+    uint64_t lost_spans;         // evicted before delivery, not told yet
     uint64_t lost_told_ns;
     bool disk_full; // as the engine said last
     bool disk_told; // as the log said last

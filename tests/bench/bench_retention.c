@@ -20,8 +20,8 @@ enum {
     EXPIRING = 1000000,
     IDLE_EXPIRING = 200000,
     EXPIRY_BUDGET_MIB = 2048,
-    EXPIRY_COMMITS = 300, // of each round
-    PAUSE_US = 3000,      // between two requests while spans expire
+    EXPIRY_COMMITS = 1000, // of each round
+    PAUSE_US = 3000,       // between two requests while spans expire
 };
 
 static const uint64_t start_ns = UINT64_C(1700000000000000000);
@@ -190,16 +190,16 @@ static void print_expiry(bench *b, const char *what_z, double expired_a_second)
     (void)fflush(stdout);
 }
 
-// One request after the other. Commits remove what has expired as they go, and the sweeper waits for a
+// One request after the other; paced: for as many commits, whatever is left then. Commits remove what has expired as they go, and the sweeper waits for a
 // longer pause, as in the store thread.
-static void ingest(bench *b, uint64_t now_ns, uint64_t expiring, const char *what_z)
+static void ingest(bench *b, uint64_t now_ns, uint64_t expiring, bool paced, const char *what_z)
 {
     b->sample_count = 0;
     b->cpu = 0;
     const uint64_t before = counts_of(b).spans_expired;
     uint64_t gone = 0;
     const double begin = seconds(CLOCK_MONOTONIC);
-    for (unsigned i = 0; expiring > 0 ? gone < expiring : i < EXPIRY_COMMITS; i++) {
+    for (unsigned i = 0; i < EXPIRY_COMMITS || (gone < expiring && !paced); i++) {
         make_batch(b, SPANS_A_COMMIT / 4);
         sleep_until(seconds(CLOCK_MONOTONIC) + PAUSE_US * 1e-6);
         add_sample(b, commit(b, now_ns, 0));
@@ -243,9 +243,11 @@ static void expire(void)
     store_expiring(&b, IDLE_EXPIRING, 4 * 3600000);
     printf("\nexpiry: requests of 100 spans, %d ms apart\n%-32s %8s %8s %8s %8s %8s %10s\n",
            PAUSE_US / 1000, "", "times", "CPU ms", "p50 ms", "p99 ms", "max ms", "expired/s");
-    ingest(&b, start_ns, 0, "commits before");
-    ingest(&b, start_ns + 2 * hour_ns, EXPIRING, "commits while a million expire");
-    ingest(&b, start_ns + 2 * hour_ns, 0, "commits after");
+    ingest(&b, start_ns, 0, false, "commits before");
+    ingest(&b, start_ns + 2 * hour_ns, EXPIRING, true, "commits while a million expire");
+    const uint64_t gone = counts_of(&b).spans_expired;
+    ingest(&b, start_ns + 3 * hour_ns, EXPIRING - gone, false, "commits an hour behind with it");
+    ingest(&b, start_ns + 3 * hour_ns, 0, false, "commits after");
     sweep_idle(&b, start_ns + 5 * hour_ns);
     close_bench(&b);
 }

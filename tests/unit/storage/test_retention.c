@@ -253,6 +253,38 @@ static void commits_remove_what_has_expired_bit_by_bit(void **state)
     assert_int_equal(counts_of(f).spans_evicted, 0);
 }
 
+// Within its first hour what is due leaves with few commits: the others are not slower for it.
+static void what_has_just_become_due_leaves_with_few_commits(void **state)
+{
+    enum { BLOCKS = 20, SPANS = 100, COMMITS = 700, PERCENT_MAX = 1 };
+    fixture *f = *state;
+    f->ttl_ms = 3600000;
+    ut_test_span spans[SPANS];
+    for (uint32_t b = 0; b < BLOCKS; b++) {
+        for (uint32_t i = 0; i < SPANS; i++)
+            spans[i] = (ut_test_span){.trace = b * SPANS + i, .span = 1};
+        assert_int_equal(commit_at(f, now_ns, spans, SPANS), UT_OK);
+    }
+    f->ttl_ms = 0;
+    spans[0] = (ut_test_span){.trace = BLOCKS * SPANS, .span = 1};
+    const uint64_t due_ns = (now_ns / hour_ns + 2) * hour_ns; // rounded up
+    unsigned riding = 0;
+    for (unsigned i = 0; i < COMMITS; i++) {
+        const uint64_t before = counts_of(f).spans_expired;
+        spans[0].span += 1;
+        assert_int_equal(commit_at(f, due_ns, spans, 1), UT_OK);
+        riding += counts_of(f).spans_expired > before;
+    }
+    assert_in_range(riding, 2, COMMITS * PERCENT_MAX / 100);
+    (void)ut_store_check(f->engine);
+    // An hour later it is in a hurry.
+    for (unsigned i = 0; i < 10 * BLOCKS; i++) {
+        spans[0].span += 1;
+        assert_int_equal(commit_at(f, due_ns + hour_ns, spans, 1), UT_OK);
+    }
+    assert_int_equal(counts_of(f).spans_expired, BLOCKS * SPANS);
+}
+
 static void a_sweep_is_bounded_and_says_when_there_is_more(void **state)
 {
     fixture *f = *state;
@@ -1077,6 +1109,7 @@ int main(void)
         TEST(what_came_before_the_clock_was_set_does_not_expire),
         TEST(a_sweep_with_nothing_to_do_writes_nothing),
         TEST(commits_remove_what_has_expired_bit_by_bit),
+        TEST(what_has_just_become_due_leaves_with_few_commits),
         TEST(a_sweep_is_bounded_and_says_when_there_is_more),
         TEST(a_removal_goes_on_after_a_restart),
         TEST(an_expiry_that_failed_is_not_an_eviction),

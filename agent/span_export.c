@@ -163,7 +163,7 @@ ut_err ut_span_export(ut_cli_reader *reader, const ut_filter *filter, ut_export_
     ut_buf_init(&e.scratch, UT_BLOCK_PAYLOAD_MAX);
     ut_store_get_counts(reader->store, &stored);
     const uint64_t blocks = stored.blocks_stored - stored.blocks_removed;
-    e.picks = malloc(PICKS_MAX * sizeof(*e.picks));
+    e.picks = calloc(PICKS_MAX, sizeof(*e.picks));
     if (e.picks == NULL) {
         err = ut_fault_set(fault, UT_ENOMEM, "%s", ut_err_text(UT_ENOMEM));
         goto done;

@@ -189,9 +189,14 @@ static int prepare_env(lmdb_engine *engine, const char *path_z, MDB_env *env, lm
     }
     if (code != 0)
         return code;
+    const long machine_bytes = sysconf(_SC_PAGESIZE);
+    size_t align_bytes = stat_tree.ms_psize;
+    if (machine_bytes > 0 && (size_t)machine_bytes < align_bytes)
+        align_bytes = (size_t)machine_bytes;
     *opened = (lmdb_env){.mdb = env,
                          .dbi = dbi,
                          .page_bytes = stat_tree.ms_psize,
+                         .align_bytes = align_bytes,
                          .device = file.st_dev,
                          .inode = file.st_ino,
                          .lock_inode = inode_of_lock(path_z)};
@@ -827,17 +832,34 @@ static ut_bytes bytes_of(MDB_val val)
     return (ut_bytes){val.mv_data, val.mv_size};
 }
 
+// Whoever reads a value is not guarded: its pages are met here, should the file not have them.
+static void touch(MDB_val val)
+{
+    enum { STEP = 4096 }; // no machine has smaller pages
+    const volatile uint8_t *bytes = val.mv_data;
+    for (size_t i = 0; i < val.mv_size; i += STEP)
+        (void)bytes[i];
+    (void)bytes[val.mv_size - 1];
+}
+
 // Checks that a value lies within the pages that LMDB means: a damaged length would lead out of
 // them.
 static int check_value(const lmdb_txn *txn, MDB_val val)
 {
     size_t page_bytes = txn->env->page_bytes;
     uintptr_t at = (uintptr_t)val.mv_data;
+    const size_t align_bytes = txn->env->align_bytes;
     if (val.mv_size < page_bytes / 2) {
-        // Within one page of the map; a page that this transaction has changed stands on the heap.
-        return txn->write || at % page_bytes + val.mv_size <= page_bytes ? 0 : MDB_CORRUPTED;
+        // A page that this transaction has changed stands on the heap.
+        if (txn->write || val.mv_size == 0)
+            return 0;
+        // Within one page of the map, where it is known where pages begin; or at least in memory.
+        if (align_bytes == page_bytes)
+            return at % page_bytes + val.mv_size <= page_bytes ? 0 : MDB_CORRUPTED;
+        touch(val);
+        return 0;
     }
-    if (!txn->write && at % page_bytes != UT_LMDB_PAGE_HEADER_LEN)
+    if (!txn->write && at % align_bytes != UT_LMDB_PAGE_HEADER_LEN)
         return MDB_CORRUPTED;
     uint16_t flags;
     uint32_t pages;
@@ -847,10 +869,7 @@ static int check_value(const lmdb_txn *txn, MDB_val val)
     uint64_t room = (uint64_t)pages * page_bytes;
     if ((flags & UT_LMDB_PAGE_OVERFLOW) == 0 || val.mv_size + UT_LMDB_PAGE_HEADER_LEN > room)
         return MDB_CORRUPTED;
-    // Whoever reads the value is not guarded: its pages are met here, should the file not have them.
-    for (size_t i = 0; i < val.mv_size; i += page_bytes)
-        (void)*(const volatile uint8_t *)((const uint8_t *)val.mv_data + i);
-    (void)*(const volatile uint8_t *)((const uint8_t *)val.mv_data + val.mv_size - 1);
+    touch(val);
     return 0;
 }
 

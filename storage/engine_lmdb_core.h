@@ -26,7 +26,10 @@ typedef struct ut_lmdb_env {
     struct ut_lmdb_env *next; // of those that are only waiting for their last transaction
     MDB_env *mdb;
     MDB_dbi dbi;
-    size_t page_bytes;    // a compaction may change it: each file has its own
+    size_t page_bytes; // a compaction may change it: each file has its own
+    size_t
+        align_bytes; // its pages stand at multiples of this in memory: a map begins at a page of the
+                     // machine, which may be smaller
     ut_lmdb_trust *trust; // NULL: all pages are trusted, or it is only read
     ut_lmdb_txn *idle;    // ended read transactions
     unsigned idle_count;

@@ -89,7 +89,7 @@ if_has = $(if $(wildcard $(deps)/lib/lib$(1).a $(deps)/lib/lib$(1).so),-l$(1))
 
 # ---- What there is to build ----------------------------------------------------------------------
 ROOMS   = port/base port/linux storage adapters transport agent
-SOURCES = $(filter-out agent/main.c,$(wildcard $(ROOMS:%=%/*.c)))
+SOURCES = $(filter-out agent/main.c,$(sort $(wildcard $(ROOMS:%=%/*.c) $(ROOMS:%=%/*/*.c))))
 OBJECTS = $(SOURCES:%.c=$(OUT)/obj/%.o)
 LIB     = $(OUT)/libuntrace.a
 
@@ -151,7 +151,7 @@ $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(if $(filter qemu,$(KIND)),$(SHI
 # Calls of the C library that this test makes fail.
 comma = ,
 failing = pwrite pwritev write writev fdatasync fsync ftruncate rename mmap malloc calloc realloc open
-$(OUT)/tests/unit/storage/test_faults: private LDFLAGS_ALL += $(failing:%=-Wl$(comma)--wrap=%)
+$(OUT)/tests/unit/storage/lmdb/test_faults: private LDFLAGS_ALL += $(failing:%=-Wl$(comma)--wrap=%)
 
 $(OUT)/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(HELPERS) $(LIB)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)

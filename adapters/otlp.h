@@ -3,7 +3,7 @@
 #ifndef UT_ADAPTERS_OTLP_H
 #define UT_ADAPTERS_OTLP_H
 
-#include "storage/block.h"
+#include "storage/span/block.h"
 
 enum { UT_OTLP_DEPTH_MAX = UT_VALUE_DEPTH_MAX }; // nesting of attribute values
 

@@ -3,7 +3,7 @@
 #ifndef UT_ADAPTERS_OTLP_WALK_H
 #define UT_ADAPTERS_OTLP_WALK_H
 
-#include "storage/block.h"
+#include "storage/span/block.h"
 
 // 4 KB of offsets, so that a group finds its scope and resource at once; meant for the stack of one call.
 typedef struct {

@@ -4,7 +4,7 @@
 #ifndef UT_ADAPTERS_STATE_PATCH_H
 #define UT_ADAPTERS_STATE_PATCH_H
 
-#include "storage/span.h"
+#include "storage/span/span.h"
 
 enum {
     UT_STATE_CHANGES_MAX = 100 * 1000,          // of one trace; more are counted only

@@ -3,7 +3,7 @@
 #define UT_AGENT_CLI_H
 
 #include "agent/config.h"
-#include "storage/query.h"
+#include "storage/query/query.h"
 
 #include <getopt.h>
 #include <sysexits.h>

@@ -6,8 +6,8 @@
 #include "adapters/json.h"
 #include "port/base/text.h"
 #include "port/port.h"
-#include "storage/filter_preset.h"
-#include "storage/stats.h"
+#include "storage/span/filter_preset.h"
+#include "storage/query/stats.h"
 
 #include <stdio.h>
 

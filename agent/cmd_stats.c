@@ -6,7 +6,7 @@
 #include "adapters/json.h"
 #include "port/base/text.h"
 #include "port/port.h"
-#include "storage/stats.h"
+#include "storage/query/stats.h"
 
 #include <stdio.h>
 

@@ -6,7 +6,7 @@
 #include "agent/progress_bar.h"
 #include "agent/term.h"
 #include "port/base/text.h"
-#include "storage/census.h"
+#include "storage/upkeep/census.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 #include "adapters/json.h"
 #include "agent/progress_bar.h"
 #include "agent/term.h"
-#include "storage/verify.h"
+#include "storage/upkeep/verify.h"
 
 #include <stdio.h>
 

@@ -8,7 +8,7 @@
 
 #include "adapters/json.h"
 #include "port/base/text.h"
-#include "storage/trace_tree.h"
+#include "storage/query/trace_tree.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
 // What the configuration means: defaults, the tables of keys, and the checks between values. Syntax is config_yaml.c.
 #include "agent/config_yaml.h"
-#include "storage/store.h"
+#include "storage/store/store.h"
 
 #include <stdio.h>
 #include <stdlib.h>

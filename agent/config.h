@@ -3,7 +3,7 @@
 #define UT_AGENT_CONFIG_H
 
 #include "port/base/log.h"
-#include "storage/rules.h"
+#include "storage/store/rules.h"
 #include "transport/destination.h"
 
 enum {

@@ -3,7 +3,7 @@
 #ifndef UT_AGENT_CSV_ROW_H
 #define UT_AGENT_CSV_ROW_H
 
-#include "storage/query.h"
+#include "storage/query/query.h"
 
 // The names of the columns, as a help text shows them.
 #define UT_CSV_COLUMNS                                                                        \

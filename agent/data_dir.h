@@ -5,7 +5,7 @@
 #define UT_AGENT_DATA_DIR_H
 
 #include "agent/config.h"
-#include "storage/store.h"
+#include "storage/store/store.h"
 
 // All of these return an exit code (sysexits); when it is not 0, fault says what a person needs to
 // know.

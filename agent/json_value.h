@@ -3,7 +3,7 @@
 #ifndef UT_AGENT_JSON_VALUE_H
 #define UT_AGENT_JSON_VALUE_H
 
-#include "storage/span.h"
+#include "storage/span/span.h"
 
 // Appends a raw MessagePack value: maps as objects, bytes as hex strings, an empty value and doubles
 // that JSON cannot hold as null, 64-bit integers as numbers. Bytes that are not a value, or nest

@@ -1,10 +1,10 @@
 // What was said to a language model and what it answered, in the spellings that are about
 // (OpenTelemetry gen_ai old and new, OpenInference, OpenLLMetry, Untrace, flujo's agent.prompt).
-// For showing only; numbers and names are in storage/llm.h.
+// For showing only; numbers and names are in storage/span/llm.h.
 #ifndef UT_AGENT_LLM_TEXT_H
 #define UT_AGENT_LLM_TEXT_H
 
-#include "storage/span.h"
+#include "storage/span/span.h"
 
 // label_z: "prompt", "answer", "system". value: raw MessagePack, borrowed.
 typedef void (*ut_llm_text_visit)(void *context, const char *label_z, ut_bytes value);

@@ -1,10 +1,10 @@
 // The master key of an encrypted store: where it comes from, and the forms it may have. What it
-// opens is in storage/keyring.h.
+// opens is in storage/store/keyring.h.
 #ifndef UT_AGENT_MASTER_KEY_H
 #define UT_AGENT_MASTER_KEY_H
 
 #include "agent/config.h"
-#include "storage/cipher.h"
+#include "storage/crypt/cipher.h"
 
 enum { UT_MASTER_KEY_NAME_MAX = 256, UT_MASTER_KEY_FILE_BYTES_MAX = 1024 };
 

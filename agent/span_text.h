@@ -3,8 +3,8 @@
 #ifndef UT_AGENT_SPAN_TEXT_H
 #define UT_AGENT_SPAN_TEXT_H
 
-#include "storage/llm.h"
-#include "storage/span.h"
+#include "storage/span/llm.h"
+#include "storage/span/span.h"
 
 const char *ut_span_kind_z(int32_t kind);     // "server"; unknown ones are "unspecified"
 const char *ut_span_status_z(int32_t status); // "error", "ok", "unset"

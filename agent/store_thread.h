@@ -5,7 +5,7 @@
 #define UT_AGENT_STORE_THREAD_H
 
 #include "port/port.h"
-#include "storage/operation.h"
+#include "storage/upkeep/operation.h"
 
 enum {
     UT_STORE_THREAD_QUEUE_MAX = 4096,                  // requests that wait; more is UT_EAGAIN

@@ -1,11 +1,11 @@
-// Long work on a store for a command: an operation (storage/operation.h) that the agent of the
+// Long work on a store for a command: an operation (storage/upkeep/operation.h) that the agent of the
 // directory runs, or, where none runs, this process. Shows how far it is; Ctrl-C cancels it. What
 // the operation does and what is printed at its end are the command's.
 #ifndef UT_AGENT_STORE_WORK_H
 #define UT_AGENT_STORE_WORK_H
 
 #include "port/base/buf.h"
-#include "storage/operation.h"
+#include "storage/upkeep/operation.h"
 
 enum {
     UT_STORE_WORK_GRACE_MS = 1000, // for an answer of the agent, after Ctrl-C

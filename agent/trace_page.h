@@ -4,7 +4,7 @@
 #define UT_AGENT_TRACE_PAGE_H
 
 #include "agent/trace_state.h"
-#include "storage/trace_tree.h"
+#include "storage/query/trace_tree.h"
 
 enum { UT_TRACE_PROMPT_COLUMNS = 200 }; // of a prompt unless told otherwise
 

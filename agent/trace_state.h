@@ -4,7 +4,7 @@
 #define UT_AGENT_TRACE_STATE_H
 
 #include "adapters/state_patch.h"
-#include "storage/trace_tree.h"
+#include "storage/query/trace_tree.h"
 
 typedef struct ut_trace_state ut_trace_state;
 

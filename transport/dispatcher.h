@@ -6,7 +6,7 @@
 #define UT_TRANSPORT_DISPATCHER_H
 
 #include "port/base/log.h"
-#include "storage/store.h"
+#include "storage/store/store.h"
 #include "transport/destination.h"
 
 typedef struct ut_dispatcher ut_dispatcher;

@@ -5,7 +5,7 @@
 #define UT_TRANSPORT_HEALTH_H
 
 #include "port/base/log.h"
-#include "storage/store.h"
+#include "storage/store/store.h"
 #include "transport/destination.h"
 
 enum {

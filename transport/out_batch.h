@@ -4,7 +4,7 @@
 #ifndef UT_TRANSPORT_OUT_BATCH_H
 #define UT_TRANSPORT_OUT_BATCH_H
 
-#include "storage/store.h"
+#include "storage/store/store.h"
 
 // What is known of the spans of a block that were refused one by one; most blocks never need it.
 typedef struct {

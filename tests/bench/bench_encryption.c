@@ -1,7 +1,7 @@
 // What encryption at rest costs: CPU time per span of committing and of reading blocks back, and
 // bytes on disk, plain and encrypted in turn. Not a test: it checks only that the work was done.
 // usage: bench_encryption [SPANS [ROUNDS]]
-#include "storage/store.h"
+#include "storage/store/store.h"
 #include "tests/support/random_span.h"
 #include "tests/support/temp_dir.h"
 

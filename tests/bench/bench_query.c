@@ -2,8 +2,8 @@
 // statistics by name over a tenth of it. Not a test of answers, but the numbers of spans found are
 // checked. The store is built first and removed at the end.
 // usage: bench_query [SPANS]   10 million unless told otherwise
-#include "storage/query.h"
-#include "storage/stats.h"
+#include "storage/query/query.h"
+#include "storage/query/stats.h"
 #include "tests/support/random_span.h"
 #include "tests/support/temp_dir.h"
 

@@ -2,7 +2,7 @@
 // a million spans expire. Checks that the file keeps its budget and that the work was done; the
 // figures are for people.
 // usage: bench_retention [MIB...]   budgets to turn over (4 64), 0: only the expiry
-#include "storage/store.h"
+#include "storage/store/store.h"
 #include "tests/support/random_span.h"
 #include "tests/support/temp_dir.h"
 

@@ -2,7 +2,7 @@
 // test: it checks only that the work was done.
 // usage: bench_store [SPANS_PER_COMMIT [SPANS [BUDGET_MIB [SYNC [DESTINATIONS]]]]]
 //        bench_store long SPANS   one trace, spans in commits of 10
-#include "storage/query.h"
+#include "storage/query/query.h"
 #include "tests/support/random_span.h"
 #include "tests/support/temp_dir.h"
 

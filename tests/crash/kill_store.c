@@ -2,10 +2,10 @@
 // against what it had acknowledged: nothing that was to stay may be missing, nothing may be there
 // twice, and every record and counter must fit the others.
 // usage: kill_store [ROUNDS [SEED]]
-#include "storage/key.h"
-#include "storage/operation.h"
-#include "storage/query.h"
-#include "storage/verify.h"
+#include "storage/store/key.h"
+#include "storage/upkeep/operation.h"
+#include "storage/query/query.h"
+#include "storage/upkeep/verify.h"
 #include "tests/support/random_span.h"
 #include "tests/support/store_check.h"
 #include "tests/support/temp_dir.h"

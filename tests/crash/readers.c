@@ -3,7 +3,7 @@
 // nothing of the past comes back; the file stays within its budget; what the one that stands still
 // holds is given back when it is dead.
 // usage: readers [SECONDS [SEED]]
-#include "storage/query.h"
+#include "storage/query/query.h"
 #include "tests/support/random_span.h"
 #include "tests/support/store_check.h"
 #include "tests/support/temp_dir.h"

@@ -2,7 +2,7 @@
 // input gets past it and reaches LZ4, the arrays and the records. A block that says it is encrypted is taken for
 // its plain text and encrypted here, so that what is behind the tag is reached too. Not for the store's other
 // values.
-#include "storage/block.h"
+#include "storage/span/block.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 // Fuzzes what a search reads from people and from a damaged disk: conditions, cursors, patterns,
 // spans with broken attributes, summaries and their Bloom filters. The first byte chooses.
-#include "storage/query.h"
-#include "storage/summary.h"
+#include "storage/query/query.h"
+#include "storage/store/summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -1,6 +1,6 @@
 // Fuzzes the readers of index records with what may stand on a damaged disk. The first byte chooses
 // the kind. What can be read is written again and read back equal.
-#include "storage/record.h"
+#include "storage/store/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

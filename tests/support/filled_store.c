@@ -1,9 +1,9 @@
 // Appends realistic batches one block at a time and remembers their span ids.
 #include "tests/support/filled_store.h"
 
-#include "storage/key.h"
-#include "storage/pieces.h"
-#include "storage/record.h"
+#include "storage/store/key.h"
+#include "storage/store/pieces.h"
+#include "storage/store/record.h"
 #include "tests/support/random_span.h"
 
 #include <stdlib.h>

@@ -3,7 +3,7 @@
 #ifndef UT_TESTS_SUPPORT_FILLED_STORE_H
 #define UT_TESTS_SUPPORT_FILLED_STORE_H
 
-#include "storage/store.h"
+#include "storage/store/store.h"
 
 typedef struct ut_filled_store ut_filled_store;
 

@@ -3,7 +3,7 @@
 #ifndef UT_TESTS_SUPPORT_RANDOM_FILTER_H
 #define UT_TESTS_SUPPORT_RANDOM_FILTER_H
 
-#include "storage/filter.h"
+#include "storage/span/filter.h"
 #include "tests/support/random_span.h"
 
 // Adds 1 to 3 resources and `spans` spans under them. Trace ids are of 40 (the first byte tells

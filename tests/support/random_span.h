@@ -4,7 +4,7 @@
 #ifndef UT_TESTS_SUPPORT_RANDOM_SPAN_H
 #define UT_TESTS_SUPPORT_RANDOM_SPAN_H
 
-#include "storage/batch.h"
+#include "storage/span/batch.h"
 
 // A small generator of its own (splitmix64), so that tests do not depend on the libc's.
 typedef struct {

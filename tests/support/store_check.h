@@ -2,8 +2,8 @@
 #ifndef UT_TESTS_SUPPORT_STORE_CHECK_H
 #define UT_TESTS_SUPPORT_STORE_CHECK_H
 
-#include "storage/store.h"
-#include "storage/verify.h"
+#include "storage/store/store.h"
+#include "storage/upkeep/verify.h"
 
 // One span; ids are made from the numbers.
 typedef struct {

@@ -1,7 +1,7 @@
 // The configuration: defaults, every key, and what each wrong line gets.
 #include "agent/config.h"
 
-#include "storage/store.h"
+#include "storage/store/store.h"
 
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,6 +1,6 @@
 // The store thread over a real store: groups, failures, marks, the end.
 #include "agent/store_thread.h"
-#include "storage/key.h"
+#include "storage/store/key.h"
 #include "tests/support/engine_gate.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/otlp_body.h"

@@ -89,7 +89,7 @@ static void a_broken_assertion_says_where_and_aborts(void **state)
     if (child == 0) {
         (void)dup2(ends[1], STDERR_FILENO);
         (void)signal(SIGABRT, SIG_DFL);
-        ut_panic("storage/block.c", 42, "len <= cap");
+        ut_panic("storage/span/block.c", 42, "len <= cap");
     }
     (void)close(ends[1]);
     char text_z[256] = "";
@@ -103,7 +103,7 @@ static void a_broken_assertion_says_where_and_aborts(void **state)
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status));
     assert_int_equal(WTERMSIG(status), SIGABRT);
-    assert_non_null(strstr(text_z, "storage/block.c:42"));
+    assert_non_null(strstr(text_z, "storage/span/block.c:42"));
     assert_non_null(strstr(text_z, "len <= cap"));
 }
 

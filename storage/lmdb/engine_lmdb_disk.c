@@ -1,0 +1,70 @@
+// Reserves disk for the data file; see engine_lmdb_disk.h. Linux's fallocate does it.
+#define _GNU_SOURCE
+#include "storage/lmdb/engine_lmdb_disk.h"
+
+#include "port/port.h"
+
+#include <errno.h>
+#include <fcntl.h>
+
+enum {
+    ASK_EVERY_MS = 1000,    // a full disk whether it has room again
+    STEP_MAX = 1024 * 1024, // that is reserved beyond what is wanted, so that not every commit asks
+    PART_MIN = 32 * 1024,   // what is left of a full disk is taken in parts down to this
+};
+
+// 0 or an errno. The length that the file says it has stays what it is.
+static int reserve(int file, uint64_t from, uint64_t to)
+{
+    while (fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) != 0) {
+        if (errno != EINTR)
+            return errno;
+    }
+    return 0;
+}
+
+static bool is_full(int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EFBIG;
+}
+
+// As much of a full disk as there is, up to `to`. What is reserved already is given again.
+static uint64_t reserve_parts(int file, uint64_t from, uint64_t to)
+{
+    for (uint64_t part = (to - from) / 2; part >= PART_MIN; part /= 2) {
+        if (reserve(file, from, from + part) == 0)
+            from += part;
+    }
+    return from;
+}
+
+uint64_t ut_lmdb_disk_hold(ut_lmdb_disk *disk, int file, uint64_t file_bytes, uint64_t ahead,
+                           uint64_t bytes_max)
+{
+    if (disk->held < file_bytes)
+        disk->held = file_bytes;
+    uint64_t now_ms = ut_clock_mono_ms();
+    bool wanted = disk->held < bytes_max && (disk->full || disk->held - file_bytes < ahead);
+    if (wanted && now_ms >= disk->ask_ms) {
+        uint64_t to = file_bytes + ahead + STEP_MAX;
+        if (to < disk->held + STEP_MAX)
+            to = disk->held + STEP_MAX;
+        if (to > bytes_max)
+            to = bytes_max;
+        int code = reserve(file, disk->held, to);
+        disk->full = is_full(code);
+        if (disk->full)
+            disk->held = reserve_parts(file, disk->held, to);
+        else if (code == 0)
+            disk->held = to;
+        if (code != 0)
+            disk->ask_ms = now_ms + ASK_EVERY_MS;
+    }
+    return disk->full && disk->held < bytes_max ? disk->held : bytes_max;
+}
+
+void ut_lmdb_disk_met_end(ut_lmdb_disk *disk)
+{
+    disk->full = true;
+    disk->ask_ms = ut_clock_mono_ms() + ASK_EVERY_MS;
+}

@@ -1,0 +1,340 @@
+// Looks at the pages that LMDB is about to change; see engine_lmdb_trust.h.
+//
+// The path to a key is followed in the state that the transaction began with: whatever the
+// transaction has made of it since, it made of pages that were looked at before. A part of the keys
+// whose pages were found good stays good, so the last one of each family of keys is remembered, and
+// appending asks no more.
+#define _GNU_SOURCE
+#include "storage/lmdb/engine_lmdb_trust.h"
+
+#include "storage/lmdb/lmdb_page.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+
+enum {
+    FAMILIES = 64,      // of keys, by their first byte; a power of two
+    WALK_LEAVES = 32,   // looked at ahead in each transaction
+    RANGE_KEY_MAX = 64, // longer bounds are not remembered
+    HEAD_PAGES = 2,     // the meta pages
+};
+
+// Keys from low (inclusive) to high (exclusive) whose pages are good.
+typedef struct {
+    bool known;
+    uint8_t low_len;  // 0: from the first one
+    uint8_t high_len; // 0: to the last one
+    uint8_t low[RANGE_KEY_MAX];
+    uint8_t high[RANGE_KEY_MAX];
+} range;
+
+struct ut_lmdb_trust {
+    const uint8_t *map;
+    size_t map_bytes;
+    size_t page_bytes;
+    size_t first_own;  // pages from here on were written by this process
+    size_t last_page;  // of the state that the transaction began with
+    size_t list_pages; // looked at for the lists of free pages; each is there once
+    ut_lmdb_tree tree;
+    uint8_t *good; // a bit for each page below first_own
+    uint16_t *scratch;
+    bool lists_good;             // the lists of free pages were looked at
+    bool all_good;               // and so was all else
+    bool walk_bad;               // something was found that is not good
+    uint8_t walk[RANGE_KEY_MAX]; // the look ahead goes on here
+    size_t walk_len;
+    range ranges[2][FAMILIES]; // for puts, for removals
+};
+
+typedef struct {
+    ut_bytes low;  // empty: none
+    ut_bytes high; // empty: none
+} bounds;
+
+ut_lmdb_trust *ut_lmdb_trust_new(int fd, size_t page_bytes, size_t map_bytes)
+{
+    ut_lmdb_trust *trust = calloc(1, sizeof *trust);
+    if (trust == NULL)
+        return NULL;
+    void *map = mmap(NULL, map_bytes, PROT_READ, MAP_SHARED, fd, 0);
+    trust->map = map == MAP_FAILED ? NULL : map;
+    trust->map_bytes = map_bytes;
+    trust->page_bytes = page_bytes;
+    trust->scratch = malloc(page_bytes);
+    if (trust->map == NULL || trust->scratch == NULL) {
+        ut_lmdb_trust_free(trust);
+        return NULL;
+    }
+    return trust;
+}
+
+void ut_lmdb_trust_free(ut_lmdb_trust *trust)
+{
+    if (trust == NULL)
+        return;
+    union {
+        const uint8_t *in;
+        void *out;
+    } map = {.in = trust->map};
+    if (trust->map != NULL)
+        (void)munmap(map.out, trust->map_bytes); // was mapped
+    free(trust->good);
+    free(trust->scratch);
+    free(trust);
+}
+
+static const uint8_t *page_at(const ut_lmdb_trust *trust, size_t number)
+{
+    return trust->map + number * trust->page_bytes;
+}
+
+static bool overflow_good(const ut_lmdb_trust *trust, const uint8_t *page)
+{
+    for (unsigned i = 0; i < ut_lmdb_page_count(page); i++) {
+        ut_lmdb_node node = ut_lmdb_page_node(page, i, true);
+        if (node.child != 0 &&
+            !ut_lmdb_overflow_check(page_at(trust, node.child), trust->page_bytes, node.child,
+                                    trust->last_page, node.value_len))
+            return false;
+    }
+    return true;
+}
+
+// The page, when it is good; NULL otherwise.
+static const uint8_t *look(ut_lmdb_trust *trust, size_t number, bool leaf, bool numbers)
+{
+    if (number < HEAD_PAGES || number > trust->last_page ||
+        number >= trust->map_bytes / trust->page_bytes)
+        return NULL;
+    const uint8_t *page = page_at(trust, number);
+    uint16_t kind = ut_lmdb_page_head(page).flags;
+    if ((kind & UT_LMDB_PAGE_LEAF) != (leaf ? UT_LMDB_PAGE_LEAF : 0))
+        return NULL; // at another depth than the tree says
+    if (number >= trust->first_own || (trust->good[number / 8] & 1 << number % 8) != 0)
+        return page;
+    if (!ut_lmdb_page_check(page, trust->page_bytes, number, trust->last_page, leaf, numbers,
+                            trust->scratch) ||
+        (leaf && !overflow_good(trust, page)))
+        return NULL;
+    trust->good[number / 8] |= (uint8_t)(1 << number % 8);
+    return page;
+}
+
+static int compare(ut_bytes a, ut_bytes b)
+{
+    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
+    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+// The child that holds key: the last one whose key is not above it.
+static unsigned find_child(const uint8_t *page, ut_bytes key)
+{
+    unsigned low = 0;
+    unsigned high = ut_lmdb_page_count(page);
+    while (high - low > 1) {
+        unsigned middle = low + (high - low) / 2;
+        if (compare(ut_lmdb_page_node(page, middle, false).key, key) <= 0)
+            low = middle;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+// The pages down to the lowest leaf below a branch page: LMDB takes a key from there when it moves
+// nodes between branch pages.
+static bool lowest_good(ut_lmdb_trust *trust, size_t number, unsigned level)
+{
+    for (; level > 1; level--) {
+        const uint8_t *page = look(trust, number, false, false);
+        if (page == NULL)
+            return false;
+        number = ut_lmdb_page_node(page, 0, false).child;
+    }
+    return look(trust, number, true, false) != NULL;
+}
+
+// A removal that leaves a page nearly empty takes nodes from a neighbour, or is merged with it when
+// that is nearly empty too; then the next one is the neighbour. It does not come past a second page
+// that is half full: before, the page that nodes are removed from has none left.
+static bool neighbours_good(ut_lmdb_trust *trust, const uint8_t *parent, unsigned at,
+                            unsigned level)
+{
+    unsigned count = ut_lmdb_page_count(parent);
+    for (int side = -1; side <= 1; side += 2) {
+        unsigned half_full = 0;
+        for (unsigned i = at; half_full < 2 && (side < 0 ? i > 0 : i + 1 < count);) {
+            i = side < 0 ? i - 1 : i + 1;
+            size_t number = ut_lmdb_page_node(parent, i, false).child;
+            if (!lowest_good(trust, number, level))
+                return false;
+            ut_lmdb_page_header header = ut_lmdb_page_head(page_at(trust, number));
+            half_full += (size_t)(header.upper - header.lower) < trust->page_bytes / 2;
+        }
+    }
+    return true;
+}
+
+// Looks at the path to key and (removal) at the neighbours that LMDB would merge with. found: set
+// also when the leaf is bad.
+static bool follow(ut_lmdb_trust *trust, ut_bytes key, bool removal, bounds *found)
+{
+    *found = (bounds){{NULL, 0}, {NULL, 0}};
+    size_t number = trust->tree.root;
+    if (number == SIZE_MAX)
+        return true; // empty: nothing is changed
+    bool good = true;
+    for (unsigned level = trust->tree.depth; level > 1; level--) {
+        const uint8_t *page = look(trust, number, false, false);
+        if (page == NULL)
+            return false;
+        unsigned count = ut_lmdb_page_count(page);
+        unsigned at = find_child(page, key);
+        if (at > 0)
+            found->low = ut_lmdb_page_node(page, at, false).key;
+        if (at + 1 < count)
+            found->high = ut_lmdb_page_node(page, at + 1, false).key;
+        good = good && (!removal || neighbours_good(trust, page, at, level - 1));
+        number = ut_lmdb_page_node(page, at, false).child;
+    }
+    return look(trust, number, true, false) != NULL && good;
+}
+
+static void remember(range *r, const bounds *found)
+{
+    r->known = found->low.len <= RANGE_KEY_MAX && found->high.len <= RANGE_KEY_MAX;
+    if (!r->known)
+        return;
+    r->low_len = (uint8_t)found->low.len;
+    r->high_len = (uint8_t)found->high.len;
+    if (r->low_len > 0)
+        memcpy(r->low, found->low.data, r->low_len);
+    if (r->high_len > 0)
+        memcpy(r->high, found->high.data, r->high_len);
+}
+
+bool ut_lmdb_trust_all(const ut_lmdb_trust *trust)
+{
+    return trust->all_good;
+}
+
+bool ut_lmdb_trust_key(ut_lmdb_trust *trust, ut_bytes key, bool removal)
+{
+    if (trust->all_good || key.len == 0)
+        return true;
+    range *r = &trust->ranges[removal][key.data[0] % FAMILIES];
+    if (r->known && compare(key, (ut_bytes){r->low, r->low_len}) >= 0 &&
+        (r->high_len == 0 || compare(key, (ut_bytes){r->high, r->high_len}) < 0))
+        return true;
+    bounds found;
+    if (!follow(trust, key, removal, &found))
+        return false;
+    remember(r, &found);
+    return true;
+}
+
+// ---- the lists of free pages ----
+
+// A list: its length, then page numbers that fall.
+static bool list_good(const ut_lmdb_trust *trust, const uint8_t *list, size_t len)
+{
+    size_t count;
+    if (len < sizeof count)
+        return false;
+    memcpy(&count, list, sizeof count);
+    if (count > len / sizeof count - 1)
+        return false;
+    size_t before = trust->last_page + 1;
+    for (size_t i = 1; i <= count; i++) {
+        size_t number;
+        memcpy(&number, list + i * sizeof number, sizeof number);
+        if (number < HEAD_PAGES || number >= before)
+            return false;
+        before = number;
+    }
+    return true;
+}
+
+// Pages of lists are met; more than there are: several places lead to the same ones, and following
+// them all would take for ever.
+static bool count_pages(ut_lmdb_trust *trust, size_t pages)
+{
+    if (pages > trust->last_page - trust->list_pages)
+        return false;
+    trust->list_pages += pages;
+    return true;
+}
+
+static bool lists_good(ut_lmdb_trust *trust, size_t number, unsigned level)
+{
+    const uint8_t *page = count_pages(trust, 1) ? look(trust, number, level == 1, true) : NULL;
+    if (page == NULL)
+        return false;
+    for (unsigned i = 0; i < ut_lmdb_page_count(page); i++) {
+        ut_lmdb_node node = ut_lmdb_page_node(page, i, level == 1);
+        if (level > 1) {
+            if (!lists_good(trust, node.child, level - 1))
+                return false;
+            continue;
+        }
+        if (node.child != 0 && !count_pages(trust, 1 + node.value_len / trust->page_bytes))
+            return false;
+        const uint8_t *list =
+            node.child != 0 ? page_at(trust, node.child) + UT_LMDB_PAGE_HEADER_LEN : node.value;
+        if (!list_good(trust, list, node.value_len))
+            return false;
+    }
+    return true;
+}
+
+// ---- a transaction ----
+
+// Looks at the next leaves. What is bad is met again when somebody wants to change it.
+static void walk_on(ut_lmdb_trust *trust)
+{
+    for (unsigned i = 0; i < WALK_LEAVES; i++) {
+        bounds found;
+        ut_bytes key = {trust->walk, trust->walk_len};
+        trust->walk_bad = !follow(trust, key, true, &found) || trust->walk_bad;
+        if (found.high.len == 0) {
+            trust->all_good = !trust->walk_bad;
+            return;
+        }
+        if (found.high.len > RANGE_KEY_MAX || compare(found.high, key) <= 0) {
+            trust->walk_bad = true;
+            return;
+        }
+        memcpy(trust->walk, found.high.data, found.high.len);
+        trust->walk_len = found.high.len;
+    }
+}
+
+bool ut_lmdb_trust_begin(ut_lmdb_trust *trust, size_t txn_id)
+{
+    if (trust->all_good)
+        return true;
+    ut_lmdb_meta meta;
+    memcpy(&meta, page_at(trust, txn_id & 1) + UT_LMDB_PAGE_HEADER_LEN, sizeof meta);
+    if (meta.last_page < 1 || meta.last_page >= trust->map_bytes / trust->page_bytes ||
+        meta.main_tree.depth > UT_LMDB_DEPTH_MAX || meta.free_tree.depth > UT_LMDB_DEPTH_MAX)
+        return false;
+    trust->last_page = meta.last_page;
+    trust->tree = meta.main_tree;
+    // A page may have other neighbours than in the transaction before.
+    for (unsigned i = 0; i < FAMILIES; i++)
+        trust->ranges[true][i].known = false;
+    if (trust->good == NULL) {
+        trust->good = calloc(meta.last_page / 8 + 1, 1);
+        if (trust->good == NULL)
+            return false;
+        trust->first_own = meta.last_page + 1;
+    }
+    trust->list_pages = 0;
+    if (!trust->lists_good && meta.free_tree.root != SIZE_MAX &&
+        !lists_good(trust, meta.free_tree.root, meta.free_tree.depth))
+        return false;
+    trust->lists_good = true;
+    if (!trust->walk_bad)
+        walk_on(trust);
+    return true;
+}

@@ -1,0 +1,397 @@
+// Spans by a filter; see query.h. Blocks are chosen by their summaries, or by the entries of a trace
+// where the filter names one; a block that is opened is walked once.
+// Not for whether a span matches (filter.c) and whether a block may hold one (summary.c).
+#include "storage/query/query.h"
+
+#include "storage/span/block_tables.h"
+#include "storage/store/key.h"
+#include "storage/store/store_view.h"
+#include "storage/store/summary.h"
+
+#include <stdlib.h>
+
+enum {
+    BITS_BYTES = UT_BLOCK_SPANS_MAX / 8,
+    ORDINAL_LAST = UT_BLOCK_SPANS_MAX - 1,
+    NO_SCOPE = UT_BLOCK_SPANS_MAX,
+};
+
+// A span that matches, to be visited later.
+typedef struct {
+    const uint8_t *at;
+    uint16_t ordinal;
+    uint16_t scope;
+} match;
+
+typedef struct {
+    ut_store_view *view;
+    const ut_search *search;
+    const ut_filter *filter;
+    ut_query_cursor *cursor;
+    ut_search_work *work;
+    ut_trace_span_visit visit;
+    void *context;
+    ut_summary_question question;
+    uint64_t seed;    // that it was made for
+    ut_cursor *index; // over the summaries, or the entries of the trace
+    bool index_read;  // it stands on key and value, which are still to be looked at
+    ut_bytes key;
+    ut_bytes value;
+    uint32_t blocks_left;
+    uint32_t summaries_left;
+    uint64_t spans_left;
+    ut_err stopped; // by the visitor
+    // The block that is open.
+    uint64_t seq;
+    uint32_t ordinal_first; // ordinals that the cursor has left to be seen
+    uint32_t ordinal_end;
+    bool picked; // by the entries of a trace: only the ordinals in `wanted`
+    uint8_t wanted[BITS_BYTES];
+    ut_buf payload;
+    ut_block block;
+    ut_block_tables tables;
+    ut_filter_place resources[UT_BLOCK_SPANS_MAX]; // what the filter says of them
+    ut_filter_place scopes[UT_BLOCK_SPANS_MAX];
+    match matches[UT_BLOCK_SPANS_MAX];
+    uint32_t match_count;
+    uint32_t row_scope; // whose scope and resource stand in row
+    ut_trace_span row;
+} search;
+
+// ---- one block ----
+
+static void set_cursor(search *s, uint32_t ordinal)
+{
+    *s->cursor = (ut_query_cursor){.begun = true, .seq = s->seq, .ordinal = ordinal};
+}
+
+static void leave_block(search *s)
+{
+    set_cursor(s, s->search->oldest_first ? ORDINAL_LAST : 0);
+}
+
+// Holds resources and scopes against the filter. *possible: a span of one of them may match.
+static ut_err place_parts(search *s, bool *possible)
+{
+    *possible = false;
+    ut_err err = ut_block_tables_read(&s->block, &s->tables);
+    for (uint32_t i = 0; err == UT_OK && i < s->tables.resource_count; i++) {
+        ut_resource resource;
+        ut_mp_reader reader = ut_mp_reader_of(s->tables.resources[i]);
+        err = ut_resource_read(&reader, &resource);
+        if (err == UT_OK)
+            s->resources[i] = ut_filter_at_resource(s->filter, &resource);
+    }
+    for (uint32_t i = 0; err == UT_OK && i < s->tables.scope_count; i++) {
+        ut_scope scope;
+        ut_mp_reader reader = ut_mp_reader_of(s->tables.scopes[i]);
+        err = ut_scope_read(&reader, &scope);
+        if (err != UT_OK)
+            break;
+        s->scopes[i] =
+            ut_filter_at_scope(s->filter, s->resources[s->tables.resource_of[i]], &scope);
+        *possible = *possible || s->scopes[i].possible;
+    }
+    return err;
+}
+
+static bool is_wanted(const search *s, uint32_t ordinal)
+{
+    return ordinal >= s->ordinal_first && ordinal < s->ordinal_end &&
+           (!s->picked || (s->wanted[ordinal / 8] & 1 << ordinal % 8) != 0);
+}
+
+// Visits the span in s->row.
+static ut_err visit(search *s, uint32_t ordinal, uint32_t scope)
+{
+    ut_trace_span *row = &s->row;
+    if (s->row_scope != scope) {
+        ut_mp_reader reader = ut_mp_reader_of(s->tables.scopes[scope]);
+        ut_err err = ut_scope_read(&reader, &row->scope);
+        if (err == UT_OK) {
+            reader = ut_mp_reader_of(s->tables.resources[s->tables.resource_of[scope]]);
+            err = ut_resource_read(&reader, &row->resource);
+        }
+        if (err != UT_OK)
+            return err;
+        s->row_scope = scope;
+    }
+    row->seq = s->seq;
+    row->ordinal = ordinal;
+    s->spans_left -= 1;
+    s->work->spans_visited += 1;
+    set_cursor(s, ordinal);
+    s->stopped = s->visit(s->context, row);
+    return s->stopped;
+}
+
+// Takes the spans of one group: visits them, or notes those that match for later. *full: one more
+// matches than may be visited.
+static ut_err take_group(search *s, ut_block_cursor *walk, bool *full)
+{
+    ut_filter_place place = s->scopes[walk->scope_index];
+    if (!place.possible)
+        return UT_OK; // whoever enters the next group passes its spans
+    for (;;) {
+        uint32_t ordinal = walk->ordinal;
+        const uint8_t *at = walk->spans.at;
+        bool more;
+        if (ordinal >= s->ordinal_end)
+            return UT_OK;
+        if (!is_wanted(s, ordinal)) {
+            ut_bytes raw;
+            ut_err err = ut_block_skip_span(walk, &raw, &more);
+            if (err != UT_OK || !more)
+                return err;
+            continue;
+        }
+        ut_err err = ut_block_next_span(walk, &s->row.span, &more);
+        if (err != UT_OK || !more)
+            return err;
+        if (!ut_filter_match_span(s->filter, place, &s->row.span))
+            continue;
+        if (!s->search->oldest_first) {
+            s->matches[s->match_count++] =
+                (match){at, (uint16_t)ordinal, (uint16_t)walk->scope_index};
+            continue;
+        }
+        *full = s->spans_left == 0;
+        if (*full)
+            return UT_OK;
+        err = visit(s, ordinal, walk->scope_index);
+        if (err != UT_OK)
+            return err;
+    }
+}
+
+static ut_err visit_matches(search *s, bool *full)
+{
+    ut_err err = UT_OK;
+    while (err == UT_OK && s->match_count > 0 && !*full) {
+        *full = s->spans_left == 0;
+        if (*full)
+            break;
+        const match *last = &s->matches[--s->match_count];
+        const uint8_t *end = s->block.payload.data + s->block.payload.len;
+        ut_mp_reader reader = {.at = last->at, .end = end};
+        err = ut_span_read(&reader, &s->row.span);
+        if (err == UT_OK)
+            err = visit(s, last->ordinal, last->scope);
+    }
+    return err;
+}
+
+// UT_ECORRUPT: what could be read before the damage has been visited.
+static ut_err walk_block(search *s, bool *full)
+{
+    bool possible;
+    ut_err err = place_parts(s, &possible);
+    if (err != UT_OK || !possible)
+        return err;
+    ut_block_cursor walk;
+    bool more = true;
+    s->row_scope = NO_SCOPE;
+    s->match_count = 0;
+    ut_block_walk(&s->block, &walk);
+    while (err == UT_OK && more && !*full && walk.ordinal < s->ordinal_end) {
+        err = ut_block_next_group(&walk, &more);
+        if (err == UT_OK && more)
+            err = take_group(s, &walk, full);
+    }
+    if (s->stopped == UT_OK && !s->search->oldest_first) {
+        ut_err visited = visit_matches(s, full);
+        err = visited != UT_OK ? visited : err;
+    }
+    return err;
+}
+
+// Opens block s->seq and visits what matches. A block that cannot be read is counted and passed.
+static ut_err take_block(search *s, bool *full)
+{
+    s->blocks_left -= 1;
+    s->work->blocks_read += 1;
+    ut_err err = ut_store_read_block(s->view, s->search->org, s->seq, &s->payload, &s->block);
+    if (err == UT_OK)
+        err = walk_block(s, full);
+    if (s->stopped != UT_OK)
+        return s->stopped;
+    if (err == UT_ECORRUPT || err == UT_EVERSION || err == UT_EFORMAT)
+        s->work->blocks_damaged += 1;
+    else if (err != UT_OK && err != UT_ENOTFOUND)
+        return err;
+    if (!*full)
+        leave_block(s);
+    return UT_OK;
+}
+
+// ---- which blocks ----
+
+// Reads the next record of the index, unless one that was read is still to be looked at.
+static ut_err next_record(search *s)
+{
+    if (s->index_read)
+        return UT_OK;
+    ut_err err =
+        s->index->txn->engine->class->step(s->index, !s->search->oldest_first, &s->key, &s->value);
+    s->index_read = err == UT_OK;
+    return err;
+}
+
+// Moves the index to the first record that the cursor leaves to be seen.
+static ut_err seek(search *s)
+{
+    const ut_query_cursor *cursor = s->cursor;
+    bool forward = s->search->oldest_first;
+    uint64_t seq = cursor->begun ? cursor->seq : forward ? 0 : UINT64_MAX;
+    ut_key key = ut_key_summary(s->search->org, seq);
+    if (s->filter->by_trace) {
+        key = ut_key_trace(s->search->org, s->filter->trace_id, seq);
+        if (!forward)
+            key.data[key.len++] = UINT8_MAX; // behind its further parts
+    }
+    ut_err err = s->index->txn->engine->class->seek(s->index, ut_key_bytes(&key), !forward, &s->key,
+                                                    &s->value);
+    s->index_read = err == UT_OK;
+    return err;
+}
+
+// Opens the range of ordinals that the cursor has left of block s->seq. False: none.
+static bool open_ordinals(search *s)
+{
+    const ut_query_cursor *cursor = s->cursor;
+    s->ordinal_first = 0;
+    s->ordinal_end = UT_BLOCK_SPANS_MAX;
+    if (!cursor->begun || cursor->seq != s->seq)
+        return true;
+    if (s->search->oldest_first)
+        s->ordinal_first = cursor->ordinal + 1;
+    else
+        s->ordinal_end = cursor->ordinal;
+    return s->ordinal_first < s->ordinal_end;
+}
+
+// Finds the next block by the summaries. UT_ENOTFOUND: there are no more. UT_EAGAIN: enough
+// summaries were looked at.
+static ut_err next_by_summary(search *s)
+{
+    for (;; s->index_read = false) {
+        uint32_t org;
+        uint64_t seq;
+        if (s->summaries_left == 0)
+            return UT_EAGAIN;
+        ut_err err = next_record(s);
+        if (err != UT_OK)
+            return err;
+        if (s->key.data[0] != UT_KEY_SUMMARY || !ut_key_read_block(s->key, &org, &seq) ||
+            org != s->search->org)
+            return UT_ENOTFOUND;
+        s->summaries_left -= 1;
+        s->seq = seq;
+        if (!open_ordinals(s))
+            continue;
+        uint64_t seed = ut_store_view_filter_seed(s->view, seq);
+        if (seed != s->seed) {
+            s->seed = seed;
+            ut_summary_ask(s->filter, seed, &s->question);
+        }
+        if (!ut_summary_excludes(&s->question, s->value))
+            return UT_OK;
+        s->work->blocks_pruned += 1;
+        leave_block(s);
+    }
+}
+
+// Finds the next block by the entries of the trace, all parts of its entry together.
+static ut_err next_by_trace(search *s)
+{
+    bool open = false;
+    for (;; s->index_read = false) {
+        uint32_t org;
+        uint64_t seq;
+        uint8_t trace_id[UT_TRACE_ID_LEN];
+        if (!open && s->summaries_left == 0)
+            return UT_EAGAIN;
+        ut_err err = next_record(s);
+        if (err == UT_OK &&
+            (!ut_key_read_entry(s->key, &org, trace_id, &seq) || org != s->search->org ||
+             memcmp(trace_id, s->filter->trace_id, sizeof trace_id) != 0))
+            err = UT_ENOTFOUND;
+        if (open && (err == UT_ENOTFOUND || (err == UT_OK && seq != s->seq)))
+            return UT_OK;
+        if (err != UT_OK)
+            return err;
+        s->seq = seq;
+        if (!open_ordinals(s))
+            continue;
+        if (!open) {
+            s->summaries_left -= 1;
+            s->picked = true;
+            memset(s->wanted, 0, sizeof s->wanted);
+            open = true;
+        }
+        ut_record_trace entry;
+        if (ut_record_read_trace(s->value, &entry) != UT_OK) {
+            // Which spans it names is not known; the block itself tells.
+            memset(s->wanted, UINT8_MAX, sizeof s->wanted);
+            continue;
+        }
+        uint32_t last = UINT32_MAX;
+        uint32_t ordinal;
+        while (ut_record_next_ordinal(&entry.ordinals, &last, &ordinal))
+            s->wanted[ordinal / 8] |= (uint8_t)(1 << ordinal % 8);
+    }
+}
+
+static ut_err next_block(search *s)
+{
+    return s->filter->by_trace ? next_by_trace(s) : next_by_summary(s);
+}
+
+ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_cursor *cursor,
+                      ut_search_work *work, bool *more, ut_trace_span_visit visitor, void *context)
+{
+    *more = true;
+    search *s = calloc(1, sizeof *s);
+    if (s == NULL)
+        return UT_ENOMEM;
+    s->view = view;
+    s->search = asked;
+    s->filter = asked->filter;
+    s->cursor = cursor;
+    s->work = work;
+    s->visit = visitor;
+    s->context = context;
+    s->blocks_left = asked->blocks_max > 0 ? asked->blocks_max : UT_QUERY_WORK_BLOCKS;
+    s->summaries_left = UT_QUERY_WORK_SUMMARIES;
+    s->spans_left = asked->spans_max > 0 ? asked->spans_max : UINT64_MAX;
+    ut_buf_init(&s->payload, UT_BLOCK_PAYLOAD_MAX + 1);
+    ut_summary_ask(asked->filter, s->seed, &s->question);
+    ut_err err = ut_txn_cursor(ut_store_view_txn(view), &s->index);
+    if (err == UT_OK) {
+        bool full = false;
+        err = seek(s);
+        while (err == UT_OK && !full) {
+            err = next_block(s);
+            if (err == UT_OK && s->blocks_left == 0)
+                err = UT_EAGAIN;
+            if (err != UT_OK)
+                break;
+            err = take_block(s, &full);
+            // By trace, the index has gone on to the entry of another block, and what it gave was
+            // borrowed until the block was read.
+            s->index_read = false;
+            if (err == UT_OK && !full && s->filter->by_trace)
+                err = seek(s);
+        }
+        ut_cursor_close(s->index);
+    }
+    if (err == UT_ENOTFOUND && s->stopped == UT_OK) {
+        *more = false;
+        err = UT_OK;
+    } else if (err == UT_EAGAIN && s->stopped == UT_OK) {
+        err = UT_OK;
+    }
+    ut_buf_free(&s->payload);
+    free(s);
+    return err;
+}

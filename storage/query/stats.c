@@ -1,0 +1,450 @@
+// Groups of spans in a hash table, each with its counters; see stats.h. Not for choosing the spans.
+#include "storage/query/stats.h"
+
+#include "port/base/text.h"
+#include "storage/query/histogram.h"
+#include "storage/span/llm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum {
+    SLOTS_MIN = 64,
+    NS_PER_S = 1000 * 1000 * 1000,
+    HOUR_LABEL_LEN = 13, // of "2026-11-20T18:40:00.123Z"
+};
+
+typedef struct {
+    ut_stats_row row; // its percentiles are made when they are asked for
+    ut_histogram durations;
+    uint64_t hash;
+    uint8_t text[]; // of both labels
+} group;
+
+struct ut_stats {
+    ut_stats_by by;
+    group *last;    // of the span before: runs of one label are common
+    uint64_t hour;  // that last stands for, with UT_STATS_BY_HOUR
+    group **groups; // in the order in which they came
+    uint32_t count;
+    uint32_t capacity;
+    group **slots; // open addressing; a power of two, at most half full
+    uint32_t slot_count;
+    group *all;
+    group *other; // NULL until needed
+    ut_stats_row *rows;
+    ut_bytes attribute;
+    uint8_t attribute_text[];
+};
+
+static ut_bytes cut(ut_bytes label)
+{
+    if (label.len <= UT_STATS_LABEL_MAX)
+        return label;
+    size_t len = UT_STATS_LABEL_MAX;
+    while (len > UT_STATS_LABEL_MAX - 4 && (label.data[len] & 0xc0) == 0x80)
+        len--; // not inside a character
+    return ut_bytes_of(label.data, len);
+}
+
+static group *make_group(ut_bytes label, ut_bytes label2, uint64_t hash)
+{
+    group *made = calloc(1, sizeof(*made) + label.len + label2.len);
+    if (made == NULL)
+        return NULL;
+    if (label.len > 0)
+        memcpy(made->text, label.data, label.len);
+    if (label2.len > 0)
+        memcpy(made->text + label.len, label2.data, label2.len);
+    made->row.label = ut_bytes_of(made->text, label.len);
+    made->row.label2 = ut_bytes_of(made->text + label.len, label2.len);
+    made->hash = hash;
+    return made;
+}
+
+static void free_group(group *from)
+{
+    if (from == NULL)
+        return;
+    ut_histogram_free(&from->durations);
+    free(from);
+}
+
+ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats)
+{
+    ut_stats *made = calloc(1, sizeof(*made) + attribute.len);
+    if (made == NULL)
+        return UT_ENOMEM;
+    made->by = by;
+    if (attribute.len > 0)
+        memcpy(made->attribute_text, attribute.data, attribute.len);
+    made->attribute = ut_bytes_of(made->attribute_text, attribute.len);
+    made->all = make_group(UT_BYTES_NONE, UT_BYTES_NONE, 0);
+    made->slots = calloc(SLOTS_MIN, sizeof(group *));
+    made->slot_count = SLOTS_MIN;
+    if (made->all == NULL || made->slots == NULL) {
+        ut_stats_free(made);
+        return UT_ENOMEM;
+    }
+    *stats = made;
+    return UT_OK;
+}
+
+void ut_stats_free(ut_stats *stats)
+{
+    if (stats == NULL)
+        return;
+    for (uint32_t i = 0; i < stats->count; i++)
+        free_group(stats->groups[i]);
+    free_group(stats->all);
+    free_group(stats->other);
+    free(stats->groups);
+    free(stats->slots);
+    free(stats->rows);
+    free(stats);
+}
+
+// ---- finding the group of a label ----
+
+static uint64_t mix(uint64_t hash, uint64_t word)
+{
+    hash = (hash ^ word) * UINT64_C(0x9e3779b97f4a7c15);
+    return hash ^ (hash >> 29);
+}
+
+static uint64_t add_to_hash(uint64_t hash, ut_bytes label)
+{
+    hash = mix(hash, label.len);
+    size_t at = 0;
+    for (; label.len - at >= 8; at += 8)
+        hash = mix(hash, ut_get_le64(label.data + at));
+    uint64_t rest = 0;
+    for (; at < label.len; at++)
+        rest = rest << 8 | label.data[at];
+    return mix(hash, rest);
+}
+
+static bool is_group(const group *of, ut_bytes label, ut_bytes label2)
+{
+    return ut_bytes_equal(of->row.label, label) && ut_bytes_equal(of->row.label2, label2);
+}
+
+// The slot that holds the group, or the empty one where it belongs.
+static group **find_slot(const ut_stats *stats, uint64_t hash, ut_bytes label, ut_bytes label2)
+{
+    const uint32_t mask = stats->slot_count - 1;
+    for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
+        group **slot = &stats->slots[at];
+        if (*slot == NULL || ((*slot)->hash == hash && is_group(*slot, label, label2)))
+            return slot;
+    }
+}
+
+static bool double_slots(ut_stats *stats)
+{
+    const uint32_t wanted = 2 * stats->slot_count;
+    group **slots = calloc(wanted, sizeof(group *));
+    if (slots == NULL)
+        return false;
+    for (uint32_t i = 0; i < stats->count; i++) {
+        uint32_t at = (uint32_t)stats->groups[i]->hash & (wanted - 1);
+        while (slots[at] != NULL)
+            at = (at + 1) & (wanted - 1);
+        slots[at] = stats->groups[i];
+    }
+    free(stats->slots);
+    stats->slots = slots;
+    stats->slot_count = wanted;
+    return true;
+}
+
+// Room for one more group in groups, and in rows for that one and "(other)".
+static bool reserve_group(ut_stats *stats)
+{
+    if (stats->count < stats->capacity)
+        return true;
+    const uint32_t wanted = stats->capacity == 0 ? 32 : 2 * stats->capacity;
+    group **groups = realloc(stats->groups, wanted * sizeof(group *));
+    if (groups == NULL)
+        return false;
+    stats->groups = groups;
+    ut_stats_row *rows = realloc(stats->rows, (wanted + 1) * sizeof(*rows));
+    if (rows == NULL)
+        return false;
+    stats->rows = rows;
+    stats->capacity = wanted;
+    return true;
+}
+
+static group *find_other(ut_stats *stats)
+{
+    if (stats->other == NULL) {
+        stats->other = make_group(UT_BYTES_LIT("(other)"), UT_BYTES_NONE, 0);
+        if (stats->other != NULL)
+            stats->other->row.other = true;
+    }
+    return stats->other;
+}
+
+// NULL: out of memory.
+static group *find_group(ut_stats *stats, ut_bytes label, ut_bytes label2)
+{
+    label = cut(label);
+    label2 = cut(label2);
+    if (stats->last != NULL && is_group(stats->last, label, label2))
+        return stats->last;
+    const uint64_t hash = add_to_hash(add_to_hash(0, label), label2);
+    group **slot = find_slot(stats, hash, label, label2);
+    if (*slot == NULL) {
+        if (stats->count >= UT_STATS_GROUPS_MAX)
+            return find_other(stats);
+        if (!reserve_group(stats))
+            return NULL;
+        if (2 * (stats->count + 1) > stats->slot_count) {
+            if (!double_slots(stats))
+                return NULL;
+            slot = find_slot(stats, hash, label, label2);
+        }
+        group *made = make_group(label, label2, hash);
+        if (made == NULL)
+            return NULL;
+        *slot = made;
+        stats->groups[stats->count++] = made;
+    }
+    stats->last = *slot;
+    return *slot;
+}
+
+// ---- labels ----
+
+static ut_bytes status_label(int32_t code)
+{
+    return code == UT_STATUS_ERROR ? UT_BYTES_LIT("error")
+           : code == UT_STATUS_OK  ? UT_BYTES_LIT("ok")
+                                   : UT_BYTES_LIT("unset");
+}
+
+static ut_bytes kind_label(int32_t kind)
+{
+    static const char *const names[] = {"unspecified", "internal", "server",
+                                        "client",      "producer", "consumer"};
+    const bool known = kind >= 0 && kind < (int32_t)(sizeof(names) / sizeof(names[0]));
+    return ut_bytes_of_z(names[known ? kind : 0]);
+}
+
+// The value of the first attribute with that key as text: strings as they are, others into text_z.
+// False when there is none.
+static bool find_value(ut_bytes attributes, ut_bytes key, char text_z[UT_TEXT_SHORT_MAX],
+                       ut_bytes *value)
+{
+    ut_mp_reader reader = ut_mp_reader_of(attributes);
+    uint32_t left = attributes.len == 0 ? 0 : ut_mp_get_map(&reader);
+    for (;; left--) {
+        if (left == 0 || reader.err != UT_OK)
+            return false;
+        if (ut_bytes_equal(ut_mp_get_str(&reader), key))
+            break;
+        (void)ut_mp_skip(&reader); // an error stays in the reader
+    }
+    const ut_mp_type type = ut_mp_peek(&reader);
+    if (type == UT_MP_STR) {
+        *value = ut_mp_get_str(&reader);
+        return reader.err == UT_OK;
+    }
+    text_z[0] = '\0';
+    if (type == UT_MP_BOOL)
+        (void)snprintf(text_z, UT_TEXT_SHORT_MAX, "%s", ut_mp_get_bool(&reader) ? "true" : "false");
+    else if (type == UT_MP_UINT)
+        (void)snprintf(text_z, UT_TEXT_SHORT_MAX, "%llu",
+                       (unsigned long long)ut_mp_get_uint(&reader));
+    else if (type == UT_MP_INT)
+        (void)snprintf(text_z, UT_TEXT_SHORT_MAX, "%lld", (long long)ut_mp_get_int(&reader));
+    else if (type == UT_MP_DOUBLE)
+        (void)snprintf(text_z, UT_TEXT_SHORT_MAX, "%.15g", ut_mp_get_double(&reader));
+    else if (type == UT_MP_BIN)
+        (void)snprintf(text_z, UT_TEXT_SHORT_MAX, "(bytes)");
+    else if (type == UT_MP_ARRAY || type == UT_MP_MAP)
+        (void)snprintf(text_z, UT_TEXT_SHORT_MAX, "%s", type == UT_MP_ARRAY ? "(list)" : "(map)");
+    *value = ut_bytes_of_z(text_z);
+    return reader.err == UT_OK;
+}
+
+static group *find_group_of_attribute(ut_stats *stats, const ut_trace_span *span)
+{
+    char text_z[UT_TEXT_SHORT_MAX];
+    ut_bytes value = UT_BYTES_NONE;
+    if (!find_value(span->span.attributes, stats->attribute, text_z, &value) &&
+        !find_value(span->resource.attributes, stats->attribute, text_z, &value))
+        value = UT_BYTES_NONE;
+    return find_group(stats, value, UT_BYTES_NONE);
+}
+
+static group *find_group_of_hour(ut_stats *stats, uint64_t start_ns)
+{
+    const uint64_t hour = start_ns / (UINT64_C(3600) * NS_PER_S);
+    if (stats->last != NULL && stats->hour == hour)
+        return stats->last;
+    char text_z[UT_TEXT_SHORT_MAX];
+    ut_text_time(start_ns, text_z);
+    group *found = find_group(stats, ut_bytes_of(text_z, HOUR_LABEL_LEN), UT_BYTES_NONE);
+    stats->hour = found == stats->last ? hour : UINT64_MAX; // "(other)" is never last
+    return found;
+}
+
+// ---- counting ----
+
+static uint64_t add_up(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
+// call: NULL where the span is none.
+static ut_err count_span(group *to, const ut_span *span, uint64_t duration_ns,
+                         const ut_llm_call *call)
+{
+    ut_stats_row *row = &to->row;
+    if (row->count == 0 || duration_ns < row->duration_min_ns)
+        row->duration_min_ns = duration_ns;
+    if (duration_ns > row->duration_max_ns)
+        row->duration_max_ns = duration_ns;
+    if (row->count == 0 || span->start_ns < row->first_start_ns)
+        row->first_start_ns = span->start_ns;
+    if (row->count == 0 || span->start_ns >= row->last_start_ns) {
+        row->last_start_ns = span->start_ns;
+        if (span->trace_id.len == UT_TRACE_ID_LEN)
+            memcpy(row->last_trace_id, span->trace_id.data, UT_TRACE_ID_LEN);
+    }
+    row->count++;
+    row->errors += span->status_code == UT_STATUS_ERROR;
+    row->duration_sum_ns = add_up(row->duration_sum_ns, duration_ns);
+    if (call != NULL) {
+        row->input_tokens = add_up(row->input_tokens, call->input_tokens);
+        row->output_tokens = add_up(row->output_tokens, call->output_tokens);
+        row->total_tokens = add_up(row->total_tokens, call->total_tokens);
+        row->cost_usd += call->cost_usd;
+        row->cost_count += call->has_cost;
+    }
+    return ut_histogram_add(&to->durations, duration_ns);
+}
+
+ut_err ut_stats_add(void *context, const ut_trace_span *span)
+{
+    ut_stats *stats = context;
+    const ut_span *from = &span->span;
+    const uint64_t duration_ns = from->end_ns > from->start_ns ? from->end_ns - from->start_ns : 0;
+    ut_llm_call call;
+    const ut_llm_call *counted = ut_llm_read(from->attributes, &call) ? &call : NULL;
+    ut_err err = count_span(stats->all, from, duration_ns, counted);
+    if (err != UT_OK)
+        return err;
+
+    ut_bytes service = UT_BYTES_NONE;
+    group *to = NULL;
+    switch (stats->by) {
+    case UT_STATS_BY_NOTHING:
+        return UT_OK;
+    case UT_STATS_BY_NAME:
+        to = find_group(stats, from->name, UT_BYTES_NONE);
+        break;
+    case UT_STATS_BY_SERVICE:
+        (void)ut_attributes_find_str(span->resource.attributes, UT_BYTES_LIT("service.name"),
+                                     &service); // absent: empty
+        to = find_group(stats, service, UT_BYTES_NONE);
+        break;
+    case UT_STATS_BY_STATUS:
+        to = find_group(stats, status_label(from->status_code), UT_BYTES_NONE);
+        break;
+    case UT_STATS_BY_KIND:
+        to = find_group(stats, kind_label(from->kind), UT_BYTES_NONE);
+        break;
+    case UT_STATS_BY_ATTRIBUTE:
+        to = find_group_of_attribute(stats, span);
+        break;
+    case UT_STATS_BY_HOUR:
+        to = find_group_of_hour(stats, from->start_ns);
+        break;
+    case UT_STATS_BY_MODEL:
+        if (counted == NULL)
+            return UT_OK;
+        to = find_group(stats, counted->model, UT_BYTES_NONE);
+        break;
+    case UT_STATS_BY_ERROR:
+        if (from->status_code != UT_STATUS_ERROR)
+            return UT_OK;
+        to = find_group(stats, from->name, from->status_message);
+        break;
+    }
+    return to == NULL ? UT_ENOMEM : count_span(to, from, duration_ns, counted);
+}
+
+// ---- rows ----
+
+static uint64_t percentile(const group *of, uint32_t parts)
+{
+    const uint64_t value = ut_histogram_quantile(&of->durations, parts, 100);
+    return value < of->row.duration_min_ns   ? of->row.duration_min_ns
+           : value > of->row.duration_max_ns ? of->row.duration_max_ns
+                                             : value;
+}
+
+static ut_stats_row finish(const group *of)
+{
+    ut_stats_row row = of->row;
+    row.p50_ns = percentile(of, 50);
+    row.p90_ns = percentile(of, 90);
+    row.p99_ns = percentile(of, 99);
+    return row;
+}
+
+static int compare_labels(const void *a, const void *b)
+{
+    const ut_stats_row *left = a;
+    const ut_stats_row *right = b;
+    const int by_label = ut_bytes_compare(left->label, right->label);
+    return by_label != 0 ? by_label : ut_bytes_compare(left->label2, right->label2);
+}
+
+static int compare_counts(const void *a, const void *b)
+{
+    const ut_stats_row *left = a;
+    const ut_stats_row *right = b;
+    if (left->count != right->count)
+        return left->count > right->count ? -1 : 1;
+    return compare_labels(a, b);
+}
+
+static int status_rank(const ut_stats_row *row)
+{
+    return ut_bytes_equal(row->label, status_label(UT_STATUS_UNSET)) ? 0
+           : ut_bytes_equal(row->label, status_label(UT_STATUS_OK))  ? 1
+                                                                     : 2;
+}
+
+static int compare_status(const void *a, const void *b)
+{
+    return status_rank(a) - status_rank(b);
+}
+
+const ut_stats_row *ut_stats_rows(ut_stats *stats, uint32_t *count, ut_stats_row *total)
+{
+    *total = finish(stats->all);
+    *count = 0;
+    if (stats->by == UT_STATS_BY_NOTHING) {
+        *count = total->count > 0;
+        stats->all->row.p50_ns = total->p50_ns;
+        stats->all->row.p90_ns = total->p90_ns;
+        stats->all->row.p99_ns = total->p99_ns;
+        return &stats->all->row;
+    }
+    for (uint32_t i = 0; i < stats->count; i++)
+        stats->rows[i] = finish(stats->groups[i]);
+    *count = stats->count;
+    if (*count > 1)
+        qsort(stats->rows, *count, sizeof(*stats->rows),
+              stats->by == UT_STATS_BY_HOUR     ? compare_labels
+              : stats->by == UT_STATS_BY_STATUS ? compare_status
+                                                : compare_counts);
+    if (stats->other != NULL)
+        stats->rows[(*count)++] = finish(stats->other);
+    return stats->rows;
+}

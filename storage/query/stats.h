@@ -1,0 +1,62 @@
+// Numbers over spans: how many, how long, how many failed, what models cost, in groups. Takes spans
+// one by one, from any search; holds no span. Memory is bounded by the number of groups.
+#ifndef UT_STORAGE_STATS_H
+#define UT_STORAGE_STATS_H
+
+#include "storage/query/query.h"
+
+enum {
+    UT_STATS_GROUPS_MAX = 10000, // what comes beyond is counted in one group "(other)"
+    UT_STATS_LABEL_MAX = 256,    // bytes; longer ones are cut
+};
+
+typedef enum {
+    UT_STATS_BY_NOTHING, // one group for all
+    UT_STATS_BY_NAME,
+    UT_STATS_BY_SERVICE,
+    UT_STATS_BY_STATUS,    // "unset", "ok", "error"
+    UT_STATS_BY_KIND,      // "unspecified", "internal", "server", "client", "producer", "consumer"
+    UT_STATS_BY_ATTRIBUTE, // of the span, else of its resource
+    UT_STATS_BY_HOUR,      // of the start, UTC; label "2026-11-20T18"
+    UT_STATS_BY_MODEL,     // calls of language models only
+    UT_STATS_BY_ERROR,     // failed spans only: label is the name, label2 the status message
+} ut_stats_by;
+
+typedef struct ut_stats ut_stats;
+
+typedef struct {
+    ut_bytes label; // borrowed from the stats; empty for a span without the attribute
+    ut_bytes label2;
+    bool other; // the group of those beyond UT_STATS_GROUPS_MAX
+    uint64_t count;
+    uint64_t errors;
+    uint64_t duration_sum_ns; // stays at 2^64 - 1 where it would pass it
+    uint64_t duration_min_ns;
+    uint64_t duration_max_ns;
+    uint64_t p50_ns; // within 1 % of the true value (nearest rank)
+    uint64_t p90_ns;
+    uint64_t p99_ns;
+    uint64_t first_start_ns; // earliest and latest start
+    uint64_t last_start_ns;
+    uint8_t last_trace_id[UT_TRACE_ID_LEN]; // of the latest start: an example to look at
+    uint64_t input_tokens;                  // of calls of language models (llm.h)
+    uint64_t output_tokens;
+    uint64_t total_tokens;
+    double cost_usd;
+    uint64_t cost_count; // spans that state a cost
+} ut_stats_row;
+
+// attribute: for UT_STATS_BY_ATTRIBUTE, copied. UT_ENOMEM.
+ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats);
+void ut_stats_free(ut_stats *stats); // NULL is ignored
+
+// Counts one span. A span that ends before it starts took no time. Fits ut_trace_span_visit with
+// the stats as context. Costs about 0.1 us. UT_ENOMEM: the numbers may be short of this span.
+ut_err ut_stats_add(void *stats, const ut_trace_span *span);
+
+// Sorts and returns the groups: by count, most first; hours and status by their order; "(other)"
+// last. Valid until the next call with stats. total: of all spans that were added, also of those
+// that are in no group (not failed, no call of a model); its percentiles too.
+const ut_stats_row *ut_stats_rows(ut_stats *stats, uint32_t *count, ut_stats_row *total);
+
+#endif

@@ -1,0 +1,423 @@
+// Building the tree of a trace. Iterative throughout: a trace may be a chain of a million spans.
+#include "storage/query/trace_tree.h"
+
+#include <stdlib.h>
+
+// Where the copied bytes of a row begin in the tree's buffer, kept as offsets while the buffer can
+// still move. UT_TREE_BYTES_MAX fits.
+typedef struct {
+    uint32_t offset;
+    uint32_t len;
+} range;
+
+enum { NAME, SERVICE, MESSAGE, ATTRIBUTES, RESOURCE_ATTRIBUTES, SCOPE_NAME, EVENTS, RANGES };
+
+// What a span needs until it has its row. Links are indexes of nodes; UINT32_MAX: none.
+typedef struct {
+    uint64_t id;
+    uint64_t parent_id;
+    uint64_t start_ns;
+    uint64_t end_ns;
+    range ranges[RANGES];
+    int32_t kind;
+    int32_t status_code;
+    uint32_t parent;
+    uint32_t first_child; // by start
+    uint32_t next_sibling;
+    uint32_t last_finished; // the children again, by end, last first
+    uint32_t finished_before;
+    uint8_t place; // ut_tree_place
+    bool has_parent;
+    bool duplicate_id;
+    bool critical;
+    uint64_t critical_ns;
+    uint64_t critical_from_ns; // what of it is on the path
+    uint64_t critical_to_ns;
+} node;
+
+enum { RESOURCES_KEPT = 16 };
+
+struct ut_tree {
+    ut_buf bytes;
+    ut_buf nodes; // node each, in the order of arrival; gone once there are rows
+    // The resources last copied, each with its service.name: nearly all spans share a few.
+    range resources[RESOURCES_KEPT][2];
+    uint32_t resource_count; // ever; the oldest makes room
+    ut_tree_row *rows;       // depth first
+    uint32_t count;
+};
+
+static const uint32_t none = UINT32_MAX;
+
+ut_err ut_tree_new(ut_tree **tree)
+{
+    *tree = calloc(1, sizeof(**tree));
+    if (*tree == NULL)
+        return UT_ENOMEM;
+    ut_buf_init(&(*tree)->bytes, UT_TREE_BYTES_MAX);
+    ut_buf_init(&(*tree)->nodes, (size_t)UT_TREE_SPANS_MAX * sizeof(node));
+    return UT_OK;
+}
+
+void ut_tree_free(ut_tree *tree)
+{
+    if (tree == NULL)
+        return;
+    ut_buf_free(&tree->bytes);
+    ut_buf_free(&tree->nodes);
+    free(tree->rows);
+    free(tree);
+}
+
+static ut_bytes resolve(const ut_tree *tree, range at)
+{
+    return at.len == 0 ? UT_BYTES_NONE : ut_bytes_of(tree->bytes.data + at.offset, at.len);
+}
+
+static range copy(ut_tree *tree, ut_bytes bytes)
+{
+    const size_t offset = tree->bytes.len;
+    ut_buf_add_bytes(&tree->bytes, bytes);
+    if (tree->bytes.err != UT_OK)
+        return (range){0, 0};
+    return (range){(uint32_t)offset, (uint32_t)bytes.len};
+}
+
+// Copies the resource and its service.name unless they are kept from a span before.
+static void copy_resource(ut_tree *tree, ut_bytes attributes, node *to)
+{
+    const uint32_t kept =
+        tree->resource_count < RESOURCES_KEPT ? tree->resource_count : RESOURCES_KEPT;
+    uint32_t at = 0;
+    while (at < kept && !ut_bytes_equal(resolve(tree, tree->resources[at][0]), attributes))
+        at++;
+    if (at == kept) {
+        ut_bytes service = UT_BYTES_NONE;
+        (void)ut_attributes_find_str(attributes, UT_BYTES_LIT("service.name"),
+                                     &service); // absent: empty
+        at = tree->resource_count++ % RESOURCES_KEPT;
+        tree->resources[at][0] = copy(tree, attributes);
+        tree->resources[at][1] = copy(tree, service);
+    }
+    to->ranges[RESOURCE_ATTRIBUTES] = tree->resources[at][0];
+    to->ranges[SERVICE] = tree->resources[at][1];
+}
+
+ut_err ut_tree_add(void *context, const ut_trace_span *span)
+{
+    ut_tree *tree = context;
+    const ut_span *from = &span->span;
+    if (from->span_id.len != UT_SPAN_ID_LEN)
+        return UT_ECORRUPT;
+    node added = {.parent = none,
+                  .first_child = none,
+                  .next_sibling = none,
+                  .last_finished = none,
+                  .finished_before = none};
+    added.id = ut_get_be64(from->span_id.data);
+    added.has_parent =
+        from->parent_span_id.len == UT_SPAN_ID_LEN && !ut_bytes_all_zero(from->parent_span_id);
+    if (added.has_parent)
+        added.parent_id = ut_get_be64(from->parent_span_id.data);
+    added.start_ns = from->start_ns;
+    added.end_ns = from->end_ns;
+    added.kind = from->kind;
+    added.status_code = from->status_code;
+    copy_resource(tree, span->resource.attributes, &added);
+    added.ranges[NAME] = copy(tree, from->name);
+    added.ranges[MESSAGE] = copy(tree, from->status_message);
+    added.ranges[ATTRIBUTES] = copy(tree, from->attributes);
+    added.ranges[SCOPE_NAME] = copy(tree, span->scope.name);
+    added.ranges[EVENTS] = copy(tree, from->events);
+    ut_buf_add(&tree->nodes, &added, sizeof(added));
+    return tree->bytes.err != UT_OK ? tree->bytes.err : tree->nodes.err;
+}
+
+// ---- sorting ----
+
+typedef struct {
+    uint64_t key; // what is sorted by
+    uint32_t index;
+} entry;
+
+// By key; equal keys keep their order. Takes the same time whatever the keys are, unlike a sort by
+// comparing. other: as many entries to work with. Returns the one of the two that holds the result.
+static entry *sort(entry *entries, entry *other, uint32_t count)
+{
+    enum { DIGITS = 8, VALUES = 256 };
+    uint32_t starts[DIGITS][VALUES] = {{0}};
+    for (uint32_t i = 0; i < count; i++) {
+        for (uint32_t digit = 0; digit < DIGITS; digit++)
+            starts[digit][(entries[i].key >> (8 * digit)) & 0xff]++;
+    }
+    for (uint32_t digit = 0; digit < DIGITS; digit++) {
+        uint32_t *start = starts[digit];
+        if (start[(entries[0].key >> (8 * digit)) & 0xff] == count)
+            continue; // all the same here
+        for (uint32_t value = 0, sum = 0; value < VALUES; value++) {
+            const uint32_t here = start[value];
+            start[value] = sum;
+            sum += here;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            other[start[(entries[i].key >> (8 * digit)) & 0xff]++] = entries[i];
+        entry *swapped = entries;
+        entries = other;
+        other = swapped;
+    }
+    return entries;
+}
+
+// ---- links ----
+
+// Finds the parents by going along ids and parent ids, both in order. entries: room for 4 * count.
+static void link_parents(node *nodes, uint32_t count, entry *entries)
+{
+    entry *ids = entries;
+    entry *wanted = entries + 2 * (size_t)count;
+    uint32_t wanted_count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        ids[i] = (entry){nodes[i].id, i};
+        nodes[i].place = UT_TREE_ROOT;
+        if (nodes[i].has_parent)
+            wanted[wanted_count++] = (entry){nodes[i].parent_id, i};
+    }
+    ids = sort(ids, entries + count, count);
+    for (uint32_t i = 1; i < count; i++) {
+        if (ids[i].key == ids[i - 1].key) {
+            nodes[ids[i].index].duplicate_id = true;
+            nodes[ids[i - 1].index].duplicate_id = true;
+        }
+    }
+    if (wanted_count > 0)
+        wanted = sort(wanted, entries + 3 * (size_t)count, wanted_count);
+    for (uint32_t i = 0, at = 0; i < wanted_count; i++) {
+        while (at < count && ids[at].key < wanted[i].key)
+            at++;
+        node *child = &nodes[wanted[i].index];
+        const bool found = at < count && ids[at].key == wanted[i].key;
+        child->parent = found ? ids[at].index : none;
+        child->place = found ? UT_TREE_CHILD : UT_TREE_PARENT_MISSING;
+    }
+}
+
+// Marks as parentless one span of every cycle: the first that a walk up from an unvisited span meets
+// again.
+static void cut_cycles(node *nodes, uint32_t count, uint32_t *mark)
+{
+    for (uint32_t start = 0; start < count; start++) {
+        uint32_t at = start;
+        while (at != none && mark[at] == 0) {
+            mark[at] = start + 1;
+            at = nodes[at].parent;
+        }
+        if (at != none && mark[at] == start + 1) { // met on this very walk
+            nodes[at].parent = none;
+            nodes[at].place = UT_TREE_CYCLE;
+        }
+    }
+}
+
+// Makes both lists of children of every node, and those of the roots. order: nodes by start. ends:
+// by end.
+static void link_children(node *nodes, uint32_t count, const entry *order, const entry *ends,
+                          uint32_t *last_finished_root)
+{
+    for (uint32_t i = count; i-- > 0;) { // pushing the last to the front first
+        const uint32_t child = order[i].index;
+        const uint32_t parent = nodes[child].parent;
+        if (parent != none) {
+            nodes[child].next_sibling = nodes[parent].first_child;
+            nodes[parent].first_child = child;
+        }
+    }
+    *last_finished_root = none;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t child = ends[i].index;
+        const uint32_t parent = nodes[child].parent;
+        uint32_t *head = parent == none ? last_finished_root : &nodes[parent].last_finished;
+        nodes[child].finished_before = *head;
+        *head = child;
+    }
+}
+
+// ---- the critical path ----
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+// Marks, of the children from `child` on, those on the path between from_ns and to_ns, and puts them
+// on the stack. Returns the time between them.
+static uint64_t walk_back(node *nodes, uint32_t child, uint64_t from_ns, uint64_t to_ns,
+                          uint32_t *stack, uint32_t *used)
+{
+    uint64_t between_ns = 0;
+    uint64_t now_ns = to_ns;
+    while (child != none && now_ns > from_ns) {
+        // Of all that end here, the one that began first.
+        const uint64_t end_ns = least(nodes[child].end_ns, to_ns);
+        uint32_t picked = none;
+        uint64_t picked_from_ns = end_ns;
+        for (; child != none && least(nodes[child].end_ns, to_ns) == end_ns;
+             child = nodes[child].finished_before) {
+            const uint64_t start_ns =
+                nodes[child].start_ns > from_ns ? nodes[child].start_ns : from_ns;
+            if (start_ns < end_ns && start_ns <= picked_from_ns) {
+                picked = child;
+                picked_from_ns = start_ns;
+            }
+        }
+        if (picked == none || end_ns > now_ns)
+            continue; // goes on beside one that is on the path
+        nodes[picked].critical = true;
+        nodes[picked].critical_from_ns = picked_from_ns;
+        nodes[picked].critical_to_ns = end_ns;
+        stack[(*used)++] = picked;
+        between_ns += now_ns - end_ns;
+        now_ns = picked_from_ns;
+    }
+    return between_ns + (now_ns - from_ns);
+}
+
+// stack: room for every node.
+static void mark_critical(node *nodes, uint32_t last_finished_root, uint32_t *stack)
+{
+    uint32_t used = 0;
+    uint64_t from_ns = UINT64_MAX;
+    for (uint32_t i = last_finished_root; i != none; i = nodes[i].finished_before)
+        from_ns = least(from_ns, nodes[i].start_ns);
+    const uint64_t to_ns = nodes[last_finished_root].end_ns;
+    if (from_ns < to_ns)
+        (void)walk_back(nodes, last_finished_root, from_ns, to_ns, stack, &used); // nobody's time
+    while (used > 0) {
+        node *at = &nodes[stack[--used]];
+        at->critical_ns = walk_back(nodes, at->last_finished, at->critical_from_ns,
+                                    at->critical_to_ns, stack, &used);
+    }
+}
+
+// ---- clock skew ----
+
+static int64_t clamp(uint64_t ns)
+{
+    return ns > (uint64_t)INT64_MAX ? INT64_MAX : (int64_t)ns;
+}
+
+static void mark_skew(ut_tree_row *row, const ut_tree_row *parent)
+{
+    enum { KIND_SERVER = 2, KIND_CLIENT = 3 };
+    if (row->start_ns < parent->start_ns) {
+        row->skewed = true;
+        row->skew_ns = clamp(parent->start_ns - row->start_ns);
+        return;
+    }
+    if (row->end_ns <= parent->end_ns || row->kind != KIND_SERVER || parent->kind != KIND_CLIENT ||
+        parent->status_code == UT_STATUS_ERROR ||
+        row->end_ns - row->start_ns > parent->end_ns - parent->start_ns ||
+        ut_bytes_equal(row->resource_attributes, parent->resource_attributes))
+        return;
+    row->skewed = true;
+    row->skew_ns = -clamp(row->end_ns - parent->end_ns);
+}
+
+// ---- rows ----
+
+static void fill_row(const ut_tree *tree, const node *from, ut_tree_row *row)
+{
+    ut_put_be64(row->span_id, from->id);
+    ut_put_be64(row->parent_span_id, from->parent_id);
+    row->has_parent = from->has_parent;
+    row->place = (ut_tree_place)from->place;
+    row->last_child = from->next_sibling == none;
+    row->critical = from->critical;
+    row->critical_ns = from->critical_ns;
+    row->duplicate_id = from->duplicate_id;
+    row->start_ns = from->start_ns;
+    row->end_ns = from->end_ns;
+    row->kind = from->kind;
+    row->status_code = from->status_code;
+    row->name = resolve(tree, from->ranges[NAME]);
+    row->service = resolve(tree, from->ranges[SERVICE]);
+    row->status_message = resolve(tree, from->ranges[MESSAGE]);
+    row->attributes = resolve(tree, from->ranges[ATTRIBUTES]);
+    row->resource_attributes = resolve(tree, from->ranges[RESOURCE_ATTRIBUTES]);
+    row->scope_name = resolve(tree, from->ranges[SCOPE_NAME]);
+    row->events = resolve(tree, from->ranges[EVENTS]);
+}
+
+// Makes the rows of the node and of all below it, depth first.
+static void place(ut_tree *tree, const node *nodes, uint32_t root, uint32_t *row_of)
+{
+    uint32_t at = root;
+    uint32_t depth = 0;
+    for (;;) {
+        const node *current = &nodes[at];
+        ut_tree_row *row = &tree->rows[tree->count];
+        fill_row(tree, current, row);
+        row->depth = depth;
+        row->parent = current->parent == none ? none : row_of[current->parent];
+        if (row->parent != none)
+            mark_skew(row, &tree->rows[row->parent]);
+        row_of[at] = tree->count++;
+
+        if (current->first_child != none) {
+            at = current->first_child;
+            depth++;
+            continue;
+        }
+        while (at != root && nodes[at].next_sibling == none) {
+            at = nodes[at].parent;
+            depth--;
+        }
+        if (at == root)
+            return;
+        at = nodes[at].next_sibling;
+    }
+}
+
+ut_err ut_tree_build(ut_tree *tree)
+{
+    node *nodes = (node *)(void *)tree->nodes.data;
+    const uint32_t count = (uint32_t)(tree->nodes.len / sizeof(node));
+    if (count == 0)
+        return UT_OK;
+    ut_err err = UT_ENOMEM;
+    uint32_t last_finished_root = none;
+    entry *entries = malloc(4 * (size_t)count * sizeof(*entries));
+    uint32_t *scratch = calloc(count, sizeof(*scratch));
+    tree->rows = calloc(count, sizeof(*tree->rows));
+    if (entries == NULL || scratch == NULL || tree->rows == NULL)
+        goto done;
+
+    link_parents(nodes, count, entries);
+    cut_cycles(nodes, count, scratch);
+    entry *order = entries;
+    entry *ends = entries + 2 * (size_t)count;
+    for (uint32_t i = 0; i < count; i++) {
+        order[i] = (entry){nodes[i].start_ns, i};
+        ends[i] = (entry){nodes[i].end_ns, i};
+    }
+    order = sort(order, entries + count, count);
+    ends = sort(ends, entries + 3 * (size_t)count, count);
+    link_children(nodes, count, order, ends, &last_finished_root);
+    mark_critical(nodes, last_finished_root, scratch);
+    for (uint32_t i = 0; i < count; i++) {
+        if (nodes[order[i].index].parent == none)
+            place(tree, nodes, order[i].index, scratch);
+    }
+    UT_ASSERT(tree->count == count);
+    ut_buf_free(&tree->nodes);
+    err = UT_OK;
+done:
+    free(entries);
+    free(scratch);
+    return err;
+}
+
+const ut_tree_row *ut_tree_rows(const ut_tree *tree, uint32_t *count)
+{
+    *count = tree->count;
+    return tree->rows;
+}

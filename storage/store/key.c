@@ -1,0 +1,216 @@
+// Keys of the store to bytes and back; see key.h.
+// Not for values: block.c and store.c write those.
+#include "storage/store/key.h"
+
+enum {
+    ORG_LEN = 4,
+    DEST_LEN = 4,
+    SEQ_LEN = 8,
+    HOUR_LEN = 4,
+    TIME_LEN = 8,
+};
+
+static ut_key begin(uint8_t kind)
+{
+    ut_key key;
+    memset(&key, 0, sizeof key);
+    key.data[0] = kind;
+    key.len = 1;
+    return key;
+}
+
+static void add_u32(ut_key *key, uint32_t value)
+{
+    ut_put_be32(key->data + key->len, value);
+    key->len += 4;
+}
+
+static void add_u64(ut_key *key, uint64_t value)
+{
+    ut_put_be64(key->data + key->len, value);
+    key->len += 8;
+}
+
+static void add_trace_id(ut_key *key, const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    memcpy(key->data + key->len, trace_id, UT_TRACE_ID_LEN);
+    key->len += UT_TRACE_ID_LEN;
+}
+
+ut_key ut_key_meta(const char *name_z)
+{
+    ut_key key = begin(UT_KEY_META);
+    size_t len = strlen(name_z);
+    UT_ASSERT(len > 0 && len < UT_KEY_MAX);
+    memcpy(key.data + 1, name_z, len);
+    key.len += len;
+    return key;
+}
+
+ut_key ut_key_org(uint32_t org)
+{
+    ut_key key = begin(UT_KEY_ORG);
+    add_u32(&key, org);
+    return key;
+}
+
+ut_key ut_key_destination(uint32_t org, uint32_t dest)
+{
+    ut_key key = begin(UT_KEY_DESTINATION);
+    add_u32(&key, org);
+    add_u32(&key, dest);
+    return key;
+}
+
+static ut_key org_seq(uint8_t kind, uint32_t org, uint64_t seq)
+{
+    ut_key key = begin(kind);
+    add_u32(&key, org);
+    add_u64(&key, seq);
+    return key;
+}
+
+static ut_key org_dest_seq(uint8_t kind, uint32_t org, uint32_t dest, uint64_t seq)
+{
+    ut_key key = begin(kind);
+    add_u32(&key, org);
+    add_u32(&key, dest);
+    add_u64(&key, seq);
+    return key;
+}
+
+ut_key ut_key_block(uint32_t org, uint64_t seq)
+{
+    return org_seq(UT_KEY_BLOCK, org, seq);
+}
+
+ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq)
+{
+    ut_key key = begin(UT_KEY_TRACE);
+    add_u32(&key, org);
+    add_trace_id(&key, trace_id);
+    add_u64(&key, seq);
+    return key;
+}
+
+ut_key ut_key_root(uint32_t org, uint64_t seen_ns, const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    ut_key key = begin(UT_KEY_ROOT);
+    add_u32(&key, org);
+    add_u64(&key, seen_ns);
+    add_trace_id(&key, trace_id);
+    return key;
+}
+
+ut_key ut_key_summary(uint32_t org, uint64_t seq)
+{
+    return org_seq(UT_KEY_SUMMARY, org, seq);
+}
+
+ut_key ut_key_delivery(uint32_t org, uint32_t dest, uint64_t seq)
+{
+    return org_dest_seq(UT_KEY_DELIVERY, org, dest, seq);
+}
+
+ut_key ut_key_dead(uint32_t org, uint32_t dest, uint64_t seq)
+{
+    return org_dest_seq(UT_KEY_DEAD, org, dest, seq);
+}
+
+ut_key ut_key_expiry(uint32_t hour, uint32_t org, uint64_t seq)
+{
+    ut_key key = begin(UT_KEY_EXPIRY);
+    add_u32(&key, hour);
+    add_u32(&key, org);
+    add_u64(&key, seq);
+    return key;
+}
+
+ut_key ut_key_consumer(uint32_t org, ut_bytes name)
+{
+    ut_key key = begin(UT_KEY_CONSUMER);
+    add_u32(&key, org);
+    UT_ASSERT(name.len > 0 && name.len <= UT_KEY_MAX - key.len);
+    memcpy(key.data + key.len, name.data, name.len);
+    key.len += name.len;
+    return key;
+}
+
+ut_key ut_key_prefix(ut_key key, size_t len)
+{
+    UT_ASSERT(len <= key.len);
+    memset(key.data + len, 0, sizeof key.data - len);
+    key.len = len;
+    return key;
+}
+
+bool ut_key_read_block(ut_bytes key, uint32_t *org, uint64_t *seq)
+{
+    if (key.len != 1 + ORG_LEN + SEQ_LEN ||
+        (key.data[0] != UT_KEY_BLOCK && key.data[0] != UT_KEY_SUMMARY))
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *seq = ut_get_be64(key.data + 1 + ORG_LEN);
+    return true;
+}
+
+bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
+                       uint64_t *seq)
+{
+    if (key.len != 1 + ORG_LEN + UT_TRACE_ID_LEN + SEQ_LEN || key.data[0] != UT_KEY_TRACE)
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    memcpy(trace_id, key.data + 1 + ORG_LEN, UT_TRACE_ID_LEN);
+    *seq = ut_get_be64(key.data + 1 + ORG_LEN + UT_TRACE_ID_LEN);
+    return true;
+}
+
+bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
+                       uint64_t *seq)
+{
+    static const size_t first_len = 1 + ORG_LEN + UT_TRACE_ID_LEN + SEQ_LEN;
+    if (key.len == first_len + 1)
+        key.len = first_len;
+    return ut_key_read_trace(key, org, trace_id, seq);
+}
+
+bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
+                      uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    if (key.len != 1 + ORG_LEN + TIME_LEN + UT_TRACE_ID_LEN || key.data[0] != UT_KEY_ROOT)
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *seen_ns = ut_get_be64(key.data + 1 + ORG_LEN);
+    memcpy(trace_id, key.data + 1 + ORG_LEN + TIME_LEN, UT_TRACE_ID_LEN);
+    return true;
+}
+
+bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t *seq)
+{
+    if (key.len != 1 + ORG_LEN + DEST_LEN + SEQ_LEN ||
+        (key.data[0] != UT_KEY_DELIVERY && key.data[0] != UT_KEY_DEAD))
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *dest = ut_get_be32(key.data + 1 + ORG_LEN);
+    *seq = ut_get_be64(key.data + 1 + ORG_LEN + DEST_LEN);
+    return true;
+}
+
+bool ut_key_read_consumer(ut_bytes key, uint32_t *org, ut_bytes *name)
+{
+    if (key.len <= 1 + ORG_LEN || key.data[0] != UT_KEY_CONSUMER)
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *name = (ut_bytes){key.data + 1 + ORG_LEN, key.len - 1 - ORG_LEN};
+    return true;
+}
+
+bool ut_key_read_expiry(ut_bytes key, uint32_t *hour, uint32_t *org, uint64_t *seq)
+{
+    if (key.len != 1 + HOUR_LEN + ORG_LEN + SEQ_LEN || key.data[0] != UT_KEY_EXPIRY)
+        return false;
+    *hour = ut_get_be32(key.data + 1);
+    *org = ut_get_be32(key.data + 1 + HOUR_LEN);
+    *seq = ut_get_be64(key.data + 1 + HOUR_LEN + ORG_LEN);
+    return true;
+}

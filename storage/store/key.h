@@ -1,0 +1,82 @@
+// The key space: how every key of the store is written and read (docs/FORMAT.md). The first byte
+// says what a key is; integers are big-endian, so that order in the tree is order in time. Pure
+// functions.
+#ifndef UT_STORAGE_KEY_H
+#define UT_STORAGE_KEY_H
+
+#include "storage/span/span.h"
+
+enum {
+    UT_KEY_META = 'M',
+    UT_KEY_ORG = 'O',
+    UT_KEY_DESTINATION = 'P',
+    UT_KEY_BLOCK = 'B',
+    UT_KEY_TRACE = 'T',
+    UT_KEY_ROOT = 'R',
+    UT_KEY_SUMMARY = 'Z',
+    UT_KEY_DELIVERY = 'D',
+    UT_KEY_DEAD = 'L',
+    UT_KEY_EXPIRY = 'X',
+    UT_KEY_CONSUMER = 'C',
+    UT_KEY_MAX = 64, // the longest key, in bytes
+};
+
+typedef struct {
+    uint8_t data[UT_KEY_MAX];
+    size_t len;
+} ut_key;
+
+static inline ut_bytes ut_key_bytes(const ut_key *key)
+{
+    return (ut_bytes){key->data, key->len};
+}
+
+// org and dest are numbers given at first use and never reused; the names stand in O and P records.
+// M name
+ut_key ut_key_meta(const char *name_z);
+// O org
+ut_key ut_key_org(uint32_t org);
+// P org dest
+ut_key ut_key_destination(uint32_t org, uint32_t dest);
+// B org seq
+ut_key ut_key_block(uint32_t org, uint64_t seq);
+// T org trace seq
+ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq);
+// R org seen trace. seen: the wall clock of the commit that brought the record, not the start of
+// the span. So the records of one commit are neighbours in the tree; by start they were strewn over
+// the pages of the last second, and a commit of 400 spans wrote 40 pages more.
+ut_key ut_key_root(uint32_t org, uint64_t seen_ns, const uint8_t trace_id[UT_TRACE_ID_LEN]);
+// Z org seq
+ut_key ut_key_summary(uint32_t org, uint64_t seq);
+// D org dest seq
+ut_key ut_key_delivery(uint32_t org, uint32_t dest, uint64_t seq);
+// L org dest seq
+ut_key ut_key_dead(uint32_t org, uint32_t dest, uint64_t seq);
+// X hour org seq
+ut_key ut_key_expiry(uint32_t hour, uint32_t org, uint64_t seq);
+
+// C org name. name: 1..UT_STORE_CONSUMER_NAME_MAX bytes.
+ut_key ut_key_consumer(uint32_t org, ut_bytes name);
+
+// The first `len` bytes of a key, for prefix scans. len <= key.len.
+ut_key ut_key_prefix(ut_key key, size_t len);
+enum {
+    UT_KEY_PREFIX_ORG = 5,        // kind and org
+    UT_KEY_PREFIX_TRACE = 21,     // T org trace
+    UT_KEY_PREFIX_DESTINATION = 9 // D/L org dest
+};
+
+// Readers; false when the bytes are not such a key.
+bool ut_key_read_block(ut_bytes key, uint32_t *org, uint64_t *seq); // B and Z
+bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
+                       uint64_t *seq);
+// The same, also of a further part of an entry.
+bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
+                       uint64_t *seq);
+bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
+                      uint8_t trace_id[UT_TRACE_ID_LEN]);
+bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t *seq); // D and L
+bool ut_key_read_consumer(ut_bytes key, uint32_t *org, ut_bytes *name); // borrowed from key
+bool ut_key_read_expiry(ut_bytes key, uint32_t *hour, uint32_t *org, uint64_t *seq);
+
+#endif

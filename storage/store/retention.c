@@ -1,0 +1,697 @@
+// Retention: blocks leave when their time is over, or when the budget needs their room. A budget is
+// kept in what the engine says it has ready, not in sums of lengths, and there is always room left
+// for the next removal: so a full store never wedges. A block is removed in steps of bounded size;
+// what a transaction leaves undone, a later one goes on with. Not for damaged blocks alone: one
+// that cannot be read is removed all the same, because its members stand beside it.
+#include "storage/store/store_core.h"
+
+#include "storage/store/key.h"
+
+enum {
+    STEP_TOUCHES = 48, // of one step: a piece of members, or what belongs to the block as a whole
+    EVICT_TOUCHES = 2048, // of one transaction that makes room
+    SWEEP_TOUCHES = 256,  // of one call of ut_store_sweep: about a millisecond
+    RIDE_TOUCHES = 96,    // that a commit spends on what has expired, or
+    RIDE_SHARE = 2,       // so many times its own, if that is more
+    // What has just become due has until the next hour: it leaves with one of so many commits, so
+    // that the 99th percentile of them takes no longer than without.
+    RIDE_EVERY = 128,
+    RIDE_PACED_TOUCHES = 384,
+    UNFINISHED_HOUR = 1, // of the entry of a block whose removal has begun
+    RING_SHARE = 4,      // so many times its own for the ring, as far as
+    RING_TOUCHES_MAX = 16 * 1024,
+    MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
+    HELD_BACK_PAGES = 16,
+    HELD_PART = 16,                    // of the budget may be held for the state of the last sync,
+    HELD_BYTES_MAX = 32 * 1024 * 1024, // and no more than so much
+    PINNED_PART = 8,                   // of the budget is kept free for readers at most
+    PINNED_AGES = 256,   // commits after which a reader that held much is mostly forgotten
+    TICKS_MAX = 2,       // empty transactions that let pages of earlier ones become free
+    PIECES_MAX = 1024,   // pieces deleted in one transaction
+    PIECES_A_TOUCH = 32, // neighbouring keys that share a page
+    WINDOW_BLOCKS = 64,  // how far behind the oldest block a delivered one is looked for
+    MEMBERS_LEN_MAX = UT_PIECES_MEMBERS_MAX * UT_TRACE_ID_LEN,
+    LOST_TOLD_EVERY_S = 60,
+};
+
+static const uint64_t hour_ns = UINT64_C(3600) * 1000000000;
+
+// ---- removing one block ----
+
+// The touches of one step; a step more is begun only when there is room for it.
+static uint64_t step_touches(const ut_store *store)
+{
+    return STEP_TOUCHES + 2 * (uint64_t)store->ledger.count;
+}
+
+bool ut_retention_is_spent(const ut_store *store, const ut_removal_progress *done)
+{
+    return done->touches + step_touches(store) > done->touches_max || done->pieces >= PIECES_MAX;
+}
+
+// The part that counts: the block leaves the ledger and the counters. A block without a summary has
+// left them before.
+static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_removal_why why,
+                           ut_removal_progress *done, bool *had_left)
+{
+    ut_key key = ut_key_summary(org, seq);
+    ut_bytes value;
+    ut_err err = ut_txn_get(store->txn, ut_key_bytes(&key), &value);
+    *had_left = err == UT_ENOTFOUND;
+    if (err == UT_ENOTFOUND)
+        return UT_OK;
+    if (err != UT_OK)
+        return err;
+    ut_record_summary summary = {0};
+    if (ut_record_read_summary(value, &summary) != UT_OK)
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the summary of block %llu is damaged; the block is removed",
+                     (unsigned long long)seq);
+    uint32_t pending;
+    bool expired = why != UT_REMOVAL_EVICTED;
+    err = ut_txn_del(store->txn, ut_key_bytes(&key));
+    if (err == UT_OK)
+        err = ut_ledger_remove(store, org, seq, expired, &pending);
+    if (err != UT_OK)
+        return err;
+    if (summary.expiry_hour != 0) {
+        key = ut_key_expiry(summary.expiry_hour, org, seq);
+        err = ut_txn_del(store->txn, ut_key_bytes(&key));
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+    }
+    if (expired)
+        store->next_state.counts.spans_expired += summary.span_count;
+    else
+        store->next_state.counts.spans_evicted += summary.span_count;
+    store->next_state.counts.blocks_removed += 1;
+    if (!expired)
+        store->lost_spans += pending;
+    done->touches += 4 + 2 * (uint64_t)store->next_ledger.count;
+    done->bytes += summary.sealed_len + 24 * (uint64_t)summary.span_count;
+    done->sealed += summary.sealed_len;
+    done->blocks += 1;
+    done->spans += summary.span_count;
+    done->pending += pending;
+    return UT_OK;
+}
+
+static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
+                             ut_bytes value, ut_removal_progress *done)
+{
+    uint8_t members[MEMBERS_LEN_MAX];
+    if (value.len > sizeof members || value.len % UT_TRACE_ID_LEN != 0) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the members of block %llu are damaged; some of its index entries stay behind",
+                     (unsigned long long)seq);
+        return UT_OK;
+    }
+    size_t len = value.len;
+    if (len > 0)
+        memcpy(members, value.data, len); // the value is borrowed until the next call
+    ut_err err = UT_OK;
+    for (size_t at = 0; at < len && err == UT_OK; at += UT_TRACE_ID_LEN) {
+        uint32_t touched = 0;
+        err = ut_trace_index_remove(&store->index, store->txn, cursor, org, members + at, seq,
+                                    &touched);
+        done->touches += touched;
+    }
+    return err;
+}
+
+// What is left of a block stands somewhere in the middle. When the program ends before the block is
+// gone, nobody would come upon it: an entry that is due makes the sweeper do so. It goes with the
+// last of the block, whoever removes that.
+static ut_err note_unfinished(ut_store *store, uint32_t org, uint64_t seq)
+{
+    ut_key key = ut_key_expiry(UNFINISHED_HOUR, org, seq);
+    return ut_txn_put(store->txn, ut_key_bytes(&key), UT_BYTES_NONE);
+}
+
+static ut_err forget_unfinished(ut_store *store, uint32_t org, uint64_t seq)
+{
+    ut_key key = ut_key_expiry(UNFINISHED_HOUR, org, seq);
+    ut_err err = ut_txn_del(store->txn, ut_key_bytes(&key));
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
+                           ut_removal_why why, ut_removal_progress *done)
+{
+    bool had_left = false; // in a transaction before
+    done->all = false;
+    ut_err err = leave_ledger(store, org, seq, why, done, &had_left);
+    while (err == UT_OK) {
+        ut_key first = ut_pieces_key(org, seq, 0);
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found_org;
+        uint64_t found_seq;
+        uint32_t piece;
+        err = ut_cursor_seek(cursor, ut_key_bytes(&first), &key, &value);
+        if (err == UT_ENOTFOUND ||
+            (err == UT_OK && (!ut_pieces_read_key(key, &found_org, &found_seq, &piece) ||
+                              found_org != org || found_seq != seq))) {
+            done->all = true;
+            err = UT_OK;
+            break;
+        }
+        if (err != UT_OK)
+            break;
+        if (ut_retention_is_spent(store, done))
+            break; // the next transaction goes on here
+        if (piece < UT_PIECES_BLOCK_FROM)
+            err = remove_members(store, cursor, org, seq, value, done);
+        ut_key own = ut_pieces_key(org, seq, piece);
+        if (err == UT_OK)
+            err = ut_txn_del(store->txn, ut_key_bytes(&own));
+        done->pieces += 1;
+        if (done->pieces % PIECES_A_TOUCH == 0)
+            done->touches += 1;
+    }
+    if (err == UT_OK && !had_left && !done->all)
+        err = note_unfinished(store, org, seq);
+    if (err == UT_OK && had_left && done->all)
+        err = forget_unfinished(store, org, seq);
+    if (err == UT_OK)
+        store->removal = (ut_removal){.open = !done->all, .org = org, .seq = seq};
+    return err;
+}
+
+// ---- choosing ----
+
+// The oldest block of all organisations; its number is the lowest.
+static ut_err find_oldest(ut_cursor *cursor, uint32_t *org, uint64_t *seq)
+{
+    uint8_t from[UT_KEY_PREFIX_ORG] = {UT_KEY_BLOCK};
+    bool found = false;
+    for (;;) {
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found_org;
+        uint64_t found_seq;
+        uint32_t piece;
+        ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof from}, &key, &value);
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+        if (err == UT_ENOTFOUND || !ut_pieces_read_key(key, &found_org, &found_seq, &piece))
+            return found ? UT_OK : UT_ENOTFOUND;
+        if (!found || found_seq < *seq) {
+            *org = found_org;
+            *seq = found_seq;
+            found = true;
+        }
+        if (found_org == UINT32_MAX)
+            return UT_OK;
+        ut_put_be32(from + 1, found_org + 1);
+    }
+}
+
+// The block that goes next: one whose removal was begun, else the oldest that no destination waits
+// for, if one stands among the oldest, else the oldest of all; with oldest, that one at once.
+// UT_ENOTFOUND: the store is empty.
+static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint32_t *org,
+                          uint64_t *seq)
+{
+    if (store->removal.open) {
+        *org = store->removal.org;
+        *seq = store->removal.seq;
+        return UT_OK;
+    }
+    ut_err err = find_oldest(cursor, org, seq);
+    if (err != UT_OK || oldest || store->next_ledger.count == 0)
+        return err;
+    ut_key from = ut_key_summary(*org, 0);
+    for (unsigned i = 0; i < WINDOW_BLOCKS; i++) {
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found_org;
+        uint64_t found_seq;
+        uint32_t pending;
+        err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+        if (err == UT_ENOTFOUND || key.data[0] != UT_KEY_SUMMARY ||
+            !ut_key_read_block(key, &found_org, &found_seq) || found_org != *org)
+            return UT_OK;
+        if (found_seq > *seq && i == 0)
+            return UT_OK; // the oldest has no summary: its removal was begun before a restart
+        err = ut_ledger_pending(&store->next_ledger, store->txn, *org, found_seq, &pending);
+        if (err != UT_OK)
+            return err;
+        if (pending == 0) {
+            *seq = found_seq;
+            return UT_OK;
+        }
+        from = ut_key_summary(*org, found_seq + 1);
+    }
+    return UT_OK;
+}
+
+// Spans that the ring has too many.
+static uint64_t ring_excess(const ut_store *store, const ut_record_state *state)
+{
+    const ut_store_counts *counts = &state->counts;
+    uint64_t gone = counts->spans_expired + counts->spans_evicted;
+    uint64_t spans = counts->spans_stored > gone ? counts->spans_stored - gone : 0;
+    return store->ring_spans > 0 && spans > store->ring_spans ? spans - store->ring_spans : 0;
+}
+
+// Removes blocks for the budget until `bytes` are freed and the ring is kept, or the touches are
+// used up. *empty: there was none left.
+static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, ut_removal_progress *done,
+                    bool *empty)
+{
+    *empty = false;
+    done->all = true;
+    while (done->all && !ut_retention_is_spent(store, done)) {
+        bool of_ring = ring_excess(store, &store->next_state) > 0;
+        if (done->bytes >= bytes && !of_ring)
+            return UT_OK;
+        uint32_t org = 0;
+        uint64_t seq = 0;
+        ut_err err = find_victim(store, cursor, of_ring || store->evict_oldest, &org, &seq);
+        if (err == UT_ENOTFOUND) {
+            *empty = true;
+            return UT_OK;
+        }
+        if (err == UT_OK)
+            err = ut_retention_remove(store, cursor, org, seq, UT_REMOVAL_EVICTED, done);
+        if (err != UT_OK)
+            return err;
+    }
+    return UT_OK;
+}
+
+// ---- the budget ----
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+static uint64_t most(uint64_t a, uint64_t b)
+{
+    return a > b ? a : b;
+}
+
+static uint64_t touches_bytes(const ut_engine_room *room, uint64_t touches)
+{
+    // No more than all there is can be copied.
+    return least(touches * room->touch_bytes, room->bytes_used);
+}
+
+// What two steps of a removal may take: the first one frees room only for the third.
+static uint64_t removal_bytes(const ut_store *store, const ut_engine_room *room)
+{
+    return 2 * (room->write_reserve + touches_bytes(room, step_touches(store)));
+}
+
+static uint64_t demand_bytes(const ut_engine_room *room, const ut_demand *demand)
+{
+    return room->write_reserve + touches_bytes(room, demand->touches) + demand->data_bytes;
+}
+
+static uint64_t free_bytes(const ut_engine_room *room)
+{
+    return room->bytes_max > room->bytes_used ? room->bytes_max - room->bytes_used : 0;
+}
+
+// Touches that a transaction of its own may make to remove blocks: half of what is ready, the other
+// half is for the next.
+static uint64_t touches_alone(const ut_store *store, const ut_engine_room *room)
+{
+    uint64_t bytes = room->bytes_ready / 2;
+    uint64_t touches =
+        bytes > room->write_reserve ? (bytes - room->write_reserve) / room->touch_bytes : 0;
+    return least(EVICT_TOUCHES, most(step_touches(store), touches));
+}
+
+static ut_err get_room(ut_store *store, ut_engine_room *room)
+{
+    ut_err err = store->engine->class->room(store->engine, room);
+    if (err == UT_OK) {
+        store->disk_full = room->disk_full;
+        store->disk_bytes = room->bytes_max;
+    }
+    return err;
+}
+
+bool ut_retention_met_full_disk(ut_store *store)
+{
+    return get_room(store, &store->room) == UT_OK && store->disk_full;
+}
+
+// Where commits are not synced one by one, what they freed belongs to the state of the last sync
+// until the next. When more than that is wanted it is synced now. (Elsewhere a sync does nothing.)
+static ut_err get_ready(ut_store *store, uint64_t wanted, ut_engine_room *room)
+{
+    ut_err err = get_room(store, room);
+    if (err != UT_OK || room->bytes_ready >= wanted || room->bytes_pinned == 0)
+        return err;
+    err = store->engine->class->sync(store->engine);
+    return err == UT_OK ? get_room(store, room) : err;
+}
+
+// One transaction that removes blocks, or with bytes 0 does nothing: what the ones before it freed
+// becomes ready.
+static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t bytes, bool *empty)
+{
+    *empty = false;
+    ut_err err = ut_store_begin_write(store);
+    if (err != UT_OK)
+        return err;
+    if (bytes > 0) {
+        ut_removal_progress done = {.touches_max = touches_alone(store, room)};
+        ut_cursor *cursor;
+        err = ut_txn_cursor(store->txn, &cursor);
+        if (err == UT_OK) {
+            err = evict(store, cursor, bytes, &done, empty);
+            ut_cursor_close(cursor);
+        }
+    }
+    if (err == UT_OK)
+        return ut_store_end_write(store);
+    ut_store_abort_write(store);
+    return err;
+}
+
+// Where commits are not synced one by one, a busy store would hold half the file for the state of
+// the last sync until the next: it is synced before. (Elsewhere a sync does nothing.) What is held
+// all the same is a reader's, and asks for no further sync.
+static ut_err sync_held(ut_store *store)
+{
+    ut_engine_room *room = &store->room;
+    uint64_t limit = least(room->bytes_max / HELD_PART, HELD_BYTES_MAX);
+    store->held_bytes = least(store->held_bytes, room->bytes_pinned);
+    if (room->bytes_pinned <= store->held_bytes + limit)
+        return UT_OK;
+    ut_err err = store->engine->class->sync(store->engine);
+    if (err == UT_OK)
+        err = get_room(store, room);
+    store->held_bytes = room->bytes_pinned;
+    return err;
+}
+
+static void note_pinned(ut_store *store, const ut_engine_room *room)
+{
+    // A reader that stays is not fed.
+    uint64_t pinned = least(room->bytes_pinned, room->bytes_max / PINNED_PART);
+    store->pinned_bytes = most(pinned, store->pinned_bytes - store->pinned_bytes / PINNED_AGES);
+}
+
+// Says, once, who holds what would be room.
+static ut_err is_full(ut_store *store)
+{
+    const ut_engine_room *room = &store->room;
+    if (room->pinned_by != 0 && room->bytes_pinned > 0 && room->pinned_by != store->pinned_told) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the store is full: process %ld is in the middle of reading it and holds %llu "
+                     "KiB that were freed since; let it go on, or end it",
+                     room->pinned_by, (unsigned long long)(room->bytes_pinned / 1024));
+        store->pinned_told = room->pinned_by;
+    }
+    return UT_EFULL;
+}
+
+ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
+{
+    unsigned ticks = 0;
+    for (unsigned i = 0; i < MAKE_ROOM_MAX; i++) {
+        ut_err err = get_room(store, &store->room);
+        if (err != UT_OK)
+            return err;
+        const ut_engine_room *room = &store->room;
+        if (i == 0) {
+            err = sync_held(store);
+            if (err != UT_OK)
+                return err;
+            note_pinned(store, room);
+        }
+        uint64_t reserve = removal_bytes(store, room);
+        uint64_t wanted = demand_bytes(room, demand) + reserve;
+        if (room->bytes_ready < wanted) {
+            err = get_ready(store, wanted, &store->room);
+            if (err != UT_OK)
+                return err;
+        }
+        store->demand_bytes = demand_bytes(room, demand);
+        store->demand_touches = demand->touches;
+        if (room->bytes_ready >= wanted)
+            return UT_OK;
+        if (demand->data_bytes + reserve > room->bytes_max)
+            return room->disk_full ? UT_ENOSPC : UT_ELIMIT; // not even in an empty store
+        // The last transaction always holds a few pages back, an empty one too.
+        uint64_t enough = wanted + (uint64_t)HELD_BACK_PAGES * room->page_bytes;
+        bool empty = free_bytes(room) >= enough;
+        if (!empty) {
+            uint64_t free = free_bytes(room);
+            err = evict_once(store, room, free < enough ? enough - free : 0, &empty);
+            if (err != UT_OK)
+                return err;
+        }
+        if (empty) {
+            // Enough is free, or nothing is left to remove, and yet not ready: readers hold it, or
+            // the last transactions freed it.
+            if (ticks == TICKS_MAX)
+                return is_full(store);
+            ticks += 1;
+            err = evict_once(store, room, 0, &empty);
+            if (err != UT_OK)
+                return err;
+        }
+    }
+    return is_full(store);
+}
+
+// What should stay free, so that commits of the size seen lately need no transaction before them
+// that makes room, also while readers hold as much as they did lately.
+static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
+{
+    return least(removal_bytes(store, room) + 2 * store->need_bytes + store->pinned_bytes,
+                 room->bytes_max / 2);
+}
+
+static void tell_lost(ut_store *store, uint64_t now_ns)
+{
+    if (store->lost_spans == 0 ||
+        (store->lost_told_ns != 0 && now_ns >= store->lost_told_ns &&
+         now_ns - store->lost_told_ns < LOST_TOLD_EVERY_S * UINT64_C(1000000000)))
+        return;
+    ut_log_write(store->log, UT_LOG_WARN, "storage",
+                 "the budget is used up: %llu spans were removed before they were delivered",
+                 (unsigned long long)store->lost_spans);
+    store->lost_spans = 0;
+    store->lost_told_ns = now_ns;
+}
+
+// A disk that is nearly full is so now and then: it is told at most once in a while.
+static void tell_disk(ut_store *store, uint64_t now_ns)
+{
+    if (store->disk_full == store->disk_told ||
+        (store->disk_told_ns != 0 && now_ns >= store->disk_told_ns &&
+         now_ns - store->disk_told_ns < LOST_TOLD_EVERY_S * UINT64_C(1000000000)))
+        return;
+    if (store->disk_full)
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "no space is left on the disk: the store keeps to the %llu KiB that it has, "
+                     "and old spans leave for new ones",
+                     (unsigned long long)(store->disk_bytes / 1024));
+    else
+        ut_log_write(store->log, UT_LOG_INFO, "storage",
+                     "the disk has room again: the store grows up to its max_size");
+    store->disk_told = store->disk_full;
+    store->disk_told_ns = now_ns;
+}
+
+// ---- time ----
+
+// Removes blocks whose hour has come. *due: there are more.
+static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, ut_removal_progress *done,
+                     bool *due)
+{
+    *due = false;
+    uint64_t hour_now = now_ns / hour_ns;
+    static const uint8_t from[1] = {UT_KEY_EXPIRY};
+    for (;;) {
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t hour;
+        uint32_t org;
+        uint64_t seq;
+        ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof from}, &key, &value);
+        if (err == UT_ENOTFOUND || (err == UT_OK && !ut_key_read_expiry(key, &hour, &org, &seq)))
+            return UT_OK;
+        if (err != UT_OK || hour > hour_now)
+            return err;
+        *due = true;
+        if (ut_retention_is_spent(store, done))
+            return UT_OK;
+        err = ut_retention_remove(store, cursor, org, seq, UT_REMOVAL_EXPIRED, done);
+        if (err != UT_OK || !done->all)
+            return err;
+        ut_key own = ut_key_expiry(hour, org, seq);
+        err = ut_txn_del(store->txn, ut_key_bytes(&own)); // gone with its block, or of none
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+        done->touches += 1;
+        *due = false;
+    }
+}
+
+// Goes on with a removal that is under way.
+static ut_err resume(ut_store *store, ut_cursor *cursor, ut_removal_progress *done)
+{
+    if (!store->removal.open)
+        return UT_OK;
+    return ut_retention_remove(store, cursor, store->removal.org, store->removal.seq,
+                               UT_REMOVAL_EVICTED, done);
+}
+
+// The first hour from `from_hour` on in which blocks expire; UINT32_MAX: none.
+static ut_err find_hour(ut_cursor *cursor, uint32_t from_hour, uint32_t *hour)
+{
+    const ut_key from = ut_key_expiry(from_hour, 0, 0);
+    ut_bytes key = UT_BYTES_NONE;
+    ut_bytes value = UT_BYTES_NONE;
+    uint32_t org = 0;
+    uint64_t seq = 0;
+    const ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
+    if (err == UT_OK && ut_key_read_expiry(key, hour, &org, &seq))
+        return UT_OK;
+    *hour = UINT32_MAX;
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+// Whether something is due, and whether for more than the rest of its hour.
+static ut_err look_for_due(ut_cursor *cursor, uint64_t now_ns, bool *due, bool *behind)
+{
+    const uint64_t hour_now = now_ns / hour_ns;
+    uint32_t hour = UINT32_MAX;
+    ut_err err = find_hour(cursor, 0, &hour);
+    *due = hour <= hour_now;
+    if (err == UT_OK && hour == UNFINISHED_HOUR)
+        err = find_hour(cursor, UNFINISHED_HOUR + 1, &hour);
+    *behind = hour < hour_now;
+    return err;
+}
+
+// What is due leaves with the commits, as long as there are some, and without a sync of its own that
+// a request would have to wait for: with a few of them, and when that was not enough within the
+// hour, with all, at least twice as fast as spans come.
+static ut_err expire_some(ut_store *store, ut_cursor *cursor, uint64_t now_ns, uint64_t touches_max,
+                          ut_removal_progress *done)
+{
+    bool due = false;
+    bool behind = false;
+    ut_err err = look_for_due(cursor, now_ns, &due, &behind);
+    if (err != UT_OK || (!due && !store->removal.open))
+        return err;
+    store->commits_since_ride += 1;
+    if (!behind && store->commits_since_ride < RIDE_EVERY)
+        return UT_OK;
+    store->commits_since_ride = 0;
+    done->touches_max =
+        least(touches_max,
+              behind ? most(RIDE_TOUCHES, RIDE_SHARE * store->demand_touches) : RIDE_PACED_TOUCHES);
+    if (ut_retention_is_spent(store, done))
+        return UT_OK;
+    err = resume(store, cursor, done);
+    if (err == UT_OK && !store->removal.open)
+        err = expire(store, cursor, now_ns, done, &due);
+    return err;
+}
+
+static uint64_t ring_touches(const ut_store *store)
+{
+    return most(EVICT_TOUCHES, least(RING_TOUCHES_MAX, RING_SHARE * store->demand_touches));
+}
+
+ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
+{
+    const ut_engine_room *room = &store->room;
+    store->need_bytes = most(store->demand_bytes, store->need_bytes - store->need_bytes / 16);
+    tell_lost(store, now_ns);
+    tell_disk(store, now_ns);
+    uint64_t spent = store->demand_bytes + removal_bytes(store, room);
+    if (room->bytes_ready <= spent)
+        return UT_OK;
+    uint64_t left = free_bytes(room);
+    left = left > store->demand_bytes ? left - store->demand_bytes : 0;
+    uint64_t margin = margin_bytes(store, room);
+    uint64_t touches_ready = (room->bytes_ready - spent) / room->touch_bytes;
+    uint64_t touches_max = least(EVICT_TOUCHES, touches_ready);
+    ut_removal_progress done = {.touches_max = 0};
+    ut_cursor *cursor;
+    bool empty;
+    ut_err err = ut_txn_cursor(store->txn, &cursor);
+    if (err != UT_OK)
+        return err;
+    err = expire_some(store, cursor, now_ns, touches_max, &done);
+    done.touches_max = touches_max;
+    bool of_ring = ring_excess(store, &store->next_state) > 0;
+    if (of_ring) // faster than spans come, so that what is too many is gone after each commit
+        done.touches_max = least(touches_ready, ring_touches(store));
+    if (err == UT_OK && (left + done.bytes < margin || of_ring) &&
+        !ut_retention_is_spent(store, &done))
+        err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
+    ut_cursor_close(cursor);
+    return err;
+}
+
+ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done)
+{
+    ut_engine_room room = {0};
+    ut_err err = get_room(store, &room);
+    if (err == UT_OK)
+        err = get_ready(store, 2 * removal_bytes(store, &room), &room);
+    if (err == UT_OK)
+        err = ut_store_begin_write(store);
+    *done = (ut_removal_progress){
+        .touches_max = most(step_touches(store), least(touches_max, touches_alone(store, &room)))};
+    return err;
+}
+
+ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
+{
+    *more = false;
+    ut_engine_room room;
+    ut_err err = get_room(store, &room);
+    if (err == UT_OK)
+        err = get_ready(store, 2 * removal_bytes(store, &room), &room);
+    if (err == UT_OK)
+        err = ut_store_begin_write(store);
+    if (err != UT_OK)
+        return err;
+    ut_removal_progress done = {
+        .touches_max =
+            most(step_touches(store), least(SWEEP_TOUCHES, touches_alone(store, &room)))};
+    bool due = false;
+    bool empty = false;
+    uint64_t left = free_bytes(&room);
+    uint64_t margin = margin_bytes(store, &room);
+    ut_cursor *cursor;
+    err = ut_txn_cursor(store->txn, &cursor);
+    if (err == UT_OK) {
+        err = resume(store, cursor, &done);
+        if (err == UT_OK && !store->removal.open)
+            err = expire(store, cursor, now_ns, &done, &due);
+        bool of_ring = ring_excess(store, &store->next_state) > 0;
+        if (err == UT_OK && !store->removal.open && (of_ring || left + done.bytes < margin))
+            err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
+        ut_cursor_close(cursor);
+    }
+    *more = due || store->removal.open ||
+            (!empty && (left + done.bytes < margin || ring_excess(store, &store->next_state) > 0));
+    bool changed = done.touches > 0 || done.pieces > 0;
+    if (err == UT_OK && changed) {
+        err = ut_store_end_write(store);
+    } else {
+        ut_store_abort_write(store);
+    }
+    if (err != UT_OK)
+        *more = false;
+    tell_lost(store, now_ns);
+    tell_disk(store, now_ns);
+    return err;
+}

@@ -1,0 +1,288 @@
+// A block written anew; see rewrite.h. Old and new change places in one transaction, so that nobody sees
+// both or none. Not for choosing the spans: cleanup.c.
+#include "storage/upkeep/rewrite.h"
+
+#include "storage/store/key.h"
+
+#include <stdlib.h>
+
+enum {
+    BATCH_BYTES_MAX = UT_BLOCK_PAYLOAD_MAX,
+    BATCH_KEEP = 512 * 1024,
+    PAGE_USUAL = 4096,
+    BYTES_A_BLOCK = 340, // of its records, roughly; the budget is steered by it
+    BYTES_A_SPAN = 15,
+    BYTES_A_TRACE = 250,
+    BYTES_A_DELIVERY = 60,
+    TOUCHES_FIXED = 24,
+};
+
+struct ut_rewrite {
+    ut_batch batch;                        // what stays
+    uint16_t ordinals[UT_BLOCK_SPANS_MAX]; // of the spans of batch, in the old block
+    uint16_t written[UT_BLOCK_SPANS_MAX];  // of the spans in the builder
+    uint32_t written_count;
+    uint64_t new_seq[UT_BLOCK_SPANS_MAX]; // by old ordinal; 0: it has left
+    uint16_t new_ordinal[UT_BLOCK_SPANS_MAX];
+    ut_ledger_taken taken;
+    ut_buf value;
+};
+
+ut_rewrite *ut_rewrite_new(void)
+{
+    ut_rewrite *rewrite = calloc(1, sizeof *rewrite);
+    if (rewrite == NULL)
+        return NULL;
+    ut_batch_init(&rewrite->batch, BATCH_BYTES_MAX);
+    ut_buf_init(&rewrite->value, BATCH_KEEP);
+    return rewrite;
+}
+
+void ut_rewrite_free(ut_rewrite *rewrite)
+{
+    if (rewrite == NULL)
+        return;
+    ut_batch_free(&rewrite->batch);
+    ut_buf_free(&rewrite->value);
+    free(rewrite);
+}
+
+// ---- what stays ----
+
+static ut_err add_span(ut_rewrite *rewrite, uint32_t ordinal, uint32_t scope, ut_bytes raw)
+{
+    ut_span span;
+    ut_mp_reader reader = ut_mp_reader_of(raw);
+    if (ut_span_read(&reader, &span) != UT_OK)
+        return UT_ECORRUPT;
+    ut_batch *batch = &rewrite->batch;
+    size_t begin = batch->span_bytes.len;
+    rewrite->ordinals[batch->span_count] = (uint16_t)ordinal;
+    ut_buf_add_bytes(&batch->span_bytes, raw);
+    ut_batch_end_span(batch, begin, scope, &span);
+    return ut_batch_error(batch);
+}
+
+static ut_err collect(ut_rewrite *rewrite, const ut_block *block, const ut_block_tables *tables,
+                      const bool *keep)
+{
+    ut_batch *batch = &rewrite->batch;
+    ut_batch_reset(batch, BATCH_KEEP);
+    // All of them, so that the indexes stay; the builder writes only those that are needed.
+    for (uint32_t i = 0; i < tables->resource_count; i++) {
+        size_t begin = batch->resource_bytes.len;
+        ut_buf_add_bytes(&batch->resource_bytes, tables->resources[i]);
+        (void)ut_batch_end_resource(batch, begin); // the error is sticky
+    }
+    for (uint32_t i = 0; i < tables->scope_count && ut_batch_error(batch) == UT_OK; i++) {
+        size_t begin = batch->scope_bytes.len;
+        ut_buf_add_bytes(&batch->scope_bytes, tables->scopes[i]);
+        (void)ut_batch_end_scope(batch, begin, tables->resource_of[i]);
+    }
+    ut_err err = ut_batch_error(batch);
+    ut_block_cursor cursor;
+    bool more = true;
+    ut_block_walk(block, &cursor);
+    if (err == UT_OK)
+        err = ut_block_next_group(&cursor, &more);
+    while (err == UT_OK && more) {
+        ut_bytes raw;
+        bool left;
+        uint32_t ordinal = cursor.ordinal;
+        err = ut_block_skip_span(&cursor, &raw, &left);
+        if (err == UT_OK && !left)
+            err = ut_block_next_group(&cursor, &more);
+        else if (err == UT_OK && ordinal < UT_BLOCK_SPANS_MAX && keep[ordinal])
+            err = cursor.scope_index < tables->scope_count
+                      ? add_span(rewrite, ordinal, cursor.scope_index, raw)
+                      : UT_ECORRUPT;
+    }
+    return err;
+}
+
+// ---- the old block ----
+
+static ut_err remove_old(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint64_t seq,
+                         const ut_record_summary *summary)
+{
+    ut_key key = ut_key_summary(org, seq);
+    ut_err err = ut_txn_del(store->txn, ut_key_bytes(&key));
+    if (err == UT_OK)
+        err = ut_ledger_take(store, org, seq, &rewrite->taken);
+    if (err == UT_OK && summary->expiry_hour != 0) {
+        key = ut_key_expiry(summary->expiry_hour, org, seq);
+        err = ut_txn_del(store->txn, ut_key_bytes(&key));
+        if (err == UT_ENOTFOUND)
+            err = UT_OK;
+    }
+    if (err != UT_OK)
+        return err;
+    // Without a summary the rest counts for nothing.
+    ut_cursor *cursor;
+    ut_removal before = store->removal;
+    ut_removal_progress rest = {.touches_max = UINT64_MAX};
+    err = ut_txn_cursor(store->txn, &cursor);
+    if (err != UT_OK)
+        return err;
+    err = ut_retention_remove(store, cursor, org, seq, UT_REMOVAL_EVICTED, &rest);
+    ut_cursor_close(cursor);
+    store->removal = before;
+    return err == UT_OK && !rest.all ? UT_ECORRUPT : err; // no block of several spans is so long
+}
+
+// ---- the new ones ----
+
+static ut_err write_new(ut_rewrite *rewrite, ut_store *store, uint32_t org,
+                        const ut_record_summary *summary)
+{
+    uint64_t seq;
+    ut_err err = ut_store_write_block(store, org, summary->expiry_hour, summary->received_ns, &seq);
+    if (err != UT_OK || seq == 0)
+        return err;
+    for (uint32_t i = 0; i < rewrite->written_count; i++) {
+        rewrite->new_seq[rewrite->written[i]] = seq;
+        rewrite->new_ordinal[rewrite->written[i]] = (uint16_t)i;
+    }
+    err =
+        ut_ledger_give(store, &rewrite->taken, org, seq, rewrite->written, rewrite->written_count);
+    rewrite->written_count = 0;
+    return err;
+}
+
+static ut_err write_all(ut_rewrite *rewrite, ut_store *store, uint32_t org,
+                        const ut_record_summary *summary, uint32_t *count)
+{
+    const ut_batch_span *spans = ut_batch_spans(&rewrite->batch);
+    // Root records that are made again keep their place among the traces.
+    ut_err err = ut_trace_index_look_up(&store->index, store->txn, summary->received_ns);
+    ut_block_builder_reset(store->builder);
+    ut_trace_index_begin_block(&store->index);
+    rewrite->written_count = 0;
+    memset(rewrite->new_seq, 0, sizeof rewrite->new_seq);
+    for (uint32_t i = 0; i < rewrite->batch.span_count && err == UT_OK; i++) {
+        if (ut_trace_index_spans(&store->index)[i].duplicate != 0)
+            continue; // stands in another block; nothing of ours would write that
+        if (!ut_block_builder_fits(store->builder, &rewrite->batch, &spans[i]))
+            err = write_new(rewrite, store, org, summary);
+        uint32_t ordinal = ut_block_builder_count(store->builder);
+        if (err == UT_OK)
+            err = ut_block_builder_add(store->builder, &rewrite->batch, &spans[i]);
+        if (err != UT_OK)
+            break;
+        ut_trace_index_add(&store->index, i, ordinal);
+        rewrite->written[rewrite->written_count++] = rewrite->ordinals[i];
+        *count += 1;
+    }
+    return err == UT_OK ? write_new(rewrite, store, org, summary) : err;
+}
+
+// The root record of a trace that has other blocks, too, was left as it is; when it tells of a span
+// that moved, it learns the new place.
+static ut_err move_root(ut_rewrite *rewrite, ut_store *store, const ut_plan_trace *trace,
+                        uint64_t seq)
+{
+    if (!trace->known || !trace->carried || trace->source != UINT32_MAX)
+        return UT_OK;
+    ut_key key = ut_key_root(trace->org, trace->root_seen_ns, trace->id);
+    ut_bytes value;
+    ut_record_root root;
+    ut_err err = ut_txn_get(store->txn, ut_key_bytes(&key), &value);
+    if (err != UT_OK)
+        return err == UT_ENOTFOUND ? UT_OK : err;
+    if (ut_record_read_root(value, &root) != UT_OK || root.seq != seq ||
+        root.ordinal >= UT_BLOCK_SPANS_MAX || rewrite->new_seq[root.ordinal] == 0)
+        return UT_OK;
+    root.seq = rewrite->new_seq[root.ordinal];
+    root.ordinal = rewrite->new_ordinal[root.ordinal];
+    root.names_hidden = root.names_hidden || store->index.hide_names; // the new block is encrypted
+    ut_buf_reset(&rewrite->value, SIZE_MAX);
+    ut_record_write_root(&rewrite->value, &root);
+    if (rewrite->value.err != UT_OK)
+        return rewrite->value.err;
+    return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&rewrite->value));
+}
+
+static ut_err change_places(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint64_t seq,
+                            ut_record_summary *summary, uint32_t *count)
+{
+    ut_key key = ut_key_summary(org, seq);
+    ut_bytes value;
+    ut_err err = ut_txn_get(store->txn, ut_key_bytes(&key), &value);
+    if (err == UT_OK)
+        err = ut_record_read_summary(value, summary);
+    if (err == UT_OK)
+        err = remove_old(rewrite, store, org, seq, summary);
+    if (err == UT_OK)
+        err = write_all(rewrite, store, org, summary, count);
+    const ut_plan_trace *traces = ut_trace_index_traces(&store->index);
+    for (uint32_t i = 0; i < store->index.trace_count && err == UT_OK; i++)
+        err = move_root(rewrite, store, &traces[i], seq);
+    if (err != UT_OK)
+        return err;
+    store->next_state.counts.blocks_removed += 1;
+    return UT_OK;
+}
+
+static ut_demand demand_of(const ut_store *store, const ut_block *block)
+{
+    uint64_t traces = store->index.trace_count;
+    uint64_t dests = store->ledger.count;
+    uint64_t page = store->room.page_bytes > 0 ? store->room.page_bytes : PAGE_USUAL;
+    uint64_t blocks = 1 + block->info.span_count / store->spans_max +
+                      block->info.payload_len / store->payload_target;
+    // Old and new entries of a trace are neighbours; those of traces that leave are not among the
+    // traces of the plan.
+    return (ut_demand){
+        .data_bytes = block->info.payload_len + blocks * (page + BYTES_A_BLOCK) +
+                      block->info.span_count * BYTES_A_SPAN + traces * BYTES_A_TRACE +
+                      blocks * dests * BYTES_A_DELIVERY,
+        .touches = 2 * traces + 2 * (block->info.span_count - store->index.span_count) + 4 * dests +
+                   TOUCHES_FIXED,
+    };
+}
+
+ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint64_t seq,
+                        const ut_block *block, const ut_block_tables *tables, const bool *keep,
+                        ut_removal_progress *done)
+{
+    ut_err err = collect(rewrite, block, tables, keep);
+    if (err != UT_OK)
+        return err;
+    const ut_store_append append = {.org = org, .batch = &rewrite->batch};
+    err = ut_trace_index_plan(&store->index, &append, 1);
+    if (err != UT_OK)
+        return err;
+    err = ut_store_keys_keep_fresh(store);
+    if (err != UT_OK)
+        return err;
+    const ut_demand demand = demand_of(store, block);
+    err = ut_retention_make_room(store, &demand);
+    if (err != UT_OK)
+        return err == UT_EFULL || err == UT_ELIMIT ? UT_EAGAIN : err;
+    err = ut_store_begin_write(store);
+    if (err != UT_OK)
+        return err;
+    ut_record_summary summary = {0};
+    uint32_t count = 0;
+    uint64_t sealed_before = store->sealed_bytes;
+    err = change_places(rewrite, store, org, seq, &summary, &count);
+    // What the summary says may be damaged.
+    uint32_t left = block->info.span_count > count ? block->info.span_count - count : 0;
+    store->next_state.counts.spans_expired += left;
+    uint64_t sealed = store->sealed_bytes - sealed_before;
+    if (err == UT_OK)
+        err = ut_store_end_write(store);
+    else
+        ut_store_abort_write(store);
+    if (err != UT_OK) {
+        ut_trace_index_forget(&store->index);
+        return err == UT_EFULL ? UT_EAGAIN : err;
+    }
+    bool pending = false;
+    for (uint32_t i = 0; i < rewrite->taken.count; i++)
+        pending = pending || rewrite->taken.entries[i].delivery.state == UT_DELIVERY_PENDING;
+    done->spans += left;
+    done->pending += pending ? left : 0;
+    done->sealed += summary.sealed_len > sealed ? summary.sealed_len - sealed : 0;
+    return UT_OK;
+}

@@ -2,7 +2,7 @@
 #include "agent/cli.h"
 #include "agent/sample.h"
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "port/base/text.h"
 #include "transport/backoff.h"
 #include "transport/http_client.h"

@@ -3,7 +3,7 @@
 #include "agent/span_text.h"
 #include "agent/table.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "port/base/text.h"
 #include "port/port.h"
 #include "storage/query/stats.h"

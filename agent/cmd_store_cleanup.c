@@ -1,7 +1,7 @@
 // `untrace store cleanup`: removes spans by an operator's wish.
 #include "agent/cmd_store.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/store_work.h"
 #include "port/base/text.h"
 

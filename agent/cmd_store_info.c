@@ -1,7 +1,7 @@
 // `untrace store info`: what a store consists of.
 #include "agent/cmd_store.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/control_client.h"
 #include "agent/progress_bar.h"
 #include "agent/term.h"

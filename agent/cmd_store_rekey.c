@@ -1,7 +1,7 @@
 // `untrace store rekey`: gives an encrypted store another master key.
 #include "agent/cmd_store.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/master_key.h"
 #include "agent/store_work.h"
 

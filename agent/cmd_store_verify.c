@@ -1,7 +1,7 @@
 // `untrace store verify`: recounts a store and lists what does not fit together.
 #include "agent/cmd_store.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/progress_bar.h"
 #include "agent/term.h"
 #include "storage/upkeep/verify.h"

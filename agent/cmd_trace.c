@@ -6,7 +6,7 @@
 #include "agent/trace_page.h"
 #include "agent/trace_pick.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "port/base/text.h"
 #include "storage/query/trace_tree.h"
 

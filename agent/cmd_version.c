@@ -1,7 +1,7 @@
 // `untrace version`: the program's version and those of the libraries inside it.
 #include "agent/cli.h"
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "transport/tls.h"
 
 #include <llhttp.h>

@@ -1,8 +1,8 @@
 // Requests to a running agent and their answers.
 #include "agent/control.h"
 
-#include "adapters/json.h"
-#include "adapters/otlp.h"
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp.h"
 #include "agent/control_path.h"
 #include "agent/master_key.h"
 

@@ -1,7 +1,7 @@
 // Asking a running agent over its control socket.
 #include "agent/control_client.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/control.h"
 #include "agent/control_path.h"
 #include "transport/http_reader.h"
@@ -251,7 +251,7 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
 
 uint64_t ut_control_uint(yyjson_val *object, const char *name_z)
 {
-    // Numbers are kept as text (adapters/json.h).
+    // Numbers are kept as text (adapters/encoding/json.h).
     yyjson_val *value = yyjson_obj_get(object, name_z);
     const char *text_z = yyjson_get_raw(value);
     bool negative = false;

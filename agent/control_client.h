@@ -3,7 +3,7 @@
 #ifndef UT_AGENT_CONTROL_CLIENT_H
 #define UT_AGENT_CONTROL_CLIENT_H
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "port/port.h"
 
 enum {

@@ -1,7 +1,7 @@
 // One span to one line of CSV.
 #include "agent/csv_row.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/json_value.h"
 #include "agent/term.h"
 #include "port/base/text.h"

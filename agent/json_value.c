@@ -1,7 +1,7 @@
 // MessagePack values as plain JSON, for the command line.
 #include "agent/json_value.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 
 #include <math.h>
 

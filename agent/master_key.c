@@ -1,7 +1,7 @@
 // Loading the master key of an encrypted store; see master_key.h.
 #include "agent/master_key.h"
 
-#include "adapters/base64.h"
+#include "adapters/encoding/base64.h"
 
 #include <errno.h>
 #include <stdio.h>

@@ -1,8 +1,8 @@
 // Routing, decoding and answers of OTLP over HTTP.
 #include "agent/receiver_otlp_http.h"
 
-#include "adapters/gzip.h"
-#include "adapters/otlp.h"
+#include "adapters/encoding/gzip.h"
+#include "adapters/otlp/otlp.h"
 #include "port/base/text.h"
 
 #include <stdio.h>

@@ -2,8 +2,8 @@
 // Not for tests of odd values: those need random spans, not likely ones.
 #include "agent/sample.h"
 
-#include "adapters/otlp_fields.h"
-#include "adapters/protobuf.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/encoding/protobuf.h"
 
 #include <inttypes.h>
 #include <stdio.h>

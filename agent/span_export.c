@@ -1,7 +1,7 @@
 // From a search to a file: what a slice of the search finds is encoded and written, slice by slice.
 #include "agent/span_export.h"
 
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "agent/csv_row.h"
 
 #include <stdlib.h>

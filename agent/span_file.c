@@ -1,7 +1,7 @@
 // Takes a file of OTLP requests apart, with at most one request in memory unless the file is compressed.
 #include "agent/span_file.h"
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 
 #include <errno.h>
 #include <fcntl.h>

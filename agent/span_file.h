@@ -1,10 +1,10 @@
 // A file of OTLP requests, taken apart into its requests: OTLP JSON Lines, one JSON document, protobuf
 // behind lengths, one protobuf message; any of them compressed with gzip. Not for what is in a request
-// (adapters/otlp.h).
+// (adapters/otlp/otlp.h).
 #ifndef UT_AGENT_SPAN_FILE_H
 #define UT_AGENT_SPAN_FILE_H
 
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
 enum {
     // Of one request: a line, a document, a message. What an agent takes in one body, too.

@@ -4,7 +4,7 @@
 #ifndef UT_AGENT_SPAN_IMPORT_H
 #define UT_AGENT_SPAN_IMPORT_H
 
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "agent/config.h"
 
 enum {

@@ -2,7 +2,7 @@
 #include "agent/span_text.h"
 
 #include "agent/json_value.h"
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "port/base/text.h"
 
 #include <stdio.h>

@@ -1,7 +1,7 @@
 // Running an operation for a command, by the agent or here.
 #include "agent/store_work.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/cli.h"
 #include "agent/control_client.h"
 #include "agent/data_dir.h"

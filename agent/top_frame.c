@@ -1,7 +1,7 @@
 // Lays out what `untrace top` shows.
 #include "agent/top_frame.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "port/base/text.h"
 
 #include <stdio.h>

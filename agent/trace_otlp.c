@@ -2,7 +2,7 @@
 // that nothing is lost on the way.
 #include "agent/trace_otlp.h"
 
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "agent/term.h"
 
 enum {

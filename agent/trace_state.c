@@ -1,7 +1,7 @@
 // The states that a trace went through; see trace_state.h.
 #include "agent/trace_state.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 #include "agent/term.h"
 
 #include <stdlib.h>

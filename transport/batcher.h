@@ -4,7 +4,7 @@
 #ifndef UT_TRANSPORT_BATCHER_H
 #define UT_TRANSPORT_BATCHER_H
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "transport/destination.h"
 #include "transport/out_batch.h"
 

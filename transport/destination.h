@@ -2,7 +2,7 @@
 #ifndef UT_TRANSPORT_DESTINATION_H
 #define UT_TRANSPORT_DESTINATION_H
 
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "port/port.h"
 
 enum {

@@ -1,7 +1,7 @@
 // Reads one HTTP/1.x answer with llhttp. Not for requests: the receivers read those.
 #include "transport/http_reader.h"
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "transport/http_client.h"
 
 enum {

@@ -1,7 +1,7 @@
 // The load generator of `make bench`: posts requests of realistic spans, every id fresh, over a few kept connections, each with one
 // request under way, and prints one JSON line with rates and answer times. Works on bodies made beforehand, so that its own
 // share of the two cores is small: only the ids are changed between two uses of a body.
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "agent/sample.h"
 #include "transport/http_client.h"
 

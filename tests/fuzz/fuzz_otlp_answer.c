@@ -1,5 +1,5 @@
 // Fuzzes what reads the answers of destinations, which may be anything. The first byte chooses encoding and room.
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "port/base/text.h"
 
 enum { ROOM_MAX = 128 };

@@ -1,6 +1,6 @@
 // Fuzzes the OTLP protobuf decoder, and with what it accepts both encoders: what goes out must come in equal.
-#include "adapters/json.h"
-#include "adapters/otlp.h"
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp.h"
 #include "tests/support/otlp_blocks.h"
 #include "tests/support/random_span.h"
 

@@ -2,7 +2,7 @@
 #ifndef UT_TESTS_SUPPORT_OTLP_BLOCKS_H
 #define UT_TESTS_SUPPORT_OTLP_BLOCKS_H
 
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
 // Builds, seals and opens one block of the spans with index from <= n < to; as many as fit. Returns the index behind the last
 // one. Stops the program when that fails. payload must live as long as block.

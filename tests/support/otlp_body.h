@@ -3,7 +3,7 @@
 #ifndef UT_TESTS_SUPPORT_OTLP_BODY_H
 #define UT_TESTS_SUPPORT_OTLP_BODY_H
 
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
 // Adds so many realistic spans to batch; the same seed gives the same spans, another seed other ids.
 void ut_make_spans(uint64_t seed, uint32_t spans, ut_batch *batch);

@@ -1,7 +1,7 @@
 // The dispatch thread over a real store and a server on loopback: what it is told reaches the
 // dispatcher. What the dispatcher makes of it is test_dispatcher.c's.
 #include "agent/dispatch_thread.h"
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/filled_store.h"
 #include "tests/support/peer.h"

@@ -1,7 +1,7 @@
 // The OTLP/HTTP receiver, from the socket to a store on disk and back.
 #include "agent/receiver_otlp_http.h"
-#include "adapters/gzip.h"
-#include "adapters/otlp.h"
+#include "adapters/encoding/gzip.h"
+#include "adapters/otlp/otlp.h"
 #include "tests/support/certs.h"
 #include "tests/support/engine_gate.h"
 #include "tests/support/otlp_body.h"

@@ -1,5 +1,5 @@
 // Tests of agent/sample: the requests are what a busy shop would send, and decode without a complaint.
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "agent/sample.h"
 #include "tests/support/random_span.h"
 

@@ -2,7 +2,7 @@
 #include "agent/json_value.h"
 #include "agent/term.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 
 #include <math.h>
 #include <stdarg.h>

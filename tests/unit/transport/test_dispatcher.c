@@ -2,7 +2,7 @@
 // that hours of back-off pass at once and no test depends on how fast the machine is.
 #include "transport/dispatcher.h"
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "tests/support/certs.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/filled_store.h"

@@ -1,7 +1,7 @@
 // The HTTP client against a scripted server on loopback, with and without TLS.
 #include "transport/http_client.h"
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "tests/support/certs.h"
 #include "tests/support/peer.h"
 

@@ -1,7 +1,7 @@
 // Answers of HTTP/1.x peers, good, odd and hostile, whole and in pieces.
 #include "transport/http_reader.h"
 
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 #include "transport/http_client.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // Base64; see base64.h.
-#include "adapters/base64.h"
+#include "adapters/encoding/base64.h"
 
 void ut_base64_encode(ut_bytes in, ut_buf *out)
 {

@@ -1,5 +1,5 @@
-// Tests of adapters/protobuf.
-#include "adapters/protobuf.h"
+// Tests of adapters/encoding/protobuf.
+#include "adapters/encoding/protobuf.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,9 @@
 // Names the place of a byte in a trace request; see otlp_path.h.
 // Not for decoding: it follows only the way down to one byte.
-#include "adapters/otlp_path.h"
+#include "adapters/otlp/otlp_path.h"
 
-#include "adapters/otlp_fields.h"
-#include "adapters/protobuf.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/encoding/protobuf.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // Tests of the OTLP encoders on blocks: ranges, grouping, what is left out, and damaged blocks. Values and their round trip are in
 // test_otlp_round_trip.c.
-#include "adapters/json.h"
-#include "adapters/otlp.h"
-#include "adapters/otlp_fields.h"
-#include "adapters/protobuf.h"
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/encoding/protobuf.h"
 #include "tests/support/otlp_blocks.h"
 #include "tests/support/random_span.h"
 

@@ -1,6 +1,6 @@
 // JSON Patch against the examples of RFC 6902 (appendix A), JSON Merge Patch against those of RFC
 // 7396 (appendix A), and what neither says.
-#include "adapters/json_patch.h"
+#include "adapters/state/json_patch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

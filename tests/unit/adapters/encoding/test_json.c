@@ -1,5 +1,5 @@
-// Tests of adapters/json.
-#include "adapters/json.h"
+// Tests of adapters/encoding/json.
+#include "adapters/encoding/json.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // Walks the spans of a block with ordinals in a range; see otlp_walk.h.
-#include "adapters/otlp_walk.h"
+#include "adapters/otlp/otlp_walk.h"
 
 static bool find_elements(ut_bytes elements, uint32_t count, uint32_t offsets[UT_BLOCK_SPANS_MAX])
 {

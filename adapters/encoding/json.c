@@ -1,7 +1,7 @@
 // JSON, both ways; see json.h.
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 
-#include "adapters/base64.h"
+#include "adapters/encoding/base64.h"
 #include "port/base/text.h"
 
 #include <math.h>

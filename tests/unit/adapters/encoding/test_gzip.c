@@ -1,5 +1,5 @@
-// Tests of adapters/gzip.
-#include "adapters/gzip.h"
+// Tests of adapters/encoding/gzip.
+#include "adapters/encoding/gzip.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,10 +1,10 @@
 // Span records to OTLP protobuf, canonical: fields in ascending order, shortest varints, defaults left out, what is not
 // known to us behind the rest. Not for JSON (otlp_json_encode.c).
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
-#include "adapters/otlp_fields.h"
-#include "adapters/otlp_walk.h"
-#include "adapters/protobuf.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/otlp/otlp_walk.h"
+#include "adapters/encoding/protobuf.h"
 
 // Bytes by which the messages around a name or a list are longer than it; only a guess, for slots.
 enum { AROUND = 64 };

@@ -1,8 +1,8 @@
-// Tests of adapters/otlp_protobuf_decode with bodies made by hand: what protobuf allows beyond what encoders write, and what
+// Tests of adapters/otlp/otlp_protobuf_decode with bodies made by hand: what protobuf allows beyond what encoders write, and what
 // must be refused. What random spans look like after a round trip is in test_otlp_round_trip.c.
-#include "adapters/otlp.h"
-#include "adapters/otlp_fields.h"
-#include "adapters/protobuf.h"
+#include "adapters/otlp/otlp.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/encoding/protobuf.h"
 #include "tests/support/otlp_blocks.h"
 #include "tests/support/random_span.h"
 

@@ -6,11 +6,11 @@
 // value (AnyValue), whose last set variant replaces the ones before. Fields that are not known are kept, tag and all, at
 // the levels that have a place for them (ResourceSpans, ScopeSpans, Resource, Scope, Span, Event, Link) and passed elsewhere;
 // a known number with another wire type is not known.
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
-#include "adapters/otlp_fields.h"
-#include "adapters/otlp_path.h"
-#include "adapters/protobuf.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/otlp/otlp_path.h"
+#include "adapters/encoding/protobuf.h"
 
 #include <inttypes.h>
 #include <stdio.h>

@@ -1,12 +1,12 @@
 // Span records to OTLP JSON: 64-bit integers as strings, ids as hex, bytes as base64, enumerations as integers, defaults
 // left out. Protobuf fields that are not known to us have no JSON and are left out too, except entityRefs.
 // Not for protobuf (otlp_protobuf_encode.c).
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
-#include "adapters/json.h"
-#include "adapters/otlp_fields.h"
-#include "adapters/otlp_walk.h"
-#include "adapters/protobuf.h"
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/otlp/otlp_walk.h"
+#include "adapters/encoding/protobuf.h"
 
 // ---- objects: a member begins with a comma unless its object was just opened ----
 

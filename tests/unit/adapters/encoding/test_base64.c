@@ -1,5 +1,5 @@
-// Tests of adapters/base64.
-#include "adapters/base64.h"
+// Tests of adapters/encoding/base64.
+#include "adapters/encoding/base64.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 // Property tests of the OTLP encoders and decoders together: what goes out comes in equal.
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 #include "tests/support/otlp_blocks.h"
 #include "tests/support/random_span.h"
 

@@ -1,6 +1,6 @@
 // gzip on whole buffers; see gzip.h. The envelope (RFC 1952) is read here, so that a fault can say what is wrong; libdeflate
 // does what is inside.
-#include "adapters/gzip.h"
+#include "adapters/encoding/gzip.h"
 
 #include <libdeflate.h>
 #include <stdlib.h>

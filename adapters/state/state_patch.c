@@ -1,8 +1,8 @@
 // Changes of a workflow's state out of the events of a trace, and their replay; see state_patch.h.
-#include "adapters/state_patch.h"
+#include "adapters/state/state_patch.h"
 
-#include "adapters/json.h"
-#include "adapters/json_patch.h"
+#include "adapters/encoding/json.h"
+#include "adapters/state/json_patch.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 // Protobuf's wire format; see protobuf.h.
 // Not for what the fields mean.
-#include "adapters/protobuf.h"
+#include "adapters/encoding/protobuf.h"
 
 #include <inttypes.h>
 #include <stdio.h>

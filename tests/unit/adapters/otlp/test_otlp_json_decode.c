@@ -1,7 +1,7 @@
-// Tests of adapters/otlp_json_decode with bodies made by hand: the rules of OTLP/JSON, and what must be refused.
-#include "adapters/otlp.h"
-#include "adapters/otlp_fields.h"
-#include "adapters/protobuf.h"
+// Tests of adapters/otlp/otlp_json_decode with bodies made by hand: the rules of OTLP/JSON, and what must be refused.
+#include "adapters/otlp/otlp.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/encoding/protobuf.h"
 #include "tests/support/otlp_blocks.h"
 #include "tests/support/random_span.h"
 

@@ -1,5 +1,5 @@
 // The states of a workflow out of events: order, several states, what fails, and going back.
-#include "adapters/state_patch.h"
+#include "adapters/state/state_patch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
-// Tests of adapters/otlp_answer.
-#include "adapters/json.h"
-#include "adapters/otlp.h"
+// Tests of adapters/otlp/otlp_answer.
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

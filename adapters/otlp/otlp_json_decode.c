@@ -3,13 +3,13 @@
 //
 // Of a repeated member the last one that is not null counts; null is absent; members that are not known are ignored. An
 // element of arrayValue that is null is an empty value. Several variants in one value: the last one counts.
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
-#include "adapters/base64.h"
-#include "adapters/json.h"
-#include "adapters/otlp_fields.h"
-#include "adapters/otlp_path.h"
-#include "adapters/protobuf.h"
+#include "adapters/encoding/base64.h"
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/otlp/otlp_path.h"
+#include "adapters/encoding/protobuf.h"
 
 #include <inttypes.h>
 #include <math.h>

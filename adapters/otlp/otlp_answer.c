@@ -1,10 +1,10 @@
 // What an OTLP/HTTP server answers, both ways: ExportTraceServiceResponse and google.rpc.Status.
 // Not for status codes and retries: receivers and transport/ decide those.
-#include "adapters/otlp.h"
+#include "adapters/otlp/otlp.h"
 
-#include "adapters/json.h"
-#include "adapters/otlp_fields.h"
-#include "adapters/protobuf.h"
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp_fields.h"
+#include "adapters/encoding/protobuf.h"
 #include "port/base/text.h"
 
 #include <inttypes.h>

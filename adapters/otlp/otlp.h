@@ -1,5 +1,5 @@
 // What OTLP's two encodings (protobuf, JSON) have in common: limits of decoding and the encoder interface.
-// Source: opentelemetry-proto v1, docs/specification.md of that repository; field numbers in adapters/otlp_fields.h.
+// Source: opentelemetry-proto v1, docs/specification.md of that repository; field numbers in adapters/otlp/otlp_fields.h.
 #ifndef UT_ADAPTERS_OTLP_H
 #define UT_ADAPTERS_OTLP_H
 
@@ -28,7 +28,7 @@ extern const ut_otlp_encoder ut_otlp_json_encoder;
 // allocation per span. Spans with invalid ids (wrong length, all zero; parent of a wrong length) are rejected one by one
 // (batch->rejected_count); anything that does not decode refuses the whole body: UT_EFORMAT with a fault that says where
 // ("resource_spans[2].scope_spans[0].spans[14].attributes: length 900 runs past the end at byte 1204"). UT_ELIMIT (too many
-// spans or scopes, batch ceiling, JSON that takes more memory to read than adapters/json.h allows; nesting beyond UT_OTLP_DEPTH_MAX is
+// spans or scopes, batch ceiling, JSON that takes more memory to read than adapters/encoding/json.h allows; nesting beyond UT_OTLP_DEPTH_MAX is
 // UT_EFORMAT), UT_ENOMEM. batch is to be reset after an error. Resources and scopes without a span leave nothing in the batch.
 // What each encoding does with repeated and unknown fields stands at the head of its file.
 ut_err ut_otlp_protobuf_decode(ut_bytes body, ut_batch *batch, ut_fault *fault);

@@ -1,8 +1,8 @@
 // JSON Patch and JSON Merge Patch; see json_patch.h. Recursion goes as deep as documents may be
 // nested: everything is measured before it is descended into.
-#include "adapters/json_patch.h"
+#include "adapters/state/json_patch.h"
 
-#include "adapters/json.h"
+#include "adapters/encoding/json.h"
 
 enum { PATH_SHOWN = 80 }; // bytes of a path in a fault
 

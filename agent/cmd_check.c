@@ -3,7 +3,7 @@
 
 #include "agent/master_key.h"
 #include "port/base/text.h"
-#include "transport/tls.h"
+#include "transport/tls/tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>

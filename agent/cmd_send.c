@@ -4,8 +4,8 @@
 
 #include "adapters/encoding/gzip.h"
 #include "port/base/text.h"
-#include "transport/backoff.h"
-#include "transport/http_client.h"
+#include "transport/deliver/backoff.h"
+#include "transport/http/http_client.h"
 
 #include <signal.h>
 #include <stdio.h>

@@ -2,7 +2,7 @@
 #include "agent/cli.h"
 
 #include "adapters/encoding/gzip.h"
-#include "transport/tls.h"
+#include "transport/tls/tls.h"
 
 #include <llhttp.h>
 #include <lz4.h>

@@ -4,7 +4,7 @@
 
 #include "port/base/log.h"
 #include "storage/store/rules.h"
-#include "transport/destination.h"
+#include "transport/deliver/destination.h"
 
 enum {
     UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024,

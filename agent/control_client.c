@@ -4,7 +4,7 @@
 #include "adapters/encoding/json.h"
 #include "agent/control.h"
 #include "agent/control_path.h"
-#include "transport/http_reader.h"
+#include "transport/http/http_reader.h"
 
 #include <errno.h>
 #include <poll.h>

@@ -3,7 +3,7 @@
 #ifndef UT_AGENT_DISPATCH_THREAD_H
 #define UT_AGENT_DISPATCH_THREAD_H
 
-#include "transport/dispatcher.h"
+#include "transport/deliver/dispatcher.h"
 
 typedef struct ut_dispatch_thread ut_dispatch_thread;
 

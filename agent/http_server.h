@@ -7,7 +7,7 @@
 
 #include "agent/http_reply.h"
 #include "port/base/log.h"
-#include "transport/stream.h"
+#include "transport/tls/stream.h"
 
 enum {
     // Requests of one connection that wait for their answers; reading pauses there.

@@ -5,7 +5,7 @@
 #include "agent/control.h"
 #include "agent/control_client.h"
 #include "agent/data_dir.h"
-#include "transport/backoff.h"
+#include "transport/deliver/backoff.h"
 
 #include <stdio.h>
 #include <stdlib.h>

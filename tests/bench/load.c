@@ -3,7 +3,7 @@
 // share of the two cores is small: only the ids are changed between two uses of a body.
 #include "adapters/encoding/gzip.h"
 #include "agent/sample.h"
-#include "transport/http_client.h"
+#include "transport/http/http_client.h"
 
 #include <getopt.h>
 #include <stdio.h>

@@ -1,9 +1,9 @@
 // Fuzzes the reader of HTTP answers: whatever a peer sends, it is read alike in one piece and in
 // many, within its limits. The first byte chooses the size of the pieces, the second whether the
 // stream ends.
-#include "transport/http_client.h"
-#include "transport/http_reader.h"
-#include "transport/retry_after.h"
+#include "transport/http/http_client.h"
+#include "transport/http/http_reader.h"
+#include "transport/http/retry_after.h"
 
 #include <stdlib.h>
 

@@ -1,7 +1,7 @@
 // Threads and blocking waits over the non-blocking streams of the product.
 #include "tests/support/peer.h"
 
-#include "transport/stream.h"
+#include "transport/tls/stream.h"
 
 #include <poll.h>
 #include <pthread.h>

@@ -3,7 +3,7 @@
 #ifndef UT_TESTS_SUPPORT_PEER_H
 #define UT_TESTS_SUPPORT_PEER_H
 
-#include "transport/tls.h"
+#include "transport/tls/tls.h"
 
 typedef struct ut_peer ut_peer;
 

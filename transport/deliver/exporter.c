@@ -1,0 +1,718 @@
+// Delivers to one destination. In short: gather pending blocks from the ledger into a batch, encode
+// and send it on a free connection, end or split or requeue it by what came of that, mark its
+// blocks.
+//
+// What bounds the memory: at most `connections` batches are in flight, each with its body, and
+// while more than as many wait for another try no new one is formed. A batch that waits has no
+// body; it is encoded again. Splitting makes more batches, but not more parts of blocks than spans
+// in the batch split.
+#include "transport/deliver/exporter.h"
+
+#include "transport/deliver/gatherer.h"
+#include "transport/deliver/health.h"
+#include "transport/http/http_client.h"
+#include "transport/deliver/mark_queue.h"
+#include "transport/deliver/outcome.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define AREA_Z "dispatch"
+
+struct ut_exporter_link {
+    ut_http_client *client; // NULL until first used
+    ut_out_batch *batch;    // in flight; NULL: free
+    ut_buf body;
+    bool ready; // a poll event has come
+    uint64_t next_ms;
+    ut_health_seen seen; // when the request began
+};
+
+struct ut_exporter {
+    const ut_exporter_shared *shared;
+    const ut_destination_config *destination;
+    ut_tls_context *tls; // NULL: plain
+    bool draining;
+
+    ut_gatherer gatherer;
+    uint64_t gather_not_before_ms;
+    ut_out_list waiting; // batches that were split, or are to be tried again
+    ut_mark_queue marks;
+    ut_out_pool pool;
+
+    // Connections.
+    ut_exporter_link links[UT_DESTINATION_CONNECTIONS_MAX];
+    uint32_t in_flight;
+
+    ut_health health;
+    uint64_t send_not_before_ms; // after trouble on this machine
+    uint64_t log_refusals;
+    uint64_t log_rejections;
+    uint64_t log_troubles;
+
+    uint64_t spans_delivered;
+    uint64_t spans_dead;
+    uint64_t requests;
+    uint64_t requests_failed;
+};
+
+// The time of one step.
+typedef struct {
+    uint64_t now_ms;
+    uint64_t wall_ns;
+} moment;
+
+// ---- life ----
+
+ut_err ut_exporter_new(const ut_exporter_shared *shared, const ut_destination_config *destination,
+                       ut_exporter **exporter, ut_fault *fault)
+{
+    ut_err err = ut_destination_check(destination, fault);
+    if (err != UT_OK)
+        return err;
+    ut_exporter *made = calloc(1, sizeof *made);
+    if (made == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "destination %s: out of memory", destination->name_z);
+    made->shared = shared;
+    made->destination = destination;
+    made->gatherer = (ut_gatherer){.destination = destination, .pool = &made->pool};
+    ut_health_init(&made->health, destination, shared->config->log);
+    for (size_t i = 0; i < UT_DESTINATION_CONNECTIONS_MAX; i++)
+        ut_buf_init(&made->links[i].body, UT_BATCHER_BODY_BYTES_MAX);
+    if (destination->url.tls) {
+        ut_tls_config tls = {
+            .server = false,
+            .ca_pem = destination->ca_pem,
+            .cert_pem = destination->cert_pem,
+            .key_pem = destination->key_pem,
+            .insecure = destination->insecure,
+        };
+        ut_fault why = {.code = UT_OK};
+        err = ut_tls_context_new(&tls, &made->tls, &why);
+        if (err != UT_OK) {
+            ut_exporter_free(made);
+            return ut_fault_set(fault, err, "destination %s: %s", destination->name_z, why.text_z);
+        }
+    }
+    *exporter = made;
+    return UT_OK;
+}
+
+// Lets go of all that a batch holds, and of the batch. Its blocks stay as they are in the ledger.
+static void abandon(ut_exporter *exporter, ut_out_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    for (size_t i = 0; i < batch->part_count; i++) {
+        ut_out_part *part = &batch->parts[i];
+        if (ut_out_block_end(part->block, part->from, part->to, UT_OUT_ABANDONED, 0, "") &&
+            !part->block->mark_due)
+            ut_out_pool_give(&exporter->pool, part->block);
+    }
+    ut_out_batch_free(batch);
+}
+
+// Lets go of all batches that are not in flight.
+static void abandon_waiting(ut_exporter *exporter)
+{
+    abandon(exporter, exporter->gatherer.growing);
+    abandon(exporter, exporter->gatherer.full);
+    exporter->gatherer.growing = NULL;
+    exporter->gatherer.full = NULL;
+    for (ut_out_batch *batch; (batch = ut_out_list_take(&exporter->waiting)) != NULL;)
+        abandon(exporter, batch);
+}
+
+void ut_exporter_free(ut_exporter *exporter)
+{
+    if (exporter == NULL)
+        return;
+    for (size_t i = 0; i < UT_DESTINATION_CONNECTIONS_MAX; i++) {
+        ut_http_client_free(exporter->links[i].client);
+        abandon(exporter, exporter->links[i].batch);
+        ut_buf_free(&exporter->links[i].body);
+    }
+    abandon_waiting(exporter);
+    ut_mark_queue_clear(&exporter->marks, &exporter->pool);
+    ut_out_pool_free(&exporter->pool);
+    ut_tls_context_free(exporter->tls);
+    free(exporter);
+}
+
+static void hand_over_marks(ut_exporter *exporter, const moment *t)
+{
+    ut_mark_facts facts = {
+        .dispatcher = exporter->shared->config,
+        .org = exporter->destination->org,
+        .dest = exporter->destination->dest,
+        .http_status = exporter->health.http_status,
+        .reason_z = exporter->health.reason_z,
+        .wall_ns = t->wall_ns,
+    };
+    ut_mark_queue_hand_over(&exporter->marks, &facts, &exporter->pool, t->now_ms);
+}
+
+// ---- ends of spans ----
+
+// A part has had so many attempts in its batch. The parts of a block are tried one by one; the block
+// carries the number of the one that has most. Returns the part's number.
+static uint32_t count_attempts(const ut_out_part *part, uint32_t attempts)
+{
+    ut_out_block *block = part->block;
+    uint32_t before = block->attempts_before;
+    uint32_t all = attempts < UINT32_MAX - before ? before + attempts : UINT32_MAX;
+    if (all > block->attempts)
+        block->attempts = all;
+    return all;
+}
+
+// attempts: of the part's batch, with the last one.
+static void end_part(ut_exporter *exporter, const ut_out_part *part, uint32_t attempts,
+                     ut_out_end end, uint16_t http_status, const char *reason_z)
+{
+    ut_out_block *block = part->block;
+    uint32_t spans = (uint32_t)(part->to - part->from);
+    if (end == UT_OUT_DELIVERED)
+        exporter->spans_delivered += spans;
+    if (end == UT_OUT_DEAD)
+        exporter->spans_dead += spans;
+    (void)count_attempts(part, attempts);
+    if (!ut_out_block_end(block, part->from, part->to, end, http_status, reason_z))
+        return;
+    if (!block->gone && !block->abandoned)
+        ut_mark_queue_add(&exporter->marks, block);
+    else if (!block->mark_due)
+        ut_out_pool_give(&exporter->pool, block);
+}
+
+static void bury(ut_exporter *exporter, ut_out_batch *batch, uint16_t http_status,
+                 const char *reason_z)
+{
+    if (ut_health_worth_a_line(++exporter->log_refusals))
+        ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
+                     "%s: %lu spans are refused for good and kept as dead letters: %s "
+                     "(%lu times since start)",
+                     exporter->destination->name_z, (unsigned long)batch->spans, reason_z,
+                     (unsigned long)exporter->log_refusals);
+    for (size_t i = 0; i < batch->part_count; i++)
+        end_part(exporter, &batch->parts[i], batch->attempts + 1, UT_OUT_DEAD, http_status,
+                 reason_z);
+    ut_out_batch_free(batch);
+}
+
+// Parts that the batcher found impossible to send.
+static void end_bad_parts(ut_exporter *exporter, ut_out_batch *batch)
+{
+    ut_out_part part;
+    while (ut_out_batch_take_bad(batch, &part)) {
+        switch (part.state) {
+        case UT_OUT_PART_GOOD:
+        case UT_OUT_PART_SPENT:
+            ut_panic(__FILE__, __LINE__, "a part that the batcher found bad");
+        case UT_OUT_PART_GONE:
+            end_part(exporter, &part, batch->attempts, UT_OUT_GONE, 0, "");
+            break;
+        case UT_OUT_PART_DAMAGED:
+            ut_log_write(exporter->shared->config->log, UT_LOG_ERROR, AREA_Z,
+                         "%s: block %lu in the store is damaged and cannot be sent; its spans are "
+                         "kept as dead letters",
+                         exporter->destination->name_z, (unsigned long)part.block->seq);
+            end_part(exporter, &part, batch->attempts + 1, UT_OUT_DEAD, 0, "the block is damaged");
+            break;
+        case UT_OUT_PART_TOO_LARGE:
+            end_part(exporter, &part, batch->attempts + 1, UT_OUT_DEAD, 0,
+                     "the span is larger than the 64 MiB that one request may hold");
+            break;
+        }
+    }
+}
+
+// ---- outcomes ----
+
+// Ends the parts that have used up their attempts. False when nothing is left of the batch,
+// which is then gone.
+static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
+{
+    uint32_t attempts_max = exporter->destination->retry_attempts_max;
+    bool spent = false;
+    for (size_t i = 0; i < batch->part_count; i++) {
+        ut_out_part *part = &batch->parts[i];
+        uint32_t attempts = count_attempts(part, batch->attempts);
+        if (attempts_max > 0 && attempts >= attempts_max) {
+            part->state = UT_OUT_PART_SPENT;
+            spent = true;
+        }
+    }
+    if (!spent)
+        return true;
+    char reason_z[UT_STORE_REASON_MAX];
+    (void)snprintf(reason_z, sizeof reason_z, "after %lu attempts: %.120s",
+                   (unsigned long)attempts_max, exporter->health.reason_z);
+    if (ut_health_worth_a_line(++exporter->log_refusals))
+        ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
+                     "%s: gives up on spans and keeps them as dead letters, %s",
+                     exporter->destination->name_z, reason_z);
+    ut_out_part part;
+    while (ut_out_batch_take_bad(batch, &part))
+        end_part(exporter, &part, batch->attempts, UT_OUT_DEAD, exporter->health.http_status,
+                 reason_z);
+    if (batch->part_count > 0)
+        return true;
+    ut_out_batch_free(batch);
+    return false;
+}
+
+// The batch is to be tried again.
+static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_out_batch *batch,
+                      const moment *t, bool misconfigured, bool alone)
+{
+    if (alone) {
+        // The destination takes other batches, and only this one fails: it waits by itself, and
+        // holds up nobody.
+        if (batch->failures_alone < UINT32_MAX)
+            batch->failures_alone++;
+        batch->not_before_ms =
+            t->now_ms + ut_health_delay_ms(&exporter->health, batch->failures_alone);
+        if (ut_health_worth_a_line(batch->failures_alone))
+            ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
+                         "%s: one batch of %lu spans fails while others pass: %s (failure %lu)",
+                         exporter->destination->name_z, (unsigned long)batch->spans,
+                         exporter->health.reason_z, (unsigned long)batch->failures_alone);
+    } else {
+        ut_health_failed(&exporter->health, link->seen, t->now_ms, misconfigured);
+        batch->not_before_ms = 0; // waits with the destination
+    }
+    if (batch->attempts < UINT32_MAX)
+        batch->attempts++;
+    batch->successes_seen = exporter->health.successes;
+    if (!spend_attempts(exporter, batch))
+        return;
+
+    uint64_t at_ms = ut_health_open_at_ms(&exporter->health);
+    if (at_ms < batch->not_before_ms)
+        at_ms = batch->not_before_ms;
+    uint64_t wait_ms = at_ms > t->now_ms ? at_ms - t->now_ms : 0;
+    for (size_t i = 0; i < batch->part_count; i++) {
+        batch->parts[i].block->next_try_ns = t->wall_ns + wait_ms * 1000000;
+        ut_mark_queue_add(&exporter->marks, batch->parts[i].block);
+    }
+    if (exporter->draining)
+        abandon(exporter, batch);
+    else
+        ut_out_list_append(&exporter->waiting, batch); // behind the others: they are tried first
+}
+
+// The batch is refused. It goes again in two halves, or dies when that cannot help.
+static void take_apart(ut_exporter *exporter, const ut_exporter_link *link, ut_out_batch *batch,
+                       const moment *t)
+{
+    bool hopeless = !ut_health_refused(&exporter->health, link->seen, t->now_ms);
+    if (batch->spans == 1 || hopeless) {
+        bury(exporter, batch, exporter->health.http_status, exporter->health.reason_z);
+        return;
+    }
+    if (exporter->draining) {
+        abandon(exporter, batch);
+        return;
+    }
+    batch->not_before_ms = 0;
+    ut_out_batch *rest = NULL;
+    if (ut_out_batch_split(batch, batch->spans / 2, &rest) == UT_OK)
+        ut_out_list_prepend(&exporter->waiting, rest);
+    // Without memory for the halves the whole goes again; by then there may be some.
+    ut_out_list_prepend(&exporter->waiting, batch);
+}
+
+static bool media_type_is(ut_bytes content_type, const char *type_z)
+{
+    size_t len = strlen(type_z);
+    return content_type.len >= len && memcmp(content_type.data, type_z, len) == 0 &&
+           (content_type.len == len || content_type.data[len] == ';' ||
+            content_type.data[len] == ' ');
+}
+
+// Reads partial success out of an answer. OTLP answers come in the type of the request; other types
+// (a proxy's page) say nothing about spans.
+static void read_rejections(const ut_exporter *exporter, const ut_http_answer *answer,
+                            int64_t *rejected, char *message_z, size_t cap)
+{
+    const char *sent_z = exporter->destination->encoder->content_type_z;
+    bool json = media_type_is(answer->content_type, "application/json");
+    bool protobuf = media_type_is(answer->content_type, "application/x-protobuf");
+    if (answer->content_type.len == 0) {
+        json = strcmp(sent_z, "application/json") == 0;
+        protobuf = !json;
+    }
+    *rejected = 0;
+    message_z[0] = '\0';
+    if ((json || protobuf) && answer->body.len > 0)
+        ut_otlp_response_read(json ? UT_OTLP_JSON : UT_OTLP_PROTOBUF, answer->body, rejected,
+                              message_z, cap);
+}
+
+static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_answer *answer,
+                    const moment *t)
+{
+    ut_health_succeeded(&exporter->health, t->now_ms);
+
+    int64_t claimed = 0;
+    char message_z[96];
+    read_rejections(exporter, answer, &claimed, message_z, sizeof message_z);
+    uint32_t rejected = 0;
+    if (claimed > 0)
+        rejected = claimed < (int64_t)batch->spans ? (uint32_t)claimed : batch->spans;
+    char reason_z[UT_STORE_REASON_MAX] = "";
+    if (rejected > 0 || message_z[0] != '\0') {
+        (void)snprintf(reason_z, sizeof reason_z, "partial success, %lu of %lu spans rejected: %s",
+                       (unsigned long)rejected, (unsigned long)batch->spans, message_z);
+        if (ut_health_worth_a_line(++exporter->log_rejections))
+            ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
+                         "%s: %s (%lu times since start)", exporter->destination->name_z, reason_z,
+                         (unsigned long)exporter->log_rejections);
+    }
+
+    // Which spans were rejected is not known, and OTLP forbids to send them again. For the
+    // counting, each block takes its share.
+    uint32_t spans_left = batch->spans;
+    uint32_t rejected_left = rejected;
+    for (size_t i = 0; i < batch->part_count; i++) {
+        const ut_out_part *part = &batch->parts[i];
+        uint32_t spans = (uint32_t)(part->to - part->from);
+        UT_ASSERT(spans > 0 && spans <= spans_left); // the parts make up the batch
+        uint32_t share = (uint32_t)((uint64_t)rejected_left * spans / spans_left);
+        spans_left -= spans;
+        rejected_left -= share;
+        if (share > 0) {
+            ut_out_block_reject(part->block, share, (uint16_t)answer->status, reason_z);
+            exporter->spans_dead += share;
+            exporter->spans_delivered -= share; // end_part adds them
+        }
+        end_part(exporter, part, batch->attempts + 1, UT_OUT_DELIVERED, 0, "");
+    }
+    ut_out_batch_free(batch);
+}
+
+static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answer)
+{
+    char message_z[UT_STORE_REASON_MAX / 2] = "";
+    if (answer->status < 300)
+        (void)snprintf(message_z, sizeof message_z,
+                       "a web page, not OTLP; a login page of the network, or a wrong endpoint?");
+    else if (answer->status < 400)
+        (void)snprintf(message_z, sizeof message_z,
+                       "a redirect, and redirects are not followed; set the new address");
+    else if (answer->body.len > 0)
+        ut_otlp_status_read(answer->body, message_z, sizeof message_z);
+    char reason_z[UT_STORE_REASON_MAX];
+    (void)snprintf(reason_z, sizeof reason_z, "HTTP %d%s%s", answer->status,
+                   message_z[0] != '\0' ? ": " : "", message_z);
+    ut_health_keep_reason(&exporter->health, (uint16_t)answer->status, reason_z);
+}
+
+// A request has ended. answer is NULL when it failed with err.
+static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err err,
+                        const ut_http_answer *answer, const ut_fault *fault, const moment *t)
+{
+    ut_out_batch *batch = link->batch;
+    link->batch = NULL;
+    exporter->in_flight--;
+    exporter->requests++;
+    ut_outcome outcome = answer != NULL ? ut_outcome_of_answer(answer->status, answer->content_type)
+                                        : ut_outcome_of_failure(err);
+    if (answer != NULL && outcome == UT_OUTCOME_DELIVERED) {
+        succeed(exporter, batch, answer, t);
+        return;
+    }
+    exporter->requests_failed++;
+    if (answer != NULL)
+        keep_answer_reason(exporter, answer);
+    else
+        ut_health_keep_reason(&exporter->health, 0, fault->text_z);
+    bool alone = batch->attempts > 0 && exporter->health.successes > batch->successes_seen;
+    if (answer != NULL && answer->retry_after_ms > 0)
+        ut_health_ask_to_wait(&exporter->health, t->now_ms + answer->retry_after_ms);
+    switch (outcome) {
+    case UT_OUTCOME_DELIVERED:
+        break;
+    case UT_OUTCOME_RETRY:
+        try_again(exporter, link, batch, t, false, alone);
+        break;
+    case UT_OUTCOME_MISCONFIGURED:
+        if (!alone) {
+            try_again(exporter, link, batch, t, true, false);
+            break;
+        }
+        // The settings are good enough for others: it is the data (a filter in front of the
+        // destination, perhaps).
+        take_apart(exporter, link, batch, t);
+        break;
+    case UT_OUTCOME_TOO_LARGE:
+    case UT_OUTCOME_REFUSED:
+        take_apart(exporter, link, batch, t);
+        break;
+    }
+}
+
+// ---- gathering ----
+
+// Something on this machine failed: not the destination's fault, and no attempt is counted.
+static void trouble(ut_exporter *exporter, const char *what_z, ut_err err)
+{
+    if (ut_health_worth_a_line(++exporter->log_troubles))
+        ut_log_write(exporter->shared->config->log, UT_LOG_ERROR, AREA_Z,
+                     "%s: %s: %s; it is tried again (%lu times since start)",
+                     exporter->destination->name_z, what_z, ut_err_text(err),
+                     (unsigned long)exporter->log_troubles);
+}
+
+static void gather(ut_exporter *exporter, const moment *t)
+{
+    if (exporter->draining || t->now_ms < exporter->gather_not_before_ms)
+        return;
+    ut_err err = ut_gatherer_read(&exporter->gatherer, exporter->shared->batcher->view, t->now_ms);
+    if (err != UT_OK) {
+        trouble(exporter, "the ledger cannot be read", err);
+        exporter->gather_not_before_ms = t->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
+    }
+}
+
+// ---- sending ----
+
+// When the next request may begin.
+static uint64_t open_at_ms(const ut_exporter *exporter)
+{
+    uint64_t at_ms = ut_health_open_at_ms(&exporter->health);
+    return at_ms > exporter->send_not_before_ms ? at_ms : exporter->send_not_before_ms;
+}
+
+// True when another request may be under way beside those that are.
+static bool has_room(const ut_exporter *exporter)
+{
+    return exporter->in_flight < (exporter->health.proven ? exporter->destination->connections : 1);
+}
+
+// True when another request may begin, if there is a batch for it.
+static bool may_send(const ut_exporter *exporter, uint64_t now_ms)
+{
+    // While marks are refused nothing new is begun: what has ended must be told first, or the
+    // blocks that are ended and unmarked would pile up.
+    return !exporter->draining && ut_mark_queue_empty(&exporter->marks) &&
+           now_ms >= open_at_ms(exporter) && has_room(exporter);
+}
+
+// True when a batch of new blocks may be formed beside those that wait.
+static bool takes_new(const ut_exporter *exporter)
+{
+    return exporter->waiting.count <= exporter->destination->connections;
+}
+
+// Takes the batch that is to go next; NULL when there is none yet. While the destination fails, new
+// batches go first: if one passes, the trouble was with the batch before, and if none does, the
+// trouble is with the destination.
+static ut_out_batch *next_batch(ut_exporter *exporter, uint64_t now_ms)
+{
+    ut_out_batch *batch = NULL;
+    if (exporter->health.failures > 0 && takes_new(exporter))
+        batch = ut_gatherer_take(&exporter->gatherer, now_ms);
+    if (batch == NULL)
+        batch = ut_out_list_take_due(&exporter->waiting, now_ms);
+    if (batch == NULL && takes_new(exporter))
+        batch = ut_gatherer_take(&exporter->gatherer, now_ms);
+    return batch;
+}
+
+// A free connection, an open one if there is one.
+static ut_exporter_link *free_link(ut_exporter *exporter)
+{
+    ut_exporter_link *found = NULL;
+    for (size_t i = 0; i < exporter->destination->connections; i++) {
+        ut_exporter_link *link = &exporter->links[i];
+        if (link->batch != NULL)
+            continue;
+        if (link->client != NULL && ut_http_client_connected(link->client))
+            return link;
+        if (found == NULL || (found->client == NULL && link->client != NULL))
+            found = link;
+    }
+    UT_ASSERT(found != NULL);
+    return found;
+}
+
+static ut_err ensure_client(ut_exporter *exporter, ut_exporter_link *link)
+{
+    if (link->client != NULL)
+        return UT_OK;
+    ut_http_client_config config = {
+        .poller = exporter->shared->config->poller,
+        .resolver = exporter->shared->config->resolver,
+        .tls = exporter->tls,
+        .url = &exporter->destination->url,
+        .tag = link,
+        .timeout_ms = exporter->destination->timeout_ms,
+    };
+    return ut_http_client_new(&config, &link->client);
+}
+
+static void step_link(ut_exporter *exporter, ut_exporter_link *link, const moment *t)
+{
+    ut_http_answer answer;
+    ut_fault fault = {.code = UT_OK};
+    bool busy = link->batch != NULL;
+    link->ready = false;
+    ut_err err =
+        ut_http_client_step(link->client, t->now_ms, t->wall_ns, &link->next_ms, &answer, &fault);
+    if (!busy || err == UT_EAGAIN)
+        return;
+    end_request(exporter, link, err, err == UT_OK ? &answer : NULL, &fault, t);
+}
+
+// Encodes a batch and begins its request. False when this machine cannot now.
+static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment *t)
+{
+    const ut_destination_config *d = exporter->destination;
+    ut_exporter_link *link = free_link(exporter);
+    ut_out_batch *rest = NULL;
+    size_t bytes = 0;
+    ut_err err = ensure_client(exporter, link);
+    if (err == UT_OK)
+        err = ut_batcher_build(exporter->shared->batcher, d, batch, &link->body, &bytes, &rest);
+    if (rest != NULL)
+        ut_out_list_prepend(&exporter->waiting, rest);
+    end_bad_parts(exporter, batch);
+    if (batch->part_count == 0) {
+        ut_out_batch_free(batch);
+        return true;
+    }
+    if (err != UT_OK) {
+        trouble(exporter, "a batch cannot be encoded", err);
+        exporter->send_not_before_ms = t->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
+        batch->not_before_ms = 0;
+        ut_out_list_prepend(&exporter->waiting, batch);
+        return false;
+    }
+    ut_gatherer_learn(&exporter->gatherer, bytes, batch->spans);
+    ut_http_request request = {
+        .method_z = "POST",
+        .content_type_z = d->encoder->content_type_z,
+        .content_encoding_z = d->gzip ? "gzip" : NULL,
+        .user_agent_z = exporter->shared->config->user_agent_z,
+        .headers = d->headers,
+        .header_count = d->header_count,
+        .body = ut_buf_bytes(&link->body),
+    };
+    link->batch = batch;
+    link->seen = ut_health_look(&exporter->health);
+    exporter->in_flight++;
+    ut_http_client_start(link->client, &request, t->now_ms);
+    step_link(exporter, link, t);
+    return true;
+}
+
+static void step_links(ut_exporter *exporter, const moment *t)
+{
+    for (size_t i = 0; i < exporter->destination->connections; i++) {
+        ut_exporter_link *link = &exporter->links[i];
+        if (link->client != NULL &&
+            (link->ready || t->now_ms >= link->next_ms || ut_http_client_resolving(link->client)))
+            step_link(exporter, link, t);
+    }
+}
+
+static void no_later_than(uint64_t *next_ms, uint64_t at_ms)
+{
+    if (at_ms < *next_ms)
+        *next_ms = at_ms;
+}
+
+// When the next batch could go.
+static uint64_t next_batch_ms(const ut_exporter *exporter)
+{
+    uint64_t next_ms = UINT64_MAX;
+    for (const ut_out_batch *b = exporter->waiting.first; b != NULL; b = b->next)
+        no_later_than(&next_ms, b->not_before_ms);
+    if (takes_new(exporter))
+        no_later_than(&next_ms, ut_gatherer_due_ms(&exporter->gatherer));
+    return next_ms > open_at_ms(exporter) ? next_ms : open_at_ms(exporter);
+}
+
+static uint64_t next_time(const ut_exporter *exporter)
+{
+    uint64_t next_ms = UINT64_MAX;
+    for (size_t i = 0; i < exporter->destination->connections; i++) {
+        const ut_exporter_link *link = &exporter->links[i];
+        if (link->client != NULL)
+            no_later_than(&next_ms, link->ready ? 0 : link->next_ms);
+    }
+    if (!ut_mark_queue_empty(&exporter->marks))
+        no_later_than(&next_ms, exporter->marks.not_before_ms);
+    else if (!exporter->draining && has_room(exporter))
+        no_later_than(&next_ms, next_batch_ms(exporter));
+    if (!exporter->draining && ut_gatherer_more(&exporter->gatherer))
+        no_later_than(&next_ms, exporter->gather_not_before_ms);
+    return next_ms;
+}
+
+void ut_exporter_step(ut_exporter *exporter, uint64_t now_ms, uint64_t wall_ns, uint64_t *next_ms)
+{
+    moment t = {now_ms, wall_ns};
+    step_links(exporter, &t);
+    hand_over_marks(exporter, &t);
+    gather(exporter, &t);
+    // One batch a step: encoding is the longest thing done here, and other destinations wait.
+    if (may_send(exporter, now_ms)) {
+        ut_out_batch *batch = next_batch(exporter, now_ms);
+        if (batch != NULL) {
+            (void)send_batch(exporter, batch, &t); // its failure is logged and waited for
+            hand_over_marks(exporter, &t);
+            gather(exporter, &t);
+        }
+    }
+    if (ut_exporter_resting(exporter)) {
+        for (size_t i = 0; i < exporter->destination->connections; i++)
+            ut_buf_free(&exporter->links[i].body);
+    }
+    uint64_t at_ms = next_time(exporter);
+    no_later_than(next_ms, at_ms > now_ms ? at_ms : now_ms);
+}
+
+void ut_exporter_advance(ut_exporter *exporter, uint64_t last_seq)
+{
+    if (last_seq > exporter->gatherer.last_seq)
+        exporter->gatherer.last_seq = last_seq;
+}
+
+void ut_exporter_drain(ut_exporter *exporter)
+{
+    exporter->draining = true;
+    abandon_waiting(exporter);
+}
+
+bool ut_exporter_idle(const ut_exporter *exporter)
+{
+    return exporter->in_flight == 0 && ut_mark_queue_empty(&exporter->marks);
+}
+
+bool ut_exporter_resting(const ut_exporter *exporter)
+{
+    return exporter->in_flight == 0 && exporter->waiting.count == 0 &&
+           exporter->gatherer.full == NULL && exporter->gatherer.growing == NULL;
+}
+
+void ut_exporter_get_status(const ut_exporter *exporter, ut_dispatcher_status *status)
+{
+    *status = (ut_dispatcher_status){
+        .name_z = exporter->destination->name_z,
+        .spans_delivered = exporter->spans_delivered,
+        .spans_dead = exporter->spans_dead,
+        .requests = exporter->requests,
+        .failures = exporter->requests_failed,
+        .in_flight = exporter->in_flight,
+        .failing = exporter->health.failures > 0,
+    };
+    memcpy(status->last_error_z, exporter->health.reason_z, sizeof status->last_error_z);
+}
+
+void ut_exporter_link_ready(ut_exporter_link *link)
+{
+    link->ready = true;
+}

@@ -1,0 +1,87 @@
+// Turns blocks into the marks of the ledger and hands them over.
+#include "transport/deliver/mark_queue.h"
+
+void ut_mark_queue_add(ut_mark_queue *queue, ut_out_block *block)
+{
+    if (block->mark_due)
+        return;
+    block->mark_due = true;
+    block->next = NULL;
+    if (queue->last != NULL)
+        queue->last->next = block;
+    else
+        queue->first = block;
+    queue->last = block;
+}
+
+static ut_out_block *take(ut_mark_queue *queue)
+{
+    ut_out_block *block = queue->first;
+    queue->first = block->next;
+    if (queue->first == NULL)
+        queue->last = NULL;
+    block->mark_due = false;
+    return block;
+}
+
+static ut_err hand_over(const ut_mark_facts *facts, const ut_out_block *block)
+{
+    ut_delivery mark = {
+        .org = facts->org,
+        .dest = facts->dest,
+        .seq = block->seq,
+        .attempts = block->attempts,
+        .updated_ns = facts->wall_ns,
+        .spans = block->spans,
+    };
+    uint16_t ordinals[UT_BLOCK_SPANS_MAX];
+    const char *reason_z = "";
+    if (block->spans_open > 0 || block->abandoned) {
+        mark.state = UT_DELIVERY_PENDING;
+        mark.next_try_ns = block->next_try_ns;
+        mark.http_status = facts->http_status;
+        reason_z = facts->reason_z;
+    } else {
+        mark.state = block->spans_dead == block->spans ? UT_DELIVERY_DEAD : UT_DELIVERY_DELIVERED;
+        mark.spans_dead = block->spans_dead;
+        if (block->fate != NULL) {
+            mark.http_status = block->fate->http_status;
+            reason_z = block->fate->reason_z;
+            uint32_t count = 0;
+            for (uint32_t n = 0; n < block->spans; n++) {
+                if ((block->fate->dead[n / 8] & 1u << n % 8) != 0)
+                    ordinals[count++] = (uint16_t)n;
+            }
+            // Where the destination did not say which spans it refused, nobody can.
+            if (count == block->spans_dead && count < block->spans)
+                mark.dead_ordinals = ordinals;
+        }
+    }
+    memcpy(mark.reason_z, reason_z, strlen(reason_z) + 1); // both are texts of UT_STORE_REASON_MAX
+    return facts->dispatcher->mark(facts->dispatcher->mark_context, &mark);
+}
+
+void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts, ut_out_pool *pool,
+                             uint64_t now_ms)
+{
+    if (now_ms < queue->not_before_ms)
+        return;
+    while (queue->first != NULL) {
+        if (!queue->first->gone && hand_over(facts, queue->first) != UT_OK) {
+            queue->not_before_ms = now_ms + UT_MARK_AGAIN_MS;
+            return;
+        }
+        ut_out_block *block = take(queue);
+        if (block->spans_open == 0)
+            ut_out_pool_give(pool, block);
+    }
+}
+
+void ut_mark_queue_clear(ut_mark_queue *queue, ut_out_pool *pool)
+{
+    while (queue->first != NULL) {
+        ut_out_block *block = take(queue);
+        if (block->spans_open == 0)
+            ut_out_pool_give(pool, block);
+    }
+}

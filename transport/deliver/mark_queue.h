@@ -1,0 +1,41 @@
+// The blocks whose standing is to be told to the store, in order. A block stands in it once,
+// however much happens to it meanwhile: what is handed over is how it stands then.
+#ifndef UT_TRANSPORT_MARK_QUEUE_H
+#define UT_TRANSPORT_MARK_QUEUE_H
+
+#include "transport/deliver/dispatcher.h"
+#include "transport/deliver/out_batch.h"
+
+enum { UT_MARK_AGAIN_MS = 10 }; // when the store takes no marks
+
+typedef struct {
+    ut_out_block *first;
+    ut_out_block *last;
+    uint64_t not_before_ms;
+} ut_mark_queue;
+
+// What is the same for all marks of a destination.
+typedef struct {
+    const ut_dispatcher_config *dispatcher;
+    uint32_t org;
+    uint32_t dest;
+    uint16_t http_status; // of the last failure, for blocks that are still pending
+    const char *reason_z; // of the last failure
+    uint64_t wall_ns;
+} ut_mark_facts;
+
+void ut_mark_queue_add(ut_mark_queue *queue, ut_out_block *block);
+
+// Hands over what the store takes. Blocks that are done with go to the pool.
+void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts, ut_out_pool *pool,
+                             uint64_t now_ms);
+
+// Blocks without an open span go to the pool, the others to whoever holds their batches.
+void ut_mark_queue_clear(ut_mark_queue *queue, ut_out_pool *pool);
+
+static inline bool ut_mark_queue_empty(const ut_mark_queue *queue)
+{
+    return queue->first == NULL;
+}
+
+#endif

@@ -1,0 +1,229 @@
+// Lists of parts of blocks: added to, cut, ended.
+#include "transport/deliver/out_batch.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PARTS_CAP_MIN = 4 };
+
+ut_out_batch *ut_out_batch_new(void)
+{
+    return calloc(1, sizeof(ut_out_batch));
+}
+
+void ut_out_batch_free(ut_out_batch *batch)
+{
+    if (batch == NULL)
+        return;
+    free(batch->parts);
+    free(batch);
+}
+
+static ut_err reserve(ut_out_batch *batch, size_t count)
+{
+    if (count > UT_OUT_PARTS_MAX)
+        return UT_ELIMIT;
+    if (count <= batch->part_cap)
+        return UT_OK;
+    size_t cap = batch->part_cap < PARTS_CAP_MIN ? PARTS_CAP_MIN : batch->part_cap;
+    while (cap < count)
+        cap *= 2;
+    ut_out_part *parts = realloc(batch->parts, cap * sizeof *parts);
+    if (parts == NULL)
+        return UT_ENOMEM;
+    batch->parts = parts;
+    batch->part_cap = cap;
+    return UT_OK;
+}
+
+ut_err ut_out_batch_add(ut_out_batch *batch, ut_out_block *block, uint32_t from, uint32_t to)
+{
+    UT_ASSERT(from < to && to <= block->spans && block->spans <= UT_BLOCK_SPANS_MAX);
+    ut_err err = reserve(batch, batch->part_count + 1);
+    if (err != UT_OK)
+        return err;
+    batch->parts[batch->part_count++] = (ut_out_part){
+        .block = block,
+        .from = (uint16_t)from,
+        .to = (uint16_t)to,
+        .state = UT_OUT_PART_GOOD,
+    };
+    batch->spans += to - from;
+    return UT_OK;
+}
+
+ut_err ut_out_batch_cut(ut_out_batch *batch, size_t index, uint32_t offset, ut_out_batch **rest)
+{
+    UT_ASSERT(index < batch->part_count && index + offset > 0);
+    ut_out_part *part = &batch->parts[index];
+    UT_ASSERT(offset < (uint32_t)(part->to - part->from));
+    ut_out_batch *made = ut_out_batch_new();
+    if (made == NULL || reserve(made, batch->part_count - index) != UT_OK) {
+        ut_out_batch_free(made);
+        return UT_ENOMEM;
+    }
+    made->since_ms = batch->since_ms;
+    made->attempts = batch->attempts;
+    made->failures_alone = batch->failures_alone;
+    made->successes_seen = batch->successes_seen;
+    made->not_before_ms = batch->not_before_ms;
+    for (size_t i = index; i < batch->part_count; i++) {
+        ut_out_part moved = batch->parts[i];
+        if (i == index)
+            moved.from = (uint16_t)(moved.from + offset);
+        made->parts[made->part_count++] = moved;
+        made->spans += (uint32_t)(moved.to - moved.from);
+    }
+    part->to = (uint16_t)(part->from + offset);
+    batch->part_count = offset > 0 ? index + 1 : index;
+    batch->spans -= made->spans;
+    *rest = made;
+    return UT_OK;
+}
+
+ut_err ut_out_batch_split(ut_out_batch *batch, uint32_t spans, ut_out_batch **rest)
+{
+    UT_ASSERT(spans >= 1 && spans < batch->spans);
+    size_t index = 0;
+    for (;; index++) {
+        uint32_t in_part = (uint32_t)(batch->parts[index].to - batch->parts[index].from);
+        if (spans < in_part)
+            return ut_out_batch_cut(batch, index, spans, rest);
+        spans -= in_part;
+    }
+}
+
+bool ut_out_batch_take_bad(ut_out_batch *batch, ut_out_part *part)
+{
+    for (size_t i = 0; i < batch->part_count; i++) {
+        if (batch->parts[i].state == UT_OUT_PART_GOOD)
+            continue;
+        *part = batch->parts[i];
+        batch->spans -= (uint32_t)(part->to - part->from);
+        memmove(&batch->parts[i], &batch->parts[i + 1],
+                (batch->part_count - i - 1) * sizeof *batch->parts);
+        batch->part_count--;
+        return true;
+    }
+    return false;
+}
+
+// The place for what is told of refused spans; NULL without memory.
+static ut_out_fate *fate_of(ut_out_block *block, uint16_t http_status, const char *reason_z)
+{
+    if (block->fate == NULL)
+        block->fate = calloc(1, sizeof *block->fate);
+    if (block->fate != NULL) {
+        block->fate->http_status = http_status;
+        (void)snprintf(block->fate->reason_z, sizeof block->fate->reason_z, "%.*s",
+                       UT_STORE_REASON_MAX - 1, reason_z); // cut is fine
+    }
+    return block->fate;
+}
+
+bool ut_out_block_end(ut_out_block *block, uint32_t from, uint32_t to, ut_out_end end,
+                      uint16_t http_status, const char *reason_z)
+{
+    UT_ASSERT(from < to && to <= block->spans && to - from <= block->spans_open);
+    block->spans_open -= to - from;
+    switch (end) {
+    case UT_OUT_DELIVERED:
+        break;
+    case UT_OUT_DEAD: {
+        block->spans_dead += to - from;
+        ut_out_fate *fate = fate_of(block, http_status, reason_z);
+        for (uint32_t n = from; fate != NULL && n < to; n++)
+            fate->dead[n / 8] = (uint8_t)(fate->dead[n / 8] | 1u << n % 8);
+        break;
+    }
+    case UT_OUT_GONE:
+        block->gone = true;
+        break;
+    case UT_OUT_ABANDONED:
+        block->abandoned = true;
+        break;
+    }
+    return block->spans_open == 0;
+}
+
+void ut_out_block_reject(ut_out_block *block, uint32_t spans, uint16_t http_status,
+                         const char *reason_z)
+{
+    UT_ASSERT(spans <= block->spans - block->spans_dead);
+    if (spans == 0)
+        return;
+    block->spans_dead += spans;
+    (void)fate_of(block, http_status,
+                  reason_z); // without memory the number stands without its reason
+}
+
+void ut_out_list_append(ut_out_list *list, ut_out_batch *batch)
+{
+    batch->next = NULL;
+    if (list->last != NULL)
+        list->last->next = batch;
+    else
+        list->first = batch;
+    list->last = batch;
+    list->count++;
+}
+
+void ut_out_list_prepend(ut_out_list *list, ut_out_batch *batch)
+{
+    batch->next = list->first;
+    list->first = batch;
+    if (list->last == NULL)
+        list->last = batch;
+    list->count++;
+}
+
+ut_out_batch *ut_out_list_take_due(ut_out_list *list, uint64_t now_ms)
+{
+    ut_out_batch *before = NULL;
+    for (ut_out_batch *batch = list->first; batch != NULL; before = batch, batch = batch->next) {
+        if (batch->not_before_ms > now_ms)
+            continue;
+        if (before != NULL)
+            before->next = batch->next;
+        else
+            list->first = batch->next;
+        if (list->last == batch)
+            list->last = before;
+        list->count--;
+        batch->next = NULL;
+        return batch;
+    }
+    return NULL;
+}
+
+ut_out_batch *ut_out_list_take(ut_out_list *list)
+{
+    return ut_out_list_take_due(list, UINT64_MAX);
+}
+
+ut_out_block *ut_out_pool_take(ut_out_pool *pool)
+{
+    ut_out_block *block = pool->spare;
+    if (block == NULL)
+        return calloc(1, sizeof *block);
+    pool->spare = block->next;
+    memset(block, 0, sizeof *block);
+    return block;
+}
+
+void ut_out_pool_give(ut_out_pool *pool, ut_out_block *block)
+{
+    free(block->fate);
+    block->fate = NULL;
+    block->next = pool->spare;
+    pool->spare = block;
+}
+
+void ut_out_pool_free(ut_out_pool *pool)
+{
+    while (pool->spare != NULL) {
+        ut_out_block *block = pool->spare;
+        pool->spare = block->next;
+        free(block);
+    }
+}

@@ -3,7 +3,7 @@
 
 #include "adapters/encoding/json.h"
 #include "agent/json_value.h"
-#include "agent/term.h"
+#include "agent/cli/term.h"
 #include "port/base/text.h"
 
 enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };

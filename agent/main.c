@@ -1,5 +1,5 @@
 // The program's entry: finds the subcommand (commands.c) and runs it.
-#include "agent/commands.h"
+#include "agent/commands/commands.h"
 
 // The exit code of a command that ended with code: a full disk or a closed pipe behind standard output
 // is a failure, not a detail. A flush that failed before is told by ferror only.

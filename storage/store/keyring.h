@@ -1,6 +1,6 @@
 // The data keys of an encrypted store. Blocks are encrypted under the newest of them; all stand in
 // one record, which is encrypted under the master key. So a change of the master key writes one
-// record anew and no block. Not for the master key's origin (agent/master_key.h), and not for
+// record anew and no block. Not for the master key's origin (agent/config/master_key.h), and not for
 // transactions: store_keys.c.
 //
 // Looking a data key up is for any thread, all else for the store thread. A keyring keeps the keys

@@ -3,7 +3,7 @@
 // measure only what has it in its name.
 #include "adapters/encoding/gzip.h"
 #include "adapters/otlp/otlp.h"
-#include "agent/sample.h"
+#include "agent/commands/sample.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -2,7 +2,7 @@
 // request under way, and prints one JSON line with rates and answer times. Works on bodies made beforehand, so that its own
 // share of the two cores is small: only the ids are changed between two uses of a body.
 #include "adapters/encoding/gzip.h"
-#include "agent/sample.h"
+#include "agent/commands/sample.h"
 #include "transport/http/http_client.h"
 
 #include <getopt.h>

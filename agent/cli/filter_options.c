@@ -1,0 +1,206 @@
+// What to look for, and where, as options of the command line; see filter_options.h.
+#include "agent/cli/filter_options.h"
+
+#include "agent/cli/trace_pick.h"
+#include "port/base/text.h"
+
+#include <stdio.h>
+
+typedef struct {
+    const char *name_z;
+    uint32_t bit;
+} word;
+
+static const word kinds[] = {
+    {"unspecified", 0}, {"internal", 1}, {"server", 2},
+    {"client", 3},      {"producer", 4}, {"consumer", 5},
+};
+static const word statuses[] = {
+    {"unset", UT_STATUS_UNSET},
+    {"ok", UT_STATUS_OK},
+    {"error", UT_STATUS_ERROR},
+};
+
+void ut_filter_options_init(ut_filter_options *options, uint64_t limit, uint64_t now_ns)
+{
+    *options = (ut_filter_options){.filter = ut_filter_all(), .limit = limit, .now_ns = now_ns};
+}
+
+// Sets the bits of the words in a list such as "error,ok". False at a word that is none of them.
+static bool take_words(const char *text_z, const word *words, size_t count, uint32_t *bits)
+{
+    const char *at = text_z;
+    for (;;) {
+        const size_t len = strcspn(at, ",");
+        size_t i = 0;
+        while (i < count &&
+               !(strlen(words[i].name_z) == len && strncmp(words[i].name_z, at, len) == 0))
+            i++;
+        if (i == count)
+            return false;
+        *bits |= UINT32_C(1) << words[i].bit;
+        if (at[len] == 0)
+            return true;
+        at += len + 1;
+    }
+}
+
+// "2h": so long before now; a date, with or without a time; a number of nanoseconds since the epoch,
+// as --json prints them.
+static bool take_time(const char *text_z, uint64_t now_ns, uint64_t *ns)
+{
+    const ut_bytes text = ut_bytes_of_z(text_z);
+    uint64_t ago_ns = 0;
+    if (ut_text_parse_time(text, ns) == UT_OK || ut_text_parse_uint(text, ns) == UT_OK)
+        return true;
+    if (ut_text_parse_duration_ns(text, &ago_ns) != UT_OK)
+        return false;
+    *ns = ago_ns < now_ns ? now_ns - ago_ns : 0;
+    return true;
+}
+
+static int take_term(ut_filter *filter, const char *command_z, const char *text_z)
+{
+    ut_fault fault;
+    if (filter->term_count == UT_FILTER_TERMS_MAX)
+        return ut_cli_usage(command_z, "--attribute may be given %d times at most",
+                            UT_FILTER_TERMS_MAX);
+    if (ut_filter_term_read(ut_bytes_of_z(text_z), &filter->terms[filter->term_count], &fault) !=
+        UT_OK)
+        return ut_cli_usage(command_z, "--attribute: %s", fault.text_z);
+    filter->term_count++;
+    return EX_OK;
+}
+
+int ut_filter_options_text(const char *command_z, const char *option_z, const char *text_z,
+                           ut_bytes *text)
+{
+    if (text_z[0] == 0)
+        return ut_cli_usage(command_z, "%s takes a text that is not empty", option_z);
+    *text = ut_bytes_of_z(text_z);
+    return EX_OK;
+}
+
+static int take_condition(ut_filter_options *options, const char *command_z, int option,
+                          const char *text_z)
+{
+    static const char time_z[] = "a time such as 2h, 2026-11-20 or 2026-11-20T18:00";
+    static const char duration_z[] = "a duration such as 100ms, 1.5s or 250us";
+    ut_filter *filter = &options->filter;
+    uint32_t bits = 0;
+    switch (option) {
+    case UT_OPTION_TRACE:
+        options->trace_z = text_z;
+        return EX_OK;
+    case UT_OPTION_SINCE:
+        options->time_given = true;
+        return take_time(text_z, options->now_ns, &filter->start_ns)
+                   ? EX_OK
+                   : ut_cli_usage(command_z, "--since takes %s, not \"%s\"", time_z, text_z);
+    case UT_OPTION_UNTIL:
+        options->time_given = true; // "before that", and not "of the last hours before that"
+        return take_time(text_z, options->now_ns, &filter->end_ns)
+                   ? EX_OK
+                   : ut_cli_usage(command_z, "--until takes %s, not \"%s\"", time_z, text_z);
+    case UT_OPTION_SERVICE:
+        return ut_filter_options_text(command_z, "--service", text_z, &filter->service);
+    case UT_OPTION_NAME:
+        return ut_filter_options_text(command_z, "--name", text_z, &filter->name);
+    case UT_OPTION_KIND:
+        if (!take_words(text_z, kinds, sizeof(kinds) / sizeof(kinds[0]), &filter->kinds))
+            return ut_cli_usage(command_z,
+                                "--kind takes server, client, producer, consumer, internal or "
+                                "unspecified, several with commas, not \"%s\"",
+                                text_z);
+        return EX_OK;
+    case UT_OPTION_STATUS:
+        if (!take_words(text_z, statuses, sizeof(statuses) / sizeof(statuses[0]), &bits))
+            return ut_cli_usage(
+                command_z, "--status takes error, ok or unset, several with commas, not \"%s\"",
+                text_z);
+        filter->statuses |= (uint8_t)bits;
+        return EX_OK;
+    case UT_OPTION_MIN_DURATION:
+        return ut_text_parse_duration_ns(ut_bytes_of_z(text_z), &filter->duration_min_ns) == UT_OK
+                   ? EX_OK
+                   : ut_cli_usage(command_z, "--min-duration takes %s, not \"%s\"", duration_z,
+                                  text_z);
+    case UT_OPTION_MAX_DURATION:
+        return ut_text_parse_duration_ns(ut_bytes_of_z(text_z), &filter->duration_max_ns) == UT_OK
+                   ? EX_OK
+                   : ut_cli_usage(command_z, "--max-duration takes %s, not \"%s\"", duration_z,
+                                  text_z);
+    case 'a':
+        return take_term(filter, command_z, text_z);
+    case UT_OPTION_MESSAGE:
+        return ut_filter_options_text(command_z, "--message", text_z, &filter->message);
+    case UT_OPTION_ROOTS:
+        filter->roots_only = true;
+        return EX_OK;
+    case UT_OPTION_LLM:
+        filter->llm_only = true;
+        return EX_OK;
+    default:
+        UT_ASSERT(false);
+        return EX_SOFTWARE;
+    }
+}
+
+int ut_filter_options_take(ut_filter_options *options, const char *command_z, int option,
+                           char **argv)
+{
+    switch (option) {
+    case 'd':
+        options->data_dir_z = optarg;
+        return EX_OK;
+    case 'c':
+        options->config_z = optarg;
+        return EX_OK;
+    case 'n':
+        if (!ut_cli_number(optarg, UT_FILTER_LIMIT_MAX, &options->limit) || options->limit == 0)
+            return ut_cli_usage(command_z, "--limit takes a number of 1 to %d, not \"%s\"",
+                                UT_FILTER_LIMIT_MAX, optarg);
+        return EX_OK;
+    case UT_OPTION_NEWEST:
+        options->oldest_first = false;
+        return EX_OK;
+    case UT_OPTION_OLDEST:
+        options->oldest_first = true;
+        return EX_OK;
+    case UT_OPTION_CURSOR:
+        options->cursor_z = optarg;
+        return EX_OK;
+    case ':':
+    case '?':
+        return ut_cli_bad_option(command_z, option, argv);
+    default:
+        options->any = true;
+        return take_condition(options, command_z, option, optarg);
+    }
+}
+
+int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut_cli_reader *reader,
+                           bool *nothing)
+{
+    ut_filter *filter = &options->filter;
+    ut_fault fault;
+    *nothing = false;
+    if (filter->start_ns >= filter->end_ns)
+        return ut_cli_usage(command_z, "--until is not after --since: no span can be between");
+    if (filter->duration_min_ns > filter->duration_max_ns)
+        return ut_cli_usage(command_z, "--min-duration is above --max-duration");
+    if (ut_filter_check(filter, &fault) != UT_OK)
+        return ut_cli_usage(command_z, "%s", fault.text_z);
+    if (ut_cli_reader_open(options->data_dir_z, options->config_z, reader, &fault) != UT_OK)
+        return ut_cli_fail(&fault);
+    if (options->trace_z == NULL)
+        return EX_OK;
+    const ut_err err =
+        ut_trace_pick(reader->view, UT_ORG_DEFAULT, options->trace_z, filter->trace_id);
+    filter->by_trace = err == UT_OK;
+    *nothing = err == UT_ENOTFOUND;
+    if (err == UT_OK || err == UT_ENOTFOUND)
+        return EX_OK;
+    ut_cli_reader_close(reader);
+    return ut_trace_pick_exit_code(err);
+}

@@ -1,0 +1,176 @@
+// `untrace export`: spans of a data directory as OTLP or CSV, into a file or a pipe.
+#include "agent/cli/cli.h"
+#include "agent/csv_row.h"
+#include "agent/cli/filter_options.h"
+#include "agent/files/span_export.h"
+#include "agent/cli/term.h"
+#include "port/base/text.h"
+#include "port/port.h"
+
+#include <stdio.h>
+
+static const char help[] =
+    "usage: untrace export [conditions] [--format FORMAT] [-o FILE] [--data-dir DIR | --config "
+    "FILE]\n"
+    "\n"
+    "Writes spans in the order of their arrival. Works while an agent is running, after it was "
+    "killed, and\n"
+    "on a copy of the data directory. What arrives or expires meanwhile may be in it or not.\n"
+    "\n"
+    "  -o, --output FILE       write to FILE instead of standard output: first to FILE.tmp, which "
+    "takes the\n"
+    "                          place of FILE when it is whole. A new FILE is for this user only\n"
+    "  -f, --format FORMAT     otlp-json (default), otlp-protobuf or csv:\n"
+    "      otlp-json           OTLP JSON Lines: each line is one ExportTraceServiceRequest, as the "
+    "file\n"
+    "                          exporter of the OpenTelemetry Collector writes them\n"
+    "      otlp-protobuf       the same as protobuf, each behind its length as 4 bytes, big-endian "
+    "(the\n"
+    "                          file exporter with `format: proto`); the only one that keeps fields "
+    "that\n"
+    "                          this program does not know\n"
+    "      csv                 RFC 4180, a line for each span, under a line of names:\n"
+    "                          trace_id, span_id, parent_span_id, service, name, kind, "
+    "start_time,\n"
+    "                          start_unix_ns, end_unix_ns, duration_ns, status, status_message, "
+    "scope_name,\n"
+    "                          scope_version; and as JSON: attributes, resource_attributes, "
+    "events, "
+    "links\n"
+    "  -q, --quiet             no progress bar and no summary\n"
+    "\n" UT_FILTER_HELP "\n" UT_WHERE_HELP "\n"
+    "`untrace import` reads the OTLP formats. Exit codes: 0 all is written; 65 damaged blocks were "
+    "passed\n"
+    "over; 66 there is no store, or no such trace; 74 the output cannot be written; 128 + signal "
+    "when interrupted.\n";
+
+static const struct option option_names[] = {UT_FILTER_ROWS,
+                                             {"format", required_argument, NULL, 'f'},
+                                             {"output", required_argument, NULL, 'o'},
+                                             {"quiet", no_argument, NULL, 'q'},
+                                             {NULL, 0, NULL, 0}};
+
+typedef struct {
+    ut_filter_options filter;
+    ut_export_format format;
+    const char *output_z;
+    bool quiet;
+} export_options;
+
+static bool take_format(const char *text_z, ut_export_format *format)
+{
+    static const char *const names[] = {[UT_EXPORT_OTLP_JSON] = "otlp-json",
+                                        [UT_EXPORT_OTLP_PROTOBUF] = "otlp-protobuf",
+                                        [UT_EXPORT_CSV] = "csv"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strcmp(names[i], text_z) == 0) {
+            *format = (ut_export_format)i;
+            return true;
+        }
+    }
+    return false;
+}
+
+static int say_failure(ut_err err, const ut_fault *fault, const export_options *options,
+                       int signal_number)
+{
+    if (err == UT_ECANCELED) {
+        (void)fprintf(stderr, "untrace export: interrupted; %s is as it was before\n",
+                      options->output_z);
+        return 128 + signal_number;
+    }
+    return ut_cli_fail(fault);
+}
+
+static int export_spans(export_options *options, ut_cli_reader *reader)
+{
+    ut_output_file file;
+    ut_fault fault;
+    ut_progress_bar bar = {.silent = options->quiet};
+    ut_export_counts counts = {0};
+    int signal_number = 0;
+
+    ut_err err = ut_output_file_open(&file, options->output_z, &fault);
+    if (err != UT_OK)
+        return ut_cli_fail(&fault);
+    const uint64_t began_ms = ut_clock_mono_ms();
+    err = ut_span_export(reader, &options->filter.filter, options->format, &file, &bar, &counts,
+                         &signal_number, &fault);
+    ut_progress_bar_end(&bar);
+    if (err != UT_OK)
+        ut_output_file_abandon(&file);
+    else
+        err = ut_output_file_commit(&file, &fault);
+    if (err != UT_OK)
+        return say_failure(err, &fault, options, signal_number);
+    if (counts.blocks_damaged > 0)
+        (void)fprintf(
+            stderr,
+            "untrace export: %llu damaged blocks were passed over; `untrace store verify` "
+            "names them\n",
+            (unsigned long long)counts.blocks_damaged);
+    ut_leavers_warn(&counts.leavers);
+    if (options->output_z != NULL && !options->quiet) {
+        char size_z[UT_TEXT_SHORT_MAX];
+        char took_z[UT_TEXT_SHORT_MAX];
+        ut_text_size(counts.bytes, size_z);
+        ut_text_duration((ut_clock_mono_ms() - began_ms) * 1000000, took_z);
+        (void)fprintf(stderr, "%llu spans exported, %s, %s\n", (unsigned long long)counts.spans,
+                      size_z, took_z);
+    }
+    return counts.blocks_damaged > 0 ? EX_DATAERR : EX_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    export_options given = {.format = UT_EXPORT_OTLP_JSON};
+    ut_cli_reader reader;
+    bool nothing = false;
+    int code = EX_OK;
+    ut_filter_options_init(&given.filter, 0, ut_clock_wall_ns());
+    for (int option;
+         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "f:o:q", option_names, NULL)) != -1;) {
+        switch (option) {
+        case 'f':
+            if (!take_format(optarg, &given.format))
+                return ut_cli_usage(
+                    "export", "--format takes otlp-json, otlp-protobuf or csv, not \"%s\"", optarg);
+            break;
+        case 'o':
+            given.output_z = optarg;
+            break;
+        case 'q':
+            given.quiet = true;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            code = ut_filter_options_take(&given.filter, "export", option, argv);
+            if (code != EX_OK)
+                return code;
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("export", "\"%s\" is one word too many", argv[optind]);
+    code = ut_filter_options_open(&given.filter, "export", &reader, &nothing);
+    if (code != EX_OK)
+        return code;
+    if (nothing) {
+        (void)fprintf(stderr, "untrace export: there is no trace whose id begins with %s\n",
+                      given.filter.trace_z);
+        code = EX_NOINPUT;
+    } else {
+        code = export_spans(&given, &reader);
+    }
+    ut_cli_reader_close(&reader);
+    return code;
+}
+
+const ut_command ut_command_export = {
+    .name_z = "export",
+    .run = run,
+    .summary_z = "write spans as OTLP or CSV, to a file or a pipe",
+    .help_z = help,
+    .options = option_names,
+};

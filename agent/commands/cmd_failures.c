@@ -1,0 +1,292 @@
+// `untrace failures`: what failed lately, as patterns and one by one.
+#include "agent/query/span_search.h"
+#include "agent/cli/span_text.h"
+#include "agent/cli/table.h"
+
+#include "adapters/encoding/json.h"
+#include "port/base/text.h"
+#include "port/port.h"
+#include "storage/span/filter_preset.h"
+#include "storage/query/stats.h"
+
+#include <stdio.h>
+
+// clang-format off
+static const char help[] =
+    "usage: untrace failures [--hours N] [--type GLOB] [--patterns] [conditions] [--json]\n"
+    "\n"
+    "Shows the spans with status error that began in the last 24 hours: their patterns (name and\n"
+    "message, the most frequent first), then the latest of them.\n"
+    "\n"
+    "      --hours N           that began in the last N hours (default 24); --since and --until\n"
+    "                          instead say it exactly\n"
+    "      --type GLOB         with this error.type attribute, or this exception.type in an event\n"
+    "      --patterns          the patterns only\n"
+    "  -n, --limit N           at most N patterns and N spans (default 10)\n"
+    "      --json              one JSON object\n"
+    UT_FILTER_HELP
+    UT_WHERE_HELP
+    "\n"
+    "  untrace failures --hours 1 --service payments\n"
+    "  untrace failures --type '*Timeout*' --patterns\n";
+// clang-format on
+
+enum {
+    HOURS_DEFAULT = 24,
+    HOURS_MAX = 24 * 366 * 30,
+    LIMIT_DEFAULT = 10,
+    LIMIT_MAX = UT_TABLE_ROWS_MAX, // the latest are held back until the patterns are printed
+    OUTPUT_BYTES_MAX = 256 * 1024 * 1024,
+};
+
+typedef struct {
+    bool patterns_only;
+    bool json;
+    uint64_t limit;
+    ut_stats *patterns;
+    ut_table latest;
+    ut_buf out; // JSON of the latest
+    uint64_t found;
+    char when_z[64]; // what the search is over, for the head
+} listing;
+
+// clang-format off
+static const ut_table_column pattern_columns[] = {
+    {"count", .right = true}, {"last (UTC)", .from_width = 90}, {"name", .cut = true},
+    {"message", .cut = true}, {.head_z = "last trace"},
+};
+static const ut_table_column latest_columns[] = {
+    {"began (UTC)", .from_width = 80}, {.head_z = "trace"}, {"took", .right = true}, {"service", .cut = true},
+    {"name", .cut = true}, {"type", .cut = true, .from_width = 100}, {"message", .cut = true},
+};
+// clang-format on
+
+// Puts an id into a table; its beginning where the terminal is narrow.
+static void add_trace_id(ut_table *table, ut_bytes id)
+{
+    char text_z[2 * UT_TRACE_ID_LEN + 1];
+    ut_hex_encode(id, text_z);
+    if (table->term.terminal && table->term.width < 140)
+        text_z[12] = 0;
+    ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+}
+
+static void add_began(ut_table *table, uint64_t start_ns)
+{
+    char text_z[UT_TEXT_SHORT_MAX];
+    ut_span_began(start_ns, text_z);
+    const bool narrow = table->term.terminal && table->term.width < 120;
+    ut_table_cell_z(table, narrow ? text_z + 5 : text_z, UT_COLOUR_DIM);
+}
+
+static void add_latest(listing *list, const ut_trace_span *found)
+{
+    const ut_span *span = &found->span;
+    ut_table *table = &list->latest;
+    const ut_bytes service = ut_span_service(found->resource.attributes);
+    const ut_bytes type = ut_span_error_type(span);
+    add_began(table, span->start_ns);
+    add_trace_id(table, span->trace_id);
+    ut_table_duration(table, ut_span_duration_ns(span->start_ns, span->end_ns));
+    ut_table_cell(table, service.len == 0 ? UT_BYTES_LIT("-") : service, UT_COLOUR_NONE);
+    ut_table_cell(table, span->name.len == 0 ? UT_BYTES_LIT("(no name)") : span->name,
+                  UT_COLOUR_NONE);
+    ut_table_cell(table, type.len == 0 ? UT_BYTES_LIT("-") : type, UT_COLOUR_NONE);
+    ut_table_cell(table, span->status_message, UT_COLOUR_RED);
+}
+
+static ut_err visit(void *context, const ut_trace_span *found)
+{
+    listing *list = context;
+    if (found->span.trace_id.len != UT_TRACE_ID_LEN)
+        return UT_ECORRUPT;
+    list->found++;
+    if (list->found <= list->limit && !list->patterns_only) {
+        if (list->json) {
+            ut_buf_add_z(&list->out, list->found == 1 ? "{" : ",{");
+            ut_span_json(&list->out, &found->span, found->scope.name, found->resource.attributes);
+            ut_buf_add_byte(&list->out, '}');
+        } else {
+            add_latest(list, found);
+        }
+    }
+    return ut_stats_add(list->patterns, found);
+}
+
+static ut_err print_json(listing *list, const ut_stats_row *rows, uint32_t count)
+{
+    ut_buf head;
+    ut_buf_init(&head, OUTPUT_BYTES_MAX);
+    ut_buf_printf(&head, "{\"count\":%llu,\"patterns\":[", (unsigned long long)list->found);
+    for (uint32_t i = 0; i < count && i < list->limit; i++) {
+        ut_buf_add_z(&head, i == 0 ? "{\"name\":" : ",{\"name\":");
+        ut_json_put_string(&head, rows[i].label);
+        ut_buf_add_z(&head, ",\"message\":");
+        ut_json_put_string(&head, rows[i].label2);
+        ut_buf_printf(&head,
+                      ",\"count\":%llu,\"first_start_ns\":%llu,\"last_start_ns\":%llu,"
+                      "\"last_trace_id\":",
+                      (unsigned long long)rows[i].count, (unsigned long long)rows[i].first_start_ns,
+                      (unsigned long long)rows[i].last_start_ns);
+        ut_json_put_hex(&head, ut_bytes_of(rows[i].last_trace_id, UT_TRACE_ID_LEN));
+        ut_buf_add_byte(&head, '}');
+    }
+    ut_buf_add_byte(&head, ']');
+    if (!list->patterns_only)
+        ut_buf_add_z(&head, ",\"failures\":[");
+    ut_err err = ut_term_write(&head);
+    ut_buf_free(&head);
+    ut_buf_add_z(&list->out, list->patterns_only ? "}\n" : "]}\n");
+    return err == UT_OK ? ut_term_write(&list->out) : err;
+}
+
+static ut_err print_tables(listing *list, const ut_stats_row *rows, uint32_t count)
+{
+    ut_table patterns;
+    ut_table_init(&patterns, pattern_columns, sizeof(pattern_columns) / sizeof(pattern_columns[0]));
+    for (uint32_t i = 0; i < count && i < list->limit; i++) {
+        ut_table_number(&patterns, rows[i].count, UT_COLOUR_NONE);
+        add_began(&patterns, rows[i].last_start_ns);
+        ut_table_cell(&patterns, rows[i].label.len == 0 ? UT_BYTES_LIT("(no name)") : rows[i].label,
+                      UT_COLOUR_NONE);
+        ut_table_cell(&patterns, rows[i].label2, UT_COLOUR_RED);
+        add_trace_id(&patterns, ut_bytes_of(rows[i].last_trace_id, UT_TRACE_ID_LEN));
+    }
+    (void)printf("%llu failed span%s %s\n\n", (unsigned long long)list->found,
+                 list->found == 1 ? "" : "s", list->when_z);
+    ut_err err = ut_table_flush(&patterns);
+    ut_table_free(&patterns);
+    if (err == UT_OK && count > list->limit)
+        (void)printf("and %llu more patterns\n", (unsigned long long)(count - list->limit));
+    if (err == UT_OK && !list->patterns_only) {
+        (void)printf("\n");
+        err = ut_table_flush(&list->latest);
+        if (list->found > list->limit)
+            (void)printf("and %llu more; `untrace spans --status error` lists all\n",
+                         (unsigned long long)(list->found - list->limit));
+    }
+    return err;
+}
+
+static ut_err list_failures(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+                            bool nothing, ut_fault *fault)
+{
+    ut_span_search search;
+    uint32_t count = 0;
+    ut_stats_row total = {0};
+    ut_err err = ut_span_search_begin(options, &search, fault);
+    if (err != UT_OK)
+        return err;
+    ut_table_init(&list->latest, latest_columns,
+                  sizeof(latest_columns) / sizeof(latest_columns[0]));
+    ut_buf_init(&list->out, OUTPUT_BYTES_MAX);
+    err = ut_stats_new(UT_STATS_BY_ERROR, UT_BYTES_NONE, &list->patterns);
+    if (err == UT_OK && !nothing)
+        err = ut_span_search_run(&search, reader, 0, visit, NULL, list);
+    if (err == UT_OK) {
+        const ut_stats_row *rows = ut_stats_rows(list->patterns, &count, &total);
+        if (list->json)
+            err = print_json(list, rows, count);
+        else if (list->found == 0)
+            (void)fprintf(stderr, "no failure meets these conditions\n");
+        else
+            err = print_tables(list, rows, count);
+    }
+    ut_span_search_warn(&search);
+    ut_stats_free(list->patterns);
+    ut_table_free(&list->latest);
+    ut_buf_free(&list->out);
+    if (err != UT_OK)
+        (void)ut_fault_set(fault, err, "the listing ended early: %s", ut_err_text(err));
+    return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
+}
+
+enum { OPTION_JSON = 256, OPTION_HOURS, OPTION_TYPE, OPTION_PATTERNS };
+static const struct option option_rows[] = {UT_FILTER_ROWS,
+                                            {"hours", required_argument, NULL, OPTION_HOURS},
+                                            {"type", required_argument, NULL, OPTION_TYPE},
+                                            {"patterns", no_argument, NULL, OPTION_PATTERNS},
+                                            {"limit", required_argument, NULL, 'n'},
+                                            {"json", no_argument, NULL, OPTION_JSON},
+                                            {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
+{
+    ut_filter_options options;
+    listing list = {.limit = LIMIT_DEFAULT};
+    ut_cli_reader reader;
+    ut_fault fault;
+    uint64_t hours = 0;
+    ut_bytes type = UT_BYTES_NONE;
+    bool nothing;
+    int code = EX_OK;
+
+    ut_filter_options_init(&options, LIMIT_DEFAULT, ut_clock_wall_ns());
+    for (int option;
+         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "n:", option_rows, NULL)) != -1;) {
+        switch (option) {
+        case OPTION_HOURS:
+            if (!ut_cli_number(optarg, HOURS_MAX, &hours) || hours == 0)
+                return ut_cli_usage("failures", "--hours takes a number of 1 to %d, not \"%s\"",
+                                    HOURS_MAX, optarg);
+            break;
+        case OPTION_TYPE:
+            code = ut_filter_options_text("failures", "--type", optarg, &type);
+            if (code != EX_OK)
+                return code;
+            break;
+        case OPTION_PATTERNS:
+            list.patterns_only = true;
+            break;
+        case 'n':
+            if (!ut_cli_number(optarg, LIMIT_MAX, &list.limit) || list.limit == 0)
+                return ut_cli_usage("failures", "--limit takes a number of 1 to %d, not \"%s\"",
+                                    LIMIT_MAX, optarg);
+            break;
+        case OPTION_JSON:
+            list.json = true;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            code = ut_filter_options_take(&options, "failures", option, argv);
+            if (code != EX_OK)
+                return code;
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("failures", "\"%s\" is one word too many", argv[optind]);
+    if (hours > 0 && options.time_given)
+        return ut_cli_usage("failures",
+                            "--hours is given, and --since or --until: give one of them");
+    if (hours == 0)
+        hours = HOURS_DEFAULT;
+    const uint64_t start_ns = options.filter.start_ns;
+    ut_filter_recent_failures(&options.filter, options.now_ns, hours);
+    if (options.time_given)
+        options.filter.start_ns = start_ns;
+    if (type.len > 0 && ut_filter_by_error_type(&options.filter, type) != UT_OK)
+        return ut_cli_usage("failures",
+                            "at most %d conditions on attributes are taken, with --type",
+                            UT_FILTER_TERMS_MAX);
+    (void)snprintf(list.when_z, sizeof(list.when_z),
+                   options.time_given ? "in that time"
+                   : hours == 1       ? "in the last hour"
+                                      : "in the last %llu hours",
+                   (unsigned long long)hours);
+    code = ut_filter_options_open(&options, "failures", &reader, &nothing);
+    if (code != EX_OK)
+        return code;
+    const ut_err err = list_failures(&list, &options, &reader, nothing, &fault);
+    ut_cli_reader_close(&reader);
+    return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
+}
+
+const ut_command ut_command_failures = {
+    .name_z = "failures",
+    .run = run,
+    .summary_z = "show what failed lately: patterns, and the latest of them",
+    .help_z = help,
+    .options = option_rows,
+};

@@ -1,0 +1,401 @@
+// `untrace send`: posts realistic sample traces to an OTLP/HTTP endpoint, any number at any rate, and says what became of them.
+#include "agent/cli/cli.h"
+#include "agent/commands/sample.h"
+
+#include "adapters/encoding/gzip.h"
+#include "port/base/text.h"
+#include "transport/deliver/backoff.h"
+#include "transport/http/http_client.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help[] =
+    "usage: untrace send [--endpoint URL] [--spans N] [--batch N] [--rate N] [--gzip] [--header "
+    "'NAME: VALUE']\n"
+    "                    [--ca-file FILE] [--list] [--quiet]\n"
+    "\n"
+    "Posts sample traces of a small shop to an OTLP/HTTP endpoint, and waits for every answer. A "
+    "request that gets\n"
+    "429, 502, 503, 504 or no answer is sent again, for up to a minute. Exit code 0: every span "
+    "was accepted.\n"
+    "\n"
+    "  -e, --endpoint URL   where to (default http://127.0.0.1:4318; /v1/traces is appended unless "
+    "it is there)\n"
+    "  -n, --spans N        spans in all (default 100)\n"
+    "  -b, --batch N        spans in a request (default 100)\n"
+    "  -r, --rate N         at most N spans a second (default: as fast as the answers come)\n"
+    "  -z, --gzip           compress the requests\n"
+    "  -H, --header TEXT    an extra header, such as 'authorization: Bearer ...'; may be repeated\n"
+    "      --ca-file FILE   trust the certificates of FILE for https (default: the system's)\n"
+    "      --seed N         the same traces every time\n"
+    "      --list           print a line for every accepted trace: its id and its number of spans\n"
+    "  -q, --quiet          no summary, and no word while it is tried again\n"
+    "\n"
+    "Exit codes: 0 every span was accepted; 64 usage; 65 some were rejected; 69 not reachable; 75 "
+    "busy for a\n"
+    "minute; 76 refused (400, 413 and the like).\n";
+
+enum {
+    SPANS_MAX = 1000 * 1000 * 1000,
+    BATCH_MAX = 10000,
+    BODY_BYTES_MAX = 64 * 1024 * 1024,
+    TRY_FOR_MS = 60 * 1000,
+    RETRY_INITIAL_MS = 100,
+    RETRY_MAX_MS = 5000,
+    ANSWER_TIMEOUT_MS = 30 * 1000,
+    MESSAGE_MAX = 200,
+};
+
+typedef struct {
+    const char *endpoint_z;
+    const char *ca_file_z;
+    uint64_t spans;
+    uint64_t batch;
+    uint64_t rate;
+    uint64_t seed;
+    bool gzip;
+    bool list;
+    bool quiet;
+    ut_header headers[UT_DESTINATION_HEADERS_MAX];
+    size_t header_count;
+} send_options;
+
+typedef struct {
+    const send_options *options;
+    ut_url url;
+    ut_poller *poller;
+    ut_resolver *resolver;
+    ut_tls_context *tls;
+    ut_http_client *client;
+    ut_gzip *gzip;
+    ut_sample sample;
+    ut_buf plain;
+    ut_buf packed;
+    uint64_t accepted;
+    uint64_t rejected;
+    uint64_t requests;
+    uint64_t retries;
+} sender;
+
+static bool add_header(send_options *options, char *text_z)
+{
+    char *colon = strchr(text_z, ':');
+    if (colon == NULL || colon == text_z || options->header_count == UT_DESTINATION_HEADERS_MAX)
+        return false;
+    *colon = 0;
+    char *value_z = colon + 1;
+    while (*value_z == ' ')
+        value_z++;
+    if (strpbrk(text_z, " \t\r\n") != NULL || strpbrk(value_z, "\r\n") != NULL)
+        return false;
+    options->headers[options->header_count++] = (ut_header){text_z, value_z};
+    return true;
+}
+
+// Waits for the time or for the poller, whichever comes first.
+static ut_err wait_until(sender *send, uint64_t when_ms)
+{
+    ut_poll_event events[4];
+    size_t count = 0;
+    const uint64_t now = ut_clock_mono_ms();
+    return when_ms <= now ? UT_OK : ut_poller_wait(send->poller, when_ms - now, events, 4, &count);
+}
+
+// One attempt. UT_OK: answered, with what the answer was.
+static ut_err post(sender *send, ut_http_answer *answer, ut_fault *fault)
+{
+    const send_options *options = send->options;
+    const ut_http_request request = {
+        .method_z = "POST",
+        .content_type_z = "application/x-protobuf",
+        .content_encoding_z = options->gzip ? "gzip" : NULL,
+        .headers = options->headers,
+        .header_count = options->header_count,
+        .body = ut_buf_bytes(options->gzip ? &send->packed : &send->plain),
+    };
+    ut_http_client_start(send->client, &request, ut_clock_mono_ms());
+    for (;;) {
+        uint64_t next_ms = UINT64_MAX;
+        ut_err err = ut_http_client_step(send->client, ut_clock_mono_ms(), ut_clock_wall_ns(),
+                                         &next_ms, answer, fault);
+        if (err != UT_EAGAIN)
+            return err;
+        err = wait_until(send, next_ms);
+        if (err != UT_OK)
+            return ut_fault_set(fault, err, "cannot wait for the answer: %s", ut_err_text(err));
+    }
+}
+
+static bool is_retryable(int status)
+{
+    return status == 429 || status == 502 || status == 503 || status == 504;
+}
+
+// Posts the prepared request until it is answered for good.
+static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
+{
+    const uint64_t until_ms = ut_clock_mono_ms() + TRY_FOR_MS;
+    const ut_backoff backoff = {RETRY_INITIAL_MS, RETRY_MAX_MS, 2};
+    for (uint32_t attempt = 1;; attempt++) {
+        ut_http_answer answer = {0};
+        ut_err err = post(send, &answer, fault);
+        char message[MESSAGE_MAX];
+        if (err == UT_OK && answer.status >= 200 && answer.status < 300) {
+            int64_t rejected = 0;
+            ut_otlp_response_read(UT_OTLP_PROTOBUF, answer.body, &rejected, message,
+                                  sizeof(message));
+            if (rejected < 0 || rejected > (int64_t)spans)
+                rejected = spans;
+            if (rejected > 0)
+                (void)fprintf(stderr, "untrace send: %lld spans were rejected: %s\n",
+                              (long long)rejected, message);
+            send->accepted += spans - (uint64_t)rejected;
+            send->rejected += (uint64_t)rejected;
+            return UT_OK;
+        }
+        uint64_t random = 0;
+        (void)ut_random(&random, sizeof(random)); // on failure the wait is only less spread
+        uint64_t wait_ms = ut_backoff_delay_ms(&backoff, attempt, random);
+        if (err == UT_OK) {
+            ut_otlp_status_read(answer.body, message, sizeof(message));
+            err = ut_fault_set(fault, is_retryable(answer.status) ? UT_EAGAIN : UT_EPROTO,
+                               "%s answered %d: %s", send->options->endpoint_z, answer.status,
+                               message[0] == 0 ? "(no reason given)" : message);
+            if (answer.retry_after_ms > wait_ms)
+                wait_ms = answer.retry_after_ms;
+        }
+        // No answer is worth another try only while the endpoint might be coming up; a wrong certificate is not.
+        const bool again = err == UT_EAGAIN || err == UT_ECONNECT || err == UT_ETIMEOUT ||
+                           err == UT_ECLOSED || err == UT_EIO;
+        if (!again || ut_clock_mono_ms() + wait_ms > until_ms)
+            return err;
+        if (send->retries++ == 0 && !send->options->quiet)
+            (void)fprintf(stderr, "untrace send: %s; trying again for up to a minute\n",
+                          fault->text_z);
+        const uint64_t when_ms = ut_clock_mono_ms() + wait_ms;
+        while (ut_clock_mono_ms() < when_ms) {
+            const ut_err waited = wait_until(send, when_ms);
+            if (waited != UT_OK)
+                return ut_fault_set(fault, waited, "cannot wait: %s", ut_err_text(waited));
+        }
+    }
+}
+
+static ut_err prepare(sender *send, uint32_t spans, ut_fault *fault)
+{
+    ut_buf_reset(&send->plain, BODY_BYTES_MAX);
+    ut_buf_reset(&send->packed, BODY_BYTES_MAX);
+    ut_err err = ut_sample_request(&send->sample, spans, ut_clock_wall_ns(), &send->plain);
+    if (err == UT_OK && send->options->gzip)
+        err = ut_gzip_compress(send->gzip, ut_buf_bytes(&send->plain), 1, &send->packed);
+    return err == UT_OK ? UT_OK
+                        : ut_fault_set(fault, err, "cannot make a request of %u spans: %s", spans,
+                                       ut_err_text(err));
+}
+
+static ut_err send_all(sender *send, ut_fault *fault)
+{
+    const send_options *options = send->options;
+    const uint64_t began_ms = ut_clock_mono_ms();
+    for (uint64_t sent = 0; sent < options->spans;) {
+        const uint64_t left = options->spans - sent;
+        const uint32_t spans = (uint32_t)(left < options->batch ? left : options->batch);
+        const uint64_t due_ms = options->rate == 0 ? 0 : began_ms + sent * 1000 / options->rate;
+        while (ut_clock_mono_ms() < due_ms) {
+            const ut_err waited = wait_until(send, due_ms);
+            if (waited != UT_OK)
+                return ut_fault_set(fault, waited, "cannot wait: %s", ut_err_text(waited));
+        }
+        ut_err err = prepare(send, spans, fault);
+        if (err == UT_OK)
+            err = deliver(send, spans, fault);
+        if (err != UT_OK)
+            return err;
+        send->requests++;
+        sent += spans;
+        uint32_t trace_count = 0;
+        const ut_sample_trace *traces = ut_sample_traces(&send->sample, &trace_count);
+        for (uint32_t i = 0; options->list && i < trace_count; i++) {
+            char id[33];
+            ut_hex_encode(ut_bytes_of(traces[i].trace_id, 16), id);
+            (void)printf("%s %u\n", id, traces[i].spans);
+        }
+    }
+    return UT_OK;
+}
+
+static ut_err open_sender(sender *send, ut_fault *fault)
+{
+    const send_options *options = send->options;
+    ut_buf pem;
+    ut_buf_init(&pem, 4 * 1024 * 1024);
+    ut_err err = ut_config_endpoint(options->endpoint_z, &send->url, fault);
+    if (err != UT_OK)
+        goto done;
+    if (send->url.tls) {
+        err = options->ca_file_z == NULL ? ut_config_system_ca(&pem, fault)
+                                         : ut_file_read(options->ca_file_z, &pem, fault);
+        if (err != UT_OK)
+            goto done;
+        const ut_tls_config tls = {.ca_pem = ut_buf_bytes(&pem)};
+        err = ut_tls_context_new(&tls, &send->tls, fault);
+        if (err != UT_OK)
+            goto done;
+    }
+    send->gzip = ut_gzip_new();
+    err = send->gzip == NULL ? UT_ENOMEM : ut_poller_open(&send->poller);
+    if (err == UT_OK)
+        err = ut_resolver_open(send->poller, &send->resolver);
+    if (err == UT_OK) {
+        const ut_http_client_config client = {.poller = send->poller,
+                                              .resolver = send->resolver,
+                                              .tls = send->tls,
+                                              .url = &send->url,
+                                              .tag = send,
+                                              .timeout_ms = ANSWER_TIMEOUT_MS};
+        err = ut_http_client_new(&client, &send->client);
+    }
+    if (err != UT_OK)
+        (void)ut_fault_set(fault, err, "cannot begin: %s", ut_err_text(err));
+done:
+    ut_buf_free(&pem);
+    return err;
+}
+
+static void close_sender(sender *send)
+{
+    if (send->client != NULL)
+        ut_http_client_free(send->client);
+    if (send->resolver != NULL)
+        ut_resolver_close(send->resolver);
+    ut_poller_close(send->poller);
+    if (send->tls != NULL)
+        ut_tls_context_free(send->tls);
+    if (send->gzip != NULL)
+        ut_gzip_free(send->gzip);
+    ut_sample_free(&send->sample);
+    ut_buf_free(&send->plain);
+    ut_buf_free(&send->packed);
+}
+
+static int run_send(const send_options *options)
+{
+    sender send = {.options = options};
+    ut_fault fault;
+    uint64_t seed = options->seed;
+    ut_buf_init(&send.plain, BODY_BYTES_MAX);
+    ut_buf_init(&send.packed, BODY_BYTES_MAX);
+    if (seed == 0)
+        (void)ut_random(&seed,
+                        sizeof(seed)); // on failure the same traces come every time: harmless here
+    ut_sample_init(&send.sample, seed);
+
+    ut_err err = open_sender(&send, &fault);
+    const uint64_t began_ms = ut_clock_mono_ms();
+    if (err == UT_OK)
+        err = send_all(&send, &fault);
+    const uint64_t took_ms = ut_clock_mono_ms() - began_ms;
+    if (err == UT_OK && !options->quiet) {
+        char took[UT_TEXT_SHORT_MAX];
+        ut_text_duration(took_ms * 1000000, took);
+        (void)fprintf(stderr, "%llu spans accepted in %llu requests, %s",
+                      (unsigned long long)send.accepted, (unsigned long long)send.requests, took);
+        if (send.retries > 0)
+            (void)fprintf(stderr, ", %llu tries repeated", (unsigned long long)send.retries);
+        (void)fprintf(stderr, "\n");
+    }
+    int code = EX_OK;
+    if (err != UT_OK) {
+        code = ut_cli_fail(&fault);
+        if (send.client == NULL && err == UT_EFORMAT)
+            code = EX_USAGE; // the endpoint on the command line
+        if (send.accepted > 0)
+            (void)fprintf(stderr, "untrace send: %llu of %llu spans were accepted before\n",
+                          (unsigned long long)send.accepted, (unsigned long long)options->spans);
+    } else if (send.rejected > 0) {
+        code = EX_DATAERR;
+    }
+    close_sender(&send);
+    return code;
+}
+
+enum { OPTION_CA = 256, OPTION_SEED, OPTION_LIST };
+
+static const struct option option_names[] = {{"endpoint", required_argument, NULL, 'e'},
+                                             {"spans", required_argument, NULL, 'n'},
+                                             {"batch", required_argument, NULL, 'b'},
+                                             {"rate", required_argument, NULL, 'r'},
+                                             {"gzip", no_argument, NULL, 'z'},
+                                             {"header", required_argument, NULL, 'H'},
+                                             {"ca-file", required_argument, NULL, OPTION_CA},
+                                             {"seed", required_argument, NULL, OPTION_SEED},
+                                             {"list", no_argument, NULL, OPTION_LIST},
+                                             {"quiet", no_argument, NULL, 'q'},
+                                             {"help", no_argument, NULL, 'h'},
+                                             {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
+{
+    send_options options = {.endpoint_z = "http://127.0.0.1:4318", .spans = 100, .batch = 100};
+    for (int option;
+         (option = getopt_long(argc, argv, ":e:n:b:r:zH:qh", option_names, NULL)) != -1;) {
+        switch (option) {
+        case 'e':
+            options.endpoint_z = optarg;
+            break;
+        case 'n':
+            if (!ut_cli_number(optarg, SPANS_MAX, &options.spans) || options.spans == 0)
+                return ut_cli_usage("send", "--spans takes a number of 1 to %d, not \"%s\"",
+                                    SPANS_MAX, optarg);
+            break;
+        case 'b':
+            if (!ut_cli_number(optarg, BATCH_MAX, &options.batch) || options.batch == 0)
+                return ut_cli_usage("send", "--batch takes a number of 1 to %d, not \"%s\"",
+                                    BATCH_MAX, optarg);
+            break;
+        case 'r':
+            if (!ut_cli_number(optarg, SPANS_MAX, &options.rate) || options.rate == 0)
+                return ut_cli_usage("send", "--rate takes a number of 1 to %d, not \"%s\"",
+                                    SPANS_MAX, optarg);
+            break;
+        case 'z':
+            options.gzip = true;
+            break;
+        case 'H':
+            if (!add_header(&options, optarg))
+                return ut_cli_usage("send", "--header takes 'NAME: VALUE'");
+            break;
+        case OPTION_CA:
+            options.ca_file_z = optarg;
+            break;
+        case OPTION_SEED:
+            if (!ut_cli_number(optarg, UINT64_MAX, &options.seed) || options.seed == 0)
+                return ut_cli_usage("send", "--seed takes a number above 0, not \"%s\"", optarg);
+            break;
+        case OPTION_LIST:
+            options.list = true;
+            break;
+        case 'q':
+            options.quiet = true;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            return ut_cli_bad_option("send", option, argv);
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("send", "\"%s\" is one word too many", argv[optind]);
+    return run_send(&options);
+}
+
+const ut_command ut_command_send = {
+    .name_z = "send",
+    .run = run,
+    .summary_z = "send realistic sample traces to an OTLP/HTTP endpoint",
+    .help_z = help,
+    .options = option_names,
+};

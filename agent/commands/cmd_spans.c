@@ -1,0 +1,216 @@
+// `untrace spans`: the spans that meet conditions, page by page.
+#include "agent/query/span_search.h"
+#include "agent/cli/span_text.h"
+#include "agent/cli/table.h"
+
+#include "port/base/text.h"
+#include "port/port.h"
+
+#include <stdio.h>
+
+// clang-format off
+static const char help[] =
+    "usage: untrace spans [TRACE] [conditions] [--limit N] [--cursor TEXT] [--json | --jsonl]\n"
+    "\n"
+    "Lists spans, the newest 50 first: when each began, its trace, how long it took, where it ran. TRACE\n"
+    "is the same as --trace ID. Where there are more, the last line says how to go on. Works while an\n"
+    "agent is running, after it was killed, and on a copy of the data directory.\n"
+    "\n"
+    UT_FILTER_HELP
+    "How much, in which order:\n"
+    UT_PAGE_HELP
+    "Shown as:\n"
+    "      --json              one JSON object: \"spans\", whether there are \"more\", and the \"cursor\"\n"
+    "                          behind them, which with --oldest goes on with what comes later, too\n"
+    "      --jsonl             a JSON object a line; the cursor goes to standard error\n"
+    UT_WHERE_HELP
+    "\n"
+    "  untrace spans --service checkout --status error --since 2h\n"
+    "  untrace spans --min-duration 500ms --attribute 'http.route~/cart/*' --jsonl\n";
+// clang-format on
+
+enum {
+    LIMIT_DEFAULT = 50,
+    LINE_BYTES_MAX = 512 * 1024 * 1024, // one span of 80 MiB as JSON, and what waits
+    WAITING_BYTES = 1024 * 1024,        // so much is held back before a pause
+};
+
+typedef enum { AS_TABLE, AS_JSON, AS_LINES } form;
+
+// clang-format off
+static const ut_table_column columns[] = {
+    {"began (UTC)", .from_width = 80}, {.head_z = "trace"}, {"span", .from_width = 150},
+    {"took", .right = true}, {"kind", .from_width = 150}, {.head_z = "status"},
+    {"service", .cut = true}, {"name", .cut = true}, {"message", .cut = true, .from_width = 150},
+};
+// clang-format on
+
+typedef struct {
+    form form;
+    ut_table table;
+    ut_buf out;
+    uint64_t rows;
+} listing;
+
+static ut_err add_row(listing *list, const ut_trace_span *found)
+{
+    const ut_span *span = &found->span;
+    ut_table *table = &list->table;
+    char text_z[2 * UT_TRACE_ID_LEN + 1];
+    char began_z[UT_TEXT_SHORT_MAX];
+    ut_span_began(span->start_ns, began_z);
+    // On a narrow terminal the day and the beginning of the id have to do.
+    const bool narrow = table->term.terminal && table->term.width < 120;
+    ut_table_cell_z(table, narrow ? began_z + 5 : began_z, UT_COLOUR_DIM);
+    ut_hex_encode(span->trace_id, text_z);
+    if (narrow)
+        text_z[12] = 0;
+    ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+    ut_hex_encode(span->span_id, text_z);
+    ut_table_cell_z(table, text_z, UT_COLOUR_DIM);
+    ut_table_duration(table, ut_span_duration_ns(span->start_ns, span->end_ns));
+    ut_table_cell_z(table, ut_span_kind_z(span->kind), UT_COLOUR_DIM);
+    ut_table_cell_z(table, ut_span_status_z(span->status_code),
+                    span->status_code == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_DIM);
+    const ut_bytes service = ut_span_service(found->resource.attributes);
+    ut_table_cell(table, service.len == 0 ? UT_BYTES_LIT("-") : service, UT_COLOUR_NONE);
+    ut_table_cell(table, span->name.len == 0 ? UT_BYTES_LIT("(no name)") : span->name,
+                  UT_COLOUR_NONE);
+    ut_table_cell(table, span->status_message, UT_COLOUR_RED);
+    const ut_err err = ut_table_end_row(table);
+    return err == UT_OK && table->out.len > WAITING_BYTES ? UT_EAGAIN : err;
+}
+
+static ut_err visit(void *context, const ut_trace_span *found)
+{
+    listing *list = context;
+    if (found->span.trace_id.len != UT_TRACE_ID_LEN || found->span.span_id.len != UT_SPAN_ID_LEN)
+        return UT_ECORRUPT;
+    list->rows++;
+    if (list->form == AS_TABLE)
+        return add_row(list, found);
+    ut_buf *out = &list->out;
+    ut_buf_add_z(out, list->form == AS_JSON && list->rows > 1 ? ",{" : "{");
+    ut_span_json(out, &found->span, found->scope.name, found->resource.attributes);
+    ut_buf_add_z(out, list->form == AS_JSON ? "}" : "}\n");
+    return out->err == UT_OK && out->len > WAITING_BYTES ? UT_EAGAIN : out->err;
+}
+
+static ut_err print_waiting(void *context)
+{
+    listing *list = context;
+    return ut_term_write(list->form == AS_TABLE ? &list->table.out : &list->out);
+}
+
+static ut_err finish(listing *list, const ut_span_search *search)
+{
+    char cursor_z[UT_QUERY_CURSOR_TEXT_MAX] = "";
+    if (search->cursor.begun)
+        ut_query_cursor_write(&search->cursor, &search->search, cursor_z);
+    switch (list->form) {
+    case AS_TABLE: {
+        const ut_err err = ut_table_flush(&list->table);
+        if (err != UT_OK)
+            return err;
+        if (search->more) {
+            ut_term_colour(&list->table.term, &list->out, UT_COLOUR_DIM);
+            ut_buf_printf(&list->out, "there are more: the same with --cursor %s", cursor_z);
+            ut_term_colour(&list->table.term, &list->out, UT_COLOUR_NONE);
+            ut_buf_add_byte(&list->out, '\n');
+        }
+        break;
+    }
+    case AS_JSON:
+        ut_buf_printf(&list->out, "],\"more\":%s,\"cursor\":", search->more ? "true" : "false");
+        ut_buf_printf(&list->out, cursor_z[0] != 0 ? "\"%s\"}\n" : "null}\n", cursor_z);
+        break;
+    case AS_LINES:
+        if (search->more)
+            (void)fprintf(stderr, "there are more: the same with --cursor %s\n", cursor_z);
+        break;
+    }
+    if (list->rows == 0 && list->form != AS_JSON)
+        (void)fprintf(stderr, "no span meets these conditions\n");
+    return ut_term_write(&list->out);
+}
+
+static ut_err list_spans(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+                         bool nothing, ut_fault *fault)
+{
+    ut_span_search search;
+    ut_err err = ut_span_search_begin(options, &search, fault);
+    if (err != UT_OK)
+        return err;
+    ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
+    ut_buf_init(&list->out, LINE_BYTES_MAX);
+    if (list->form == AS_JSON)
+        ut_buf_add_z(&list->out, "{\"spans\":[");
+    if (!nothing)
+        err = ut_span_search_run(&search, reader, options->limit, visit, print_waiting, list);
+    if (err == UT_OK)
+        err = finish(list, &search);
+    ut_span_search_warn(&search);
+    ut_table_free(&list->table);
+    ut_buf_free(&list->out);
+    if (err != UT_OK)
+        (void)ut_fault_set(fault, err, "the listing ended early: %s", ut_err_text(err));
+    return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
+}
+
+enum { OPTION_JSON = 256, OPTION_LINES };
+static const struct option option_rows[] = {UT_FILTER_ROWS,
+                                            UT_PAGE_ROWS,
+                                            {"json", no_argument, NULL, OPTION_JSON},
+                                            {"jsonl", no_argument, NULL, OPTION_LINES},
+                                            {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
+{
+    ut_filter_options options;
+    listing list = {.form = AS_TABLE};
+    ut_cli_reader reader;
+    ut_fault fault;
+    bool nothing;
+    int code = EX_OK;
+
+    ut_filter_options_init(&options, LIMIT_DEFAULT, ut_clock_wall_ns());
+    for (int option; (option = getopt_long(argc, argv, UT_FILTER_LETTERS UT_PAGE_LETTERS,
+                                           option_rows, NULL)) != -1;) {
+        switch (option) {
+        case OPTION_JSON:
+            list.form = AS_JSON;
+            break;
+        case OPTION_LINES:
+            list.form = AS_LINES;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            code = ut_filter_options_take(&options, "spans", option, argv);
+            if (code != EX_OK)
+                return code;
+        }
+    }
+    if (optind < argc && options.trace_z == NULL)
+        options.trace_z = argv[optind++];
+    if (optind < argc)
+        return ut_cli_usage("spans", "\"%s\" is one word too many", argv[optind]);
+    code = ut_filter_options_open(&options, "spans", &reader, &nothing);
+    if (code != EX_OK)
+        return code;
+    const ut_err err = list_spans(&list, &options, &reader, nothing, &fault);
+    ut_cli_reader_close(&reader);
+    if (err == UT_OK)
+        return EX_OK;
+    code = ut_cli_fail(&fault);
+    return options.cursor_z != NULL && (err == UT_EFORMAT || err == UT_EINVAL) ? EX_USAGE : code;
+}
+
+const ut_command ut_command_spans = {
+    .name_z = "spans",
+    .run = run,
+    .summary_z = "find spans by any of their properties",
+    .help_z = help,
+    .options = option_rows,
+};

@@ -1,0 +1,361 @@
+// `untrace stats`: how many, how long, how many failed, what models cost, in groups.
+#include "agent/query/span_search.h"
+#include "agent/cli/span_text.h"
+#include "agent/cli/table.h"
+
+#include "adapters/encoding/json.h"
+#include "port/base/text.h"
+#include "port/port.h"
+#include "storage/query/stats.h"
+
+#include <stdio.h>
+
+// clang-format off
+static const char help[] =
+    "usage: untrace stats [--by GROUP] [conditions] [--limit N] [--json]\n"
+    "\n"
+    "Counts the spans that meet the conditions, in groups: how many, how many failed, and how long\n"
+    "they took: mean, half of them (p50), nine in ten (p90), 99 in 100 (p99) and the longest.\n"
+    "\n"
+    "  -b, --by GROUP          name (default), service, status, kind, hour, model, error,\n"
+    "                          attribute:KEY. model: calls of language models with their tokens and\n"
+    "                          cost; error: failed spans by name and message\n"
+    "  -n, --limit N           at most N groups (default 50; with --json all)\n"
+    "      --hours N           that began in the last N hours: the same as --since Nh\n"
+    "      --pipeline GLOB     the same as --service GLOB\n"
+    "      --json              one JSON object; times are nanoseconds\n"
+    UT_FILTER_HELP
+    UT_WHERE_HELP
+    "\n"
+    "  untrace stats --by service --since 1h\n"
+    "  untrace stats --by attribute:http.route --service checkout\n";
+// clang-format on
+
+enum { TABLE_LIMIT_DEFAULT = 50, HOURS_MAX = 24 * 366 * 30, OUTPUT_BYTES_MAX = 64 * 1024 * 1024 };
+
+typedef struct {
+    const char *name_z;
+    const char *head_z;
+    ut_stats_by by;
+} grouping;
+
+static const grouping groupings[] = {
+    {"name", "name", UT_STATS_BY_NAME},       {"service", "service", UT_STATS_BY_SERVICE},
+    {"status", "status", UT_STATS_BY_STATUS}, {"kind", "kind", UT_STATS_BY_KIND},
+    {"hour", "hour (UTC)", UT_STATS_BY_HOUR}, {"model", "model", UT_STATS_BY_MODEL},
+    {"error", "name", UT_STATS_BY_ERROR},
+};
+
+typedef struct {
+    const char *by_z; // as given
+    const char *head_z;
+    ut_stats_by by;
+    ut_bytes attribute;
+    bool json;
+    uint64_t limit; // 0: not given
+} request;
+
+static bool take_grouping(request *wanted, const char *text_z)
+{
+    static const char prefix_z[] = "attribute:";
+    const size_t prefix_len = sizeof(prefix_z) - 1;
+    wanted->by_z = text_z;
+    if (strncmp(text_z, prefix_z, prefix_len) == 0 && text_z[prefix_len] != 0) {
+        wanted->by = UT_STATS_BY_ATTRIBUTE;
+        wanted->attribute = ut_bytes_of_z(text_z + prefix_len);
+        wanted->head_z = text_z + prefix_len;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(groupings) / sizeof(groupings[0]); i++) {
+        if (strcmp(groupings[i].name_z, text_z) == 0) {
+            wanted->by = groupings[i].by;
+            wanted->head_z = groupings[i].head_z;
+            return true;
+        }
+    }
+    return false;
+}
+
+// ---- JSON ----
+
+static void add_row_json(ut_buf *out, const ut_stats_row *row)
+{
+    const double count = row->count == 0 ? 1 : (double)row->count;
+    ut_buf_printf(out,
+                  "\"count\":%llu,\"errors\":%llu,\"error_rate\":", (unsigned long long)row->count,
+                  (unsigned long long)row->errors);
+    ut_json_put_double(out, (double)row->errors / count);
+    ut_buf_printf(
+        out,
+        ",\"mean_ns\":%llu,\"min_ns\":%llu,\"p50_ns\":%llu,\"p90_ns\":%llu,\"p99_ns\":%llu,"
+        "\"max_ns\":%llu,\"first_start_ns\":%llu,\"last_start_ns\":%llu",
+        (unsigned long long)(row->duration_sum_ns / (row->count == 0 ? 1 : row->count)),
+        (unsigned long long)row->duration_min_ns, (unsigned long long)row->p50_ns,
+        (unsigned long long)row->p90_ns, (unsigned long long)row->p99_ns,
+        (unsigned long long)row->duration_max_ns, (unsigned long long)row->first_start_ns,
+        (unsigned long long)row->last_start_ns);
+    if (row->count > 0) {
+        ut_buf_add_z(out, ",\"last_trace_id\":");
+        ut_json_put_hex(out, ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN));
+    }
+    if (row->total_tokens > 0 || row->cost_count > 0) {
+        ut_buf_printf(out, ",\"input_tokens\":%llu,\"output_tokens\":%llu,\"total_tokens\":%llu",
+                      (unsigned long long)row->input_tokens, (unsigned long long)row->output_tokens,
+                      (unsigned long long)row->total_tokens);
+        ut_buf_add_z(out, ",\"cost_usd\":");
+        ut_json_put_double(out, row->cost_usd);
+        ut_buf_printf(out, ",\"cost_count\":%llu", (unsigned long long)row->cost_count);
+    }
+}
+
+static ut_err print_json(const request *wanted, const ut_stats_row *rows, uint32_t count,
+                         const ut_stats_row *total)
+{
+    ut_buf out;
+    ut_err err = UT_OK;
+    ut_buf_init(&out, OUTPUT_BYTES_MAX);
+    ut_buf_add_z(&out, "{\"by\":");
+    ut_json_put_string(&out, ut_bytes_of_z(wanted->by_z));
+    ut_buf_add_z(&out, ",\"groups\":[");
+    for (uint32_t i = 0; i < count && err == UT_OK; i++) {
+        ut_buf_add_z(&out, i == 0 ? "{\"label\":" : ",{\"label\":");
+        ut_json_put_string(&out, rows[i].label);
+        if (wanted->by == UT_STATS_BY_ERROR) {
+            ut_buf_add_z(&out, ",\"message\":");
+            ut_json_put_string(&out, rows[i].label2);
+        }
+        ut_buf_add_byte(&out, ',');
+        add_row_json(&out, &rows[i]);
+        ut_buf_add_byte(&out, '}');
+        err = ut_term_write(&out);
+    }
+    ut_buf_add_z(&out, "],\"total\":{");
+    add_row_json(&out, total);
+    ut_buf_add_z(&out, "}}\n");
+    if (err == UT_OK)
+        err = ut_term_write(&out);
+    ut_buf_free(&out);
+    return err;
+}
+
+// ---- tables ----
+
+static void add_rate(ut_table *table, const ut_stats_row *row)
+{
+    char text_z[UT_TEXT_SHORT_MAX];
+    const double percent = row->count == 0 ? 0 : 100.0 * (double)row->errors / (double)row->count;
+    ut_table_number(table, row->errors, row->errors > 0 ? UT_COLOUR_RED : UT_COLOUR_DIM);
+    (void)snprintf(text_z, sizeof(text_z), percent < 10 ? "%.2f %%" : "%.1f %%", percent);
+    ut_table_cell_z(table, row->errors == 0 ? "-" : text_z,
+                    row->errors > 0 ? UT_COLOUR_RED : UT_COLOUR_DIM);
+}
+
+static void add_times(ut_table *table, const ut_stats_row *row)
+{
+    ut_table_duration(table, row->count == 0 ? 0 : row->duration_sum_ns / row->count);
+    ut_table_duration(table, row->p50_ns);
+    ut_table_duration(table, row->p90_ns);
+    ut_table_duration(table, row->p99_ns);
+    ut_table_duration(table, row->duration_max_ns);
+}
+
+static void add_row(ut_table *table, ut_stats_by by, const ut_stats_row *row, const char *label_z)
+{
+    const ut_bytes label = label_z != NULL      ? ut_bytes_of_z(label_z)
+                           : row->label.len > 0 ? row->label
+                                                : UT_BYTES_LIT("-");
+    const ut_colour colour = label_z != NULL ? UT_COLOUR_BOLD : UT_COLOUR_NONE;
+    char text_z[UT_TEXT_SHORT_MAX];
+    ut_table_cell(table, label, colour);
+    if (by == UT_STATS_BY_ERROR) {
+        ut_table_cell(table, row->label2, UT_COLOUR_RED);
+        ut_table_number(table, row->count, UT_COLOUR_NONE);
+        ut_table_duration(table, row->p50_ns);
+        ut_span_began(row->last_start_ns, text_z);
+        ut_table_cell_z(table, text_z, UT_COLOUR_DIM);
+        ut_hex_encode(ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN), text_z);
+        ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+        return;
+    }
+    ut_table_number(table, row->count, colour);
+    add_rate(table, row);
+    if (by == UT_STATS_BY_MODEL) {
+        ut_table_number(table, row->input_tokens, UT_COLOUR_NONE);
+        ut_table_number(table, row->output_tokens, UT_COLOUR_NONE);
+        ut_table_number(table, row->total_tokens, UT_COLOUR_NONE);
+        if (row->cost_count > 0)
+            ut_span_cost(row->cost_usd, text_z);
+        ut_table_cell_z(table, row->cost_count > 0 ? text_z : "-", UT_COLOUR_NONE);
+    }
+    add_times(table, row);
+}
+
+// clang-format off
+static const ut_table_column time_columns[] = {
+    {NULL, .cut = true}, {"count", .right = true}, {"errors", .right = true},
+    {"rate", .right = true}, {"mean", .right = true, .from_width = 100}, {"p50", .right = true},
+    {"p90", .right = true, .from_width = 90}, {"p99", .right = true}, {"max", .right = true},
+};
+static const ut_table_column model_columns[] = {
+    {NULL, .cut = true}, {"calls", .right = true}, {"errors", .right = true},
+    {"rate", .right = true, .from_width = 110}, {"in", .right = true}, {"out", .right = true},
+    {"tokens", .right = true}, {"cost", .right = true},
+    {"mean", .right = true, .from_width = 130}, {"p50", .right = true},
+    {"p90", .right = true, .from_width = 130}, {"p99", .right = true, .from_width = 100},
+    {"max", .right = true, .from_width = 110},
+};
+static const ut_table_column error_columns[] = {
+    {NULL, .cut = true}, {"message", .cut = true}, {"count", .right = true},
+    {"p50", .right = true, .from_width = 100}, {"last (UTC)", .from_width = 90},
+    {"last trace", .from_width = 120},
+};
+// clang-format on
+
+static ut_err print_table(const request *wanted, const ut_stats_row *rows, uint32_t count,
+                          const ut_stats_row *total)
+{
+    ut_table_column columns[UT_TABLE_COLUMNS_MAX];
+    ut_table table;
+    const bool error = wanted->by == UT_STATS_BY_ERROR;
+    const bool model = wanted->by == UT_STATS_BY_MODEL;
+    const ut_table_column *from = error ? error_columns : model ? model_columns : time_columns;
+    const size_t column_count = (error   ? sizeof(error_columns)
+                                 : model ? sizeof(model_columns)
+                                         : sizeof(time_columns)) /
+                                sizeof(columns[0]);
+    const uint64_t limit = wanted->limit == 0 ? TABLE_LIMIT_DEFAULT : wanted->limit;
+    ut_err err = UT_OK;
+
+    if (total->count == 0) {
+        (void)fprintf(stderr, "no span meets these conditions\n");
+        return UT_OK;
+    }
+    memcpy(columns, from, column_count * sizeof(columns[0]));
+    columns[0].head_z = wanted->head_z;
+    ut_table_init(&table, columns, (uint32_t)column_count);
+    for (uint32_t i = 0; i < count && i < limit && err == UT_OK; i++) {
+        add_row(&table, wanted->by, &rows[i], NULL);
+        err = ut_table_end_row(&table);
+    }
+    if (err == UT_OK && !error && count > 1) {
+        add_row(&table, wanted->by, total, "all");
+        err = ut_table_end_row(&table);
+    }
+    if (err == UT_OK)
+        err = ut_table_flush(&table);
+    ut_table_free(&table);
+    if (err == UT_OK && count > limit)
+        (void)fprintf(stderr, "%llu more groups; --limit %u shows all\n",
+                      (unsigned long long)(count - limit), count);
+    return err;
+}
+
+// ---- the command ----
+
+static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_cli_reader *reader,
+                          bool nothing, ut_fault *fault)
+{
+    ut_span_search search;
+    ut_stats *stats = NULL;
+    ut_stats_row total = {0};
+    uint32_t count = 0;
+    ut_err err = ut_span_search_begin(options, &search, fault);
+    if (err != UT_OK)
+        return err;
+    err = ut_stats_new(wanted->by, wanted->attribute, &stats);
+    if (err == UT_OK && !nothing)
+        err = ut_span_search_run(&search, reader, 0, ut_stats_add, NULL, stats);
+    if (err == UT_OK) {
+        const ut_stats_row *rows = ut_stats_rows(stats, &count, &total);
+        if (wanted->json && wanted->limit > 0 && wanted->limit < count)
+            count = (uint32_t)wanted->limit;
+        err = wanted->json ? print_json(wanted, rows, count, &total)
+                           : print_table(wanted, rows, count, &total);
+    }
+    ut_span_search_warn(&search);
+    ut_stats_free(stats);
+    if (err != UT_OK)
+        (void)ut_fault_set(fault, err, "the statistics ended early: %s", ut_err_text(err));
+    return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
+}
+
+enum { OPTION_JSON = 256, OPTION_HOURS, OPTION_PIPELINE };
+static const struct option option_rows[] = {UT_FILTER_ROWS,
+                                            {"by", required_argument, NULL, 'b'},
+                                            {"limit", required_argument, NULL, 'n'},
+                                            {"hours", required_argument, NULL, OPTION_HOURS},
+                                            {"pipeline", required_argument, NULL, OPTION_PIPELINE},
+                                            {"json", no_argument, NULL, OPTION_JSON},
+                                            {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
+{
+    ut_filter_options options;
+    request wanted = {.by_z = "name", .head_z = "name", .by = UT_STATS_BY_NAME};
+    ut_cli_reader reader;
+    ut_fault fault;
+    uint64_t hours = 0;
+    bool nothing;
+    int code = EX_OK;
+
+    ut_filter_options_init(&options, 0, ut_clock_wall_ns());
+    options.oldest_first = true; // the order does not matter here, and this one is cheaper
+    for (int option;
+         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "b:n:", option_rows, NULL)) != -1;) {
+        switch (option) {
+        case 'b':
+            if (!take_grouping(&wanted, optarg))
+                return ut_cli_usage("stats",
+                                    "--by takes name, service, status, kind, hour, model, error or "
+                                    "attribute:KEY, not \"%s\"",
+                                    optarg);
+            break;
+        case OPTION_HOURS:
+            if (!ut_cli_number(optarg, HOURS_MAX, &hours) || hours == 0)
+                return ut_cli_usage("stats", "--hours takes a number of 1 to %d, not \"%s\"",
+                                    HOURS_MAX, optarg);
+            break;
+        case OPTION_PIPELINE:
+            code = ut_filter_options_text("stats", "--pipeline", optarg, &options.filter.service);
+            if (code != EX_OK)
+                return code;
+            break;
+        case OPTION_JSON:
+            wanted.json = true;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            code = ut_filter_options_take(&options, "stats", option, argv);
+            if (code != EX_OK)
+                return code;
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("stats", "\"%s\" is one word too many", argv[optind]);
+    if (hours > 0 && options.filter.start_ns > 0)
+        return ut_cli_usage("stats", "--hours and --since say the same: give one of them");
+    if (hours > 0)
+        options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
+    wanted.limit = options.limit;
+    // What would be in no group need not be looked for.
+    if (wanted.by == UT_STATS_BY_MODEL)
+        options.filter.llm_only = true;
+    if (wanted.by == UT_STATS_BY_ERROR)
+        options.filter.statuses = UINT8_C(1) << UT_STATUS_ERROR;
+    code = ut_filter_options_open(&options, "stats", &reader, &nothing);
+    if (code != EX_OK)
+        return code;
+    const ut_err err = count_spans(&wanted, &options, &reader, nothing, &fault);
+    ut_cli_reader_close(&reader);
+    return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
+}
+
+const ut_command ut_command_stats = {
+    .name_z = "stats",
+    .run = run,
+    .summary_z = "count spans in groups: how many, how long, how many failed",
+    .help_z = help,
+    .options = option_rows,
+};

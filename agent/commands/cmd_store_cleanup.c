@@ -1,0 +1,173 @@
+// `untrace store cleanup`: removes spans by an operator's wish.
+#include "agent/commands/cmd_store.h"
+
+#include "adapters/encoding/json.h"
+#include "agent/commands/store_work.h"
+#include "port/base/text.h"
+
+#include <stdio.h>
+
+static const char help[] =
+    "usage: untrace store cleanup --older-than AGE [--service NAME] [--delivered] [--dry-run]\n"
+    "                             [--data-dir DIR | --config FILE] [--json]\n"
+    "\n"
+    "Removes what was received longer than AGE ago, and says how much went. The running agent does "
+    "it, between\n"
+    "its commits; where none runs this command does it itself. Spans that a destination has not "
+    "got "
+    "yet go too,\n"
+    "unless --delivered keeps them; they are counted as expired. Ctrl-C cancels it: what is "
+    "removed "
+    "by then\n"
+    "stays removed.\n"
+    "\n"
+    "  -o, --older-than AGE  7d, 12h, 30m, 1d12h; 0: everything\n"
+    "  -s, --service NAME    only spans of this service\n"
+    "      --delivered       only what no destination waits for\n"
+    "      --dry-run         only count what would go\n"
+    "  -d, --data-dir DIR    where the agent keeps its data (default: as the configuration says)\n"
+    "  -c, --config FILE     configuration to take the data directory from\n"
+    "      --json            one JSON object\n"
+    "\n"
+    "The file does not become smaller by this: its free space is used again. `untrace store "
+    "compact` gives it\n"
+    "back to the disk.\n"
+    "\n"
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74 disk; 75 busy: "
+    "another\n"
+    "operation is under way, or another process works on the directory; 77 permission denied; 78 "
+    "configuration;\n"
+    "130 cancelled.\n";
+
+static const struct option options[] = {{"older-than", required_argument, NULL, 'o'},
+                                        {"service", required_argument, NULL, 's'},
+                                        {"delivered", no_argument, NULL, UT_STORE_OPTION_DELIVERED},
+                                        {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
+                                        {"data-dir", required_argument, NULL, 'd'},
+                                        {"config", required_argument, NULL, 'c'},
+                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
+
+enum { OUT_MAX = 4096 };
+
+static ut_err make(const void *context, ut_operation **operation)
+{
+    return ut_cleanup_new(context, operation);
+}
+
+static void write_request(const ut_cleanup_options *wish, ut_buf *out)
+{
+    ut_buf_add_z(out, "{\"older_than_ns\":");
+    ut_json_put_uint(out, wish->older_than_ns);
+    if (wish->service_z[0] != '\0') {
+        ut_buf_add_z(out, ",\"service\":");
+        ut_json_put_string(out, ut_bytes_of_z(wish->service_z));
+    }
+    ut_buf_printf(out, ",\"delivered\":%s,\"dry_run\":%s}", wish->delivered_only ? "true" : "false",
+                  wish->dry_run ? "true" : "false");
+}
+
+static void print_text(const ut_store_work_result *result, bool dry_run)
+{
+    const ut_operation_progress *did = &result->progress;
+    char size_z[UT_TEXT_SHORT_MAX];
+    ut_text_size(did->bytes, size_z);
+    (void)printf("%s%s %llu spans in %llu blocks, %s\n", result->cancelled ? "cancelled; " : "",
+                 dry_run ? "would remove" : "removed", (unsigned long long)did->spans,
+                 (unsigned long long)did->blocks, size_z);
+    if (did->pending > 0)
+        (void)printf("%llu of the spans %s not been delivered to every destination\n",
+                     (unsigned long long)did->pending, dry_run ? "have" : "had");
+}
+
+static int clean_up(const ut_cleanup_options *wish, const char *data_dir_z, const char *config_z,
+                    bool json)
+{
+    ut_buf out;
+    ut_buf_init(&out, OUT_MAX);
+    write_request(wish, &out);
+    const ut_store_work work = {
+        .name_z = "cleanup",
+        .path_z = "/store/cleanup",
+        .request = ut_buf_bytes(&out),
+        .unit_z = "blocks",
+        .make = make,
+        .context = wish,
+    };
+    ut_store_work_result result = {.by_agent = false};
+    const int code =
+        out.err == UT_OK ? ut_store_work_run(&work, data_dir_z, config_z, &result) : EX_OSERR;
+    ut_buf_reset(&out, OUT_MAX);
+    if ((code == EX_OK || result.cancelled) && json) {
+        ut_store_work_json(&work, &result, wish->dry_run, &out);
+        (void)fwrite(out.data, 1, out.len, stdout); // main looks at what became of it
+    } else if (code == EX_OK || result.cancelled) {
+        print_text(&result, wish->dry_run);
+    }
+    ut_buf_free(&out);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    ut_cleanup_options wish = {.org = UT_ORG_DEFAULT};
+    const char *data_dir_z = NULL;
+    const char *config_z = NULL;
+    const char *age_z = NULL;
+    bool json = false;
+    uint64_t age_ms = 0;
+    for (int option; (option = getopt_long(argc, argv, ":o:s:d:c:h", options, NULL)) != -1;) {
+        switch (option) {
+        case 'o':
+            age_z = optarg;
+            if (ut_text_parse_duration(ut_bytes_of_z(age_z), &age_ms) != UT_OK)
+                return ut_cli_usage("store cleanup",
+                                    "--older-than takes an age such as 7d or 12h, not \"%s\"",
+                                    age_z);
+            break;
+        case 's':
+            if (optarg[0] == '\0' || strlen(optarg) >= sizeof wish.service_z)
+                return ut_cli_usage("store cleanup", "--service takes 1 to %zu bytes",
+                                    sizeof wish.service_z - 1);
+            memcpy(wish.service_z, optarg, strlen(optarg) + 1);
+            break;
+        case UT_STORE_OPTION_DELIVERED:
+            wish.delivered_only = true;
+            break;
+        case UT_STORE_OPTION_DRY_RUN:
+            wish.dry_run = true;
+            break;
+        case 'd':
+            data_dir_z = optarg;
+            break;
+        case 'c':
+            config_z = optarg;
+            break;
+        case UT_STORE_OPTION_JSON:
+            json = true;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            return ut_cli_bad_option("store cleanup", option, argv);
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("store cleanup", "\"%s\" is one word too many", argv[optind]);
+    if (age_z == NULL)
+        return ut_cli_usage("store cleanup", "--older-than AGE is missing");
+    const uint64_t now_ns = ut_clock_wall_ns();
+    const uint64_t age_ns = age_ms > UINT64_MAX / 1000000 ? UINT64_MAX : age_ms * 1000000;
+    wish.older_than_ns = now_ns > age_ns ? now_ns - age_ns : 0;
+    return clean_up(&wish, data_dir_z, config_z, json);
+}
+
+const ut_command ut_command_store_cleanup = {
+    .name_z = "store cleanup",
+    .run = run,
+    .summary_z = "remove old spans",
+    .help_z = help,
+    .options = options,
+};

@@ -1,0 +1,152 @@
+// `untrace store rekey`: gives an encrypted store another master key.
+#include "agent/commands/cmd_store.h"
+
+#include "adapters/encoding/json.h"
+#include "agent/config/master_key.h"
+#include "agent/commands/store_work.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+static const char help[] =
+    "usage: untrace store rekey --new-key-file FILE [--data-dir DIR | --config FILE] [--json]\n"
+    "\n"
+    "Changes the master key of an encrypted store at once: the data keys are wrapped with the new "
+    "one, no block\n"
+    "is written anew, and new blocks get a new data key. The running agent does it, and reads FILE "
+    "itself; where\n"
+    "none runs this command does it, with the old key from the configuration or from "
+    "$UNTRACE_KEY_FILE.\n"
+    "\n"
+    "Before the agent starts the next time, storage.encryption must lead to the new key. Blocks "
+    "from before\n"
+    "keep their data keys: who has the old master key and an old copy of the store can read the "
+    "copy, and\n"
+    "with the copy's data keys the old blocks of this store.\n"
+    "\n"
+    "  -k, --new-key-file FILE  the new key: 32 bytes, 64 hexadecimal digits, or base64 of 32 "
+    "bytes\n"
+    "                           (openssl rand -out FILE 32 makes one)\n"
+    "  -d, --data-dir DIR       where the agent keeps its data (default: as the configuration "
+    "says)\n"
+    "  -c, --config FILE        configuration to take the data directory from\n"
+    "      --json               one JSON object\n"
+    "\n"
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 no store, or no such file; 74 disk; "
+    "75 busy:\n"
+    "another operation is under way, or another process works on the directory; 77 permission "
+    "denied, or the\n"
+    "old key does not fit; 78 configuration, or the store is not encrypted, or FILE holds no "
+    "key.\n";
+
+static const struct option options[] = {{"new-key-file", required_argument, NULL, 'k'},
+                                        {"data-dir", required_argument, NULL, 'd'},
+                                        {"config", required_argument, NULL, 'c'},
+                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
+                                        {"help", no_argument, NULL, 'h'},
+                                        {NULL, 0, NULL, 0}};
+
+enum { OUT_MAX = 4096, REQUEST_MAX = 32 * 1024 };
+
+static ut_err make(const void *context, ut_operation **operation)
+{
+    return ut_rekey_new(context, operation);
+}
+
+static void print_result(const ut_store_work *work, const ut_store_work_result *result, bool json,
+                         const char *path_z)
+{
+    if (json) {
+        ut_buf out;
+        ut_buf_init(&out, OUT_MAX);
+        ut_store_work_json(work, result, false, &out);
+        (void)fwrite(out.data, 1, out.len, stdout); // main looks at what became of it
+        ut_buf_free(&out);
+    } else if (result->progress.done == 0) {
+        (void)printf("cancelled; the key was not changed\n");
+    } else {
+        (void)printf(
+            "the master key of the store is now the one in %s; storage.encryption must lead "
+            "to it before the agent starts the next time\n",
+            path_z);
+    }
+}
+
+// path_z: absolute, because the agent has another working directory.
+static int rekey(const char *path_z, const char *data_dir_z, const char *config_z, bool json)
+{
+    ut_master_key key;
+    ut_fault fault;
+    // Before anybody is asked: what is wrong with the file is told here.
+    if (ut_master_key_read(path_z, NULL, &key, &fault) != UT_OK)
+        return ut_cli_fail(&fault);
+    ut_buf request;
+    ut_buf_init(&request, REQUEST_MAX);
+    ut_buf_add_z(&request, "{\"key_file\":");
+    ut_json_put_string(&request, ut_bytes_of_z(path_z));
+    ut_buf_add_byte(&request, '}');
+    const ut_store_work work = {
+        .name_z = "rekey",
+        .path_z = "/store/rekey",
+        .request = ut_buf_bytes(&request),
+        .unit_z = "",
+        .make = make,
+        .context = key.bytes,
+    };
+    ut_store_work_result result;
+    int code = EX_OSERR;
+    if (request.err == UT_OK) {
+        code = ut_store_work_run(&work, data_dir_z, config_z, &result);
+        if (code == EX_OK || result.cancelled)
+            print_result(&work, &result, json, path_z);
+    }
+    ut_master_key_wipe(&key);
+    ut_buf_free(&request);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *file_z = NULL;
+    const char *data_dir_z = NULL;
+    const char *config_z = NULL;
+    bool json = false;
+    for (int option; (option = getopt_long(argc, argv, ":k:d:c:h", options, NULL)) != -1;) {
+        if (option == 'k') {
+            file_z = optarg;
+        } else if (option == 'd') {
+            data_dir_z = optarg;
+        } else if (option == 'c') {
+            config_z = optarg;
+        } else if (option == UT_STORE_OPTION_JSON) {
+            json = true;
+        } else if (option == 'h') {
+            (void)fputs(help, stdout);
+            return EX_OK;
+        } else {
+            return ut_cli_bad_option("store rekey", option, argv);
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("store rekey", "\"%s\" is one word too many", argv[optind]);
+    if (file_z == NULL)
+        return ut_cli_usage("store rekey", "it needs --new-key-file FILE");
+    char *path_z = realpath(file_z, NULL);
+    if (path_z == NULL) {
+        const int reason = errno;
+        (void)fprintf(stderr, "untrace: cannot read the key in %s: %s\n", file_z, strerror(reason));
+        return reason == EACCES ? EX_NOPERM : EX_NOINPUT;
+    }
+    const int code = rekey(path_z, data_dir_z, config_z, json);
+    free(path_z);
+    return code;
+}
+
+const ut_command ut_command_store_rekey = {
+    .name_z = "store rekey",
+    .run = run,
+    .summary_z = "give an encrypted store another master key",
+    .help_z = help,
+    .options = options,
+};

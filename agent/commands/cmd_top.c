@@ -1,0 +1,231 @@
+// `untrace top`: what an agent and its store are doing, now.
+#include "agent/cli/cli.h"
+#include "agent/commands/screen.h"
+#include "agent/commands/top_frame.h"
+#include "agent/commands/top_sample.h"
+#include "port/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+static const char help[] =
+    "usage: untrace top [--data-dir DIR | --config FILE] [--interval D] [--once | --json]\n"
+    "\n"
+    "Shows every second what comes in and goes out: spans a second by service and by destination, "
+    "what waits\n"
+    "and for how long, errors, connections, the disk. Reads the store beside the agent and asks it "
+    "for the\n"
+    "rest; without an agent it shows the store. q or Ctrl-C quits. Where standard output is no "
+    "terminal, one\n"
+    "frame is printed.\n"
+    "\n"
+    "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
+    "  -c, --config FILE   configuration to take the data directory from\n"
+    "  -i, --interval D    time between two looks, over which rates are taken: 500ms, 5s (default "
+    "1s)\n"
+    "      --once          print one frame as text, after one interval\n"
+    "      --json          print it as one JSON object\n"
+    "\n"
+    "The table of services is counted from the newest 64 blocks (at most 32 768 spans). Where more "
+    "came in one\n"
+    "interval, rates by service are scaled up from these.\n";
+
+enum { OPTION_ONCE = 256, OPTION_JSON };
+enum {
+    INTERVAL_MS_DEFAULT = 1000,
+    INTERVAL_MS_MIN = 100,
+    INTERVAL_MS_MAX = 3600 * 1000,
+    OUT_BYTES_MAX = 1024 * 1024,
+    KEY_CTRL_C = 3,
+};
+
+static const struct option option_names[] = {{"data-dir", required_argument, NULL, 'd'},
+                                             {"config", required_argument, NULL, 'c'},
+                                             {"interval", required_argument, NULL, 'i'},
+                                             {"once", no_argument, NULL, OPTION_ONCE},
+                                             {"json", no_argument, NULL, OPTION_JSON},
+                                             {"help", no_argument, NULL, 'h'},
+                                             {NULL, 0, NULL, 0}};
+
+typedef struct {
+    ut_top_source source;
+    ut_top_sample samples[2];
+    size_t now; // index of the newest sample
+    uint64_t interval_ms;
+    bool json;
+    ut_buf out;
+} top;
+
+// Reads a sample into the place of the older one; the first one is read twice as long as there is none before it.
+static void look(top *t, bool first)
+{
+    const size_t next = 1 - t->now;
+    ut_top_read(&t->source, first ? NULL : &t->samples[t->now], &t->samples[next]);
+    t->now = next;
+}
+
+static int exit_code(const ut_top_sample *sample)
+{
+    if (sample->agent || sample->store)
+        return EX_OK;
+    return ut_cli_exit_code(sample->store_fault.code);
+}
+
+// ---- one frame
+
+static int print_once(top *t)
+{
+    const ut_term term = ut_term_stdout();
+    look(t, true);
+    if (t->samples[t->now].agent)
+        (void)usleep((useconds_t)(t->interval_ms * 1000)); // rates are taken over this time
+    else if (!t->samples[t->now].store)
+        return ut_cli_fail(&t->samples[t->now].store_fault);
+    look(t, false);
+    const ut_top_sample *before = &t->samples[1 - t->now];
+    const ut_top_sample *sample = &t->samples[t->now];
+    ut_buf_reset(&t->out, OUT_BYTES_MAX);
+    if (t->json)
+        ut_top_json(&t->out, t->source.data_dir_z, before, sample);
+    else
+        ut_top_frame(&t->out, &term, 0, t->source.data_dir_z, before, sample, false);
+    if (t->out.err != UT_OK) {
+        ut_fault fault;
+        (void)ut_fault_set(&fault, t->out.err, "cannot make the frame: %s",
+                           ut_err_text(t->out.err));
+        return ut_cli_fail(&fault);
+    }
+    (void)fwrite(t->out.data, 1, t->out.len, stdout); // main looks at what became of it
+    return exit_code(sample);
+}
+
+// ---- live
+
+static bool draw(top *t, ut_screen *screen, bool rates)
+{
+    ut_term term = ut_term_stdout();
+    uint32_t rows = 0;
+    ut_screen_size(screen, &term.width, &rows);
+    ut_buf_reset(&t->out, OUT_BYTES_MAX);
+    ut_top_frame(&t->out, &term, rows, t->source.data_dir_z, rates ? &t->samples[1 - t->now] : NULL,
+                 &t->samples[t->now], true);
+    return t->out.err == UT_OK && ut_screen_draw(screen, ut_buf_bytes(&t->out));
+}
+
+static int run_live(void *context, ut_screen *screen)
+{
+    top *t = context;
+    bool rates = false;
+    look(t, true);
+    uint64_t next_ms = ut_clock_mono_ms() + t->interval_ms;
+    while (draw(t, screen, rates)) {
+        int key = 0;
+        switch (ut_screen_wait(screen, next_ms, &key)) {
+        case UT_SCREEN_TIME:
+            look(t, false);
+            rates = true;
+            next_ms = ut_clock_mono_ms() + t->interval_ms;
+            break;
+        case UT_SCREEN_KEY:
+            if (key == 'q' || key == 'Q' || key == KEY_CTRL_C)
+                return EX_OK;
+            break;
+        case UT_SCREEN_RESIZE:
+            break;
+        case UT_SCREEN_END:
+            return key == 0 ? EX_OK : 128 + key;
+        }
+    }
+    return EX_IOERR; // the terminal is gone
+}
+
+static int run_top(const char *data_dir_z, const char *config_z, uint64_t interval_ms, bool once,
+                   bool json)
+{
+    ut_config *config = calloc(1, sizeof(*config));
+    top *t = calloc(1, sizeof(*t));
+    ut_fault fault = {UT_OK, ""};
+    int code = EX_OSERR;
+    if (config == NULL || t == NULL) {
+        free(config);
+        free(t);
+        return EX_OSERR;
+    }
+    if (ut_cli_config(config_z, config, &fault) != UT_OK) {
+        (void)ut_cli_fail(&fault);
+        free(config);
+        free(t);
+        return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
+    }
+    ut_buf_init(&t->out, OUT_BYTES_MAX);
+    t->interval_ms = interval_ms;
+    t->json = json;
+    t->source = (ut_top_source){
+        .data_dir_z = data_dir_z != NULL ? data_dir_z : config->data_dir_z,
+        .reader_dir_z = data_dir_z,
+        .config_z = config_z,
+    };
+    if (t->source.data_dir_z == NULL) {
+        (void)fprintf(stderr, "untrace: no data directory is known here: give --data-dir DIR or "
+                              "--config FILE\n");
+        code = EX_CONFIG;
+    } else if (once || json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
+        code = print_once(t);
+    } else {
+        code = ut_screen_run(run_live, t);
+    }
+    ut_top_source_close(&t->source);
+    ut_buf_free(&t->out);
+    ut_config_free(config);
+    free(config);
+    free(t);
+    return code;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *data_dir_z = NULL;
+    const char *config_z = NULL;
+    uint64_t interval_ms = INTERVAL_MS_DEFAULT;
+    bool once = false;
+    bool json = false;
+    for (int option; (option = getopt_long(argc, argv, ":d:c:i:h", option_names, NULL)) != -1;) {
+        switch (option) {
+        case 'd':
+            data_dir_z = optarg;
+            break;
+        case 'c':
+            config_z = optarg;
+            break;
+        case 'i':
+            if (ut_text_parse_duration(ut_bytes_of_z(optarg), &interval_ms) != UT_OK ||
+                interval_ms < INTERVAL_MS_MIN || interval_ms > INTERVAL_MS_MAX)
+                return ut_cli_usage("top", "--interval takes a duration of 100ms to 1h, not \"%s\"",
+                                    optarg);
+            break;
+        case OPTION_ONCE:
+            once = true;
+            break;
+        case OPTION_JSON:
+            json = true;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            return ut_cli_bad_option("top", option, argv);
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("top", "\"%s\" is one word too many", argv[optind]);
+    return run_top(data_dir_z, config_z, interval_ms, once, json);
+}
+
+const ut_command ut_command_top = {
+    .name_z = "top",
+    .run = run,
+    .summary_z = "watch what comes in, goes out and waits",
+    .help_z = help,
+    .options = option_names,
+};

@@ -1,0 +1,304 @@
+// `untrace trace ID`: one trace as a tree, as JSON, as OTLP, or as the states it went through.
+#include "agent/cli/cli.h"
+#include "agent/cli/span_text.h"
+#include "agent/cli/term.h"
+#include "agent/files/trace_otlp.h"
+#include "agent/cli/trace_page.h"
+#include "agent/cli/trace_pick.h"
+
+#include "adapters/encoding/json.h"
+#include "port/base/text.h"
+#include "storage/query/trace_tree.h"
+
+#include <stdio.h>
+
+// clang-format off
+static const char help[] =
+    "usage: untrace trace ID [-a | -v] [--prompt-preview-len N] [--state] [--json | --otlp]\n"
+    "\n"
+    "Shows one trace as a tree. ID is the trace id in hex; its beginning is enough where only one trace\n"
+    "has it. A bar shows when a span ran within the trace. Errors are red, with their message. A * marks\n"
+    "the spans that decided how long the trace took. Calls of language models show model, tokens, cost,\n"
+    "and what was said.\n"
+    "\n"
+    "  -a, --attributes        the attributes of every span below it\n"
+    "  -v, --verbose           these, its resource's and its events\n"
+    "      --prompt-preview-len N  characters of what was said to a model and back (default 200; 0:\n"
+    "                          none, -1: all)\n"
+    "      --state             the changes of state that events of the spans record, and the state that\n"
+    "                          they lead to; with --json the state at every span\n"
+    "      --state-event NAME  these events are named NAME, not set_state\n"
+    "      --state-key KEY     and their attribute KEY holds the patch, not state.patch and its like\n"
+    "      --json              one JSON object with all spans\n"
+    "      --otlp              one OTLP/JSON request with all spans, as they were received\n"
+    "Where:\n"
+    "  -d, --data-dir DIR      where the agent keeps its data (default: as the configuration says)\n"
+    "  -c, --config FILE       configuration to take the data directory from\n"
+    "\n"
+    "  untrace trace 4bf92f35\n";
+// clang-format on
+
+enum { OUTPUT_BYTES_MAX = 512 * 1024 * 1024, PROMPT_COLUMNS_MAX = 1000 * 1000 * 1000 };
+
+typedef enum { AS_TREE, AS_JSON, AS_OTLP } form;
+
+typedef struct {
+    form form;
+    bool state;
+    ut_state_options state_names;
+    ut_trace_page_options page;
+} request;
+
+static const char *place_z(ut_tree_place place)
+{
+    switch (place) {
+    case UT_TREE_ROOT:
+        return "root";
+    case UT_TREE_CHILD:
+        return "child";
+    case UT_TREE_PARENT_MISSING:
+        return "parent_missing";
+    case UT_TREE_CYCLE:
+        return "cycle";
+    }
+    return "root";
+}
+
+static void add_span_json(ut_buf *out, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                          const ut_tree_row *row)
+{
+    const ut_span span = {
+        .trace_id = ut_bytes_of(trace_id, UT_TRACE_ID_LEN),
+        .span_id = ut_bytes_of(row->span_id, UT_SPAN_ID_LEN),
+        .parent_span_id =
+            row->has_parent ? ut_bytes_of(row->parent_span_id, UT_SPAN_ID_LEN) : UT_BYTES_NONE,
+        .name = row->name,
+        .kind = row->kind,
+        .start_ns = row->start_ns,
+        .end_ns = row->end_ns,
+        .status_code = row->status_code,
+        .status_message = row->status_message,
+        .attributes = row->attributes,
+        .events = row->events,
+    };
+    ut_buf_printf(out,
+                  "{\"depth\":%u,\"place\":\"%s\",\"critical\":%s,\"critical_ns\":%llu,"
+                  "\"skewed\":%s,\"duplicate_id\":%s,",
+                  row->depth, place_z(row->place), row->critical ? "true" : "false",
+                  (unsigned long long)row->critical_ns, row->skewed ? "true" : "false",
+                  row->duplicate_id ? "true" : "false");
+    ut_span_json(out, &span, row->scope_name, row->resource_attributes);
+    ut_buf_add_byte(out, '}');
+}
+
+static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                         uint32_t damaged)
+{
+    ut_buf out;
+    uint32_t count = 0;
+    const ut_tree_row *rows = ut_tree_rows(tree, &count);
+    ut_err err = UT_OK;
+
+    ut_buf_init(&out, OUTPUT_BYTES_MAX);
+    ut_buf_add_z(&out, "{\"trace_id\":");
+    ut_json_put_hex(&out, ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
+    ut_buf_printf(&out, ",\"damaged_blocks\":%u,\"spans\":[", damaged);
+    for (uint32_t i = 0; i < count && err == UT_OK; i++) {
+        if (i > 0)
+            ut_buf_add_byte(&out, ',');
+        add_span_json(&out, trace_id, &rows[i]);
+        err = ut_term_write(&out);
+    }
+    ut_buf_add_z(&out, "]}\n");
+    if (err == UT_OK)
+        err = ut_term_write(&out);
+    ut_buf_free(&out);
+    return err;
+}
+
+// Where a trace is read to: the tree, and its states when these are wanted.
+typedef struct {
+    ut_tree *tree;
+    ut_state *state; // or NULL
+} sink;
+
+static ut_err take_span(void *context, const ut_trace_span *span)
+{
+    const sink *to = context;
+    const ut_err err = ut_tree_add(to->tree, span);
+    if (err != UT_OK || to->state == NULL)
+        return err;
+    // Damaged events are a matter of that span: what was read of them before counts.
+    const ut_err state_err = ut_state_add(to->state, &span->span);
+    return state_err == UT_EFORMAT ? UT_OK : state_err;
+}
+
+static ut_err print_loaded(const request *wanted, const sink *from,
+                           const ut_trace_page_options *options,
+                           const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    ut_trace_page_options page = *options;
+    ut_err err = ut_tree_build(from->tree);
+    if (err == UT_OK && from->state != NULL) {
+        err = ut_state_build(from->state);
+        if (err == UT_OK)
+            err = ut_trace_state_new(from->state, &page.state);
+    }
+    if (err == UT_OK)
+        err = wanted->form == AS_TREE ? ut_trace_page_print(from->tree, trace_id, &page)
+              : wanted->state         ? ut_trace_state_print_json(page.state, from->tree, trace_id)
+                                      : print_json(from->tree, trace_id, page.damaged_blocks);
+    ut_trace_state_free(page.state);
+    return err;
+}
+
+static ut_err print_tree(const request *wanted, ut_cli_reader *reader,
+                         const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    sink to = {NULL, NULL};
+    ut_trace_page_options page = wanted->page;
+    ut_err err = ut_tree_new(&to.tree);
+    if (err == UT_OK && wanted->state)
+        err = ut_state_new(&wanted->state_names, &to.state);
+    if (err == UT_OK)
+        err = ut_query_trace(reader->view, UT_ORG_DEFAULT, trace_id, &page.damaged_blocks,
+                             take_span, &to);
+    ut_store_view_end(reader->view); // whoever reads the output may be slow
+    if (err == UT_OK)
+        err = print_loaded(wanted, &to, &page, trace_id);
+    ut_tree_free(to.tree);
+    ut_state_free(to.state);
+    return err;
+}
+
+static ut_err print_otlp(ut_cli_reader *reader, const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    uint32_t damaged = 0;
+    const ut_err err = ut_trace_otlp_print(reader, trace_id, &damaged);
+    if (damaged > 0)
+        (void)fprintf(stderr,
+                      "untrace: %u damaged block%s could not be read: spans are missing here\n",
+                      damaged, damaged == 1 ? "" : "s");
+    return err;
+}
+
+// "-1" or a number.
+static bool take_columns(const char *text_z, int32_t *columns)
+{
+    uint64_t number = 0;
+    if (strcmp(text_z, "-1") == 0) {
+        *columns = -1;
+        return true;
+    }
+    if (!ut_cli_number(text_z, PROMPT_COLUMNS_MAX, &number))
+        return false;
+    *columns = (int32_t)number;
+    return true;
+}
+
+enum {
+    OPTION_JSON = 256,
+    OPTION_OTLP,
+    OPTION_PROMPT,
+    OPTION_STATE,
+    OPTION_STATE_EVENT,
+    OPTION_STATE_KEY
+};
+static const struct option option_rows[] = {
+    {"data-dir", required_argument, NULL, 'd'},
+    {"config", required_argument, NULL, 'c'},
+    {"attributes", no_argument, NULL, 'a'},
+    {"verbose", no_argument, NULL, 'v'},
+    {"prompt-preview-len", required_argument, NULL, OPTION_PROMPT},
+    {"state", no_argument, NULL, OPTION_STATE},
+    {"state-event", required_argument, NULL, OPTION_STATE_EVENT},
+    {"state-key", required_argument, NULL, OPTION_STATE_KEY},
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"otlp", no_argument, NULL, OPTION_OTLP},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
+{
+    const char *data_dir_z = NULL;
+    const char *config_z = NULL;
+    request wanted = {.page = {.prompt_columns = UT_TRACE_PROMPT_COLUMNS}};
+    uint8_t trace_id[UT_TRACE_ID_LEN];
+    ut_cli_reader reader;
+    ut_fault fault;
+
+    for (int option; (option = getopt_long(argc, argv, ":d:c:avh", option_rows, NULL)) != -1;) {
+        switch (option) {
+        case 'd':
+            data_dir_z = optarg;
+            break;
+        case 'c':
+            config_z = optarg;
+            break;
+        case 'a':
+            wanted.page.attributes = true;
+            break;
+        case 'v':
+            wanted.page.verbose = true;
+            break;
+        case OPTION_PROMPT:
+            if (!take_columns(optarg, &wanted.page.prompt_columns))
+                return ut_cli_usage(
+                    "trace", "--prompt-preview-len takes a number or -1, not \"%s\"", optarg);
+            break;
+        case OPTION_JSON:
+            wanted.form = AS_JSON;
+            break;
+        case OPTION_STATE:
+            wanted.state = true;
+            break;
+        case OPTION_STATE_EVENT:
+        case OPTION_STATE_KEY:
+            if (optarg[0] == '\0' || strlen(optarg) > UT_STATE_NAME_MAX)
+                return ut_cli_usage("trace", "a name has 1 to %d bytes, not %zu", UT_STATE_NAME_MAX,
+                                    strlen(optarg));
+            *(option == OPTION_STATE_EVENT ? &wanted.state_names.event_name
+                                           : &wanted.state_names.patch_key) = ut_bytes_of_z(optarg);
+            wanted.state = true;
+            break;
+        case OPTION_OTLP:
+            wanted.form = AS_OTLP;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            return ut_cli_bad_option("trace", option, argv);
+        }
+    }
+    if (optind + 1 != argc)
+        return ut_cli_usage("trace", "one trace id is needed, found %d", argc - optind);
+    if (wanted.state && wanted.form == AS_OTLP)
+        return ut_cli_usage("trace", "--state and --otlp do not go together");
+    const char *id_z = argv[optind];
+
+    ut_err err = ut_cli_reader_open(data_dir_z, config_z, &reader, &fault);
+    if (err != UT_OK)
+        return ut_cli_fail(&fault);
+    err = ut_trace_pick(reader.view, UT_ORG_DEFAULT, id_z, trace_id);
+    if (err != UT_OK) {
+        ut_cli_reader_close(&reader);
+        return ut_trace_pick_exit_code(err);
+    }
+    err = wanted.form == AS_OTLP ? print_otlp(&reader, trace_id)
+                                 : print_tree(&wanted, &reader, trace_id);
+    ut_cli_reader_close(&reader);
+    if (err == UT_OK || err == UT_ECLOSED) // nobody reads any more
+        return EX_OK;
+    (void)ut_fault_set(&fault, err, "trace %s could not be shown whole: %s", id_z,
+                       ut_err_text(err));
+    return ut_cli_fail(&fault);
+}
+
+const ut_command ut_command_trace = {
+    .name_z = "trace",
+    .run = run,
+    .summary_z = "show one trace as a tree",
+    .help_z = help,
+    .options = option_rows,
+};

@@ -1,0 +1,328 @@
+// `untrace traces`: the newest traces of a data directory, or those with a span that meets
+// conditions, whether or not an agent runs on it.
+#include "agent/query/span_search.h"
+#include "agent/cli/span_text.h"
+#include "agent/cli/table.h"
+
+#include "adapters/encoding/json.h"
+#include "port/base/text.h"
+#include "port/port.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+// clang-format off
+static const char help[] =
+    "usage: untrace traces [conditions] [--limit N] [--json]\n"
+    "\n"
+    "Lists the newest traces first: when each began, how long it took from the first start to the\n"
+    "last end of its spans, how many these are, where it began. With conditions, those in which one\n"
+    "span meets all of them. Works while an agent is running, after it was killed, and on a copy of\n"
+    "the data directory.\n"
+    "\n"
+    "  -n, --limit N           at most N traces (default 20)\n"
+    "      --json, --jsonl     one JSON object a line\n"
+    UT_FILTER_HELP
+    UT_WHERE_HELP
+    "\n"
+    "  untrace traces --service payments --status error\n"
+    "  untrace traces --roots --min-duration 1s --since 1h\n";
+// clang-format on
+
+enum {
+    LIMIT_DEFAULT = 20,
+    LIMIT_MAX = 10 * 1000 * 1000,
+    CONDITIONS_LIMIT_MAX = 100 * 1000, // with conditions the ids found are kept
+    NAME_BYTES_MAX = 1024 * 1024,
+    // Of JSON, held back so that no view of the store waits for whoever reads the output; more is
+    // written all the same.
+    WAITING_BYTES = 64 * 1024 * 1024,
+    ID_NARROW = 12, // digits of an id on a narrow terminal
+};
+
+// clang-format off
+static const ut_table_column columns[] = {
+    {.head_z = "trace"}, {"began (UTC)", .from_width = 80}, {"took", .right = true},
+    {"spans", .right = true}, {.head_z = "status"}, {"service", .cut = true},
+    {"name", .cut = true},
+};
+// clang-format on
+
+typedef struct {
+    ut_table table;
+    bool json;
+    ut_buf out;  // JSON
+    ut_buf name; // of a row, with what is said of it
+    uint64_t rows;
+} listing;
+
+static ut_err print_json(listing *list, const ut_trace_row *row)
+{
+    ut_buf *line = &list->out;
+    ut_buf_add_z(line, "{\"trace_id\":");
+    ut_json_put_hex(line, ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
+    ut_buf_printf(line,
+                  ",\"start_ns\":%llu,\"duration_ns\":%llu,\"status\":\"%s\",\"spans\":%u,\"has_"
+                  "root\":%s,\"service\":",
+                  (unsigned long long)row->start_ns, (unsigned long long)row->duration_ns,
+                  ut_span_status_z(row->status), row->span_count, row->has_root ? "true" : "false");
+    ut_json_put_string(line, row->service);
+    ut_buf_add_z(line, ",\"name\":");
+    ut_json_put_string(line, row->name);
+    ut_buf_add_z(line, "}\n");
+    return line->err == UT_OK && line->len < WAITING_BYTES ? UT_OK : ut_term_write(line);
+}
+
+static ut_err print_row(void *context, const ut_trace_row *row)
+{
+    listing *list = context;
+    ut_table *table = &list->table;
+    list->rows++;
+    if (list->json)
+        return print_json(list, row);
+    const bool narrow = table->term.terminal && table->term.width < 120;
+    char text_z[UT_TEXT_SHORT_MAX];
+    ut_hex_encode(ut_bytes_of(row->trace_id, sizeof(row->trace_id)), text_z);
+    if (narrow)
+        text_z[ID_NARROW] = 0;
+    ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+    ut_span_began(row->start_ns, text_z);
+    ut_table_cell_z(table, narrow ? text_z + 5 : text_z, UT_COLOUR_DIM);
+    ut_table_duration(table, row->duration_ns);
+    ut_table_number(table, row->span_count, UT_COLOUR_NONE);
+    ut_table_cell_z(table, ut_span_status_z(row->status),
+                    row->status == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_DIM);
+    ut_table_cell(table, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service, UT_COLOUR_NONE);
+    ut_buf_reset(&list->name, NAME_BYTES_MAX);
+    ut_buf_add_bytes(&list->name, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name);
+    if (!row->has_root)
+        ut_buf_add_z(&list->name, " (no root yet)");
+    ut_table_cell(table, ut_buf_bytes(&list->name), UT_COLOUR_NONE);
+    ut_buf_reset(&list->name, NAME_BYTES_MAX);
+    return ut_table_end_row(table);
+}
+
+// ---- with conditions ----
+
+// The traces found so far, in the order of finding, and a table of their places for looking one up.
+typedef struct {
+    uint8_t (*ids)[UT_TRACE_ID_LEN];
+    uint32_t *places; // index into ids and 1; 0: free
+    uint32_t count;
+    uint32_t limit;
+    uint32_t places_mask;
+} found_set;
+
+static ut_err open_set(found_set *set, uint32_t limit)
+{
+    uint32_t places = 16;
+    while (places < 2 * limit)
+        places *= 2;
+    *set = (found_set){.limit = limit, .places_mask = places - 1};
+    set->ids = calloc(limit, UT_TRACE_ID_LEN);
+    set->places = calloc(places, sizeof(*set->places));
+    return set->ids == NULL || set->places == NULL ? UT_ENOMEM : UT_OK;
+}
+
+static void close_set(found_set *set)
+{
+    free(set->ids);
+    free(set->places);
+}
+
+static ut_err remember_trace(void *context, const ut_trace_span *found)
+{
+    found_set *set = context;
+    const ut_bytes id = found->span.trace_id;
+    if (id.len != UT_TRACE_ID_LEN)
+        return UT_ECORRUPT;
+    // FNV-1a: ids need not be random.
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < id.len; i++)
+        hash = (hash ^ id.data[i]) * UINT64_C(1099511628211);
+    uint32_t at = (uint32_t)(hash >> 32) & set->places_mask;
+    for (; set->places[at] != 0; at = (at + 1) & set->places_mask) {
+        if (memcmp(set->ids[set->places[at] - 1], id.data, UT_TRACE_ID_LEN) == 0)
+            return UT_OK;
+    }
+    if (set->count == set->limit)
+        return UT_ECANCELED;
+    memcpy(set->ids[set->count++], id.data, UT_TRACE_ID_LEN);
+    set->places[at] = set->count;
+    return set->count == set->limit ? UT_ECANCELED : UT_OK;
+}
+
+// What one trace adds up to. Name and service are of the earliest span, a root before others.
+typedef struct {
+    ut_trace_row row;
+    uint64_t begin_ns;
+    uint64_t end_ns;
+    ut_buf text; // the name, then the service
+    size_t name_len;
+} trace_sum;
+
+static bool has_parent(const ut_span *span)
+{
+    for (size_t i = 0; i < span->parent_span_id.len; i++) {
+        if (span->parent_span_id.data[i] != 0)
+            return true;
+    }
+    return false;
+}
+
+static ut_err sum_span(void *context, const ut_trace_span *found)
+{
+    trace_sum *sum = context;
+    const ut_span *span = &found->span;
+    ut_trace_row *row = &sum->row;
+    const bool root = !has_parent(span);
+    const uint64_t duration_ns = ut_span_duration_ns(span->start_ns, span->end_ns);
+    if (row->span_count == 0 || (root && !row->has_root) ||
+        (root == row->has_root && span->start_ns < row->start_ns)) {
+        row->has_root = root;
+        row->start_ns = span->start_ns; // of the one with the name, until all are known
+        ut_buf_reset(&sum->text, NAME_BYTES_MAX);
+        ut_buf_add_bytes(&sum->text, span->name);
+        ut_buf_add_bytes(&sum->text, ut_span_service(found->resource.attributes));
+        sum->name_len = span->name.len;
+    }
+    row->span_count++;
+    if (span->status_code >= 0 && span->status_code <= UT_STATUS_ERROR &&
+        (uint8_t)span->status_code > row->status)
+        row->status = (uint8_t)span->status_code;
+    if (span->start_ns < sum->begin_ns)
+        sum->begin_ns = span->start_ns;
+    if (span->start_ns + duration_ns > sum->end_ns)
+        sum->end_ns = span->start_ns + duration_ns;
+    return sum->text.err;
+}
+
+static ut_err print_trace(listing *list, ut_cli_reader *reader, const uint8_t id[UT_TRACE_ID_LEN])
+{
+    trace_sum sum = {.begin_ns = UINT64_MAX};
+    uint32_t damaged = 0;
+    ut_buf_init(&sum.text, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
+    memcpy(sum.row.trace_id, id, UT_TRACE_ID_LEN);
+    ut_err err = ut_store_view_begin(reader->view);
+    if (err == UT_OK)
+        err = ut_query_trace(reader->view, UT_ORG_DEFAULT, id, &damaged, sum_span, &sum);
+    ut_store_view_end(reader->view);
+    if (err == UT_ENOTFOUND) {
+        err = UT_OK; // it has expired since it was found
+    } else if (err == UT_OK) {
+        ut_buf_add_byte(&sum.text, 0); // so that there is memory, also behind two empty texts
+        if (sum.text.err != UT_OK)
+            goto done;
+        sum.row.name = ut_bytes_of(sum.text.data, sum.name_len);
+        sum.row.service =
+            ut_bytes_of(sum.text.data + sum.name_len, sum.text.len - 1 - sum.name_len);
+        sum.row.start_ns = sum.begin_ns;
+        sum.row.duration_ns = sum.end_ns - sum.begin_ns;
+        err = print_row(list, &sum.row);
+    }
+done:
+    err = err == UT_OK ? sum.text.err : err;
+    ut_buf_free(&sum.text);
+    return err;
+}
+
+static ut_err search_traces(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+                            ut_fault *fault)
+{
+    ut_span_search search;
+    found_set set;
+    ut_err err = ut_span_search_begin(options, &search, fault);
+    if (err != UT_OK)
+        return err;
+    err = open_set(&set, (uint32_t)options->limit);
+    if (err == UT_OK)
+        err = ut_span_search_run(&search, reader, 0, remember_trace, NULL, &set);
+    for (uint32_t i = 0; i < set.count && err == UT_OK; i++)
+        err = print_trace(list, reader, set.ids[i]);
+    ut_span_search_warn(&search);
+    close_set(&set);
+    return err;
+}
+
+// ---- the command ----
+
+static ut_err list_traces(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+                          bool nothing, ut_fault *fault)
+{
+    ut_err err = UT_OK;
+    ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
+    ut_buf_init(&list->out, 2 * (size_t)WAITING_BYTES + 6 * (size_t)UT_BLOCK_PAYLOAD_MAX);
+    ut_buf_init(&list->name, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
+    if (options->any && !nothing)
+        err = search_traces(list, options, reader, fault);
+    else if (!options->any)
+        err = ut_query_traces(reader->view, UT_ORG_DEFAULT, (uint32_t)options->limit, print_row,
+                              list);
+    ut_store_view_end(reader->view);
+    if (err == UT_OK)
+        err = list->json ? ut_term_write(&list->out) : ut_table_flush(&list->table);
+    if (err == UT_OK && list->rows == 0)
+        (void)fprintf(stderr, options->any
+                                  ? "no trace has a span that meets these conditions\n"
+                                  : "there are no traces yet; `untrace send` makes some\n");
+    ut_table_free(&list->table);
+    ut_buf_free(&list->name);
+    ut_buf_free(&list->out);
+    if (err != UT_OK)
+        (void)ut_fault_set(fault, err, "the listing ended early: %s", ut_err_text(err));
+    return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
+}
+
+enum { OPTION_JSON = 256 };
+static const struct option option_rows[] = {UT_FILTER_ROWS,
+                                            {"limit", required_argument, NULL, 'n'},
+                                            {"json", no_argument, NULL, OPTION_JSON},
+                                            {"jsonl", no_argument, NULL, OPTION_JSON},
+                                            {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
+{
+    ut_filter_options options;
+    listing list = {.json = false};
+    ut_cli_reader reader;
+    ut_fault fault;
+    bool nothing;
+    int code = EX_OK;
+
+    ut_filter_options_init(&options, LIMIT_DEFAULT, ut_clock_wall_ns());
+    for (int option;
+         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "n:", option_rows, NULL)) != -1;) {
+        switch (option) {
+        case OPTION_JSON:
+            list.json = true;
+            break;
+        case 'h':
+            (void)fputs(help, stdout);
+            return EX_OK;
+        default:
+            code = ut_filter_options_take(&options, "traces", option, argv);
+            if (code != EX_OK)
+                return code;
+        }
+    }
+    if (optind < argc)
+        return ut_cli_usage("traces", "\"%s\" is one word too many", argv[optind]);
+    const uint64_t limit_max = options.any ? CONDITIONS_LIMIT_MAX : LIMIT_MAX;
+    if (options.limit > limit_max)
+        return ut_cli_usage("traces", "--limit takes a number of 1 to %llu here, not %llu",
+                            (unsigned long long)limit_max, (unsigned long long)options.limit);
+    code = ut_filter_options_open(&options, "traces", &reader, &nothing);
+    if (code != EX_OK)
+        return code;
+    const ut_err err = list_traces(&list, &options, &reader, nothing, &fault);
+    ut_cli_reader_close(&reader);
+    return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
+}
+
+const ut_command ut_command_traces = {
+    .name_z = "traces",
+    .run = run,
+    .summary_z = "list the newest traces, or those with a span that meets conditions",
+    .help_z = help,
+    .options = option_rows,
+};

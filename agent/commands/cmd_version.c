@@ -1,0 +1,44 @@
+// `untrace version`: the program's version and those of the libraries inside it.
+#include "agent/cli/cli.h"
+
+#include "adapters/encoding/gzip.h"
+#include "transport/tls/tls.h"
+
+#include <llhttp.h>
+#include <lz4.h>
+#include <stdio.h>
+#include <yaml.h>
+#include <yyjson.h>
+
+static const char help[] =
+    "usage: untrace version\n"
+    "\n"
+    "Prints the versions of the program, of its store format and of the libraries inside it.\n";
+
+static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+
+static int run(int argc, char **argv)
+{
+    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
+        (void)fputs(help, stdout);
+        return EX_OK;
+    }
+    if (argc > 1)
+        return ut_cli_usage("version", "\"%s\" is one word too many", argv[1]);
+    (void)printf("untrace %s\n"
+                 "store format %d, block format %d\n"
+                 "%s\n%s\nLZ4 %s\nlibdeflate %s\nllhttp %d.%d.%d\nlibyaml %s\nyyjson %s\n",
+                 UT_VERSION, UT_STORE_FORMAT_VERSION, UT_BLOCK_VERSION, ut_engine_lmdb_version(),
+                 ut_tls_version(), LZ4_versionString(), ut_gzip_version(), LLHTTP_VERSION_MAJOR,
+                 LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH, yaml_get_version_string(),
+                 YYJSON_VERSION_STRING);
+    return EX_OK;
+}
+
+const ut_command ut_command_version = {
+    .name_z = "version",
+    .run = run,
+    .summary_z = "print the versions of the program and its libraries",
+    .help_z = help,
+    .options = options,
+};

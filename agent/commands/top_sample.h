@@ -1,0 +1,78 @@
+// What `untrace top` shows, read at one moment: from the running agent by its control socket, and from the
+// store by a reader of our own. Not for how it looks (top_frame.h).
+#ifndef UT_AGENT_TOP_SAMPLE_H
+#define UT_AGENT_TOP_SAMPLE_H
+
+#include "agent/cli/cli.h"
+#include "agent/control/control_client.h"
+
+enum {
+    UT_TOP_SERVICES_MAX = 64, // further ones are counted together, under an empty name
+    UT_TOP_NAME_MAX = 64,     // bytes of a service's name that are kept
+    UT_TOP_BLOCKS_MAX = 64,   // newest blocks that are read for a sample: at most 32 768 spans
+    UT_TOP_VERSION_MAX = 24,
+};
+
+typedef struct {
+    char name_z[UT_STORE_NAME_MAX + 1];
+    bool active;
+    bool failing;
+    uint64_t delivered;
+    uint64_t pending;
+    uint64_t dead;
+    uint64_t
+        oldest_ns; // when the oldest block that waits was received; 0: none waits, or not known
+    char error_z[UT_STORE_REASON_MAX];
+} ut_top_destination;
+
+// Of the newest spans.
+typedef struct {
+    char name_z[UT_TOP_NAME_MAX + 1];
+    uint64_t spans;
+    uint64_t errors;
+    uint64_t duration_ns; // sum
+    uint64_t new_spans;   // of them, those that came since the sample before
+    uint64_t new_errors;
+} ut_top_service;
+
+typedef struct {
+    uint64_t at_ms; // monotonic
+    uint64_t wall_ns;
+    bool agent; // one is running, and what follows up to `queue` is its
+    char version_z[UT_TOP_VERSION_MAX];
+    uint64_t pid;
+    uint64_t uptime_ms;
+    uint64_t connections;
+    uint64_t requests;
+    uint64_t refused;
+    uint64_t queue;
+    ut_fault agent_fault; // why not, where it is not just that none runs
+    bool store;           // it could be read, and what follows is there
+    ut_fault store_fault; // why not
+    ut_store_counts counts;
+    uint64_t bytes_max;
+    uint64_t bytes_used;
+    uint64_t bytes_file;
+    size_t destination_count;
+    ut_top_destination destinations[UT_STORE_DESTINATIONS_MAX];
+    uint64_t newest_seq;
+    uint64_t recent_spans; // that the services were counted from
+    uint64_t new_spans;    // likewise
+    size_t service_count;
+    ut_top_service services[UT_TOP_SERVICES_MAX]; // the busiest first
+} ut_top_sample;
+
+typedef struct {
+    const char *data_dir_z;   // resolved
+    const char *reader_dir_z; // for ut_cli_reader_open: NULL where the configuration says it
+    const char *config_z;
+    ut_control_client *client; // kept between samples; NULL: not connected
+    uint64_t
+        pending_seq[UT_STORE_DESTINATIONS_MAX]; // where the search for the oldest stands, by number
+} ut_top_source;
+
+// Reads a sample; what cannot be read says so in it. before: the sample before, or NULL.
+void ut_top_read(ut_top_source *source, const ut_top_sample *before, ut_top_sample *sample);
+void ut_top_source_close(ut_top_source *source);
+
+#endif

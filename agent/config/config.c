@@ -1,0 +1,852 @@
+// What the configuration means: defaults, the tables of keys, and the checks between values. Syntax is config_yaml.c.
+#include "agent/config/config_yaml.h"
+#include "storage/store/store.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum {
+    HEADER_NAME_MAX = 128,
+    HEADER_VALUE_MAX = 16 * 1024,
+    CA_FILE_BYTES_MAX = 4 * 1024 * 1024,
+};
+
+// Where distributions keep the certificates that the system trusts.
+static const char *const system_ca_files[] = {
+    "/etc/ssl/certs/ca-certificates.crt", // Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",   // Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",             // openSUSE
+    "/etc/ssl/cert.pem",                  // OpenWrt, BSDs
+};
+
+// ---- values ----
+
+static ut_err read_listen(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] =
+        "an address such as 127.0.0.1:4318, [::1]:4318 or unix:/run/untrace.sock";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (ut_addr_parse(ut_bytes_of_z(text_z), target) != UT_OK)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+// No shell reads this file: what a shell would replace would become a directory of that name.
+static ut_err read_data_dir(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_read_string(yaml, node, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (text_z[0] == '~' || text_z[0] == '$')
+        return ut_yaml_fail(yaml, node, UT_EINVAL,
+                            "a path without ~ and $NAME (${env:HOME} is replaced)");
+    *(char **)target = text_z;
+    return UT_OK;
+}
+
+static ut_err read_log_level(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "error, warn, info or debug";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    for (ut_log_level level = UT_LOG_ERROR; level <= UT_LOG_DEBUG; level++) {
+        if (strcmp(text_z, ut_log_level_name(level)) == 0) {
+            *(ut_log_level *)target = level;
+            return UT_OK;
+        }
+    }
+    return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+}
+
+static ut_err read_durability(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "commit or interval";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (strcmp(text_z, "commit") == 0)
+        *(bool *)target = true;
+    else if (strcmp(text_z, "interval") == 0)
+        *(bool *)target = false;
+    else
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+static ut_err read_store_size(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint64_t bytes = 0;
+    const ut_err err = ut_yaml_read_size(yaml, node, &bytes);
+    if (err != UT_OK)
+        return err;
+    if (bytes < UT_STORE_BYTES_MIN)
+        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of at least 4MiB");
+    if (bytes > SIZE_MAX / 2)
+        return ut_yaml_fail(yaml, node, UT_EINVAL,
+                            "a size that this machine can address (at most 2GiB on 32 bits)");
+    *(uint64_t *)target = bytes;
+    return UT_OK;
+}
+
+static ut_err read_body_size(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint64_t bytes = 0;
+    const ut_err err = ut_yaml_read_size(yaml, node, &bytes);
+    if (err != UT_OK)
+        return err;
+    if (bytes < 1024 || bytes > 64 * 1024 * 1024)
+        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of 1KiB to 64MiB");
+    *(uint64_t *)target = bytes;
+    return UT_OK;
+}
+
+static ut_err read_connections_max(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint32_t count = 0;
+    const ut_err err = ut_yaml_read_count32(yaml, node, &count);
+    if (err != UT_OK)
+        return err;
+    if (count < 1 || count > 100000)
+        return ut_yaml_fail(yaml, node, UT_EINVAL, "a number of connections, 1 to 100000");
+    *(uint32_t *)target = count;
+    return UT_OK;
+}
+
+static ut_err read_header_size(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint32_t bytes = 0;
+    const ut_err err = ut_yaml_read_size32(yaml, node, &bytes);
+    if (err != UT_OK)
+        return err;
+    if (bytes < 1024 || bytes > 1024 * 1024)
+        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of 1KiB to 1MiB");
+    *(uint32_t *)target = bytes;
+    return UT_OK;
+}
+
+// ---- receivers ----
+
+static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"cert_file", ut_yaml_read_file, offsetof(ut_receiver_config, cert_pem)},
+        {"key_file", ut_yaml_read_file, offsetof(ut_receiver_config, key_pem)},
+        {"client_ca_file", ut_yaml_read_file, offsetof(ut_receiver_config, client_ca_pem)},
+        {NULL, NULL, 0},
+    };
+    ut_receiver_config *receiver = target;
+    const ut_err err = ut_yaml_read_map(yaml, node, fields, receiver, "tls");
+    if (err != UT_OK)
+        return err;
+    if (receiver->cert_pem.len == 0 || receiver->key_pem.len == 0)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found tls without %s, expected cert_file and key_file",
+                               receiver->cert_pem.len == 0 ? "cert_file" : "key_file");
+    receiver->tls = true;
+    return UT_OK;
+}
+
+static ut_err read_otlp_http(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"listen", read_listen, offsetof(ut_receiver_config, listen)},
+        {"tls", read_server_tls, 0},
+        {"max_body_size", read_body_size, offsetof(ut_receiver_config, body_bytes_max)},
+        {"max_memory", ut_yaml_read_size, offsetof(ut_receiver_config, memory_bytes_max)},
+        {"max_connections", read_connections_max, offsetof(ut_receiver_config, connections_max)},
+        {"max_header_size", read_header_size, offsetof(ut_receiver_config, header_bytes_max)},
+        {"header_timeout", ut_yaml_read_duration32, offsetof(ut_receiver_config, head_timeout_ms)},
+        {"body_timeout", ut_yaml_read_duration32, offsetof(ut_receiver_config, body_timeout_ms)},
+        {"idle_timeout", ut_yaml_read_duration32, offsetof(ut_receiver_config, idle_timeout_ms)},
+        {NULL, NULL, 0},
+    };
+    ut_receiver_config *receiver = target;
+    const ut_err err = ut_yaml_read_map(yaml, node, fields, receiver, "otlp_http");
+    if (err != UT_OK)
+        return err;
+    if (receiver->memory_bytes_max < receiver->body_bytes_max)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found max_memory below max_body_size, expected at least "
+                               "max_body_size, or no request of "
+                               "the largest size could ever be taken");
+    return UT_OK;
+}
+
+static ut_err read_receivers(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"otlp_http", read_otlp_http, offsetof(ut_config, otlp_http)},
+        {NULL, NULL, 0},
+    };
+    return ut_yaml_read_map(yaml, node, fields, target, "receivers");
+}
+
+// ---- storage ----
+
+static ut_err read_spans_max(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint32_t count = 0;
+    const ut_err err = ut_yaml_read_count32(yaml, node, &count);
+    if (err == UT_OK)
+        *(uint64_t *)target = count;
+    return err;
+}
+
+static ut_err read_evict(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "delivered_first or oldest";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (strcmp(text_z, "delivered_first") == 0)
+        *(bool *)target = false;
+    else if (strcmp(text_z, "oldest") == 0)
+        *(bool *)target = true;
+    else
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+// The two texts of a condition last as long as the configuration.
+static ut_err read_condition(ut_yaml *yaml, yaml_node_t *key, yaml_node_t *value, ut_rule *rule)
+{
+    char *key_z = NULL;
+    char *value_z = NULL;
+    ut_err err = ut_yaml_scalar(yaml, key, "the key of an attribute, or status", &key_z);
+    if (err == UT_OK)
+        err = ut_yaml_scalar(yaml, value, "the value of an attribute", &value_z);
+    if (err != UT_OK)
+        return err;
+    if (rule->condition_count == UT_RULE_CONDITIONS_MAX)
+        return ut_yaml_fail_at(yaml, key, UT_EINVAL, "found more than %d conditions in a rule",
+                               UT_RULE_CONDITIONS_MAX);
+    for (uint32_t i = 0; i < rule->condition_count; i++) {
+        if (ut_bytes_equal(rule->conditions[i].key, ut_bytes_of_z(key_z)))
+            return ut_yaml_fail(yaml, key, UT_EFORMAT, "each key at most once in a rule");
+    }
+    err = ut_rule_condition_set(&rule->conditions[rule->condition_count], ut_bytes_of_z(key_z),
+                                ut_bytes_of_z(value_z));
+    if (err == UT_ELIMIT)
+        return ut_yaml_fail_at(yaml, key, UT_EINVAL,
+                               "found a condition of more than %d bytes, expected a shorter one",
+                               UT_RULE_TEXT_MAX);
+    if (err != UT_OK && key_z[0] == 0)
+        return ut_yaml_fail(yaml, key, UT_EFORMAT, "the key of an attribute, or status");
+    if (err != UT_OK && strcmp(key_z, "status") == 0)
+        return ut_yaml_fail(yaml, value, UT_EFORMAT, "a status: unset, ok or error");
+    if (err != UT_OK)
+        return ut_yaml_fail(yaml, value, UT_EFORMAT, "a value, or a pattern such as \"/pay*\"");
+    rule->condition_count++;
+    return UT_OK;
+}
+
+static ut_err read_match(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "a mapping of attributes to values such as { service.name: a }";
+    if (node->type != YAML_MAPPING_NODE ||
+        node->data.mapping.pairs.start == node->data.mapping.pairs.top)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        const ut_err err =
+            read_condition(yaml, yaml_document_get_node(&yaml->document, pair->key),
+                           yaml_document_get_node(&yaml->document, pair->value), target);
+        if (err != UT_OK)
+            return err;
+    }
+    return UT_OK;
+}
+
+// A rule while it is read: a ttl of 0 is not the same as none.
+typedef struct {
+    ut_rule out;
+    bool has_ttl;
+} rule_draft;
+
+static ut_err read_rule_ttl(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    rule_draft *draft = target;
+    draft->has_ttl = true;
+    return ut_yaml_read_duration(yaml, node, &draft->out.ttl_ms);
+}
+
+static ut_err read_rules(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"match", read_match, offsetof(rule_draft, out)},
+        {"ttl", read_rule_ttl, 0},
+        {NULL, NULL, 0},
+    };
+    ut_rules *rules = target;
+    if (node->type != YAML_SEQUENCE_NODE)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT,
+                            "a list of rules, each { match: { KEY: VALUE }, ttl: 7d }");
+    for (yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
+        yaml_node_t *entry = yaml_document_get_node(&yaml->document, *item);
+        if (rules->count == UT_RULES_MAX)
+            return ut_yaml_fail_at(yaml, entry, UT_EINVAL, "found more than %d rules",
+                                   UT_RULES_MAX);
+        rule_draft draft = {0};
+        const ut_err err = ut_yaml_read_map(yaml, entry, fields, &draft, "a rule");
+        if (err != UT_OK)
+            return err;
+        if (draft.out.condition_count == 0 || !draft.has_ttl)
+            return ut_yaml_fail_at(yaml, entry, UT_EINVAL, "found a rule without %s, expected %s",
+                                   draft.has_ttl ? "match" : "ttl",
+                                   draft.has_ttl ? "match: { KEY: VALUE }" : "ttl: 7d");
+        rules->items[rules->count++] = draft.out;
+    }
+    return UT_OK;
+}
+
+static ut_err read_encryption(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"key_file", ut_yaml_read_string, offsetof(ut_config_encryption, key_file_z)},
+        {"key_env", ut_yaml_read_string, offsetof(ut_config_encryption, key_env_z)},
+        {"credential", ut_yaml_read_string, offsetof(ut_config_encryption, credential_z)},
+        {NULL, NULL, 0},
+    };
+    ut_config_encryption *out = target;
+    const ut_err err = ut_yaml_read_map(yaml, node, fields, out, "encryption");
+    if (err != UT_OK)
+        return err;
+    const int given =
+        (out->key_file_z != NULL) + (out->key_env_z != NULL) + (out->credential_z != NULL);
+    if (given != 1)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found encryption with %s, expected exactly one of key_file, "
+                               "key_env and credential",
+                               given == 0 ? "no key" : "more than one key");
+    // It becomes the name of a file in a directory.
+    if (out->credential_z != NULL && strchr(out->credential_z, '/') != NULL)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found a credential with a slash, expected the name of a systemd "
+                               "credential (LoadCredential=NAME:PATH)");
+    return UT_OK;
+}
+
+static ut_err read_storage(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"max_size", read_store_size, offsetof(ut_config, store_bytes_max)},
+        {"max_spans", read_spans_max, offsetof(ut_config, store_spans_max)},
+        {"evict", read_evict, offsetof(ut_config, evict_oldest)},
+        {"ttl", ut_yaml_read_duration, offsetof(ut_config, ttl_ms)},
+        {"rules", read_rules, offsetof(ut_config, rules)},
+        {"encryption", read_encryption, offsetof(ut_config, encryption)},
+        {"durability", read_durability, offsetof(ut_config, durable_each_commit)},
+        {"sync_interval", ut_yaml_read_duration32, offsetof(ut_config, sync_interval_ms)},
+        {NULL, NULL, 0},
+    };
+    return ut_yaml_read_map(yaml, node, fields, target, "storage");
+}
+
+static ut_err read_log(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"level", read_log_level, offsetof(ut_config, log_level)},
+        {NULL, NULL, 0},
+    };
+    return ut_yaml_read_map(yaml, node, fields, target, "log");
+}
+
+// ---- destinations ----
+
+// A destination while it is read: what the dispatcher takes, and what must be checked against the rest.
+typedef struct {
+    ut_destination_config out;
+    char *endpoint_z;
+    const yaml_node_t *endpoint_node;
+    const yaml_node_t *tls_node;
+} destination_draft;
+
+static ut_err read_name(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "a name of 1 to 64 letters, digits, '-', '_' or '.'";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    const size_t len = strlen(text_z);
+    static const char allowed[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    if (len == 0 || len > UT_STORE_NAME_MAX || strspn(text_z, allowed) != len)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    *(const char **)target = text_z;
+    return UT_OK;
+}
+
+static ut_err read_provider(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    (void)target; // otlp is the only provider so far, and the default
+    static const char expected[] = "the provider otlp";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (strcmp(text_z, "otlp") != 0)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+static ut_err read_endpoint(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    destination_draft *draft = target;
+    draft->endpoint_node = node;
+    return ut_yaml_read_string(yaml, node, &draft->endpoint_z);
+}
+
+static bool is_token(const char *text_z)
+{
+    static const char token[] =
+        "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    return text_z[0] != 0 && strspn(text_z, token) == strlen(text_z);
+}
+
+// Headers that the client writes itself; a second one would break the request.
+static bool is_own_header(const char *name_z)
+{
+    static const char *const own[] = {
+        "host",       "content-length", "content-type", "content-encoding", "transfer-encoding",
+        "connection", "expect"};
+    for (size_t i = 0; i < sizeof(own) / sizeof(own[0]); i++) {
+        if (strcasecmp(name_z, own[i]) == 0)
+            return true;
+    }
+    return false;
+}
+
+static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    ut_destination_config *out = &((destination_draft *)target)->out;
+    if (node->type != YAML_MAPPING_NODE)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, "a mapping of header names to values");
+    for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        yaml_node_t *key = yaml_document_get_node(&yaml->document, pair->key);
+        yaml_node_t *value = yaml_document_get_node(&yaml->document, pair->value);
+        if (out->header_count == UT_DESTINATION_HEADERS_MAX)
+            return ut_yaml_fail_at(yaml, key, UT_EINVAL, "found more than %d headers",
+                                   UT_DESTINATION_HEADERS_MAX);
+        ut_header *header = &out->headers[out->header_count];
+        ut_err err = ut_yaml_scalar(yaml, key, "a header name", &header->name_z);
+        if (err != UT_OK)
+            return err;
+        if (!is_token(header->name_z) || strlen(header->name_z) > HEADER_NAME_MAX)
+            return ut_yaml_fail(yaml, key, UT_EFORMAT, "a header name");
+        if (is_own_header(header->name_z))
+            return ut_yaml_fail(yaml, key, UT_EINVAL,
+                                "a header that the agent does not write itself");
+        for (size_t i = 0; i < out->header_count; i++) {
+            if (strcasecmp(out->headers[i].name_z, header->name_z) == 0)
+                return ut_yaml_fail_at(yaml, key, UT_EFORMAT,
+                                       "found the header \"%s\" a second time", header->name_z);
+        }
+        // A value may be a secret: no fault repeats it.
+        if (value->type != YAML_SCALAR_NODE)
+            return ut_yaml_fail(yaml, value, UT_EFORMAT, "text (a header value)");
+        err = ut_yaml_scalar(yaml, value, "text (a header value)", &header->value_z);
+        if (err != UT_OK)
+            return err;
+        const size_t len = strlen(header->value_z);
+        for (size_t i = 0; i < len; i++) {
+            if ((uint8_t)header->value_z[i] < 0x20 && header->value_z[i] != '\t')
+                return ut_yaml_fail_at(
+                    yaml, value, UT_EINVAL,
+                    "found a control character (a line end?) in the value of the header \"%s\", "
+                    "expected one line of text",
+                    header->name_z);
+        }
+        if (len > HEADER_VALUE_MAX)
+            return ut_yaml_fail_at(yaml, value, UT_EINVAL,
+                                   "found a header value of more than %d bytes", HEADER_VALUE_MAX);
+        out->header_count++;
+    }
+    return UT_OK;
+}
+
+static ut_err read_client_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"ca_file", ut_yaml_read_file, offsetof(ut_destination_config, ca_pem)},
+        {"cert_file", ut_yaml_read_file, offsetof(ut_destination_config, cert_pem)},
+        {"key_file", ut_yaml_read_file, offsetof(ut_destination_config, key_pem)},
+        {"insecure", ut_yaml_read_bool, offsetof(ut_destination_config, insecure)},
+        {NULL, NULL, 0},
+    };
+    destination_draft *draft = target;
+    draft->tls_node = node;
+    const ut_err err = ut_yaml_read_map(yaml, node, fields, &draft->out, "tls");
+    if (err != UT_OK)
+        return err;
+    if ((draft->out.cert_pem.len == 0) != (draft->out.key_pem.len == 0))
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found only one of cert_file and key_file, expected both or none");
+    if (draft->out.insecure && draft->out.ca_pem.len > 0)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found ca_file beside insecure: true, expected one of them: with "
+                               "insecure nothing is verified");
+    return UT_OK;
+}
+
+static ut_err read_encoding(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "protobuf or json";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    const ut_otlp_encoder **encoder = target;
+    if (strcmp(text_z, ut_otlp_protobuf_encoder.name_z) == 0)
+        *encoder = &ut_otlp_protobuf_encoder;
+    else if (strcmp(text_z, ut_otlp_json_encoder.name_z) == 0)
+        *encoder = &ut_otlp_json_encoder;
+    else
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+static ut_err read_compression(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "gzip or none";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (strcmp(text_z, "gzip") == 0)
+        *(bool *)target = true;
+    else if (strcmp(text_z, "none") == 0)
+        *(bool *)target = false;
+    else
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+static ut_err read_batch(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"max_spans", ut_yaml_read_count32, offsetof(ut_destination_config, batch_spans_max)},
+        {"max_bytes", ut_yaml_read_size32, offsetof(ut_destination_config, batch_bytes_max)},
+        {"max_delay", ut_yaml_read_duration32, offsetof(ut_destination_config, batch_delay_ms_max)},
+        {NULL, NULL, 0},
+    };
+    ut_destination_config *out = target;
+    const ut_err err = ut_yaml_read_map(yaml, node, fields, out, "batch");
+    if (err != UT_OK)
+        return err;
+    if (out->batch_spans_max < 1 || out->batch_spans_max > 65536)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found max_spans %u, expected 1 to 65536",
+                               out->batch_spans_max);
+    if (out->batch_bytes_max < 1024 || out->batch_bytes_max > 64 * 1024 * 1024)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL, "found max_bytes %u, expected 1KiB to 64MiB",
+                               out->batch_bytes_max);
+    return UT_OK;
+}
+
+static ut_err read_multiplier(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "a number of 1 to 10 such as 2 or 1.5";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    char *end_z = NULL;
+    const double value = strtod(text_z, &end_z);
+    if (end_z == text_z || *end_z != 0 || !(value >= 1 && value <= 10))
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    *(double *)target = value;
+    return UT_OK;
+}
+
+static ut_err read_retry(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const ut_yaml_field fields[] = {
+        {"initial", ut_yaml_read_duration32, offsetof(ut_destination_config, retry_initial_ms)},
+        {"max", ut_yaml_read_duration32, offsetof(ut_destination_config, retry_max_ms)},
+        {"multiplier", read_multiplier, offsetof(ut_destination_config, retry_multiplier)},
+        {"max_attempts", ut_yaml_read_count32, offsetof(ut_destination_config, retry_attempts_max)},
+        {NULL, NULL, 0},
+    };
+    ut_destination_config *out = target;
+    const ut_err err = ut_yaml_read_map(yaml, node, fields, out, "retry");
+    if (err != UT_OK)
+        return err;
+    if (out->retry_max_ms < out->retry_initial_ms)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found max %u ms below initial %u ms, expected max >= initial",
+                               out->retry_max_ms, out->retry_initial_ms);
+    return UT_OK;
+}
+
+static ut_err read_connections(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint32_t count = 0;
+    const ut_err err = ut_yaml_read_count32(yaml, node, &count);
+    if (err != UT_OK)
+        return err;
+    if (count < 1 || count > UT_DESTINATION_CONNECTIONS_MAX)
+        return ut_yaml_fail(yaml, node, UT_EINVAL, "a number of connections, 1 to 16");
+    *(uint32_t *)target = count;
+    return UT_OK;
+}
+
+ut_err ut_config_system_ca(ut_buf *pem, ut_fault *fault)
+{
+    for (size_t i = 0; i < sizeof(system_ca_files) / sizeof(system_ca_files[0]); i++) {
+        if (ut_file_read(system_ca_files[i], pem, NULL) == UT_OK && pem->len > 0)
+            return UT_OK;
+    }
+    return ut_fault_set(
+        fault, UT_EINVAL,
+        "found an https endpoint, but no list of trusted certificates in this system: install "
+        "ca-certificates, or name a file of your own");
+}
+
+static ut_err read_system_ca(ut_yaml *yaml, const yaml_node_t *node, ut_bytes *ca_pem)
+{
+    ut_buf content;
+    ut_buf_init(&content, CA_FILE_BYTES_MAX);
+    ut_fault fault;
+    ut_err err = ut_config_system_ca(&content, &fault);
+    if (err != UT_OK) {
+        err = ut_yaml_fail_at(yaml, node, err, "%s (tls: { ca_file: ... })", fault.text_z);
+        goto done;
+    }
+    uint8_t *copy = ut_owned_alloc(yaml->owned, content.len);
+    if (copy == NULL) {
+        err = ut_yaml_fail_at(yaml, node, UT_ENOMEM, "out of memory");
+        goto done;
+    }
+    memcpy(copy, content.data, content.len);
+    *ca_pem = ut_bytes_of(copy, content.len);
+done:
+    ut_buf_free(&content);
+    return err;
+}
+
+ut_err ut_config_endpoint(const char *endpoint_z, ut_url *url, ut_fault *fault)
+{
+    static const char signal_path[] = "/v1/traces";
+    const size_t signal_len = sizeof(signal_path) - 1;
+    const ut_err err = ut_url_parse(endpoint_z, url, fault);
+    if (err != UT_OK)
+        return err;
+    char *path = url->path_z;
+    size_t len = strcspn(path, "?");
+    if (path[len] != 0) // a query: the endpoint is meant as it is
+        return UT_OK;
+    if (len >= signal_len && memcmp(path + len - signal_len, signal_path, signal_len) == 0)
+        return UT_OK;
+    while (len > 0 && path[len - 1] == '/')
+        len--;
+    if (len + signal_len >= sizeof(url->path_z))
+        return ut_fault_set(fault, UT_EINVAL, "found an endpoint that is too long");
+    memcpy(path + len, signal_path, signal_len + 1);
+    return UT_OK;
+}
+
+static void default_destination(ut_destination_config *out)
+{
+    out->org = UT_ORG_DEFAULT;
+    out->encoder = &ut_otlp_protobuf_encoder;
+    out->gzip = true;
+    out->gzip_level = 1;
+    out->connections = 2;
+    out->batch_spans_max = 512;
+    out->batch_bytes_max = 1024 * 1024;
+    out->batch_delay_ms_max = 1000;
+    out->retry_initial_ms = 1000;
+    out->retry_max_ms = 60 * 1000;
+    out->retry_multiplier = 2;
+    out->retry_attempts_max = 0;
+    out->timeout_ms = 10 * 1000;
+}
+
+static ut_err read_destination(ut_yaml *yaml, yaml_node_t *node, ut_destination_config *out)
+{
+    static const ut_yaml_field fields[] = {
+        {"name", read_name, offsetof(destination_draft, out.name_z)},
+        {"provider", read_provider, 0},
+        {"endpoint", read_endpoint, 0},
+        {"headers", read_headers, 0},
+        {"tls", read_client_tls, 0},
+        {"encoding", read_encoding, offsetof(destination_draft, out.encoder)},
+        {"compression", read_compression, offsetof(destination_draft, out.gzip)},
+        {"batch", read_batch, offsetof(destination_draft, out)},
+        {"retry", read_retry, offsetof(destination_draft, out)},
+        {"connections", read_connections, offsetof(destination_draft, out.connections)},
+        {"timeout", ut_yaml_read_duration32, offsetof(destination_draft, out.timeout_ms)},
+        {NULL, NULL, 0},
+    };
+    destination_draft *draft =
+        ut_owned_alloc(yaml->owned, sizeof(*draft)); // large: not on the stack
+    if (draft == NULL)
+        return ut_yaml_fail_at(yaml, node, UT_ENOMEM, "out of memory");
+    default_destination(&draft->out);
+    ut_err err = ut_yaml_read_map(yaml, node, fields, draft, "a destination");
+    if (err != UT_OK)
+        return err;
+    if (draft->out.name_z == NULL)
+        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                               "found a destination without name, expected name: ...");
+    if (draft->endpoint_z == NULL)
+        return ut_yaml_fail_at(
+            yaml, node, UT_EINVAL,
+            "found the destination %s without endpoint, expected endpoint: https://host:4318",
+            draft->out.name_z);
+    ut_fault fault;
+    err = ut_config_endpoint(draft->endpoint_z, &draft->out.url, &fault);
+    if (err != UT_OK)
+        return ut_yaml_fail_at(yaml, draft->endpoint_node, err, "%s", fault.text_z);
+    if (!draft->out.url.tls && draft->tls_node != NULL)
+        return ut_yaml_fail_at(
+            yaml, draft->tls_node, UT_EINVAL,
+            "found tls for an http:// endpoint, expected an https:// endpoint or no tls");
+    if (draft->out.url.tls && !draft->out.insecure && draft->out.ca_pem.len == 0) {
+        err = read_system_ca(yaml, draft->endpoint_node, &draft->out.ca_pem);
+        draft->out.ca_system = true;
+        if (err != UT_OK)
+            return err;
+    }
+    *out = draft->out;
+    return UT_OK;
+}
+
+static ut_err read_destinations(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    ut_config *config = target;
+    if (node->type != YAML_SEQUENCE_NODE)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT,
+                            "a list of destinations, each beginning with \"- name:\"");
+    for (yaml_node_item_t *item = node->data.sequence.items.start;
+         item < node->data.sequence.items.top; item++) {
+        yaml_node_t *entry = yaml_document_get_node(&yaml->document, *item);
+        if (config->destination_count == UT_CONFIG_DESTINATIONS_MAX)
+            return ut_yaml_fail_at(yaml, entry, UT_EINVAL, "found more than %d destinations",
+                                   UT_CONFIG_DESTINATIONS_MAX);
+        ut_destination_config *out = &config->destinations[config->destination_count];
+        const ut_err err = read_destination(yaml, entry, out);
+        if (err != UT_OK)
+            return err;
+        for (size_t i = 0; i < config->destination_count; i++) {
+            if (strcmp(config->destinations[i].name_z, out->name_z) == 0)
+                return ut_yaml_fail_at(
+                    yaml, entry, UT_EINVAL,
+                    "found a second destination with the name %s, expected each name once",
+                    out->name_z);
+        }
+        config->destination_count++;
+    }
+    return UT_OK;
+}
+
+// ---- the whole ----
+
+ut_err ut_config_default_data_dir(char *out_z, size_t cap)
+{
+    const char *home_z = getenv("HOME");
+    const char *state_z = getenv("XDG_STATE_HOME");
+    int len;
+    if (geteuid() == 0)
+        len = snprintf(out_z, cap, "/var/lib/untrace");
+    else if (state_z != NULL && state_z[0] == '/')
+        len = snprintf(out_z, cap, "%s/untrace", state_z);
+    else if (home_z != NULL && home_z[0] == '/')
+        len = snprintf(out_z, cap, "%s/.local/state/untrace", home_z);
+    else
+        return UT_ENOTFOUND;
+    return len > 0 && (size_t)len < cap ? UT_OK : UT_ELIMIT;
+}
+
+ut_err ut_config_default(ut_config *config)
+{
+    memset(config, 0, sizeof(*config));
+    config->log_level = UT_LOG_INFO;
+    ut_receiver_config *receiver = &config->otlp_http;
+    receiver->enabled = true;
+    const ut_err err = ut_addr_parse(UT_BYTES_LIT("127.0.0.1:4318"), &receiver->listen);
+    UT_ASSERT(err == UT_OK);
+    receiver->body_bytes_max = 64 * 1024 * 1024; // what the OTLP specification recommends
+    receiver->memory_bytes_max = 256 * 1024 * 1024;
+    receiver->connections_max = 1024;
+    receiver->header_bytes_max = 32 * 1024;
+    receiver->head_timeout_ms = 10 * 1000;
+    receiver->body_timeout_ms = 30 * 1000;
+    receiver->idle_timeout_ms = 120 * 1000;
+    config->store_bytes_max = 256 * 1024 * 1024;
+    config->ttl_ms = 30ULL * 24 * 3600 * 1000;
+    config->durable_each_commit = true;
+    config->sync_interval_ms = 1000;
+    config->stop_timeout_ms = 10 * 1000;
+
+    char dir[4096];
+    ut_owned *owned = NULL;
+    if (ut_config_default_data_dir(dir, sizeof(dir)) != UT_OK)
+        return UT_OK; // data_dir_z stays NULL: whoever needs it says so
+    config->data_dir_z = ut_owned_alloc(&owned, strlen(dir) + 1);
+    config->owned = owned;
+    if (config->data_dir_z == NULL)
+        return UT_ENOMEM;
+    memcpy(config->data_dir_z, dir, strlen(dir) + 1);
+    return UT_OK;
+}
+
+ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
+{
+    static const ut_yaml_field fields[] = {
+        {"data_dir", read_data_dir, offsetof(ut_config, data_dir_z)},
+        {"log", read_log, 0},
+        {"receivers", read_receivers, 0},
+        {"storage", read_storage, 0},
+        {"destinations", read_destinations, 0},
+        {"stop_timeout", ut_yaml_read_duration32, offsetof(ut_config, stop_timeout_ms)},
+        {NULL, NULL, 0},
+    };
+    const bool is_stdin = strcmp(path_z, "-") == 0;
+    ut_buf text;
+    ut_buf_init(&text, UT_CONFIG_FILE_BYTES_MAX);
+    ut_owned *owned = NULL;
+
+    ut_err err = ut_config_default(config);
+    owned = config->owned;
+    if (err != UT_OK) {
+        (void)ut_fault_set(fault, err, "%s: out of memory", path_z);
+        goto done;
+    }
+    err = ut_file_read(is_stdin ? "/dev/stdin" : path_z, &text, fault);
+    if (err != UT_OK)
+        goto done;
+
+    ut_yaml yaml = {
+        .path_z = is_stdin ? "standard input" : path_z, .owned = &owned, .fault = fault};
+    yaml_node_t *root = NULL;
+    err = ut_yaml_load(&yaml, ut_buf_bytes(&text), &root);
+    if (err != UT_OK)
+        goto done;
+    if (root != NULL) // an empty file means: all defaults
+        err = ut_yaml_read_map(&yaml, root, fields, config, "the configuration");
+    yaml_document_delete(&yaml.document);
+done:
+    ut_buf_free(&text);
+    config->owned = owned;
+    if (err != UT_OK)
+        ut_config_free(config);
+    return err;
+}
+
+void ut_config_free(ut_config *config)
+{
+    ut_owned_free(config->owned);
+    memset(config, 0, sizeof(*config));
+}

@@ -1,0 +1,59 @@
+// Strict reading of a YAML document against tables of fields, with faults that name file, line, column, what was found
+// and what was expected. Knows YAML and value syntax; not what the configuration means (config.c).
+#ifndef UT_AGENT_CONFIG_YAML_H
+#define UT_AGENT_CONFIG_YAML_H
+
+#include "agent/config/config.h"
+
+#include <yaml.h>
+
+typedef struct ut_owned ut_owned; // a list of allocations that end together
+
+// Allocates size bytes (zeroed) that live until ut_owned_free. NULL without memory.
+void *ut_owned_alloc(ut_owned **owned, size_t size);
+void ut_owned_free(ut_owned *owned);
+
+typedef struct {
+    const char *path_z;
+    yaml_document_t document;
+    ut_owned **owned;
+    ut_fault *fault;
+} ut_yaml;
+
+typedef ut_err (*ut_yaml_read)(ut_yaml *yaml, yaml_node_t *node, void *target);
+
+// One key of a mapping: its name, how its value is read, and where the result stands in the target structure.
+typedef struct {
+    const char *key_z;
+    ut_yaml_read read;
+    size_t offset;
+} ut_yaml_field;
+
+// Loads the one document of text. An empty file gives a document without root: root is then NULL.
+ut_err ut_yaml_load(ut_yaml *yaml, ut_bytes text, yaml_node_t **root);
+
+// Reads a mapping whose keys all stand in fields (ended by a NULL key), each at most once. what_z names the mapping in faults.
+ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *fields, void *target,
+                        const char *what_z);
+
+// "FILE:LINE:COLUMN: found FOUND, expected EXPECTED". The found text is what stands in the file, before substitution.
+ut_err ut_yaml_fail(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *expected_z);
+// The same place with a sentence of one's own.
+ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *format_z,
+                       ...) __attribute__((format(printf, 4, 5)));
+
+// The scalar with ${env:NAME}, ${env:NAME:-default} and $$ replaced, NUL-terminated, owned by the list.
+ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, char **text_z);
+
+// Value readers; target is what their name says.
+ut_err ut_yaml_read_string(ut_yaml *yaml, yaml_node_t *node, void *target); // char *, not empty
+ut_err ut_yaml_read_bool(ut_yaml *yaml, yaml_node_t *node, void *target);   // bool
+ut_err ut_yaml_read_size(ut_yaml *yaml, yaml_node_t *node, void *target);   // uint64_t bytes, >= 1
+ut_err ut_yaml_read_size32(ut_yaml *yaml, yaml_node_t *node, void *target); // uint32_t bytes, >= 1
+ut_err ut_yaml_read_duration(ut_yaml *yaml, yaml_node_t *node, void *target);   // uint64_t ms
+ut_err ut_yaml_read_duration32(ut_yaml *yaml, yaml_node_t *node, void *target); // uint32_t ms, >= 1
+ut_err ut_yaml_read_count32(ut_yaml *yaml, yaml_node_t *node, void *target);    // uint32_t
+ut_err ut_yaml_read_file(ut_yaml *yaml, yaml_node_t *node,
+                         void *target); // ut_bytes: the content of the named file
+
+#endif

@@ -1,0 +1,274 @@
+// Asking a running agent over its control socket.
+#include "agent/control/control_client.h"
+
+#include "adapters/encoding/json.h"
+#include "agent/control/control.h"
+#include "agent/control/control_path.h"
+#include "transport/http/http_reader.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    REQUEST_MAX = UT_CONTROL_BODY_BYTES_MAX + 1024,
+    REQUEST_KEEP_BYTES = 1024 * 1024,
+    READ_BYTES = 16 * 1024,
+};
+
+struct ut_control_client {
+    char *dir_z;
+    ut_sock sock; // UT_SOCK_NONE: not connected
+    ut_http_reader reader;
+    ut_buf request;
+    bool (*give_up)(void *context); // NULL: nobody is asked
+    void *context;
+};
+
+static ut_err no_agent(const ut_control_client *c, ut_fault *fault)
+{
+    return ut_fault_set(fault, UT_ENOTFOUND, "no agent is running on %s", c->dir_z);
+}
+
+// Blocking, with the reason that port.h's connect does not give. A Unix socket is connected at once
+// or not at all.
+static ut_err connect_to(ut_control_client *c, ut_fault *fault)
+{
+    ut_addr addr;
+    int dir_fd = -1;
+    ut_err err = ut_control_path(c->dir_z, &addr, &dir_fd, fault);
+    if (err != UT_OK)
+        return err;
+    struct sockaddr_un sys = {.sun_family = AF_UNIX};
+    memcpy(sys.sun_path, addr.path_z, sizeof addr.path_z);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    int reason = 0;
+    if (fd < 0 || connect(fd, (const struct sockaddr *)&sys, sizeof sys) != 0)
+        reason = errno;
+    if (dir_fd >= 0)
+        (void)close(dir_fd);
+    if (reason == 0) {
+        c->sock = fd;
+        return UT_OK;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+    switch (reason) {
+    case ENOENT:
+    case ENOTDIR:
+    case ECONNREFUSED:
+        return no_agent(c, fault);
+    case EACCES:
+    case EPERM:
+        return ut_fault_set(fault, UT_EPERM,
+                            "the agent of %s runs as another user, and takes commands of that user "
+                            "only",
+                            c->dir_z);
+    case EAGAIN:
+        return ut_fault_set(fault, UT_EAGAIN, "the agent of %s is too busy for commands", c->dir_z);
+    default:
+        return ut_fault_set(fault, UT_EIO, "cannot reach the agent of %s: %s", c->dir_z,
+                            strerror(reason));
+    }
+}
+
+static void disconnect(ut_control_client *c)
+{
+    ut_sock_close(c->sock);
+    c->sock = UT_SOCK_NONE;
+}
+
+ut_err ut_control_client_open(const char *dir_z, ut_control_client **out, ut_fault *fault)
+{
+    ut_control_client *c = calloc(1, sizeof *c);
+    char *copy_z = strdup(dir_z);
+    if (c == NULL || copy_z == NULL) {
+        free(c);
+        free(copy_z);
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    }
+    c->dir_z = copy_z;
+    c->sock = UT_SOCK_NONE;
+    ut_http_reader_init(&c->reader);
+    ut_buf_init(&c->request, REQUEST_MAX);
+    const ut_err err = connect_to(c, fault);
+    if (err != UT_OK) {
+        ut_control_client_close(c);
+        return err;
+    }
+    *out = c;
+    return UT_OK;
+}
+
+void ut_control_client_close(ut_control_client *c)
+{
+    if (c == NULL)
+        return;
+    disconnect(c);
+    ut_http_reader_free(&c->reader);
+    ut_buf_free(&c->request);
+    free(c->dir_z);
+    free(c);
+}
+
+void ut_control_client_watch(ut_control_client *c, bool (*give_up)(void *context), void *context)
+{
+    c->give_up = give_up;
+    c->context = context;
+}
+
+// UT_ETIMEOUT when the deadline has passed, UT_ECANCELED when the caller gives up.
+static ut_err wait_for(const ut_control_client *c, short events, uint64_t deadline_ms)
+{
+    for (;;) {
+        const uint64_t now_ms = ut_clock_mono_ms();
+        if (now_ms >= deadline_ms)
+            return UT_ETIMEOUT;
+        const uint64_t left_ms = deadline_ms - now_ms;
+        struct pollfd wanted = {.fd = c->sock, .events = events};
+        const bool last = left_ms < UT_CONTROL_CLIENT_LOOK_MS;
+        const int got = poll(&wanted, 1, last ? (int)left_ms + 1 : UT_CONTROL_CLIENT_LOOK_MS);
+        if (got > 0)
+            return UT_OK;
+        if (got < 0 && errno != EINTR)
+            return UT_EIO;
+        if (c->give_up != NULL && c->give_up(c->context))
+            return UT_ECANCELED;
+    }
+}
+
+static ut_err send_request(ut_control_client *c, uint64_t deadline_ms)
+{
+    ut_bytes left = ut_buf_bytes(&c->request);
+    while (left.len > 0) {
+        size_t n = 0;
+        ut_err err = ut_sock_write(c->sock, &left, 1, &n);
+        if (err == UT_OK) {
+            left.data += n;
+            left.len -= n;
+        } else if (err == UT_EAGAIN) {
+            err = wait_for(c, POLLOUT, deadline_ms);
+        }
+        if (err != UT_OK)
+            return err == UT_EIO ? UT_ECLOSED : err;
+    }
+    return UT_OK;
+}
+
+static ut_err read_answer(ut_control_client *c, uint64_t deadline_ms, ut_fault *fault)
+{
+    uint8_t bytes[READ_BYTES];
+    ut_http_reader_reset(&c->reader);
+    for (;;) {
+        size_t n = 0;
+        ut_err err = ut_sock_read(c->sock, bytes, sizeof bytes, &n);
+        if (err == UT_EAGAIN) {
+            err = wait_for(c, POLLIN, deadline_ms);
+            if (err != UT_OK)
+                return err;
+            continue;
+        }
+        if (err == UT_ECLOSED || err == UT_EIO)
+            return ut_http_reader_begun(&c->reader) ? ut_http_reader_finish(&c->reader, fault)
+                                                    : UT_ECLOSED;
+        if (err == UT_OK)
+            err = ut_http_reader_feed(&c->reader, ut_bytes_of(bytes, n), fault);
+        if (err != UT_EAGAIN)
+            return err;
+    }
+}
+
+// The text of {"error":TEXT}, as a fault.
+static ut_err refusal(const ut_control_client *c, ut_fault *fault)
+{
+    ut_json json;
+    const int status = c->reader.status;
+    const ut_err err = status == 409   ? UT_EBUSY
+                       : status == 400 ? UT_EINVAL
+                       : status == 503 ? UT_EAGAIN
+                       : status == 413 ? UT_ELIMIT
+                       : status == 404 ? UT_EVERSION
+                                       : UT_EIO;
+    (void)ut_fault_set(fault, err, "the agent refused it (HTTP status %d)%s", status,
+                       status == 404 ? ": it is of another version" : "");
+    if (c->reader.body.len > 0 && ut_json_read(&json, c->reader.body, NULL) == UT_OK) {
+        const char *text_z = yyjson_get_str(yyjson_obj_get(yyjson_doc_get_root(json.doc), "error"));
+        if (text_z != NULL && status != 404)
+            (void)ut_fault_set(fault, err, "%s", text_z);
+        ut_json_free(&json);
+    }
+    return err;
+}
+
+ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const char *path_z,
+                             ut_bytes body, uint32_t timeout_ms, ut_bytes *out, ut_fault *fault)
+{
+    const uint64_t deadline_ms =
+        ut_clock_mono_ms() + (timeout_ms != 0 ? timeout_ms : UT_CONTROL_CLIENT_TIMEOUT_MS);
+    *out = UT_BYTES_NONE;
+    ut_buf_reset(&c->request, REQUEST_KEEP_BYTES);
+    ut_buf_printf(&c->request,
+                  "%s %s HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\n"
+                  "Content-Length: %zu\r\n\r\n",
+                  method_z, path_z, body.len);
+    ut_buf_add_bytes(&c->request, body);
+    if (c->request.err != UT_OK)
+        return ut_fault_set(fault, c->request.err, "the request is too long");
+    ut_err err = UT_ECLOSED;
+    const bool kept = c->sock != UT_SOCK_NONE;
+    for (int attempt = kept ? 0 : 1; attempt < 2 && err == UT_ECLOSED; attempt++) {
+        if (c->sock == UT_SOCK_NONE) {
+            err = connect_to(c, fault);
+            if (err != UT_OK)
+                return err;
+        }
+        err = send_request(c, deadline_ms);
+        if (err == UT_OK)
+            err = read_answer(c, deadline_ms, fault);
+        if (err != UT_OK || !c->reader.keep_alive)
+            disconnect(c);
+    }
+    if (err == UT_ECLOSED)
+        return no_agent(c, fault);
+    if (err == UT_ECANCELED)
+        return ut_fault_set(fault, err, "stopped waiting for the agent of %s", c->dir_z);
+    if (err == UT_ETIMEOUT)
+        return ut_fault_set(fault, err,
+                            "the agent of %s does not answer; is its disk stuck, or the machine "
+                            "overloaded?",
+                            c->dir_z);
+    if (err != UT_OK)
+        return ut_fault_set(fault, err, "the answer of the agent of %s cannot be read: %s",
+                            c->dir_z, ut_err_text(err));
+    *out = c->reader.body;
+    return c->reader.status >= 300 ? refusal(c, fault) : UT_OK;
+}
+
+// ---- reading answers
+
+uint64_t ut_control_uint(yyjson_val *object, const char *name_z)
+{
+    // Numbers are kept as text (adapters/encoding/json.h).
+    yyjson_val *value = yyjson_obj_get(object, name_z);
+    const char *text_z = yyjson_get_raw(value);
+    bool negative = false;
+    uint64_t number = 0;
+    if (text_z == NULL || ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative,
+                                          &number) != UT_JSON_NUMBER_OK)
+        return 0;
+    return negative ? 0 : number;
+}
+
+bool ut_control_bool(yyjson_val *object, const char *name_z)
+{
+    return yyjson_is_true(yyjson_obj_get(object, name_z));
+}
+
+const char *ut_control_text(yyjson_val *object, const char *name_z)
+{
+    const char *text_z = yyjson_get_str(yyjson_obj_get(object, name_z));
+    return text_z != NULL ? text_z : "";
+}

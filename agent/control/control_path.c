@@ -1,0 +1,28 @@
+// The address of the control socket.
+#include "agent/control/control_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+
+ut_err ut_control_path(const char *dir_z, ut_addr *addr, int *dir_fd, ut_fault *fault)
+{
+    static const char name_z[] = "untrace.sock";
+    *dir_fd = -1;
+    *addr = (ut_addr){.family = UT_ADDR_UNIX};
+    int len = snprintf(addr->path_z, sizeof addr->path_z, "%s/%s", dir_z, name_z);
+    if (len > 0 && (size_t)len < sizeof addr->path_z)
+        return UT_OK;
+    *dir_fd = open(dir_z, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (*dir_fd < 0) {
+        const int reason = errno;
+        const ut_err err = reason == ENOENT || reason == ENOTDIR ? UT_ENOTFOUND
+                           : reason == EACCES                    ? UT_EPERM
+                                                                 : UT_EIO;
+        return ut_fault_set(fault, err, "cannot open the data directory %s: %s", dir_z,
+                            strerror(reason));
+    }
+    // It fits: the descriptor has ten digits at most.
+    (void)snprintf(addr->path_z, sizeof addr->path_z, "/proc/self/fd/%d/%s", *dir_fd, name_z);
+    return UT_OK;
+}

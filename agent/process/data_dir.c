@@ -1,0 +1,256 @@
+// Making, locking and opening a data directory; see data_dir.h.
+#include "agent/process/data_dir.h"
+
+#include "agent/cli/cli.h"
+#include "agent/config/master_key.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { PATH_BYTES_MAX = 4096, USER_BYTES_MAX = 64 };
+
+static int dir_fault(ut_fault *fault, const char *path_z, int reason)
+{
+    const bool denied = reason == EACCES || reason == EPERM;
+    (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
+                       "cannot make the data directory %s: %s; make it for this user, or set "
+                       "data_dir to another",
+                       path_z, strerror(reason));
+    return denied ? EX_NOPERM : EX_CANTCREAT;
+}
+
+int ut_data_dir_make(const char *dir_z, ut_fault *fault)
+{
+    char path_z[PATH_BYTES_MAX];
+    const size_t len = strlen(dir_z);
+    if (len == 0 || len >= sizeof path_z)
+        return dir_fault(fault, dir_z, len == 0 ? ENOENT : ENAMETOOLONG);
+    memcpy(path_z, dir_z, len + 1);
+    for (size_t i = 1; i <= len; i++) {
+        if (path_z[i] != '/' && path_z[i] != '\0')
+            continue;
+        path_z[i] = '\0';
+        struct stat status;
+        if (mkdir(path_z, 0700) != 0 && errno != EEXIST) {
+            const int reason = errno;
+            // A parent that may be read but not written to is well when it is there.
+            if (stat(path_z, &status) != 0 || !S_ISDIR(status.st_mode))
+                return dir_fault(fault, path_z, reason);
+        }
+        if (i < len)
+            path_z[i] = '/';
+    }
+    struct stat status;
+    if (stat(dir_z, &status) != 0 || !S_ISDIR(status.st_mode))
+        return dir_fault(fault, dir_z, ENOTDIR);
+    return EX_OK;
+}
+
+int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
+{
+    char path_z[PATH_BYTES_MAX];
+    const int written = snprintf(path_z, sizeof path_z, "%s/store.mdb", dir_z);
+    if (written > 0 && (size_t)written < sizeof path_z &&
+        (access(path_z, F_OK) == 0 || errno == EACCES))
+        return EX_OK;
+    (void)ut_fault_set(
+        fault, UT_ENOTFOUND,
+        "there is no store in %s (no store.mdb): has an agent run with this data directory?",
+        dir_z);
+    return EX_NOINPUT;
+}
+
+// Who a user number is, as `sudo -u` takes it.
+static const char *user_name(uid_t user, char *out_z, size_t cap)
+{
+    const struct passwd *entry = getpwuid(user);
+    if (entry != NULL)
+        (void)snprintf(out_z, cap, "%s", entry->pw_name);
+    else
+        (void)snprintf(out_z, cap, "'#%lu'", (unsigned long)user);
+    return out_z;
+}
+
+static int foreign_fault(ut_fault *fault, const char *dir_z, uid_t owner)
+{
+    char name_z[USER_BYTES_MAX];
+    (void)user_name(owner, name_z, sizeof name_z);
+    (void)ut_fault_set(
+        fault, UT_EPERM,
+        "the data directory %s belongs to the user %s, whose agent could not open "
+        "the files that are made here; run this as that user: sudo -u %s untrace ...",
+        dir_z, name_z, name_z);
+    return EX_NOPERM;
+}
+
+// What another user has put there, a link or a pipe, is neither followed nor written to.
+static int open_lock(const char *path_z, bool make, int *lock_fd, ut_fault *fault)
+{
+    struct stat status;
+    *lock_fd =
+        open(path_z, O_RDWR | (make ? O_CREAT : 0) | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0600);
+    if (*lock_fd < 0) {
+        const int reason = errno;
+        if (reason == ENOENT && !make)
+            return EX_NOPERM;
+        const bool denied =
+            reason == EACCES || reason == EPERM || reason == EROFS || reason == ELOOP;
+        (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
+                           reason == ELOOP
+                               ? "cannot open %s: %s; it must be a plain file: remove it"
+                               : "cannot open %s: %s; the agent needs a data directory that it may "
+                                 "write",
+                           path_z, reason == ELOOP ? "it is a link" : strerror(reason));
+        return denied ? EX_NOPERM : EX_IOERR;
+    }
+    if (fstat(*lock_fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_nlink <= 1)
+        return EX_OK;
+    (void)close(*lock_fd);
+    *lock_fd = -1;
+    (void)ut_fault_set(fault, UT_EPERM,
+                       "%s is not a plain file with one name: remove it, the next start makes it "
+                       "again",
+                       path_z);
+    return EX_NOPERM;
+}
+
+static int lock_held_fault(ut_fault *fault, const char *dir_z, int lock_fd)
+{
+    char pid_z[24];
+    const ssize_t got = pread(lock_fd, pid_z, sizeof pid_z - 1, 0);
+    pid_z[got > 0 ? (size_t)got : 0] = '\0';
+    pid_z[strcspn(pid_z, "\n")] = '\0';
+    (void)ut_fault_set(fault, UT_EBUSY,
+                       "another agent or command (process %s) uses the data directory %s; stop it "
+                       "first, or set data_dir to another",
+                       pid_z[0] != '\0' ? pid_z : "unknown", dir_z);
+    return EX_TEMPFAIL;
+}
+
+// foreign: the directory is another user's, and nothing may be made or written in it.
+static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd, ut_fault *fault)
+{
+    char path_z[PATH_BYTES_MAX];
+    const int written = snprintf(path_z, sizeof path_z, "%s/untrace.lock", dir_z);
+    if (written < 0 || (size_t)written >= sizeof path_z)
+        return dir_fault(fault, dir_z, ENAMETOOLONG);
+    const int code = open_lock(path_z, !foreign, lock_fd, fault);
+    if (code != EX_OK)
+        return code;
+    if (flock(*lock_fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK)
+            return lock_held_fault(fault, dir_z, *lock_fd);
+        (void)ut_fault_set(fault, UT_EIO, "cannot lock %s: %s", path_z, strerror(errno));
+        return EX_IOERR;
+    }
+    if (foreign)
+        return EX_NOPERM;
+    char pid_z[24];
+    const int len = snprintf(pid_z, sizeof pid_z, "%ld\n", (long)getpid());
+    // Who holds the lock is a help for people; the lock itself does not depend on it.
+    if (ftruncate(*lock_fd, 0) != 0 || pwrite(*lock_fd, pid_z, (size_t)len, 0) != len)
+        ut_log_write(log, UT_LOG_WARN, "agent", "cannot write the process id to %s: %s", path_z,
+                     strerror(errno));
+    return EX_OK;
+}
+
+int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
+{
+    return lock(dir_z, false, log, lock_fd, fault);
+}
+
+int ut_data_dir_lock_own(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
+{
+    struct stat status;
+    if (stat(dir_z, &status) != 0)
+        return dir_fault(fault, dir_z, errno);
+    if (status.st_uid == geteuid())
+        return lock(dir_z, false, log, lock_fd, fault);
+    const int code = lock(dir_z, true, log, lock_fd, fault);
+    if (code == EX_TEMPFAIL)
+        return code; // an agent is there, which may be asked
+    if (*lock_fd >= 0)
+        (void)close(*lock_fd);
+    *lock_fd = -1;
+    return foreign_fault(fault, dir_z, status.st_uid);
+}
+
+static int open_store(const ut_config *config, bool keep_destinations, const ut_log *log,
+                      ut_store **store, ut_fault *fault)
+{
+    const ut_engine_config engine_config = {
+        .dir_z = config->data_dir_z,
+        .bytes_max = config->store_bytes_max,
+        .sync_each_commit = config->durable_each_commit,
+    };
+    ut_engine *engine = NULL;
+    ut_master_key key;
+    // Who works without the agent's configuration may say where the key is.
+    const char *key_file_z = keep_destinations ? ut_master_key_env_file() : NULL;
+    ut_err err = key_file_z != NULL ? ut_master_key_read(key_file_z, log, &key, fault)
+                                    : ut_master_key_load(&config->encryption, log, &key, fault);
+    if (err == UT_OK)
+        err = ut_engine_lmdb_open(&engine_config, &engine, fault);
+    if (err != UT_OK) {
+        ut_master_key_wipe(&key);
+        return ut_cli_exit_code(err);
+    }
+    const ut_store_config store_config = {
+        .bytes_max = config->store_bytes_max,
+        .spans_max = config->store_spans_max,
+        .evict_oldest = config->evict_oldest,
+        .ttl_ms = config->ttl_ms,
+        .rules = &config->rules,
+        .log = log,
+        .keep_destinations = keep_destinations,
+        .master_key = key.given ? key.bytes : NULL,
+        .master_key_name_z = key.name_z,
+        .keep_plain = key_file_z != NULL,
+    };
+    err = ut_store_open(engine, &store_config, store, fault);
+    ut_master_key_wipe(&key);
+    if (err != UT_OK) {
+        ut_cli_name_store(config->data_dir_z, fault);
+        return ut_cli_exit_code(err);
+    }
+    return EX_OK;
+}
+
+int ut_data_dir_open_store(const ut_config *config, const ut_log *log, ut_store **store,
+                           ut_fault *fault)
+{
+    return open_store(config, false, log, store, fault);
+}
+
+// The budget with which the store was last opened for writing stands in its file.
+static ut_err read_budget(const char *dir_z, uint64_t *bytes_max, ut_fault *fault)
+{
+    const ut_engine_config config = {
+        .dir_z = dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
+    ut_engine *engine = NULL;
+    ut_engine_room room;
+    ut_err err = ut_engine_lmdb_open(&config, &engine, fault);
+    if (err != UT_OK)
+        return err;
+    err = engine->class->room(engine, &room);
+    engine->class->close(engine);
+    if (err != UT_OK)
+        return ut_fault_set(fault, err, "%s: cannot read the store: %s", dir_z, ut_err_text(err));
+    *bytes_max = room.bytes_max;
+    return UT_OK;
+}
+
+int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **store,
+                              ut_fault *fault)
+{
+    // Another budget than the agent's would make it remove what the agent keeps.
+    const ut_err err = read_budget(config->data_dir_z, &config->store_bytes_max, fault);
+    if (err != UT_OK)
+        return ut_cli_exit_code(err);
+    return open_store(config, true, log, store, fault);
+}

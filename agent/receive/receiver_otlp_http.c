@@ -1,0 +1,548 @@
+// Routing, decoding and answers of OTLP over HTTP.
+#include "agent/receive/receiver_otlp_http.h"
+
+#include "adapters/encoding/gzip.h"
+#include "adapters/otlp/otlp.h"
+#include "port/base/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <strings.h>
+
+enum {
+    // Codes of google.rpc.Status (google/rpc/code.proto).
+    RPC_INVALID_ARGUMENT = 3,
+    RPC_RESOURCE_EXHAUSTED = 8,
+    RPC_UNAVAILABLE = 14,
+    // Bits of an exchange's note: what its head said.
+    NOTE_JSON = 1,
+    NOTE_GZIP = 2,
+    NOTE_TTL = 4,                // x-untrace-ttl was given:
+    NOTE_TTL_SHIFT = 8,          // from this bit on, milliseconds; 0: until the room is needed
+    BATCH_BYTES_MAX = INT32_MAX, // ceiling of a batch's buffers; the memory left lowers it
+    ANSWER_BYTES_MAX = 4096,
+    QUIET_MS = 10000, // between two log lines about requests that are refused
+};
+
+// A request on its way through the store.
+typedef struct receipt receipt;
+struct receipt {
+    ut_store_job job; // first member: the store's pointer is ours
+    ut_receiver_otlp_http *receiver;
+    receipt *next; // spare ones
+    ut_http_exchange *exchange;
+    ut_batch batch;
+    size_t charged;
+};
+
+struct ut_receiver_otlp_http {
+    ut_receiver_otlp_http_config config;
+    uint64_t body_bytes_max;
+    ut_tls_context *tls;
+    ut_http_server *server;
+    ut_gzip *gzip; // made at first use
+    ut_buf expanded;
+    size_t held; // charged for the body at hand, as sent and expanded
+    ut_buf answer;
+    receipt *spare;
+    size_t spare_count;
+    size_t in_store;
+    uint64_t busy_ms;
+    uint64_t quiet_until_ms;
+    ut_receiver_otlp_http_stats stats;
+};
+
+static ut_otlp_encoding encoding_of(const ut_http_exchange *exchange)
+{
+    return (exchange->note & NOTE_JSON) != 0 ? UT_OTLP_JSON : UT_OTLP_PROTOBUF;
+}
+
+static const char *content_type_of(const ut_http_exchange *exchange)
+{
+    return encoding_of(exchange) == UT_OTLP_JSON ? ut_otlp_json_encoder.content_type_z
+                                                 : ut_otlp_protobuf_encoder.content_type_z;
+}
+
+// ---- answers
+
+static void answer_text(ut_receiver_otlp_http *r, ut_http_exchange *exchange, int status,
+                        const char *text_z, const char *fields_z)
+{
+    const ut_http_reply reply = {
+        .status = status,
+        .content_type_z = "text/plain; charset=utf-8",
+        .body = ut_bytes_of_z(text_z),
+        .fields_z = fields_z,
+    };
+    r->stats.requests_bad++;
+    ut_http_server_reply(r->server, exchange, &reply);
+}
+
+// An error with a google.rpc.Status in the request's content type.
+static void answer_error(ut_receiver_otlp_http *r, ut_http_exchange *exchange, int status,
+                         int32_t code, uint32_t retry_after_s, const char *message_z)
+{
+    ut_buf_reset(&r->answer, ANSWER_BYTES_MAX);
+    ut_otlp_status_write(encoding_of(exchange), code, message_z, &r->answer);
+    const ut_http_reply reply = {
+        .status = status,
+        .content_type_z = content_type_of(exchange),
+        .body = r->answer.err == UT_OK ? ut_buf_bytes(&r->answer) : UT_BYTES_NONE,
+        .retry_after_s = retry_after_s,
+    };
+    if (status == 503)
+        r->stats.requests_refused++;
+    else
+        r->stats.requests_bad++;
+    ut_http_server_reply(r->server, exchange, &reply);
+}
+
+static void answer_unavailable(ut_receiver_otlp_http *r, ut_http_exchange *exchange, int32_t code,
+                               uint32_t retry_after_s, const char *message_z)
+{
+    const uint64_t now_ms = ut_clock_mono_ms();
+    if (now_ms >= r->quiet_until_ms) {
+        r->quiet_until_ms = now_ms + QUIET_MS;
+        ut_log_write(r->config.log, UT_LOG_WARN, "otlp_http", "answering 503: %s", message_z);
+    }
+    answer_error(r, exchange, 503, code, retry_after_s, message_z);
+}
+
+static void answer_success(ut_receiver_otlp_http *r, ut_http_exchange *exchange,
+                           const ut_batch *batch)
+{
+    ut_buf_reset(&r->answer, ANSWER_BYTES_MAX);
+    ut_otlp_response_write(encoding_of(exchange), batch->rejected_count, batch->reject_reason_z,
+                           &r->answer);
+    r->stats.rejected += batch->rejected_count;
+    const ut_http_reply reply = {
+        .status = 200,
+        .content_type_z = content_type_of(exchange),
+        .body = r->answer.err == UT_OK ? ut_buf_bytes(&r->answer) : UT_BYTES_NONE,
+    };
+    ut_http_server_reply(r->server, exchange, &reply);
+}
+
+// ---- receipts
+
+static receipt *receipt_take(ut_receiver_otlp_http *r)
+{
+    receipt *p = r->spare;
+    if (p != NULL) {
+        r->spare = p->next;
+        r->spare_count--;
+        return p;
+    }
+    p = calloc(1, sizeof *p);
+    if (p == NULL)
+        return NULL;
+    p->receiver = r;
+    ut_batch_init(&p->batch, BATCH_BYTES_MAX);
+    return p;
+}
+
+static void receipt_give(receipt *p)
+{
+    ut_receiver_otlp_http *r = p->receiver;
+    ut_http_server_discharge(r->server, p->charged);
+    p->charged = 0;
+    if (r->spare_count >= UT_RECEIVER_SPARE_MAX) {
+        ut_batch_free(&p->batch);
+        free(p);
+        return;
+    }
+    ut_batch_reset(&p->batch, UT_RECEIVER_KEEP_BYTES);
+    p->next = r->spare;
+    r->spare = p;
+    r->spare_count++;
+}
+
+// Of an empty buffer. What it kept from an earlier request counts as well, and goes if it is more.
+static void set_ceiling(ut_buf *buf, uint64_t max)
+{
+    const size_t ceiling = max < 1 ? 1 : max < BATCH_BYTES_MAX ? (size_t)max : BATCH_BYTES_MAX;
+    ut_buf_reset(buf, ceiling < UT_RECEIVER_KEEP_BYTES ? ceiling : UT_RECEIVER_KEEP_BYTES);
+    buf->max = ceiling;
+}
+
+// A batch may hold more than its body did (64 bytes of index for a span of 30). Each buffer has its
+// share of what is left of the memory for requests; together they are all of it.
+static void set_shares(ut_batch *batch, uint64_t left)
+{
+    set_ceiling(&batch->span_bytes, left / 2);
+    set_ceiling(&batch->span_index, left / 4);
+    set_ceiling(&batch->resource_bytes, left / 16);
+    set_ceiling(&batch->scope_bytes, left / 16);
+    set_ceiling(&batch->resource_parts, left / 16);
+    set_ceiling(&batch->scope_parts, left / 16);
+}
+
+// ---- requests
+
+// Takes "application/json; charset=utf-8" and the like, in any case.
+static bool media_type_is(ut_bytes value, const char *type_z)
+{
+    const size_t len = strlen(type_z);
+    if (value.len < len || strncasecmp((const char *)value.data, type_z, len) != 0)
+        return false;
+    size_t i = len;
+    while (i < value.len && (value.data[i] == ' ' || value.data[i] == '\t'))
+        i++;
+    return i == value.len || value.data[i] == ';';
+}
+
+static bool token_is(ut_bytes value, const char *token_z)
+{
+    return value.len == strlen(token_z) &&
+           strncasecmp((const char *)value.data, token_z, value.len) == 0;
+}
+
+// How long the spans of this request are to live. False: the answer is given.
+static bool read_ttl(ut_receiver_otlp_http *r, ut_http_exchange *exchange, const ut_http_head *head)
+{
+    enum { SHOWN_MAX = 48 };
+    ut_bytes value = UT_BYTES_NONE;
+    const size_t count = ut_http_head_find(head, "x-untrace-ttl", &value);
+    if (count == 0)
+        return true;
+    uint64_t ms = 0;
+    char message_z[160];
+    if (count > 1) {
+        (void)snprintf(message_z, sizeof message_z,
+                       "found x-untrace-ttl %zu times, expected it once", count);
+    } else if (ut_text_parse_duration(value, &ms) != UT_OK) {
+        char shown_z[SHOWN_MAX + 1];
+        const size_t len = value.len < SHOWN_MAX ? value.len : SHOWN_MAX;
+        for (size_t i = 0; i < len; i++)
+            shown_z[i] = value.data[i] < 0x20 || value.data[i] > 0x7e ? '?' : (char)value.data[i];
+        shown_z[len] = 0;
+        (void)snprintf(message_z, sizeof message_z,
+                       "found x-untrace-ttl: \"%s\", expected a duration with its unit such as 7d "
+                       "or 12h, or 0: until the room is needed",
+                       shown_z);
+    } else {
+        const uint64_t max_ms = UINT64_MAX >> NOTE_TTL_SHIFT; // two million years
+        exchange->note |= NOTE_TTL | (ms < max_ms ? ms : max_ms) << NOTE_TTL_SHIFT;
+        return true;
+    }
+    answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, message_z);
+    return false;
+}
+
+static uint64_t ttl_of(const ut_http_exchange *exchange)
+{
+    if ((exchange->note & NOTE_TTL) == 0)
+        return 0;
+    const uint64_t ms = exchange->note >> NOTE_TTL_SHIFT;
+    return ms == 0 ? UT_STORE_TTL_NONE : ms;
+}
+
+static void on_head(void *context, ut_http_exchange *exchange, const ut_http_head *head)
+{
+    ut_receiver_otlp_http *r = context;
+    ut_bytes value = UT_BYTES_NONE;
+    if (!ut_bytes_equal(head->path, UT_BYTES_LIT("/v1/traces"))) {
+        answer_text(r, exchange, 404, "not found; this port takes POST /v1/traces\n", NULL);
+        return;
+    }
+    if (strcmp(head->method_z, "POST") != 0) {
+        answer_text(r, exchange, 405, "method not allowed; /v1/traces takes POST\n",
+                    "Allow: POST\r\n");
+        return;
+    }
+    const bool typed = ut_http_head_find(head, "content-type", &value) == 1;
+    if (typed && media_type_is(value, "application/json")) {
+        exchange->note |= NOTE_JSON;
+    } else if (!typed || !media_type_is(value, "application/x-protobuf")) {
+        answer_text(r, exchange, 415,
+                    "unsupported content type; /v1/traces takes application/x-protobuf and "
+                    "application/json\n",
+                    "Accept: application/x-protobuf, application/json\r\n");
+        return;
+    }
+    const size_t codings = ut_http_head_find(head, "content-encoding", &value);
+    if (codings == 1 && (token_is(value, "gzip") || token_is(value, "x-gzip"))) {
+        exchange->note |= NOTE_GZIP;
+    } else if (codings > 1 || (codings == 1 && value.len > 0 && !token_is(value, "identity"))) {
+        answer_text(r, exchange, 415,
+                    "unsupported content encoding; /v1/traces takes gzip, identity or none\n",
+                    "Accept-Encoding: gzip, identity\r\n");
+        return;
+    }
+    (void)read_ttl(r, exchange, head); // an answer that it gives is all there is to do
+}
+
+static void on_refuse(void *context, ut_http_exchange *exchange, int status, const char *reason_z)
+{
+    ut_receiver_otlp_http *r = context;
+    if (status == 503)
+        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S, reason_z);
+    else
+        answer_error(r, exchange, status,
+                     status == 413 ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, 0, reason_z);
+}
+
+// A request that needs more memory than there is: its sender is to come back when others hold it
+// now, and to send less when it is alone.
+static void answer_no_memory(ut_receiver_otlp_http *r, ut_http_exchange *exchange)
+{
+    ut_http_server_stats stats;
+    ut_http_server_get_stats(r->server, &stats);
+    if (stats.under_way == 1)
+        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+                     "the request is larger than the memory for requests; send smaller ones");
+    else
+        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
+                           "the memory for requests is used up");
+}
+
+// Counts memory that the body at hand takes, until body_release.
+static bool body_hold(ut_receiver_otlp_http *r, size_t bytes)
+{
+    if (!ut_http_server_charge(r->server, bytes))
+        return false;
+    r->held += bytes;
+    return true;
+}
+
+static void body_release(ut_receiver_otlp_http *r)
+{
+    ut_http_server_discharge(r->server, r->held);
+    r->held = 0;
+    ut_buf_reset(&r->expanded, UT_RECEIVER_KEEP_BYTES);
+}
+
+// Expands a gzip body into r->expanded. False: the answer is given.
+static bool expand(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_bytes *body)
+{
+    ut_fault fault = {UT_OK, ""};
+    const uint64_t left = ut_http_server_memory_left(r->server);
+    const uint64_t max = r->body_bytes_max < left ? r->body_bytes_max : left;
+    if (r->gzip == NULL)
+        r->gzip = ut_gzip_new();
+    set_ceiling(&r->expanded, max);
+    ut_err err = r->gzip == NULL ? UT_ENOMEM : ut_gzip_expand(r->gzip, *body, &r->expanded, &fault);
+    if (err == UT_OK && !body_hold(r, r->expanded.cap))
+        err = UT_ENOMEM;
+    if (err == UT_OK) {
+        *body = ut_buf_bytes(&r->expanded);
+        return true;
+    }
+    if (err == UT_EFORMAT)
+        answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault.text_z);
+    else if (err == UT_ELIMIT && max == r->body_bytes_max)
+        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+                     "the expanded body is larger than this receiver takes");
+    else
+        answer_no_memory(r, exchange);
+    return false;
+}
+
+static void answer_stored(ut_store_job *job)
+{
+    receipt *p = (receipt *)(void *)job;
+    ut_receiver_otlp_http *r = p->receiver;
+    r->in_store--;
+    switch (job->result) {
+    case UT_OK:
+        r->stats.accepted += job->append.stored;
+        r->stats.duplicates += job->append.duplicates;
+        answer_success(r, p->exchange, &p->batch);
+        break;
+    case UT_EFULL:
+    case UT_ENOSPC:
+        answer_unavailable(r, p->exchange, RPC_RESOURCE_EXHAUSTED, UT_RECEIVER_RETRY_FULL_S,
+                           ut_err_text(job->result));
+        break;
+    case UT_ELIMIT:
+        answer_error(r, p->exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+                     "the request is larger than the store; send smaller ones, or raise "
+                     "storage.max_size");
+        break;
+    default:
+        answer_unavailable(r, p->exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
+                           "the spans could not be stored; the agent's log says why");
+        break;
+    }
+    receipt_give(p);
+}
+
+// Answers a body that could not be decoded.
+static void answer_undecoded(ut_receiver_otlp_http *r, ut_http_exchange *exchange,
+                             const ut_batch *batch, ut_err err, const char *fault_z)
+{
+    if (err == UT_EFORMAT)
+        answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault_z);
+    else if (err == UT_ELIMIT && (batch->span_count == UT_BATCH_SPANS_MAX ||
+                                  batch->scope_count == UT_BATCH_SCOPES_MAX ||
+                                  batch->resource_count == UT_BATCH_SCOPES_MAX))
+        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+                     "too many spans, scopes or resources in one request; send smaller ones");
+    else
+        answer_no_memory(r, exchange);
+}
+
+// Reads the body into the batch, both within the memory that is left.
+static ut_err decode(ut_receiver_otlp_http *r, ut_otlp_encoding encoding, ut_bytes body,
+                     ut_batch *batch, ut_fault *fault)
+{
+    const uint64_t left = ut_http_server_memory_left(r->server);
+    if (encoding == UT_OTLP_PROTOBUF) {
+        set_shares(batch, left);
+        return ut_otlp_protobuf_decode(body, batch, fault);
+    }
+    // The document of a list of spans takes three to four times what the batch takes.
+    const uint64_t document = left - left / 4;
+    set_shares(batch, left - document);
+    return ut_otlp_json_decode_within(body, document < SIZE_MAX ? (size_t)document : SIZE_MAX,
+                                      batch, fault);
+}
+
+static void take_body(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_bytes body)
+{
+    if (!body_hold(r, body.len)) {
+        answer_no_memory(r, exchange);
+        return;
+    }
+    if ((exchange->note & NOTE_GZIP) != 0 && !expand(r, exchange, &body))
+        return;
+    receipt *p = receipt_take(r);
+    if (p == NULL) {
+        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S, "out of memory");
+        return;
+    }
+    ut_fault fault = {UT_OK, ""};
+    ut_err err = decode(r, encoding_of(exchange), body, &p->batch, &fault);
+    const size_t memory = ut_batch_memory(&p->batch);
+    if (err == UT_OK && !ut_http_server_charge(r->server, memory))
+        err = UT_ELIMIT;
+    if (err != UT_OK) {
+        answer_undecoded(r, exchange, &p->batch, err, fault.text_z);
+        receipt_give(p);
+        return;
+    }
+    p->charged = memory;
+    p->exchange = exchange;
+    p->job.append =
+        (ut_store_append){.org = r->config.org, .ttl_ms = ttl_of(exchange), .batch = &p->batch};
+    p->job.bytes = memory;
+    p->job.done = answer_stored;
+    if (p->batch.span_count == 0) {
+        answer_success(r, exchange, &p->batch); // an empty request is a success
+        receipt_give(p);
+    } else if (ut_store_thread_submit(r->config.store, &p->job) != UT_OK) {
+        answer_unavailable(r, exchange, RPC_RESOURCE_EXHAUSTED, UT_RECEIVER_RETRY_S,
+                           "too many requests wait to be stored");
+        receipt_give(p);
+    } else {
+        r->in_store++;
+    }
+}
+
+static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
+{
+    ut_receiver_otlp_http *r = context;
+    take_body(r, exchange, body);
+    body_release(r);
+}
+
+// ---- the receiver
+
+ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
+                                  ut_receiver_otlp_http **out, ut_fault *fault)
+{
+    const ut_receiver_config *limits = config->receiver;
+    ut_receiver_otlp_http *r = calloc(1, sizeof *r);
+    if (r == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    r->config = *config;
+    r->config.receiver = NULL; // borrowed for this call only
+    r->body_bytes_max = limits->body_bytes_max;
+    ut_buf_init(&r->expanded, (size_t)limits->body_bytes_max);
+    ut_buf_init(&r->answer, ANSWER_BYTES_MAX);
+    ut_err err = UT_OK;
+    if (limits->tls) {
+        const ut_tls_config tls = {
+            .server = true,
+            .ca_pem = limits->client_ca_pem,
+            .cert_pem = limits->cert_pem,
+            .key_pem = limits->key_pem,
+        };
+        err = ut_tls_context_new(&tls, &r->tls, fault);
+    }
+    const ut_http_server_config server = {
+        .poller = config->poller,
+        .tls = r->tls,
+        .log = config->log,
+        .area_z = "otlp_http",
+        .handler = {.context = r, .on_head = on_head, .on_body = on_body, .on_refuse = on_refuse},
+        .listen = limits->listen,
+        .body_bytes_max = limits->body_bytes_max,
+        .memory_bytes_max = limits->memory_bytes_max,
+        .connections_max = limits->connections_max,
+        .header_bytes_max = limits->header_bytes_max,
+        .head_timeout_ms = limits->head_timeout_ms,
+        .body_timeout_ms = limits->body_timeout_ms,
+        .idle_timeout_ms = limits->idle_timeout_ms,
+    };
+    if (err == UT_OK)
+        err = ut_http_server_open(&server, &r->server, fault);
+    if (err != UT_OK) {
+        ut_receiver_otlp_http_close(r);
+        return err;
+    }
+    *out = r;
+    return UT_OK;
+}
+
+// Gives back what is kept for the next requests.
+static void trim(ut_receiver_otlp_http *r)
+{
+    while (r->spare != NULL) {
+        receipt *p = r->spare;
+        r->spare = p->next;
+        ut_batch_free(&p->batch);
+        free(p);
+    }
+    r->spare_count = 0;
+    ut_buf_free(&r->expanded);
+    ut_buf_free(&r->answer);
+}
+
+void ut_receiver_otlp_http_close(ut_receiver_otlp_http *r)
+{
+    if (r == NULL)
+        return;
+    UT_ASSERT(r->in_store == 0);
+    ut_http_server_close(r->server);
+    ut_tls_context_free(r->tls);
+    trim(r);
+    ut_gzip_free(r->gzip);
+    free(r);
+}
+
+ut_http_server *ut_receiver_otlp_http_server(ut_receiver_otlp_http *r)
+{
+    return r->server;
+}
+
+void ut_receiver_otlp_http_step(ut_receiver_otlp_http *r, uint64_t now_ms, uint64_t *next_ms)
+{
+    ut_http_server_stats stats;
+    ut_http_server_step(r->server, now_ms, next_ms);
+    ut_http_server_get_stats(r->server, &stats);
+    if (stats.under_way > 0) {
+        r->busy_ms = now_ms;
+    } else if (r->spare_count > 0 && r->in_store == 0) {
+        if (now_ms - r->busy_ms >= UT_RECEIVER_TRIM_MS)
+            trim(r);
+        else if (r->busy_ms + UT_RECEIVER_TRIM_MS < *next_ms)
+            *next_ms = r->busy_ms + UT_RECEIVER_TRIM_MS;
+    }
+}
+
+void ut_receiver_otlp_http_get_stats(const ut_receiver_otlp_http *r,
+                                     ut_receiver_otlp_http_stats *stats)
+{
+    *stats = r->stats;
+}

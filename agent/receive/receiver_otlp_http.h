@@ -1,0 +1,58 @@
+// OTLP over HTTP (opentelemetry-proto, docs/specification.md): POST /v1/traces, protobuf or JSON,
+// gzip or not. Decodes on the network thread, hands the spans to the store thread, and answers when
+// they are durable. Connections, parsing and timeouts are http_server.h's.
+#ifndef UT_AGENT_RECEIVER_OTLP_HTTP_H
+#define UT_AGENT_RECEIVER_OTLP_HTTP_H
+
+#include "agent/config/config.h"
+#include "agent/http_server.h"
+#include "agent/threads/store_thread.h"
+
+enum {
+    // Memory kept in each of the six buffers of a batch between two requests, and batches kept so.
+    UT_RECEIVER_KEEP_BYTES = 128 * 1024,
+    UT_RECEIVER_SPARE_MAX = 64,
+    // All of it is given back after so long without a request.
+    UT_RECEIVER_TRIM_MS = 1000,
+    // What Retry-After says when a moment helps, and when the disk or the store is full.
+    UT_RECEIVER_RETRY_S = 1,
+    UT_RECEIVER_RETRY_FULL_S = 10,
+};
+
+typedef struct ut_receiver_otlp_http ut_receiver_otlp_http;
+
+typedef struct {
+    ut_poller *poller;                  // the network thread's; also woken by store
+    ut_store_thread *store;             // outlives the receiver
+    const ut_receiver_config *receiver; // borrowed for the call
+    const ut_log *log;
+    uint32_t org;
+} ut_receiver_otlp_http_config;
+
+// Loads the certificate, if any, and listens. Faults name the address or the file's fault. UT_EBUSY,
+// UT_EPERM, UT_EIO, UT_EINVAL, UT_ETLS, UT_ENOMEM.
+ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
+                                  ut_receiver_otlp_http **receiver, ut_fault *fault);
+// Every request handed to the store thread must have been delivered. NULL is ignored.
+void ut_receiver_otlp_http_close(ut_receiver_otlp_http *receiver);
+
+// Its server: for the address, stop, idle and statistics. Poller events go to ut_http_server_event.
+ut_http_server *ut_receiver_otlp_http_server(ut_receiver_otlp_http *receiver);
+
+// Sends answers, ends what timed out, gives back unused memory. Call it after every round of events
+// and deliveries. *next_ms as for ut_http_server_step.
+void ut_receiver_otlp_http_step(ut_receiver_otlp_http *receiver, uint64_t now_ms,
+                                uint64_t *next_ms);
+
+// Since the start, in spans unless named otherwise.
+typedef struct {
+    uint64_t accepted;         // stored, each once
+    uint64_t duplicates;       // were stored already, and answered as success
+    uint64_t rejected;         // refused one by one in a partial success
+    uint64_t requests_bad;     // answered 4xx by the receiver
+    uint64_t requests_refused; // answered 503 by the receiver
+} ut_receiver_otlp_http_stats;
+void ut_receiver_otlp_http_get_stats(const ut_receiver_otlp_http *receiver,
+                                     ut_receiver_otlp_http_stats *stats);
+
+#endif

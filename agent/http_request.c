@@ -5,7 +5,6 @@
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum {
     BODY_FIRST = 64 * 1024,    // a body buffer is at most so large, or twice what has arrived
@@ -14,11 +13,11 @@ enum {
 
 size_t ut_http_head_find(const ut_http_head *head, const char *name_z, ut_bytes *value)
 {
-    const size_t len = strlen(name_z);
+    const ut_bytes name = ut_bytes_of_z(name_z);
     size_t count = 0;
     for (size_t i = 0; i < head->field_count; i++) {
         const ut_http_field *field = &head->fields[i];
-        if (field->name.len != len || strncasecmp((const char *)field->name.data, name_z, len) != 0)
+        if (!ut_bytes_equal_fold(field->name, name))
             continue;
         if (count++ == 0)
             *value = field->value;
@@ -380,9 +379,9 @@ static ut_bytes part_of(const ut_http_raw_head *h, uint32_t at, uint32_t len)
 static void split_target(ut_bytes target, ut_http_head *out)
 {
     size_t begin = 0;
-    if (target.len > 7 && strncasecmp((const char *)target.data, "http://", 7) == 0)
+    if (target.len > 7 && ut_bytes_begins_fold(target, UT_BYTES_LIT("http://")))
         begin = 7;
-    else if (target.len > 8 && strncasecmp((const char *)target.data, "https://", 8) == 0)
+    else if (target.len > 8 && ut_bytes_begins_fold(target, UT_BYTES_LIT("https://")))
         begin = 8;
     if (begin > 0) {
         while (begin < target.len && target.data[begin] != '/' && target.data[begin] != '?')
@@ -419,7 +418,7 @@ static int check_head(const ut_http_conn *c, const ut_http_head *h, const char *
         *reason_z = "Transfer-Encoding stands alone, once, in HTTP/1.1";
         return 400;
     }
-    if (value.len != 7 || strncasecmp((const char *)value.data, "chunked", 7) != 0) {
+    if (!ut_bytes_equal_fold(value, UT_BYTES_LIT("chunked"))) {
         *reason_z = "the only transfer coding taken is chunked";
         return 501;
     }
@@ -483,8 +482,7 @@ static void head_done(ut_http_conn *c)
     if (x->answered) {
         c->current = NULL;
         skip_body(c);
-    } else if (expects && (expect.len != 12 ||
-                           strncasecmp((const char *)expect.data, "100-continue", 12) != 0)) {
+    } else if (expects && !ut_bytes_equal_fold(expect, UT_BYTES_LIT("100-continue"))) {
         ut_http_request_refuse(c, 417, "the only expectation taken is 100-continue");
         skip_body(c);
     } else if (c->content_length > server->config.body_bytes_max) {

@@ -193,8 +193,7 @@ static bool media_type_is(ut_bytes value, const char *type_z)
 
 static bool token_is(ut_bytes value, const char *token_z)
 {
-    return value.len == strlen(token_z) &&
-           strncasecmp((const char *)value.data, token_z, value.len) == 0;
+    return ut_bytes_equal_fold(value, ut_bytes_of_z(token_z));
 }
 
 // How long the spans of this request are to live. False: the answer is given.

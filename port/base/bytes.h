@@ -40,6 +40,31 @@ static inline int ut_bytes_compare(ut_bytes a, ut_bytes b)
     return by_bytes != 0 ? by_bytes : (a.len > b.len) - (a.len < b.len);
 }
 
+// The small letter of an ASCII capital; every other byte as it is.
+static inline uint8_t ut_byte_lower(uint8_t byte)
+{
+    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
+}
+
+// Equal but for the case of ASCII letters, as names of header fields and schemes of URLs are.
+static inline bool ut_bytes_equal_fold(ut_bytes a, ut_bytes b)
+{
+    if (a.len != b.len)
+        return false;
+    for (size_t i = 0; i < a.len; i++) {
+        if (ut_byte_lower(a.data[i]) != ut_byte_lower(b.data[i]))
+            return false;
+    }
+    return true;
+}
+
+// True when text begins with prefix but for the case of ASCII letters.
+static inline bool ut_bytes_begins_fold(ut_bytes text, ut_bytes prefix)
+{
+    return text.len >= prefix.len &&
+           ut_bytes_equal_fold(ut_bytes_of(text.data, prefix.len), prefix);
+}
+
 // True of no bytes, too. Meant for ids.
 static inline bool ut_bytes_all_zero(ut_bytes bytes)
 {

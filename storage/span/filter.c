@@ -78,19 +78,11 @@ static bool fits(ut_bytes wanted, ut_bytes text)
     return ut_filter_is_glob(wanted) ? ut_filter_glob(wanted, text) : ut_bytes_equal(wanted, text);
 }
 
-static uint8_t lower(uint8_t byte)
-{
-    return byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
-}
-
 // True when part stands somewhere in text, ASCII letters in any case.
 static bool contains(ut_bytes text, ut_bytes part)
 {
     for (size_t at = 0; at + part.len <= text.len; at++) {
-        size_t same = 0;
-        while (same < part.len && lower(text.data[at + same]) == lower(part.data[same]))
-            same += 1;
-        if (same == part.len)
+        if (ut_bytes_equal_fold(ut_bytes_of(text.data + at, part.len), part))
             return true;
     }
     return false;

@@ -17,11 +17,6 @@ static bool is_letter(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-static char lower(char c)
-{
-    return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
-}
-
 // Takes the scheme at *at and moves *at behind "://".
 static ut_err take_scheme(const char **at, bool *tls, ut_fault *fault)
 {
@@ -30,13 +25,10 @@ static ut_err take_scheme(const char **at, bool *tls, ut_fault *fault)
         bool tls;
     } schemes[] = {{"http://", false}, {"https://", true}};
     for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        size_t len = strlen(schemes[i].text_z);
-        size_t same = 0;
-        while (same < len && lower((*at)[same]) == schemes[i].text_z[same])
-            same++;
-        if (same == len) {
+        const ut_bytes scheme = ut_bytes_of_z(schemes[i].text_z);
+        if (ut_bytes_begins_fold(ut_bytes_of_z(*at), scheme)) {
             *tls = schemes[i].tls;
-            *at += len;
+            *at += scheme.len;
             return UT_OK;
         }
     }
@@ -92,7 +84,7 @@ static ut_err take_host(const char **at, char *host_z, ut_fault *fault)
             return ut_fault_set(fault, UT_EFORMAT,
                                 "the host of the URL is longer than %d characters",
                                 UT_HOST_MAX - 1);
-        host_z[len] = lower(c);
+        host_z[len] = (char)ut_byte_lower((uint8_t)c);
     }
     host_z[len] = '\0';
     if (len == 0)

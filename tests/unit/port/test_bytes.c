@@ -18,6 +18,19 @@ static void equality_looks_at_length_and_content(void **state)
     assert_true(ut_bytes_equal(ut_bytes_of("a\0b", 3), UT_BYTES_LIT("a\0b")));
 }
 
+static void case_is_passed_over_in_ascii_letters_alone(void **state)
+{
+    (void)state;
+    assert_true(ut_bytes_equal_fold(UT_BYTES_LIT("Content-Type"), UT_BYTES_LIT("cONTENT-tYPE")));
+    assert_false(ut_bytes_equal_fold(UT_BYTES_LIT("Content-Type"), UT_BYTES_LIT("Content-Typ")));
+    assert_true(ut_bytes_equal_fold(UT_BYTES_NONE, UT_BYTES_LIT("")));
+    assert_false(ut_bytes_equal_fold(UT_BYTES_LIT("@["), UT_BYTES_LIT("`{"))); // around A to Z
+    assert_false(ut_bytes_equal_fold(UT_BYTES_LIT("\xc9"), UT_BYTES_LIT("\xe9")));
+    assert_true(ut_bytes_begins_fold(UT_BYTES_LIT("HTTP://x"), UT_BYTES_LIT("http://")));
+    assert_true(ut_bytes_begins_fold(UT_BYTES_LIT("x"), UT_BYTES_NONE));
+    assert_false(ut_bytes_begins_fold(UT_BYTES_LIT("http:/"), UT_BYTES_LIT("http://")));
+}
+
 static int sign(int number)
 {
     return (number > 0) - (number < 0);
@@ -120,6 +133,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(equality_looks_at_length_and_content),
+        cmocka_unit_test(case_is_passed_over_in_ascii_letters_alone),
         cmocka_unit_test(the_order_is_that_of_unsigned_bytes_and_then_of_length),
         cmocka_unit_test(one_bit_anywhere_is_not_all_zero),
         cmocka_unit_test(integers_stand_in_the_byte_order_that_their_name_says),

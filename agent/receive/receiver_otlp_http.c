@@ -4,10 +4,10 @@
 #include "adapters/encoding/gzip.h"
 #include "adapters/otlp/otlp.h"
 #include "port/base/text.h"
+#include "transport/http/media_type.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <strings.h>
 
 enum {
     // Codes of google.rpc.Status (google/rpc/code.proto).
@@ -179,18 +179,6 @@ static void set_shares(ut_batch *batch, uint64_t left)
 
 // ---- requests
 
-// Takes "application/json; charset=utf-8" and the like, in any case.
-static bool media_type_is(ut_bytes value, const char *type_z)
-{
-    const size_t len = strlen(type_z);
-    if (value.len < len || strncasecmp((const char *)value.data, type_z, len) != 0)
-        return false;
-    size_t i = len;
-    while (i < value.len && (value.data[i] == ' ' || value.data[i] == '\t'))
-        i++;
-    return i == value.len || value.data[i] == ';';
-}
-
 static bool token_is(ut_bytes value, const char *token_z)
 {
     return ut_bytes_equal_fold(value, ut_bytes_of_z(token_z));
@@ -250,9 +238,9 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
         return;
     }
     const bool typed = ut_http_head_find(head, "content-type", &value) == 1;
-    if (typed && media_type_is(value, "application/json")) {
+    if (typed && ut_media_type_is(value, "application/json")) {
         exchange->note |= NOTE_JSON;
-    } else if (!typed || !media_type_is(value, "application/x-protobuf")) {
+    } else if (!typed || !ut_media_type_is(value, "application/x-protobuf")) {
         answer_text(r, exchange, 415,
                     "unsupported content type; /v1/traces takes application/x-protobuf and "
                     "application/json\n",

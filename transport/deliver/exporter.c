@@ -10,9 +10,10 @@
 
 #include "transport/deliver/gatherer.h"
 #include "transport/deliver/health.h"
-#include "transport/http/http_client.h"
 #include "transport/deliver/mark_queue.h"
 #include "transport/deliver/outcome.h"
+#include "transport/http/http_client.h"
+#include "transport/http/media_type.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -323,22 +324,14 @@ static void take_apart(ut_exporter *exporter, const ut_exporter_link *link, ut_o
     ut_out_list_prepend(&exporter->waiting, batch);
 }
 
-static bool media_type_is(ut_bytes content_type, const char *type_z)
-{
-    size_t len = strlen(type_z);
-    return content_type.len >= len && memcmp(content_type.data, type_z, len) == 0 &&
-           (content_type.len == len || content_type.data[len] == ';' ||
-            content_type.data[len] == ' ');
-}
-
 // Reads partial success out of an answer. OTLP answers come in the type of the request; other types
 // (a proxy's page) say nothing about spans.
 static void read_rejections(const ut_exporter *exporter, const ut_http_answer *answer,
                             int64_t *rejected, char *message_z, size_t cap)
 {
     const char *sent_z = exporter->destination->encoder->content_type_z;
-    bool json = media_type_is(answer->content_type, "application/json");
-    bool protobuf = media_type_is(answer->content_type, "application/x-protobuf");
+    bool json = ut_media_type_is(answer->content_type, "application/json");
+    bool protobuf = ut_media_type_is(answer->content_type, "application/x-protobuf");
     if (answer->content_type.len == 0) {
         json = strcmp(sent_z, "application/json") == 0;
         protobuf = !json;

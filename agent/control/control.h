@@ -6,7 +6,7 @@
 #define UT_AGENT_CONTROL_H
 
 #include "agent/threads/dispatch_thread.h"
-#include "agent/http_server.h"
+#include "transport/http/http_server.h"
 #include "agent/threads/store_thread.h"
 
 enum {

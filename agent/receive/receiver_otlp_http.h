@@ -5,7 +5,7 @@
 #define UT_AGENT_RECEIVER_OTLP_HTTP_H
 
 #include "agent/config/config.h"
-#include "agent/http_server.h"
+#include "transport/http/http_server.h"
 #include "agent/threads/store_thread.h"
 
 enum {

@@ -1,7 +1,7 @@
 // The counting sink of `make bench`: takes OTLP/HTTP requests, plain or gzip, with or without TLS, counts their spans and answers
 // success. Prints the count after "count" on standard input, as JSON, and ends at its end.
 #include "adapters/encoding/gzip.h"
-#include "agent/http_server.h"
+#include "transport/http/http_server.h"
 
 #include <getopt.h>
 #include <poll.h>

@@ -1,6 +1,6 @@
 // The daemon as a process of its own: start, ready line, signals, stop, exit codes.
 #include "agent/daemon/daemon.h"
-#include "agent/http_server.h"
+#include "transport/http/http_server.h"
 #include "tests/support/otlp_body.h"
 #include "tests/support/temp_dir.h"
 #include "tests/support/wire.h"

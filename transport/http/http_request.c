@@ -1,6 +1,6 @@
 // From bytes to requests: the parser's callbacks, what a head must be, bodies and their memory.
 // Sockets and answers are http_conn.c's.
-#include "agent/http_conn.h"
+#include "transport/http/http_conn.h"
 
 #include <ctype.h>
 #include <stdio.h>

@@ -1,5 +1,5 @@
 // The HTTP server over real sockets on loopback, driven on one thread, with a clock that tests can put forward.
-#include "agent/http_server.h"
+#include "transport/http/http_server.h"
 #include "tests/support/wire.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
 // The bytes of an HTTP/1.1 answer (RFC 9112).
-#include "agent/http_reply.h"
+#include "transport/http/http_reply.h"
 
 static const char *reason_phrase(int status)
 {

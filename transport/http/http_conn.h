@@ -1,10 +1,10 @@
 // What the files of the HTTP server share: its connections and the messages on them. Private to
 // http_server.c (accepting, time, the server as a whole), http_conn.c (reading, writing and the end
 // of one connection) and http_request.c (from bytes to requests).
-#ifndef UT_AGENT_HTTP_CONN_H
-#define UT_AGENT_HTTP_CONN_H
+#ifndef UT_TRANSPORT_HTTP_CONN_H
+#define UT_TRANSPORT_HTTP_CONN_H
 
-#include "agent/http_server.h"
+#include "transport/http/http_server.h"
 
 #include <llhttp.h>
 

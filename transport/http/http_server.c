@@ -1,5 +1,5 @@
 // The HTTP server as a whole: accepting, time, memory, stop. One connection is http_conn.c's.
-#include "agent/http_conn.h"
+#include "transport/http/http_conn.h"
 
 #include <stdlib.h>
 

@@ -1,6 +1,6 @@
 // One connection of the HTTP server: reading, answering in order, waiting, ending. What the bytes
 // mean is http_request.c's.
-#include "agent/http_conn.h"
+#include "transport/http/http_conn.h"
 
 #include <stdlib.h>
 

@@ -1,5 +1,5 @@
 // The bytes of HTTP answers.
-#include "agent/http_reply.h"
+#include "transport/http/http_reply.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -2,10 +2,10 @@
 // answers in order. What is asked and what it means is the handler's; nothing here knows of OTLP.
 // A step machine on the thread of its poller: it never blocks and reads no clock but the wall clock
 // for the Date field.
-#ifndef UT_AGENT_HTTP_SERVER_H
-#define UT_AGENT_HTTP_SERVER_H
+#ifndef UT_TRANSPORT_HTTP_SERVER_H
+#define UT_TRANSPORT_HTTP_SERVER_H
 
-#include "agent/http_reply.h"
+#include "transport/http/http_reply.h"
 #include "port/base/log.h"
 #include "transport/tls/stream.h"
 

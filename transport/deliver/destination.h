@@ -1,31 +1,14 @@
 // What is known of one destination before anything is sent: where, how, how much, how often again.
-#ifndef UT_TRANSPORT_DESTINATION_H
-#define UT_TRANSPORT_DESTINATION_H
+#ifndef UT_TRANSPORT_DELIVER_DESTINATION_H
+#define UT_TRANSPORT_DELIVER_DESTINATION_H
 
 #include "adapters/otlp/otlp.h"
-#include "port/port.h"
+#include "transport/http/http_client.h"
 
 enum {
     UT_DESTINATION_HEADERS_MAX = 32,
-    UT_DESTINATION_URL_MAX = 1024,
     UT_DESTINATION_CONNECTIONS_MAX = 16,
 };
-
-// The parts of an http or https URL.
-typedef struct {
-    bool tls;
-    char host_z[UT_HOST_MAX];            // without brackets
-    uint16_t port;                       // 80 or 443 when the URL has none
-    char path_z[UT_DESTINATION_URL_MAX]; // begins with '/'; query included
-} ut_url;
-
-// UT_EFORMAT with what was found and what is expected.
-ut_err ut_url_parse(const char *text_z, ut_url *url, ut_fault *fault);
-
-typedef struct {
-    char *name_z;  // owned
-    char *value_z; // owned; may be a secret: never logged
-} ut_header;
 
 // Filled from the configuration; every pointer is owned by whoever filled it and outlives the
 // dispatcher.

@@ -4,7 +4,7 @@
 #ifndef UT_TRANSPORT_HTTP_CLIENT_H
 #define UT_TRANSPORT_HTTP_CLIENT_H
 
-#include "transport/deliver/destination.h"
+#include "transport/http/url.h"
 #include "transport/tls/stream.h"
 
 enum {
@@ -20,6 +20,11 @@ enum {
 };
 
 typedef struct ut_http_client ut_http_client;
+
+typedef struct {
+    char *name_z;  // owned
+    char *value_z; // owned; may be a secret: never logged
+} ut_header;
 
 typedef struct {
     ut_poller *poller; // its events carry `tag`

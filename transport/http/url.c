@@ -1,7 +1,7 @@
 // Takes an http or https URL apart (RFC 3986). Strict, because whoever wrote it is still there to
 // read the fault. Faults repeat no more of the URL than its scheme, host and port: the rest may
 // hold a secret.
-#include "transport/deliver/destination.h"
+#include "transport/http/url.h"
 
 #include "port/base/text.h"
 
@@ -124,9 +124,9 @@ static ut_err take_path(const char *at, char *path_z, ut_fault *fault)
             return ut_fault_set(fault, UT_EFORMAT,
                                 "the path of the URL holds byte 0x%02x, expected it as %%%02X",
                                 (unsigned)(uint8_t)*at, (unsigned)(uint8_t)*at);
-        if (len + 1 >= UT_DESTINATION_URL_MAX)
+        if (len + 1 >= UT_URL_MAX)
             return ut_fault_set(fault, UT_EFORMAT, "the path of the URL is longer than %d bytes",
-                                UT_DESTINATION_URL_MAX - 1);
+                                UT_URL_MAX - 1);
         path_z[len++] = *at;
     }
     path_z[len] = '\0';

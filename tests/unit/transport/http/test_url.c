@@ -1,5 +1,5 @@
 // URLs of destinations: what is taken apart, and what a person is told of the others.
-#include "transport/deliver/destination.h"
+#include "transport/http/url.h"
 
 #include <stdio.h>
 #include <setjmp.h>
@@ -98,8 +98,8 @@ static void a_url_at_its_limits_is_taken_and_beyond_refused(void **state)
 {
     (void)state;
     static const size_t host_max = UT_HOST_MAX - 1;
-    static const size_t path_max = UT_DESTINATION_URL_MAX - 1;
-    char text_z[UT_HOST_MAX + UT_DESTINATION_URL_MAX + 32];
+    static const size_t path_max = UT_URL_MAX - 1;
+    char text_z[UT_HOST_MAX + UT_URL_MAX + 32];
     for (size_t over = 0; over < 2; over++) {
         size_t len = (size_t)snprintf(text_z, sizeof text_z, "http://");
         memset(text_z + len, 'h', host_max + over);

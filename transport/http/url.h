@@ -1,0 +1,19 @@
+// The parts of an http or https URL (RFC 3986).
+#ifndef UT_TRANSPORT_HTTP_URL_H
+#define UT_TRANSPORT_HTTP_URL_H
+
+#include "port/port.h"
+
+enum { UT_URL_MAX = 1024 }; // bytes of a path with its query, the NUL included
+
+typedef struct {
+    bool tls;
+    char host_z[UT_HOST_MAX]; // without brackets
+    uint16_t port;            // 80 or 443 when the URL has none
+    char path_z[UT_URL_MAX];  // begins with '/'; query included
+} ut_url;
+
+// UT_EFORMAT with what was found and what is expected.
+ut_err ut_url_parse(const char *text_z, ut_url *url, ut_fault *fault);
+
+#endif

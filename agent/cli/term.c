@@ -47,11 +47,6 @@ uint32_t ut_term_columns(ut_bytes text)
     return columns;
 }
 
-bool ut_term_is_control(const uint8_t *at, size_t left)
-{
-    return at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && left > 1 && at[1] < 0xa0);
-}
-
 uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad)
 {
     static const char ellipsis[] = "\xe2\x80\xa6";
@@ -60,7 +55,7 @@ uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad)
     uint32_t used = 0;
     for (size_t i = 0; i < text.len && used < room; used++) {
         const size_t len = ut_text_utf8_len(text.data + i, text.len - i);
-        if (len == 0 || ut_term_is_control(text.data + i, text.len - i))
+        if (len == 0 || ut_text_is_control(text.data + i, text.len - i))
             ut_buf_add_byte(out, '?');
         else
             ut_buf_add(out, text.data + i, len);

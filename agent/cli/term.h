@@ -27,10 +27,6 @@ void ut_term_colour(const ut_term *term, ut_buf *out, ut_colour colour);
 // Columns that text takes, counting a code point as one.
 uint32_t ut_term_columns(ut_bytes text);
 
-// Whether a character that could steer a terminal begins at `at`: C0, DEL, or C1, which UTF-8 writes as
-// c2 80..9f. left: bytes there, at least 1.
-bool ut_term_is_control(const uint8_t *at, size_t left);
-
 // Appends at most `columns` columns of text, control characters and bytes that are not UTF-8 as '?', a longer text cut with an
 // ellipsis. Returns the columns written. pad: fills with spaces up to columns.
 uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad);

@@ -1,11 +1,12 @@
 // One trace drawn as a tree for people; see trace_page.h.
 #include "agent/cli/trace_page.h"
 
-#include "agent/json_value.h"
+#include "adapters/plain/json_value.h"
 #include "agent/cli/llm_text.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/term.h"
 #include "port/base/text.h"
+#include "storage/span/llm.h"
 
 #include <stdio.h>
 

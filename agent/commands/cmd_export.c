@@ -1,6 +1,6 @@
 // `untrace export`: spans of a data directory as OTLP or CSV, into a file or a pipe.
 #include "agent/cli/cli.h"
-#include "agent/csv_row.h"
+#include "adapters/plain/csv_row.h"
 #include "agent/cli/filter_options.h"
 #include "agent/files/span_export.h"
 #include "agent/cli/term.h"

@@ -2,7 +2,7 @@
 #include "agent/files/span_export.h"
 
 #include "adapters/otlp/otlp.h"
-#include "agent/csv_row.h"
+#include "adapters/plain/csv_row.h"
 
 #include <stdlib.h>
 #include <unistd.h>

@@ -389,3 +389,8 @@ bool ut_text_utf8_valid(ut_bytes text)
     }
     return true;
 }
+
+bool ut_text_is_control(const uint8_t *at, size_t left)
+{
+    return at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && left > 1 && at[1] < 0xa0);
+}

@@ -39,4 +39,8 @@ size_t ut_text_utf8_len(const uint8_t *at, size_t left);
 // True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms).
 bool ut_text_utf8_valid(ut_bytes text);
 
+// Whether a character that could steer a terminal begins at `at`: C0, DEL, or C1, which UTF-8
+// writes as c2 80..9f. left: bytes there, at least 1.
+bool ut_text_is_control(const uint8_t *at, size_t left);
+
 #endif

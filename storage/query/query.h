@@ -5,6 +5,7 @@
 #define UT_STORAGE_QUERY_H
 
 #include "storage/span/filter.h"
+#include "storage/span/trace_span.h"
 #include "storage/store/store.h"
 
 // One row of a listing of traces; bytes are borrowed for the call of the visitor.
@@ -25,17 +26,6 @@ typedef ut_err (*ut_trace_row_visit)(
 // Newest first, at most limit rows, each trace once.
 ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_trace_row_visit visit,
                        void *context);
-
-// One span of a trace with what it hangs on; borrowed for the call of the visitor.
-typedef struct {
-    ut_span span;
-    ut_scope scope;
-    ut_resource resource;
-    uint64_t seq;
-    uint32_t ordinal;
-} ut_trace_span;
-
-typedef ut_err (*ut_trace_span_visit)(void *context, const ut_trace_span *span);
 
 // All spans of one trace, in order of arrival. UT_ENOTFOUND when there is none. UT_ECORRUPT names
 // no block that others need: damaged blocks are passed over and counted in *damaged.

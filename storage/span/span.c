@@ -336,3 +336,34 @@ bool ut_attributes_find_str(ut_bytes attributes, ut_bytes key, ut_bytes *value)
     *value = UT_BYTES_NONE;
     return false;
 }
+
+// ---- what questions ask of a span ----
+
+uint64_t ut_span_duration_ns(uint64_t start_ns, uint64_t end_ns)
+{
+    return end_ns > start_ns ? end_ns - start_ns : 0;
+}
+
+ut_bytes ut_span_service(ut_bytes resource_attributes)
+{
+    ut_bytes service = UT_BYTES_NONE;
+    (void)ut_attributes_find_str(resource_attributes, UT_BYTES_LIT("service.name"), &service);
+    return service;
+}
+
+ut_bytes ut_span_error_type(const ut_span *span)
+{
+    ut_bytes type = UT_BYTES_NONE;
+    if (ut_attributes_find_str(span->attributes, UT_BYTES_LIT("error.type"), &type))
+        return type;
+    ut_mp_reader reader = ut_mp_reader_of(span->events);
+    for (uint32_t left = span->events.len == 0 ? 0 : ut_mp_get_array(&reader);
+         left > 0 && reader.err == UT_OK; left--) {
+        ut_event event;
+        if (ut_event_read(&reader, span->start_ns, &event) != UT_OK)
+            break;
+        if (ut_attributes_find_str(event.attributes, UT_BYTES_LIT("exception.type"), &type))
+            return type;
+    }
+    return UT_BYTES_NONE;
+}

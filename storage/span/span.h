@@ -124,4 +124,16 @@ void ut_scope_write_tail(ut_buf *buf, const ut_scope *scope);
 // string.
 bool ut_attributes_find_str(ut_bytes attributes, ut_bytes key, ut_bytes *value);
 
+// ---- what questions ask of a span ----
+
+// How long it took; 0 when it ends before it begins.
+uint64_t ut_span_duration_ns(uint64_t start_ns, uint64_t end_ns);
+
+// The service.name of a resource; empty when it has none.
+ut_bytes ut_span_service(ut_bytes resource_attributes);
+
+// What kind of error: error.type of the span, else exception.type of its first event that has one;
+// empty when neither is there. Borrowed from the span.
+ut_bytes ut_span_error_type(const ut_span *span);
+
 #endif

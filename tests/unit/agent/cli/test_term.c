@@ -1,5 +1,5 @@
 // Text for people: nothing from outside steers the terminal, columns line up, JSON stays JSON.
-#include "agent/json_value.h"
+#include "adapters/plain/json_value.h"
 #include "agent/cli/term.h"
 
 #include "adapters/encoding/json.h"

@@ -1,9 +1,9 @@
 // Spans as rows of CSV (RFC 4180), for spreadsheets and data frames. One way only: what CSV cannot
 // hold is in the OTLP formats.
-#ifndef UT_AGENT_CSV_ROW_H
-#define UT_AGENT_CSV_ROW_H
+#ifndef UT_ADAPTERS_PLAIN_CSV_ROW_H
+#define UT_ADAPTERS_PLAIN_CSV_ROW_H
 
-#include "storage/query/query.h"
+#include "storage/span/trace_span.h"
 
 // The names of the columns, as a help text shows them.
 #define UT_CSV_COLUMNS                                                                        \

@@ -1,9 +1,8 @@
 // One span to one line of CSV.
-#include "agent/csv_row.h"
+#include "adapters/plain/csv_row.h"
 
 #include "adapters/encoding/json.h"
-#include "agent/json_value.h"
-#include "agent/cli/term.h"
+#include "adapters/plain/json_value.h"
 #include "port/base/text.h"
 
 enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };
@@ -31,7 +30,7 @@ static void put_text(ut_buf *out, ut_bytes text, bool shown)
         }
         if (text.data[i] == '"')
             ut_buf_add_byte(out, '"');
-        if (shown && ut_term_is_control(text.data + i, text.len - i))
+        if (shown && ut_text_is_control(text.data + i, text.len - i))
             ut_buf_add_byte(out, '?');
         else
             ut_buf_add(out, text.data + i, len);

@@ -1,7 +1,7 @@
 // Attribute values of spans as plain JSON, for the output of the command line. OTLP's own JSON form is
 // in adapters/.
-#ifndef UT_AGENT_JSON_VALUE_H
-#define UT_AGENT_JSON_VALUE_H
+#ifndef UT_ADAPTERS_PLAIN_JSON_VALUE_H
+#define UT_ADAPTERS_PLAIN_JSON_VALUE_H
 
 #include "storage/span/span.h"
 

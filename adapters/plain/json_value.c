@@ -1,5 +1,5 @@
 // MessagePack values as plain JSON, for the command line.
-#include "agent/json_value.h"
+#include "adapters/plain/json_value.h"
 
 #include "adapters/encoding/json.h"
 

@@ -1,5 +1,8 @@
 // The program's entry: finds the subcommand (commands.c) and runs it.
 #include "agent/commands/commands.h"
+#include "agent/cli/cli.h"
+
+#include <string.h>
 
 // The exit code of a command that ended with code: a full disk or a closed pipe behind standard output
 // is a failure, not a detail. A flush that failed before is told by ferror only.

@@ -2,11 +2,11 @@
 #ifndef UT_AGENT_CLI_H
 #define UT_AGENT_CLI_H
 
-#include "agent/config/config.h"
-#include "storage/query/query.h"
+#include "agent/process/exit_code.h"
 
 #include <getopt.h>
-#include <sysexits.h>
+#include <stdbool.h>
+#include <stdint.h>
 
 // A subcommand, as its file cmd_NAME.c describes it: what the help lists, what completion offers.
 typedef struct {
@@ -32,14 +32,8 @@ extern const ut_command ut_command_completion;
 extern const ut_command ut_command_top;
 extern const ut_command ut_command_version;
 
-// The exit code that fits an error.
-int ut_cli_exit_code(ut_err err);
-
 // Prints "untrace: TEXT" to standard error and returns the exit code that fits.
 int ut_cli_fail(const ut_fault *fault);
-
-// Puts the place and the remedy to a fault of ut_store_open, which knows neither.
-void ut_cli_name_store(const char *data_dir_z, ut_fault *fault);
 
 // A usage error: prints it with the way to the help, returns EX_USAGE.
 int ut_cli_usage(const char *command_z, const char *format_z, ...)
@@ -49,22 +43,7 @@ int ut_cli_usage(const char *command_z, const char *format_z, ...)
 // letter of several in a word.
 int ut_cli_bad_option(const char *command_z, int option, char *const *argv);
 
-// Reads path_z. NULL: the file that UNTRACE_CONFIG names, else /etc/untrace/untrace.yaml when it exists, else the defaults.
-ut_err ut_cli_config(const char *path_z, ut_config *config, ut_fault *fault);
-
 // Takes a whole number from an option's argument; false when it is none or above max.
 bool ut_cli_number(const char *text_z, uint64_t max, uint64_t *value);
-
-// A data directory opened for reading, whether or not an agent is running on it.
-typedef struct {
-    ut_store *store;
-    ut_store_view *view; // begun
-} ut_cli_reader;
-
-// data_dir_z: from the option, or NULL: from the configuration (config_z as for ut_cli_config). The key of an encrypted store
-// comes from the file that UNTRACE_KEY_FILE names, else from where the configuration says.
-ut_err ut_cli_reader_open(const char *data_dir_z, const char *config_z, ut_cli_reader *reader,
-                          ut_fault *fault);
-void ut_cli_reader_close(ut_cli_reader *reader);
 
 #endif

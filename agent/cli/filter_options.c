@@ -1,7 +1,9 @@
 // What to look for, and where, as options of the command line; see filter_options.h.
 #include "agent/cli/filter_options.h"
 
+#include "agent/cli/cli.h"
 #include "agent/cli/trace_pick.h"
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
@@ -179,7 +181,7 @@ int ut_filter_options_take(ut_filter_options *options, const char *command_z, in
     }
 }
 
-int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut_cli_reader *reader,
+int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut_reader *reader,
                            bool *nothing)
 {
     ut_filter *filter = &options->filter;
@@ -191,7 +193,7 @@ int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut
         return ut_cli_usage(command_z, "--min-duration is above --max-duration");
     if (ut_filter_check(filter, &fault) != UT_OK)
         return ut_cli_usage(command_z, "%s", fault.text_z);
-    if (ut_cli_reader_open(options->data_dir_z, options->config_z, reader, &fault) != UT_OK)
+    if (ut_reader_open(options->data_dir_z, options->config_z, reader, &fault) != UT_OK)
         return ut_cli_fail(&fault);
     if (options->trace_z == NULL)
         return EX_OK;
@@ -201,6 +203,6 @@ int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut
     *nothing = err == UT_ENOTFOUND;
     if (err == UT_OK || err == UT_ENOTFOUND)
         return EX_OK;
-    ut_cli_reader_close(reader);
+    ut_reader_close(reader);
     return ut_trace_pick_exit_code(err);
 }

@@ -4,6 +4,7 @@
 #define UT_AGENT_FILTER_OPTIONS_H
 
 #include "agent/cli/cli.h"
+#include "agent/query/reader.h"
 
 enum {
     // Values of the long options below; a command's own begin under them.
@@ -119,7 +120,7 @@ int ut_filter_options_text(const char *command_z, const char *option_z, const ch
 // Checks what belongs together and opens the store for reading; on success a --trace is resolved.
 // EX_OK; else the reader is closed and the reason is on standard error. Nothing found for --trace is
 // EX_OK with *nothing set.
-int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut_cli_reader *reader,
+int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut_reader *reader,
                            bool *nothing);
 
 #endif

@@ -1,6 +1,7 @@
 // One trace by the beginning of its id; see trace_pick.h.
 #include "agent/cli/trace_pick.h"
 
+#include "agent/cli/cli.h"
 #include "agent/cli/term.h"
 #include "port/base/text.h"
 
@@ -85,5 +86,5 @@ ut_err ut_trace_pick(ut_store_view *view, uint32_t org, const char *id_z,
 
 int ut_trace_pick_exit_code(ut_err err)
 {
-    return err == UT_EFORMAT ? EX_USAGE : err == UT_EEXIST ? EX_DATAERR : ut_cli_exit_code(err);
+    return err == UT_EFORMAT ? EX_USAGE : err == UT_EEXIST ? EX_DATAERR : ut_exit_code(err);
 }

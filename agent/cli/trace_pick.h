@@ -3,6 +3,7 @@
 #define UT_AGENT_TRACE_PICK_H
 
 #include "agent/cli/cli.h"
+#include "storage/query/query.h"
 
 enum { UT_TRACE_PICK_CANDIDATES_MAX = 10 };
 

@@ -1,6 +1,7 @@
 // `untrace check`: reads the configuration as `run` would, and says what is wrong or what it means.
 #include "agent/cli/cli.h"
 
+#include "agent/config/config_find.h"
 #include "agent/config/master_key.h"
 #include "port/base/text.h"
 #include "transport/tls/tls.h"
@@ -117,7 +118,7 @@ static int run(int argc, char **argv)
     ut_fault fault;
     if (config == NULL)
         return EX_OSERR;
-    ut_err err = ut_cli_config(config_z, config, &fault);
+    ut_err err = ut_config_find(config_z, config, &fault);
     if (err == UT_OK) {
         err = check_tls(config, &fault);
         if (err == UT_OK)

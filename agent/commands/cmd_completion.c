@@ -1,6 +1,9 @@
 // `untrace completion bash`: a script for the shell, made from the table of subcommands, so that it knows what this program
 // knows.
 #include "agent/commands/commands.h"
+#include "agent/cli/cli.h"
+
+#include <string.h>
 
 static const char help[] =
     "usage: untrace completion bash\n"

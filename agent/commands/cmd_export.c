@@ -4,6 +4,7 @@
 #include "agent/cli/filter_options.h"
 #include "agent/files/span_export.h"
 #include "agent/cli/term.h"
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"
 
@@ -82,7 +83,7 @@ static int say_failure(ut_err err, const ut_fault *fault, const export_options *
     return ut_cli_fail(fault);
 }
 
-static int export_spans(export_options *options, ut_cli_reader *reader)
+static int export_spans(export_options *options, ut_reader *reader)
 {
     ut_output_file file;
     ut_fault fault;
@@ -124,7 +125,7 @@ static int export_spans(export_options *options, ut_cli_reader *reader)
 static int run(int argc, char **argv)
 {
     export_options given = {.format = UT_EXPORT_OTLP_JSON};
-    ut_cli_reader reader;
+    ut_reader reader;
     bool nothing = false;
     int code = EX_OK;
     ut_filter_options_init(&given.filter, 0, ut_clock_wall_ns());
@@ -163,7 +164,7 @@ static int run(int argc, char **argv)
     } else {
         code = export_spans(&given, &reader);
     }
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
     return code;
 }
 

@@ -1,9 +1,12 @@
 // `untrace failures`: what failed lately, as patterns and one by one.
 #include "agent/query/span_search.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"
 #include "storage/span/filter_preset.h"
@@ -168,13 +171,14 @@ static ut_err print_tables(listing *list, const ut_stats_row *rows, uint32_t cou
     return err;
 }
 
-static ut_err list_failures(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+static ut_err list_failures(listing *list, const ut_filter_options *options, ut_reader *reader,
                             bool nothing, ut_fault *fault)
 {
     ut_span_search search;
     uint32_t count = 0;
     ut_stats_row total = {0};
-    ut_err err = ut_span_search_begin(options, &search, fault);
+    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
+                                      options->cursor_z, fault);
     if (err != UT_OK)
         return err;
     ut_table_init(&list->latest, latest_columns,
@@ -214,7 +218,7 @@ static int run(int argc, char **argv)
 {
     ut_filter_options options;
     listing list = {.limit = LIMIT_DEFAULT};
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_fault fault;
     uint64_t hours = 0;
     ut_bytes type = UT_BYTES_NONE;
@@ -279,7 +283,7 @@ static int run(int argc, char **argv)
     if (code != EX_OK)
         return code;
     const ut_err err = list_failures(&list, &options, &reader, nothing, &fault);
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
     return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
 }
 

@@ -1,6 +1,7 @@
 // `untrace import`: spans from OTLP files into a data directory.
 #include "agent/cli/cli.h"
 #include "agent/cli/progress_bar.h"
+#include "agent/config/config_find.h"
 #include "agent/files/span_file.h"
 #include "agent/files/span_import.h"
 #include "port/base/text.h"
@@ -232,7 +233,7 @@ static int run_import(const import_options *options)
     ut_fault fault = {UT_OK, ""};
     if (config == NULL)
         return EX_OSERR;
-    if (ut_cli_config(options->config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(options->config_z, config, &fault) != UT_OK) {
         free(config);
         (void)ut_cli_fail(&fault);
         return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;

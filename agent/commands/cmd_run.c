@@ -1,5 +1,6 @@
 // `untrace run`: the agent.
 #include "agent/cli/cli.h"
+#include "agent/config/config_find.h"
 #include "agent/process/crash_note.h"
 #include "agent/daemon/daemon.h"
 
@@ -58,7 +59,7 @@ static int run(int argc, char **argv)
     ut_fault fault = {UT_OK, ""};
     if (config == NULL)
         return EX_OSERR;
-    if (ut_cli_config(config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(config_z, config, &fault) != UT_OK) {
         free(config);
         (void)ut_cli_fail(&fault);
         return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;

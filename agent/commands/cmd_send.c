@@ -3,6 +3,8 @@
 #include "agent/commands/sample.h"
 
 #include "adapters/encoding/gzip.h"
+#include "adapters/otlp/otlp.h"
+#include "agent/config/config.h"
 #include "port/base/text.h"
 #include "transport/deliver/backoff.h"
 #include "transport/http/http_client.h"

@@ -1,8 +1,11 @@
 // `untrace spans`: the spans that meet conditions, page by page.
 #include "agent/query/span_search.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"
 
@@ -134,11 +137,12 @@ static ut_err finish(listing *list, const ut_span_search *search)
     return ut_term_write(&list->out);
 }
 
-static ut_err list_spans(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+static ut_err list_spans(listing *list, const ut_filter_options *options, ut_reader *reader,
                          bool nothing, ut_fault *fault)
 {
     ut_span_search search;
-    ut_err err = ut_span_search_begin(options, &search, fault);
+    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
+                                      options->cursor_z, fault);
     if (err != UT_OK)
         return err;
     ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
@@ -168,7 +172,7 @@ static int run(int argc, char **argv)
 {
     ut_filter_options options;
     listing list = {.form = AS_TABLE};
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_fault fault;
     bool nothing;
     int code = EX_OK;
@@ -200,7 +204,7 @@ static int run(int argc, char **argv)
     if (code != EX_OK)
         return code;
     const ut_err err = list_spans(&list, &options, &reader, nothing, &fault);
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
     if (err == UT_OK)
         return EX_OK;
     code = ut_cli_fail(&fault);

@@ -1,9 +1,12 @@
 // `untrace stats`: how many, how long, how many failed, what models cost, in groups.
 #include "agent/query/span_search.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"
 #include "storage/query/stats.h"
@@ -252,14 +255,15 @@ static ut_err print_table(const request *wanted, const ut_stats_row *rows, uint3
 
 // ---- the command ----
 
-static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_cli_reader *reader,
+static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_reader *reader,
                           bool nothing, ut_fault *fault)
 {
     ut_span_search search;
     ut_stats *stats = NULL;
     ut_stats_row total = {0};
     uint32_t count = 0;
-    ut_err err = ut_span_search_begin(options, &search, fault);
+    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
+                                      options->cursor_z, fault);
     if (err != UT_OK)
         return err;
     err = ut_stats_new(wanted->by, wanted->attribute, &stats);
@@ -292,7 +296,7 @@ static int run(int argc, char **argv)
 {
     ut_filter_options options;
     request wanted = {.by_z = "name", .head_z = "name", .by = UT_STATS_BY_NAME};
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_fault fault;
     uint64_t hours = 0;
     bool nothing;
@@ -348,7 +352,7 @@ static int run(int argc, char **argv)
     if (code != EX_OK)
         return code;
     const ut_err err = count_spans(&wanted, &options, &reader, nothing, &fault);
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
     return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
 }
 

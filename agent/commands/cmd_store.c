@@ -1,7 +1,9 @@
 // `untrace store`: finds the subcommand. What they do is in cmd_store_NAME.c.
 #include "agent/commands/cmd_store.h"
+#include "agent/cli/cli.h"
 
 #include <stdio.h>
+#include <string.h>
 
 const ut_command *const ut_command_store_all[] = {
     &ut_command_store_info,

@@ -2,8 +2,10 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/cli/cli.h"
 #include "agent/commands/store_work.h"
 #include "port/base/text.h"
+#include "port/port.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,7 @@
 // `untrace store compact`: gives the free space in the file back to the disk.
 #include "agent/commands/cmd_store.h"
 
+#include "agent/cli/cli.h"
 #include "agent/commands/store_work.h"
 #include "port/base/text.h"
 

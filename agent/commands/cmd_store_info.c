@@ -2,9 +2,12 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/cli/cli.h"
+#include "agent/config/config_find.h"
 #include "agent/control/control_client.h"
 #include "agent/cli/progress_bar.h"
 #include "agent/cli/term.h"
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "storage/upkeep/census.h"
 
@@ -334,7 +337,7 @@ static void add_up(facts *f)
     }
 }
 
-static ut_err read_facts(ut_cli_reader *reader, facts *f)
+static ut_err read_facts(ut_reader *reader, facts *f)
 {
     ut_engine *engine = ut_store_engine(reader->store);
     ut_progress_bar bar = {.begun = false};
@@ -364,17 +367,17 @@ static int show(const char *data_dir_z, const char *config_z, bool json)
     ut_fault fault = {UT_OK, ""};
     ut_config config;
     bool config_read = false;
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_buf out;
     ut_buf_init(&out, OUT_MAX);
     facts *f = calloc(1, sizeof *f);
     if (f == NULL)
         return EX_OSERR;
     f->dir_z = data_dir_z;
-    ut_err err = ut_cli_reader_open(data_dir_z, config_z, &reader, &fault);
+    ut_err err = ut_reader_open(data_dir_z, config_z, &reader, &fault);
     const bool opened = err == UT_OK;
     if (err == UT_OK && data_dir_z == NULL) {
-        err = ut_cli_config(config_z, &config, &fault);
+        err = ut_config_find(config_z, &config, &fault);
         config_read = err == UT_OK;
         f->dir_z = config_read ? config.data_dir_z : "";
     }
@@ -400,7 +403,7 @@ static int show(const char *data_dir_z, const char *config_z, bool json)
         code = ut_cli_fail(&fault);
     }
     if (opened)
-        ut_cli_reader_close(&reader);
+        ut_reader_close(&reader);
     if (config_read)
         ut_config_free(&config);
     ut_buf_free(&out);

@@ -2,6 +2,7 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/cli/cli.h"
 #include "agent/config/master_key.h"
 #include "agent/commands/store_work.h"
 

@@ -1,6 +1,7 @@
 // `untrace store ttl`: gives what is stored the times to live that the configuration says now.
 #include "agent/commands/cmd_store.h"
 
+#include "agent/cli/cli.h"
 #include "agent/commands/store_work.h"
 #include "port/base/text.h"
 

@@ -2,8 +2,10 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/cli/cli.h"
 #include "agent/cli/progress_bar.h"
 #include "agent/cli/term.h"
+#include "agent/query/reader.h"
 #include "storage/upkeep/verify.h"
 
 #include <stdio.h>
@@ -96,7 +98,7 @@ static void print_end(const printer *p, const ut_verify_report *report)
                      (unsigned long long)report->traces, (unsigned long long)report->deliveries);
 }
 
-static ut_err verify(ut_cli_reader *reader, printer *p, ut_verifier *verifier)
+static ut_err verify(ut_reader *reader, printer *p, ut_verifier *verifier)
 {
     bool more = true;
     ut_err err = UT_OK;
@@ -135,9 +137,9 @@ static int run(int argc, char **argv)
         return ut_cli_usage("store verify", "\"%s\" is one word too many", argv[optind]);
 
     ut_fault fault = {UT_OK, ""};
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_verifier *verifier = NULL;
-    ut_err err = ut_cli_reader_open(data_dir_z, config_z, &reader, &fault);
+    ut_err err = ut_reader_open(data_dir_z, config_z, &reader, &fault);
     if (err != UT_OK)
         return ut_cli_fail(&fault);
     ut_buf_init(&p.problems, OUT_MAX);
@@ -155,7 +157,7 @@ static int run(int argc, char **argv)
     }
     ut_verifier_free(verifier);
     ut_buf_free(&p.problems);
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
     return code;
 }
 

@@ -3,6 +3,7 @@
 #include "agent/commands/screen.h"
 #include "agent/commands/top_frame.h"
 #include "agent/commands/top_sample.h"
+#include "agent/config/config_find.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
@@ -69,7 +70,7 @@ static int exit_code(const ut_top_sample *sample)
 {
     if (sample->agent || sample->store)
         return EX_OK;
-    return ut_cli_exit_code(sample->store_fault.code);
+    return ut_exit_code(sample->store_fault.code);
 }
 
 // ---- one frame
@@ -152,7 +153,7 @@ static int run_top(const char *data_dir_z, const char *config_z, uint64_t interv
         free(t);
         return EX_OSERR;
     }
-    if (ut_cli_config(config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(config_z, config, &fault) != UT_OK) {
         (void)ut_cli_fail(&fault);
         free(config);
         free(t);

@@ -7,6 +7,7 @@
 #include "agent/cli/trace_pick.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "storage/query/trace_tree.h"
 
@@ -152,7 +153,7 @@ static ut_err print_loaded(const request *wanted, const sink *from,
     return err;
 }
 
-static ut_err print_tree(const request *wanted, ut_cli_reader *reader,
+static ut_err print_tree(const request *wanted, ut_reader *reader,
                          const uint8_t trace_id[UT_TRACE_ID_LEN])
 {
     sink to = {NULL, NULL};
@@ -171,7 +172,7 @@ static ut_err print_tree(const request *wanted, ut_cli_reader *reader,
     return err;
 }
 
-static ut_err print_otlp(ut_cli_reader *reader, const uint8_t trace_id[UT_TRACE_ID_LEN])
+static ut_err print_otlp(ut_reader *reader, const uint8_t trace_id[UT_TRACE_ID_LEN])
 {
     uint32_t damaged = 0;
     const ut_err err = ut_trace_otlp_print(reader, trace_id, &damaged);
@@ -224,7 +225,7 @@ static int run(int argc, char **argv)
     const char *config_z = NULL;
     request wanted = {.page = {.prompt_columns = UT_TRACE_PROMPT_COLUMNS}};
     uint8_t trace_id[UT_TRACE_ID_LEN];
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_fault fault;
 
     for (int option; (option = getopt_long(argc, argv, ":d:c:avh", option_rows, NULL)) != -1;) {
@@ -277,17 +278,17 @@ static int run(int argc, char **argv)
         return ut_cli_usage("trace", "--state and --otlp do not go together");
     const char *id_z = argv[optind];
 
-    ut_err err = ut_cli_reader_open(data_dir_z, config_z, &reader, &fault);
+    ut_err err = ut_reader_open(data_dir_z, config_z, &reader, &fault);
     if (err != UT_OK)
         return ut_cli_fail(&fault);
     err = ut_trace_pick(reader.view, UT_ORG_DEFAULT, id_z, trace_id);
     if (err != UT_OK) {
-        ut_cli_reader_close(&reader);
+        ut_reader_close(&reader);
         return ut_trace_pick_exit_code(err);
     }
     err = wanted.form == AS_OTLP ? print_otlp(&reader, trace_id)
                                  : print_tree(&wanted, &reader, trace_id);
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
     if (err == UT_OK || err == UT_ECLOSED) // nobody reads any more
         return EX_OK;
     (void)ut_fault_set(&fault, err, "trace %s could not be shown whole: %s", id_z,

@@ -1,10 +1,13 @@
 // `untrace traces`: the newest traces of a data directory, or those with a span that meets
 // conditions, whether or not an agent runs on it.
 #include "agent/query/span_search.h"
+#include "agent/cli/cli.h"
+#include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
 #include "adapters/encoding/json.h"
+#include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"
 
@@ -197,7 +200,7 @@ static ut_err sum_span(void *context, const ut_trace_span *found)
     return sum->text.err;
 }
 
-static ut_err print_trace(listing *list, ut_cli_reader *reader, const uint8_t id[UT_TRACE_ID_LEN])
+static ut_err print_trace(listing *list, ut_reader *reader, const uint8_t id[UT_TRACE_ID_LEN])
 {
     trace_sum sum = {.begin_ns = UINT64_MAX};
     uint32_t damaged = 0;
@@ -226,12 +229,13 @@ done:
     return err;
 }
 
-static ut_err search_traces(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+static ut_err search_traces(listing *list, const ut_filter_options *options, ut_reader *reader,
                             ut_fault *fault)
 {
     ut_span_search search;
     found_set set;
-    ut_err err = ut_span_search_begin(options, &search, fault);
+    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
+                                      options->cursor_z, fault);
     if (err != UT_OK)
         return err;
     err = open_set(&set, (uint32_t)options->limit);
@@ -246,7 +250,7 @@ static ut_err search_traces(listing *list, const ut_filter_options *options, ut_
 
 // ---- the command ----
 
-static ut_err list_traces(listing *list, const ut_filter_options *options, ut_cli_reader *reader,
+static ut_err list_traces(listing *list, const ut_filter_options *options, ut_reader *reader,
                           bool nothing, ut_fault *fault)
 {
     ut_err err = UT_OK;
@@ -284,7 +288,7 @@ static int run(int argc, char **argv)
 {
     ut_filter_options options;
     listing list = {.json = false};
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_fault fault;
     bool nothing;
     int code = EX_OK;
@@ -315,7 +319,7 @@ static int run(int argc, char **argv)
     if (code != EX_OK)
         return code;
     const ut_err err = list_traces(&list, &options, &reader, nothing, &fault);
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
     return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
 }
 

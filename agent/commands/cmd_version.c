@@ -2,6 +2,7 @@
 #include "agent/cli/cli.h"
 
 #include "adapters/encoding/gzip.h"
+#include "storage/store/store.h"
 #include "transport/tls/tls.h"
 
 #include <llhttp.h>

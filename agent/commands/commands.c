@@ -1,7 +1,10 @@
 // The table of subcommands, and finding one in it.
 #include "agent/commands/commands.h"
 
+#include "agent/cli/cli.h"
 #include "agent/commands/cmd_store.h"
+
+#include <string.h>
 
 static const ut_command_group groups[] = {
     {"Run it", {&ut_command_run, &ut_command_check, &ut_command_send}},

@@ -3,6 +3,7 @@
 // child does.
 #include "agent/commands/screen.h"
 
+#include "agent/cli/cli.h"
 #include "port/port.h"
 
 #include <errno.h>

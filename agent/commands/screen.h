@@ -4,6 +4,7 @@
 #define UT_AGENT_SCREEN_H
 
 #include "port/base/buf.h"
+#include "agent/cli/cli.h"
 
 typedef struct ut_screen ut_screen;
 

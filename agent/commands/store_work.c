@@ -3,6 +3,7 @@
 
 #include "adapters/encoding/json.h"
 #include "agent/cli/cli.h"
+#include "agent/config/config_find.h"
 #include "agent/control/control_client.h"
 #include "agent/process/data_dir.h"
 #include "agent/cli/progress_bar.h"
@@ -241,7 +242,7 @@ static int here(job *j, ut_config *config)
         code = ut_data_dir_open_existing(config, &log, &store, &j->fault);
     if (code == EX_OK) {
         const ut_err err = run_here(j, store);
-        code = err == UT_OK ? EX_OK : ut_cli_exit_code(err);
+        code = err == UT_OK ? EX_OK : ut_exit_code(err);
     }
     if (store != NULL)
         ut_store_close(store);
@@ -260,7 +261,7 @@ static int find_and_run(job *j, const char *data_dir_z, const char *config_z, ut
     int code = EX_OK;
     ut_err err = UT_OK;
     if (data_dir_z == NULL) {
-        err = ut_cli_config(config_z, config, &j->fault);
+        err = ut_config_find(config_z, config, &j->fault);
         if (err != UT_OK)
             return err == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
         config_read = true;
@@ -278,15 +279,15 @@ static int find_and_run(job *j, const char *data_dir_z, const char *config_z, ut
         err = by_agent(j, client);
         ut_control_client_close(client);
         // The agent refuses while it is at other work, and it will be done with it.
-        code = err == UT_OK ? EX_OK : err == UT_EBUSY ? EX_TEMPFAIL : ut_cli_exit_code(err);
+        code = err == UT_OK ? EX_OK : err == UT_EBUSY ? EX_TEMPFAIL : ut_exit_code(err);
         goto done;
     }
     if (err != UT_ENOTFOUND) {
-        code = ut_cli_exit_code(err);
+        code = ut_exit_code(err);
         goto done;
     }
     if (!config_read) {
-        err = ut_cli_config(config_z, config, &j->fault);
+        err = ut_config_find(config_z, config, &j->fault);
         if (err != UT_OK)
             return err == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
         config_read = true;

@@ -5,6 +5,7 @@
 #define UT_AGENT_STORE_WORK_H
 
 #include "port/base/buf.h"
+#include "agent/query/reader.h"
 #include "storage/upkeep/operation.h"
 
 enum {
@@ -29,7 +30,7 @@ typedef struct {
     ut_operation_progress progress;
 } ut_store_work_result;
 
-// Does it and waits for its end. data_dir_z and config_z as for ut_cli_reader_open. Returns the exit
+// Does it and waits for its end. data_dir_z and config_z as for ut_reader_open. Returns the exit
 // code: 0, 128 + signal when it was cancelled (result is set in both cases), or that of the fault,
 // which is then printed. Blocks SIGINT and SIGTERM for the calling thread until it returns.
 int ut_store_work_run(const ut_store_work *work, const char *data_dir_z, const char *config_z,

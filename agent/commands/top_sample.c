@@ -1,5 +1,6 @@
 // Reads what `untrace top` shows.
 #include "agent/commands/top_sample.h"
+#include "agent/query/reader.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,8 +145,7 @@ static int busier(const void *a, const void *b)
     return strcmp(one->name_z, other->name_z);
 }
 
-static ut_err count_services(ut_cli_reader *reader, const ut_top_sample *before,
-                             ut_top_sample *sample)
+static ut_err count_services(ut_reader *reader, const ut_top_sample *before, ut_top_sample *sample)
 {
     const ut_filter filter = ut_filter_all();
     const ut_search search = {
@@ -162,8 +162,8 @@ static ut_err count_services(ut_cli_reader *reader, const ut_top_sample *before,
 
 // When the oldest block that waits for a destination was received. Blocks before the place where the last
 // search ended have all ended.
-static void find_oldest(ut_top_source *source, ut_cli_reader *reader,
-                        const ut_store_destination *row, ut_top_destination *destination)
+static void find_oldest(ut_top_source *source, ut_reader *reader, const ut_store_destination *row,
+                        ut_top_destination *destination)
 {
     ut_delivery delivery;
     ut_block block;
@@ -184,7 +184,7 @@ static void find_oldest(ut_top_source *source, ut_cli_reader *reader,
     ut_buf_free(&payload);
 }
 
-static void read_destinations(ut_top_source *source, ut_cli_reader *reader, ut_top_sample *sample)
+static void read_destinations(ut_top_source *source, ut_reader *reader, ut_top_sample *sample)
 {
     ut_store_destination rows[UT_STORE_DESTINATIONS_MAX];
     const size_t count = ut_store_get_destinations(reader->store, rows, UT_STORE_DESTINATIONS_MAX);
@@ -211,9 +211,9 @@ static void read_destinations(ut_top_source *source, ut_cli_reader *reader, ut_t
 
 static void read_store(ut_top_source *source, const ut_top_sample *before, ut_top_sample *sample)
 {
-    ut_cli_reader reader;
+    ut_reader reader;
     ut_fault *fault = &sample->store_fault;
-    if (ut_cli_reader_open(source->reader_dir_z, source->config_z, &reader, fault) != UT_OK)
+    if (ut_reader_open(source->reader_dir_z, source->config_z, &reader, fault) != UT_OK)
         return;
     read_destinations(source, &reader, sample);
     ut_engine *engine = ut_store_engine(reader.store);
@@ -227,7 +227,7 @@ static void read_store(ut_top_source *source, const ut_top_sample *before, ut_to
     if (err != UT_OK)
         (void)ut_fault_set(fault, err, "cannot read the newest spans: %s", ut_err_text(err));
     sample->store = err == UT_OK;
-    ut_cli_reader_close(&reader);
+    ut_reader_close(&reader);
 }
 
 void ut_top_read(ut_top_source *source, const ut_top_sample *before, ut_top_sample *sample)

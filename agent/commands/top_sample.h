@@ -5,6 +5,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/control/control_client.h"
+#include "agent/query/reader.h"
 
 enum {
     UT_TOP_SERVICES_MAX = 64, // further ones are counted together, under an empty name
@@ -64,7 +65,7 @@ typedef struct {
 
 typedef struct {
     const char *data_dir_z;   // resolved
-    const char *reader_dir_z; // for ut_cli_reader_open: NULL where the configuration says it
+    const char *reader_dir_z; // for ut_reader_open: NULL where the configuration says it
     const char *config_z;
     ut_control_client *client; // kept between samples; NULL: not connected
     uint64_t

@@ -81,7 +81,7 @@ static int open_store(agent *d, ut_fault *fault)
         if (err != UT_OK) {
             (void)ut_fault_set(fault, err, "%s: cannot enter destination %s: %s",
                                config->data_dir_z, destination->name_z, ut_err_text(err));
-            return ut_cli_exit_code(err);
+            return ut_exit_code(err);
         }
     }
     return EX_OK;
@@ -363,7 +363,7 @@ static int start(agent *d, ut_fault *fault)
         if (err == UT_ETLS)
             return EX_CONFIG;
         if (err != UT_OK)
-            return ut_cli_exit_code(err);
+            return ut_exit_code(err);
     }
     open_control(d);
     if (d->receiver != NULL || d->control != NULL) {

@@ -22,7 +22,7 @@ typedef struct {
 } pick;
 
 typedef struct {
-    ut_cli_reader *reader;
+    ut_reader *reader;
     ut_export_format format;
     const ut_otlp_encoder *encoder; // NULL: CSV
     bool shown;                     // on a terminal
@@ -137,7 +137,7 @@ static ut_err write_picks(export *e)
     return err;
 }
 
-ut_err ut_span_export(ut_cli_reader *reader, const ut_filter *filter, ut_export_format format,
+ut_err ut_span_export(ut_reader *reader, const ut_filter *filter, ut_export_format format,
                       ut_output_file *file, ut_progress_bar *bar, ut_export_counts *counts,
                       int *signal_number, ut_fault *fault)
 {

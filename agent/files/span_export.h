@@ -24,7 +24,7 @@ typedef struct {
 // The view of reader is ended and begun again between slices, and never held while the output waits.
 // UT_ECANCELED: a signal asked to stop (ut_output_file_interrupted took it; *signal_number: out).
 // Other errors come with a fault.
-ut_err ut_span_export(ut_cli_reader *reader, const ut_filter *filter, ut_export_format format,
+ut_err ut_span_export(ut_reader *reader, const ut_filter *filter, ut_export_format format,
                       ut_output_file *file, ut_progress_bar *bar, ut_export_counts *counts,
                       int *signal_number, ut_fault *fault);
 

@@ -44,7 +44,7 @@ static int open_store(ut_span_import *import, ut_config *config, const ut_log *l
         if (err != UT_OK) {
             (void)ut_fault_set(fault, err, "%s: cannot enter destination %s: %s",
                                config->data_dir_z, name_z, ut_err_text(err));
-            return ut_cli_exit_code(err);
+            return ut_exit_code(err);
         }
     }
     return EX_OK;
@@ -76,7 +76,7 @@ int ut_span_import_open(ut_config *config, const ut_log *log, ut_span_import **o
         else if (err != UT_ENOTFOUND) {
             // Otherwise what holds the lock is no agent: the fault of the lock names it.
             *fault = agent_fault;
-            code = ut_cli_exit_code(err);
+            code = ut_exit_code(err);
         }
     }
 done:

@@ -41,7 +41,7 @@ static ut_err add_block(ut_store_view *view, const place *places, size_t count, 
     return err;
 }
 
-ut_err ut_trace_otlp_print(ut_cli_reader *reader, const uint8_t trace_id[UT_TRACE_ID_LEN],
+ut_err ut_trace_otlp_print(ut_reader *reader, const uint8_t trace_id[UT_TRACE_ID_LEN],
                            uint32_t *damaged)
 {
     ut_buf place_bytes;

@@ -1,8 +1,8 @@
 // Making, locking and opening a data directory; see data_dir.h.
 #include "agent/process/data_dir.h"
 
-#include "agent/cli/cli.h"
 #include "agent/config/master_key.h"
+#include "agent/process/exit_code.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -180,6 +180,16 @@ int ut_data_dir_lock_own(const char *dir_z, const ut_log *log, int *lock_fd, ut_
     return foreign_fault(fault, dir_z, status.st_uid);
 }
 
+void ut_data_dir_name_fault(const char *data_dir_z, ut_fault *fault)
+{
+    const ut_fault why = *fault;
+    (void)ut_fault_set(
+        fault, why.code, "%s: %s%s", data_dir_z, why.text_z,
+        why.code == UT_ECORRUPT
+            ? ". Restore it from a copy, or move it away to start with an empty store"
+            : "");
+}
+
 static int open_store(const ut_config *config, bool keep_destinations, const ut_log *log,
                       ut_store **store, ut_fault *fault)
 {
@@ -198,7 +208,7 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
         err = ut_engine_lmdb_open(&engine_config, &engine, fault);
     if (err != UT_OK) {
         ut_master_key_wipe(&key);
-        return ut_cli_exit_code(err);
+        return ut_exit_code(err);
     }
     const ut_store_config store_config = {
         .bytes_max = config->store_bytes_max,
@@ -215,8 +225,8 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
     err = ut_store_open(engine, &store_config, store, fault);
     ut_master_key_wipe(&key);
     if (err != UT_OK) {
-        ut_cli_name_store(config->data_dir_z, fault);
-        return ut_cli_exit_code(err);
+        ut_data_dir_name_fault(config->data_dir_z, fault);
+        return ut_exit_code(err);
     }
     return EX_OK;
 }
@@ -251,6 +261,6 @@ int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **s
     // Another budget than the agent's would make it remove what the agent keeps.
     const ut_err err = read_budget(config->data_dir_z, &config->store_bytes_max, fault);
     if (err != UT_OK)
-        return ut_cli_exit_code(err);
+        return ut_exit_code(err);
     return open_store(config, true, log, store, fault);
 }

@@ -1,6 +1,6 @@
 // The data directory as a place: making it, the lock of whoever works on it, and opening its store
 // for writing. Shared by the agent and by commands that work without one. Not for reading beside
-// an agent: cli.h.
+// an agent: agent/query/reader.h.
 #ifndef UT_AGENT_DATA_DIR_H
 #define UT_AGENT_DATA_DIR_H
 
@@ -34,5 +34,8 @@ int ut_data_dir_open_store(const ut_config *config, const ut_log *log, ut_store 
 // budget stays what it is, and so does which destinations are active. bytes_max of config is set.
 int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **store,
                               ut_fault *fault);
+
+// Puts the place and the remedy to a fault of ut_store_open, which knows neither.
+void ut_data_dir_name_fault(const char *data_dir_z, ut_fault *fault);
 
 #endif

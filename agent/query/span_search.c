@@ -30,16 +30,15 @@ void ut_leavers_warn(const ut_leavers *leavers)
                       spans, spans == 1 ? "" : "s");
 }
 
-ut_err ut_span_search_begin(const ut_filter_options *options, ut_span_search *search,
-                            ut_fault *fault)
+ut_err ut_span_search_begin(ut_span_search *search, const ut_filter *filter, bool oldest_first,
+                            const char *cursor_z, ut_fault *fault)
 {
-    *search = (ut_span_search){.search = {.org = UT_ORG_DEFAULT,
-                                          .filter = &options->filter,
-                                          .oldest_first = options->oldest_first}};
-    if (options->cursor_z == NULL)
+    *search = (ut_span_search){
+        .search = {.org = UT_ORG_DEFAULT, .filter = filter, .oldest_first = oldest_first}};
+    if (cursor_z == NULL)
         return UT_OK;
     const ut_err err =
-        ut_query_cursor_read(ut_bytes_of_z(options->cursor_z), &search->search, &search->cursor);
+        ut_query_cursor_read(ut_bytes_of_z(cursor_z), &search->search, &search->cursor);
     if (err == UT_OK)
         return UT_OK;
     return ut_fault_set(fault, err,
@@ -47,7 +46,7 @@ ut_err ut_span_search_begin(const ut_filter_options *options, ut_span_search *se
                             ? "--cursor %s is of another question: give the same conditions and "
                               "the same order as the listing that printed it"
                             : "--cursor %s is not a cursor: give it as a listing printed it",
-                        options->cursor_z);
+                        cursor_z);
 }
 
 typedef struct {
@@ -73,7 +72,7 @@ static ut_err end_at_once(void *context, const ut_trace_span *span)
 }
 
 // Whether a span that matches follows: a listing that ends with the last one offers no next page.
-static ut_err peek(ut_span_search *search, ut_cli_reader *reader)
+static ut_err peek(ut_span_search *search, ut_reader *reader)
 {
     ut_query_cursor cursor = search->cursor;
     ut_search_work unused = {0};
@@ -96,7 +95,7 @@ static ut_err peek(ut_span_search *search, ut_cli_reader *reader)
 }
 
 // One slice, in a view of its own.
-static ut_err run_slice(ut_span_search *search, ut_cli_reader *reader, counted *count)
+static ut_err run_slice(ut_span_search *search, ut_reader *reader, counted *count)
 {
     ut_err err = ut_store_view_begin(reader->view);
     if (err != UT_OK)
@@ -114,7 +113,7 @@ static ut_err run_slice(ut_span_search *search, ut_cli_reader *reader, counted *
     return err;
 }
 
-ut_err ut_span_search_run(ut_span_search *search, ut_cli_reader *reader, uint64_t limit,
+ut_err ut_span_search_run(ut_span_search *search, ut_reader *reader, uint64_t limit,
                           ut_trace_span_visit visit, ut_span_search_pause pause, void *context)
 {
     counted count = {.visit = visit, .context = context};

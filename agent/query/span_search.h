@@ -3,7 +3,7 @@
 #ifndef UT_AGENT_SPAN_SEARCH_H
 #define UT_AGENT_SPAN_SEARCH_H
 
-#include "agent/cli/filter_options.h"
+#include "agent/query/reader.h"
 
 // How much left the store while it was read, view after view.
 typedef struct {
@@ -26,17 +26,18 @@ typedef struct {
     bool more; // the limit was reached and something that matches may follow
 } ut_span_search;
 
-// Prepares a search by the options, which have been opened (ut_filter_options_open) and stay as long
-// as it is used. UT_EFORMAT, UT_EINVAL with a fault: the --cursor is none, or of another question.
-ut_err ut_span_search_begin(const ut_filter_options *options, ut_span_search *search,
-                            ut_fault *fault);
+// Prepares a search for spans that the filter, which has been checked and stays as long as the search,
+// lets through. cursor_z: NULL, or where an earlier search ended, as a person hands it back.
+// UT_EFORMAT, UT_EINVAL with a fault: it is no cursor, or of another question.
+ut_err ut_span_search_begin(ut_span_search *search, const ut_filter *filter, bool oldest_first,
+                            const char *cursor_z, ut_fault *fault);
 
 // Visits at most limit spans (0: all). What the visitor returns: UT_OK; UT_EAGAIN: enough for now, go
 // on after a pause; UT_ECANCELED: enough (the search ends with UT_OK); another error ends it.
 // pause, unless NULL, is called after every slice, when no view is held: the place to write to
 // somebody who may be slow to read. The reader's view is ended on return. Errors of ut_query_spans.
 typedef ut_err (*ut_span_search_pause)(void *context);
-ut_err ut_span_search_run(ut_span_search *search, ut_cli_reader *reader, uint64_t limit,
+ut_err ut_span_search_run(ut_span_search *search, ut_reader *reader, uint64_t limit,
                           ut_trace_span_visit visit, ut_span_search_pause pause, void *context);
 
 // Prints to standard error that blocks were damaged or have left meanwhile, if any were or have.

@@ -156,7 +156,7 @@ static void what_nothing_can_meet_is_refused_before_the_store_is_opened(void **s
 {
     (void)state;
     ut_filter_options options;
-    ut_cli_reader reader;
+    ut_reader reader;
     bool nothing;
     assert_int_equal(READ(&options, "--since", "1h", "--until", "2h"), EX_OK);
     assert_int_equal(ut_filter_options_open(&options, "test", &reader, &nothing), EX_USAGE);

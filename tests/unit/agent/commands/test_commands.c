@@ -1,9 +1,11 @@
 // The table of subcommands: each is complete, and a slip of the fingers finds the right one.
 #include "agent/commands/commands.h"
+#include "agent/cli/cli.h"
 
 #include <ctype.h>
 #include <stdarg.h>
 #include <setjmp.h>
+#include <string.h>
 #include <cmocka.h>
 
 static void each_command(void (*check)(const ut_command *command))

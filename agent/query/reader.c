@@ -1,0 +1,110 @@
+// Opens a data directory for reading; see reader.h.
+#include "agent/query/reader.h"
+
+#include "agent/config/config_find.h"
+#include "agent/config/master_key.h"
+#include "agent/process/crash_note.h"
+#include "agent/process/data_dir.h"
+
+#include <stdlib.h>
+
+// The key to read with: from UNTRACE_KEY_FILE, else from where the configuration says. config: NULL
+// when it was not read; it is then looked for, and one that is not there or is wrong says nothing
+// unless config_z names it.
+static ut_err reader_key(const ut_config *config, const char *config_z, ut_master_key *key,
+                         ut_fault *fault)
+{
+    *key = (ut_master_key){.given = false};
+    if (ut_master_key_env_file() != NULL)
+        return ut_master_key_read(ut_master_key_env_file(), NULL, key, fault);
+    if (config != NULL)
+        return ut_master_key_load(&config->encryption, NULL, key, fault);
+    ut_config *own = calloc(1, sizeof *own);
+    if (own == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    ut_err err = ut_config_find(config_z, own, fault);
+    if (err == UT_OK) {
+        err = ut_master_key_load(&own->encryption, NULL, key, fault);
+        ut_config_free(own);
+    } else if (config_z == NULL) {
+        err = UT_OK;
+    }
+    free(own);
+    return err;
+}
+
+ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *reader,
+                      ut_fault *fault)
+{
+    ut_config config;
+    ut_engine *engine = NULL;
+    bool config_read = false;
+    ut_err err = UT_OK;
+
+    memset(reader, 0, sizeof(*reader));
+    if (data_dir_z == NULL) {
+        err = ut_config_find(config_z, &config, fault);
+        if (err != UT_OK)
+            return err;
+        config_read = true;
+        data_dir_z = config.data_dir_z;
+    }
+    if (data_dir_z == NULL) {
+        err = ut_fault_set(fault, UT_EINVAL,
+                           "no data directory is known here: give --data-dir DIR or --config FILE");
+        goto done;
+    }
+    const ut_engine_config engine_config = {
+        .dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
+    ut_crash_note(data_dir_z);
+    err = ut_engine_lmdb_open(&engine_config, &engine, fault);
+    if (err == UT_ENOTFOUND)
+        (void)ut_fault_set(
+            fault, err,
+            "there is no store in %s (no store.mdb): has an agent run with this data directory?",
+            data_dir_z);
+    if (err != UT_OK)
+        goto done;
+    // Without its key a store that is not encrypted can be read all the same.
+    ut_master_key key;
+    ut_fault key_fault = {UT_OK, ""};
+    const ut_err key_err = reader_key(config_read ? &config : NULL, config_z, &key, &key_fault);
+    const ut_store_config store_config = {
+        .bytes_max = UT_STORE_BYTES_MIN,
+        .master_key = key.given ? key.bytes : NULL,
+        .master_key_name_z = key.name_z,
+    };
+    err = ut_store_open(engine, &store_config, &reader->store, fault);
+    ut_master_key_wipe(&key);
+    if (err == UT_EPERM && key_err != UT_OK) {
+        *fault = key_fault;
+        err = key_err;
+    }
+    if (err != UT_OK) {
+        ut_data_dir_name_fault(data_dir_z, fault);
+        goto done;
+    }
+    err = ut_store_view_open(ut_store_engine(reader->store), &reader->view);
+    if (err == UT_OK)
+        err = ut_store_view_begin(reader->view);
+    if (err != UT_OK)
+        (void)ut_fault_set(fault, err, "%s: cannot read the store: %s", data_dir_z,
+                           ut_err_text(err));
+done:
+    if (err != UT_OK)
+        ut_reader_close(reader);
+    if (config_read)
+        ut_config_free(&config);
+    return err;
+}
+
+void ut_reader_close(ut_reader *reader)
+{
+    if (reader->view != NULL) {
+        ut_store_view_end(reader->view);
+        ut_store_view_close(reader->view);
+    }
+    if (reader->store != NULL)
+        ut_store_close(reader->store);
+    memset(reader, 0, sizeof(*reader));
+}

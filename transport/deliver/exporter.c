@@ -120,7 +120,7 @@ static void abandon_waiting(ut_exporter *exporter)
     abandon(exporter, exporter->gatherer.full);
     exporter->gatherer.growing = NULL;
     exporter->gatherer.full = NULL;
-    for (ut_out_batch *batch; (batch = ut_out_list_take(&exporter->waiting)) != NULL;)
+    for (ut_out_batch *batch; (batch = ut_out_list_pop(&exporter->waiting)) != NULL;)
         abandon(exporter, batch);
 }
 
@@ -300,7 +300,7 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
     if (exporter->draining)
         abandon(exporter, batch);
     else
-        ut_out_list_append(&exporter->waiting, batch); // behind the others: they are tried first
+        ut_out_list_push(&exporter->waiting, batch); // behind the others: they are tried first
 }
 
 // The batch is refused. It goes again in two halves, or dies when that cannot help.
@@ -319,9 +319,9 @@ static void take_apart(ut_exporter *exporter, const ut_exporter_link *link, ut_o
     batch->not_before_ms = 0;
     ut_out_batch *rest = NULL;
     if (ut_out_batch_split(batch, batch->spans / 2, &rest) == UT_OK)
-        ut_out_list_prepend(&exporter->waiting, rest);
+        ut_out_list_push_front(&exporter->waiting, rest);
     // Without memory for the halves the whole goes again; by then there may be some.
-    ut_out_list_prepend(&exporter->waiting, batch);
+    ut_out_list_push_front(&exporter->waiting, batch);
 }
 
 // Reads partial success out of an answer. OTLP answers come in the type of the request; other types
@@ -570,7 +570,7 @@ static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment 
     if (err == UT_OK)
         err = ut_batcher_build(exporter->shared->batcher, d, batch, &link->body, &bytes, &rest);
     if (rest != NULL)
-        ut_out_list_prepend(&exporter->waiting, rest);
+        ut_out_list_push_front(&exporter->waiting, rest);
     end_bad_parts(exporter, batch);
     if (batch->part_count == 0) {
         ut_out_batch_free(batch);
@@ -580,7 +580,7 @@ static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment 
         trouble(exporter, "a batch cannot be encoded", err);
         exporter->send_not_before_ms = t->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
         batch->not_before_ms = 0;
-        ut_out_list_prepend(&exporter->waiting, batch);
+        ut_out_list_push_front(&exporter->waiting, batch);
         return false;
     }
     ut_gatherer_learn(&exporter->gatherer, bytes, batch->spans);

@@ -6,22 +6,16 @@ void ut_mark_queue_add(ut_mark_queue *queue, ut_out_block *block)
     if (block->mark_due)
         return;
     block->mark_due = true;
-    block->next = NULL;
-    if (queue->last != NULL)
-        queue->last->next = block;
-    else
-        queue->first = block;
-    queue->last = block;
+    ut_out_blocks_push(&queue->blocks, block);
 }
 
-static ut_out_block *take(ut_mark_queue *queue)
+// Takes the first block out and gives it to the pool if that is the last that is needed of it.
+static void drop_first(ut_mark_queue *queue, ut_out_pool *pool)
 {
-    ut_out_block *block = queue->first;
-    queue->first = block->next;
-    if (queue->first == NULL)
-        queue->last = NULL;
+    ut_out_block *block = ut_out_blocks_pop(&queue->blocks);
     block->mark_due = false;
-    return block;
+    if (block->spans_open == 0)
+        ut_out_pool_give(pool, block);
 }
 
 static ut_err hand_over(const ut_mark_facts *facts, const ut_out_block *block)
@@ -66,22 +60,18 @@ void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts, u
 {
     if (now_ms < queue->not_before_ms)
         return;
-    while (queue->first != NULL) {
-        if (!queue->first->gone && hand_over(facts, queue->first) != UT_OK) {
+    while (!ut_mark_queue_empty(queue)) {
+        const ut_out_block *block = queue->blocks.first;
+        if (!block->gone && hand_over(facts, block) != UT_OK) {
             queue->not_before_ms = now_ms + UT_MARK_AGAIN_MS;
             return;
         }
-        ut_out_block *block = take(queue);
-        if (block->spans_open == 0)
-            ut_out_pool_give(pool, block);
+        drop_first(queue, pool);
     }
 }
 
 void ut_mark_queue_clear(ut_mark_queue *queue, ut_out_pool *pool)
 {
-    while (queue->first != NULL) {
-        ut_out_block *block = take(queue);
-        if (block->spans_open == 0)
-            ut_out_pool_give(pool, block);
-    }
+    while (!ut_mark_queue_empty(queue))
+        drop_first(queue, pool);
 }

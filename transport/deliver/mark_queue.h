@@ -9,8 +9,7 @@
 enum { UT_MARK_AGAIN_MS = 10 }; // when the store takes no marks
 
 typedef struct {
-    ut_out_block *first;
-    ut_out_block *last;
+    ut_out_blocks blocks;
     uint64_t not_before_ms;
 } ut_mark_queue;
 
@@ -35,7 +34,7 @@ void ut_mark_queue_clear(ut_mark_queue *queue, ut_out_pool *pool);
 
 static inline bool ut_mark_queue_empty(const ut_mark_queue *queue)
 {
-    return queue->first == NULL;
+    return ut_out_blocks_empty(&queue->blocks);
 }
 
 #endif

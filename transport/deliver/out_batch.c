@@ -157,57 +157,22 @@ void ut_out_block_reject(ut_out_block *block, uint32_t spans, uint16_t http_stat
                   reason_z); // without memory the number stands without its reason
 }
 
-void ut_out_list_append(ut_out_list *list, ut_out_batch *batch)
-{
-    batch->next = NULL;
-    if (list->last != NULL)
-        list->last->next = batch;
-    else
-        list->first = batch;
-    list->last = batch;
-    list->count++;
-}
-
-void ut_out_list_prepend(ut_out_list *list, ut_out_batch *batch)
-{
-    batch->next = list->first;
-    list->first = batch;
-    if (list->last == NULL)
-        list->last = batch;
-    list->count++;
-}
-
 ut_out_batch *ut_out_list_take_due(ut_out_list *list, uint64_t now_ms)
 {
     ut_out_batch *before = NULL;
     for (ut_out_batch *batch = list->first; batch != NULL; before = batch, batch = batch->next) {
-        if (batch->not_before_ms > now_ms)
-            continue;
-        if (before != NULL)
-            before->next = batch->next;
-        else
-            list->first = batch->next;
-        if (list->last == batch)
-            list->last = before;
-        list->count--;
-        batch->next = NULL;
-        return batch;
+        if (batch->not_before_ms <= now_ms)
+            return ut_out_list_pop_behind(list, before);
     }
     return NULL;
 }
 
-ut_out_batch *ut_out_list_take(ut_out_list *list)
-{
-    return ut_out_list_take_due(list, UINT64_MAX);
-}
-
 ut_out_block *ut_out_pool_take(ut_out_pool *pool)
 {
-    ut_out_block *block = pool->spare;
+    ut_out_block *block = ut_out_blocks_pop(&pool->spare);
     if (block == NULL)
-        return calloc(1, sizeof *block);
-    pool->spare = block->next;
-    memset(block, 0, sizeof *block);
+        return calloc(1, sizeof(*block));
+    memset(block, 0, sizeof(*block));
     return block;
 }
 
@@ -215,15 +180,11 @@ void ut_out_pool_give(ut_out_pool *pool, ut_out_block *block)
 {
     free(block->fate);
     block->fate = NULL;
-    block->next = pool->spare;
-    pool->spare = block;
+    ut_out_blocks_push_front(&pool->spare, block);
 }
 
 void ut_out_pool_free(ut_out_pool *pool)
 {
-    while (pool->spare != NULL) {
-        ut_out_block *block = pool->spare;
-        pool->spare = block->next;
+    for (ut_out_block *block; (block = ut_out_blocks_pop(&pool->spare)) != NULL;)
         free(block);
-    }
 }

@@ -4,6 +4,7 @@
 #ifndef UT_TRANSPORT_OUT_BATCH_H
 #define UT_TRANSPORT_OUT_BATCH_H
 
+#include "port/base/list.h"
 #include "storage/store/store.h"
 
 // What is known of the spans of a block that were refused one by one; most blocks never need it.
@@ -28,6 +29,8 @@ typedef struct ut_out_block {
     bool abandoned;           // some of its spans are left pending for another run of the program
     bool mark_due;            // waits to be handed to the store
 } ut_out_block;
+
+UT_LIST_DEFINE(ut_out_blocks, ut_out_block, next);
 
 // How a part of a block ends.
 typedef enum { UT_OUT_DELIVERED, UT_OUT_DEAD, UT_OUT_GONE, UT_OUT_ABANDONED } ut_out_end;
@@ -92,24 +95,16 @@ void ut_out_block_reject(ut_out_block *block, uint32_t spans, uint16_t http_stat
 
 // ---- lists of batches ----
 
-typedef struct {
-    ut_out_batch *first;
-    ut_out_batch *last;
-    size_t count;
-} ut_out_list;
+UT_LIST_DEFINE(ut_out_list, ut_out_batch, next);
 
-void ut_out_list_append(ut_out_list *list, ut_out_batch *batch);
-void ut_out_list_prepend(ut_out_list *list, ut_out_batch *batch);
 // Takes out the first batch whose not_before_ms has come; NULL when there is none.
 ut_out_batch *ut_out_list_take_due(ut_out_list *list, uint64_t now_ms);
-// Takes out the first one; NULL when the list is empty.
-ut_out_batch *ut_out_list_take(ut_out_list *list);
 
 // ---- memory of blocks ----
 
 // Blocks that are done with, kept for the next ones: as many as were on their way at once.
 typedef struct {
-    ut_out_block *spare;
+    ut_out_blocks spare;
 } ut_out_pool;
 
 ut_out_block *ut_out_pool_take(ut_out_pool *pool); // zeroed; NULL without memory

@@ -163,19 +163,19 @@ static void only_batches_whose_time_has_come_leave_the_list(void **state)
     for (size_t i = 0; i < 3; i++) {
         batches[i] = ut_out_batch_new();
         batches[i]->not_before_ms = times_ms[i];
-        ut_out_list_append(&list, batches[i]);
+        ut_out_list_push(&list, batches[i]);
     }
     assert_null(ut_out_list_take_due(&list, 9));
     assert_ptr_equal(ut_out_list_take_due(&list, 30), batches[1]);
     assert_ptr_equal(ut_out_list_take_due(&list, 30), batches[2]);
     assert_null(ut_out_list_take_due(&list, 30));
-    ut_out_list_append(&list, batches[1]); // the end of the list was taken: it must have moved
-    ut_out_list_prepend(&list, batches[2]);
+    ut_out_list_push(&list, batches[1]); // the end of the list was taken: it must have moved
+    ut_out_list_push_front(&list, batches[2]);
     assert_int_equal(list.count, 3);
-    assert_ptr_equal(ut_out_list_take(&list), batches[2]);
-    assert_ptr_equal(ut_out_list_take(&list), batches[0]);
-    assert_ptr_equal(ut_out_list_take(&list), batches[1]);
-    assert_null(ut_out_list_take(&list));
+    assert_ptr_equal(ut_out_list_pop(&list), batches[2]);
+    assert_ptr_equal(ut_out_list_pop(&list), batches[0]);
+    assert_ptr_equal(ut_out_list_pop(&list), batches[1]);
+    assert_null(ut_out_list_pop(&list));
     assert_int_equal(list.count, 0);
     for (size_t i = 0; i < 3; i++)
         ut_out_batch_free(batches[i]);

@@ -96,7 +96,10 @@ LIB     = $(OUT)/libuntrace.a
 SHIM     = tests/support/qemu_robust.c
 SUPPORT  = $(filter-out $(SHIM),$(wildcard tests/support/*.c))
 HELPERS  = $(OUT)/libsupport.a
-TESTS    = $(sort $(wildcard $(addsuffix /test_*.c,tests/unit tests/unit/* tests/unit/*/*)))
+folders  = tests/unit tests/unit/* tests/unit/*/* tests/unit/*/*/*
+TESTS    = $(sort $(wildcard $(addsuffix /test_*.c,$(folders))))
+# A .c file beside tests that is no test itself is linked into each test of its folder.
+BESIDE   = $(filter-out $(TESTS),$(sort $(wildcard $(addsuffix /*.c,$(folders)))))
 FUZZERS  = $(sort $(wildcard tests/fuzz/fuzz_*.c))
 # T=test_block (or fuzz_otlp, or several) picks some.
 picked   = $(if $(T),$(filter $(addprefix %/,$(addsuffix .c,$(T))),$(1)),$(1))
@@ -146,7 +149,8 @@ $(OUT)/obj/%.o: %.c Makefile $(stamp)
 
 $(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(if $(filter qemu,$(KIND)),$(SHIM:%.c=$(OUT)/obj/%.o)) $(HELPERS) $(LIB)
 	@mkdir -p $(@D)
-	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ -lcmocka $(LIBS)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
+$(foreach file,$(BESIDE),$(eval $(patsubst %.c,$(OUT)/%,$(filter $(dir $(file))test_%,$(TESTS))): $(OUT)/obj/$(file:.c=.o)))
 
 # Calls of the C library that this test makes fail.
 comma = ,

@@ -55,18 +55,18 @@ typedef struct {
 } kind_name;
 
 static const kind_name kind_names[] = {
-    {'B', "blocks of spans"},
-    {'Z', "block summaries"},
-    {'T', "entries of traces"},
-    {'R', "root spans"},
-    {'X', "expiry"},
-    {'D', "deliveries"},
-    {'L', "dead letters"},
-    {'P', "destinations"},
-    {'C', "cursors of readers"},
-    {'O', "organisations"},
-    {'K', "keys"},
-    {'M', "meta"},
+    {UT_KEY_BLOCK, "blocks of spans"},
+    {UT_KEY_SUMMARY, "block summaries"},
+    {UT_KEY_TRACE, "entries of traces"},
+    {UT_KEY_ROOT, "root spans"},
+    {UT_KEY_EXPIRY, "expiry"},
+    {UT_KEY_DELIVERY, "deliveries"},
+    {UT_KEY_DEAD, "dead letters"},
+    {UT_KEY_DESTINATION, "destinations"},
+    {UT_KEY_CONSUMER, "cursors of readers"},
+    {UT_KEY_ORG, "organisations"},
+    {UT_KEY_API_KEY, "keys"},
+    {UT_KEY_META, "meta"},
 };
 enum { KIND_NAMES = sizeof kind_names / sizeof kind_names[0] };
 

@@ -245,9 +245,8 @@ static ut_err seek(search *s)
     uint64_t seq = cursor->begun ? cursor->seq : forward ? 0 : UINT64_MAX;
     ut_key key = ut_key_summary(s->search->org, seq);
     if (s->filter->by_trace) {
-        key = ut_key_trace(s->search->org, s->filter->trace_id, seq);
-        if (!forward)
-            key.data[key.len++] = UINT8_MAX; // behind its further parts
+        key = ut_key_trace_part(s->search->org, s->filter->trace_id, seq,
+                                forward ? 0 : UT_KEY_PART_MAX);
     }
     ut_err err = s->index->txn->engine->class->seek(s->index, ut_key_bytes(&key), !forward, &s->key,
                                                     &s->value);
@@ -282,8 +281,7 @@ static ut_err next_by_summary(search *s)
         ut_err err = next_record(s);
         if (err != UT_OK)
             return err;
-        if (s->key.data[0] != UT_KEY_SUMMARY || !ut_key_read_block(s->key, &org, &seq) ||
-            org != s->search->org)
+        if (!ut_key_read_summary(s->key, &org, &seq) || org != s->search->org)
             return UT_ENOTFOUND;
         s->summaries_left -= 1;
         s->seq = seq;

@@ -1,11 +1,13 @@
 // Keys of the store to bytes and back; see key.h.
-// Not for values: block.c and store.c write those.
+// Not for values: record.h and block_store.h.
 #include "storage/store/key.h"
 
 enum {
     ORG_LEN = 4,
     DEST_LEN = 4,
     SEQ_LEN = 8,
+    PIECE_LEN = 2,
+    PART_LEN = 1,
     HOUR_LEN = 4,
     TIME_LEN = 8,
 };
@@ -79,9 +81,13 @@ static ut_key org_dest_seq(uint8_t kind, uint32_t org, uint32_t dest, uint64_t s
     return key;
 }
 
-ut_key ut_key_block(uint32_t org, uint64_t seq)
+ut_key ut_key_piece(uint32_t org, uint64_t seq, uint32_t piece)
 {
-    return org_seq(UT_KEY_BLOCK, org, seq);
+    UT_ASSERT(piece < UT_KEY_PIECES_MAX);
+    ut_key key = org_seq(UT_KEY_BLOCK, org, seq);
+    key.data[key.len++] = (uint8_t)(piece >> 8);
+    key.data[key.len++] = (uint8_t)piece;
+    return key;
 }
 
 ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq)
@@ -90,6 +96,15 @@ ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint6
     add_u32(&key, org);
     add_trace_id(&key, trace_id);
     add_u64(&key, seq);
+    return key;
+}
+
+ut_key ut_key_trace_part(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq,
+                         uint8_t part)
+{
+    ut_key key = ut_key_trace(org, trace_id, seq);
+    if (part > 0)
+        key.data[key.len++] = part;
     return key;
 }
 
@@ -144,13 +159,23 @@ ut_key ut_key_prefix(ut_key key, size_t len)
     return key;
 }
 
-bool ut_key_read_block(ut_bytes key, uint32_t *org, uint64_t *seq)
+bool ut_key_read_summary(ut_bytes key, uint32_t *org, uint64_t *seq)
 {
-    if (key.len != 1 + ORG_LEN + SEQ_LEN ||
-        (key.data[0] != UT_KEY_BLOCK && key.data[0] != UT_KEY_SUMMARY))
+    if (key.len != 1 + ORG_LEN + SEQ_LEN || key.data[0] != UT_KEY_SUMMARY)
         return false;
     *org = ut_get_be32(key.data + 1);
     *seq = ut_get_be64(key.data + 1 + ORG_LEN);
+    return true;
+}
+
+bool ut_key_read_piece(ut_bytes key, uint32_t *org, uint64_t *seq, uint32_t *piece)
+{
+    if (key.len != 1 + ORG_LEN + SEQ_LEN + PIECE_LEN || key.data[0] != UT_KEY_BLOCK)
+        return false;
+    const uint8_t *number = key.data + 1 + ORG_LEN + SEQ_LEN;
+    *org = ut_get_be32(key.data + 1);
+    *seq = ut_get_be64(key.data + 1 + ORG_LEN);
+    *piece = (uint32_t)number[0] << 8 | number[1];
     return true;
 }
 
@@ -169,7 +194,7 @@ bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID
                        uint64_t *seq)
 {
     static const size_t first_len = 1 + ORG_LEN + UT_TRACE_ID_LEN + SEQ_LEN;
-    if (key.len == first_len + 1)
+    if (key.len == first_len + PART_LEN)
         key.len = first_len;
     return ut_key_read_trace(key, org, trace_id, seq);
 }

@@ -1,6 +1,6 @@
 // The key space: how every key of the store is written and read (docs/FORMAT.md). The first byte
-// says what a key is; integers are big-endian, so that order in the tree is order in time. Pure
-// functions.
+// says what a key is; integers are big-endian, so that order in the tree is order in time. Only
+// key.h and key.c know at which offset of a key something stands. Pure functions.
 #ifndef UT_STORAGE_KEY_H
 #define UT_STORAGE_KEY_H
 
@@ -18,7 +18,8 @@ enum {
     UT_KEY_DEAD = 'L',
     UT_KEY_EXPIRY = 'X',
     UT_KEY_CONSUMER = 'C',
-    UT_KEY_MAX = 64, // the longest key, in bytes
+    UT_KEY_API_KEY = 'K', // set aside, like UT_KEY_ORG; no record has it yet
+    UT_KEY_MAX = 64,      // the longest key, in bytes
 };
 
 typedef struct {
@@ -38,10 +39,15 @@ ut_key ut_key_meta(const char *name_z);
 ut_key ut_key_org(uint32_t org);
 // P org dest
 ut_key ut_key_destination(uint32_t org, uint32_t dest);
-// B org seq
-ut_key ut_key_block(uint32_t org, uint64_t seq);
+// B org seq piece, the key of one piece of a block (block_store.h). piece: below
+// UT_KEY_PIECES_MAX; pieces of a block are neighbours, in the order of their numbers.
+ut_key ut_key_piece(uint32_t org, uint64_t seq, uint32_t piece);
 // T org trace seq
 ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq);
+// T org trace seq part, the key of a further part of an entry. part 0: the entry itself, whose key
+// ends with seq. An entry and its parts are neighbours; UT_KEY_PART_MAX is behind all of them.
+ut_key ut_key_trace_part(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq,
+                         uint8_t part);
 // R org seen trace. seen: the wall clock of the commit that brought the record, not the start of
 // the span. So the records of one commit are neighbours in the tree; by start they were strewn over
 // the pages of the last second, and a commit of 400 spans wrote 40 pages more.
@@ -65,12 +71,22 @@ enum {
     UT_KEY_PREFIX_TRACE = 21,     // T org trace
     UT_KEY_PREFIX_DESTINATION = 9 // D/L org dest
 };
+enum {
+    UT_KEY_PIECES_MAX = 65536,
+    UT_KEY_PART_MAX = UINT8_MAX,
+};
+
+static inline bool ut_key_begins_with(ut_bytes key, const ut_key *prefix)
+{
+    return key.len >= prefix->len && memcmp(key.data, prefix->data, prefix->len) == 0;
+}
 
 // Readers; false when the bytes are not such a key.
-bool ut_key_read_block(ut_bytes key, uint32_t *org, uint64_t *seq); // B and Z
+bool ut_key_read_summary(ut_bytes key, uint32_t *org, uint64_t *seq);
+bool ut_key_read_piece(ut_bytes key, uint32_t *org, uint64_t *seq, uint32_t *piece);
 bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
                        uint64_t *seq);
-// The same, also of a further part of an entry.
+// The key of an entry or of a further part of one.
 bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],
                        uint64_t *seq);
 bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,

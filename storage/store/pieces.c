@@ -2,28 +2,8 @@
 // Not for removing them: retention.c does it in steps.
 #include "storage/store/pieces.h"
 
-enum { BLOCK_KEY_LEN = 13, PIECE_KEY_LEN = 15 };
-
 _Static_assert(UT_PIECES_MEMBERS_MAX *UT_PIECES_BLOCK_FROM >= UT_BLOCK_SPANS_MAX,
                "every span may be of a trace of its own");
-
-ut_key ut_pieces_key(uint32_t org, uint64_t seq, uint32_t piece)
-{
-    UT_ASSERT(piece < UT_PIECES_COUNT_MAX);
-    ut_key key = ut_key_block(org, seq);
-    key.data[key.len++] = (uint8_t)(piece >> 8);
-    key.data[key.len++] = (uint8_t)piece;
-    return key;
-}
-
-bool ut_pieces_read_key(ut_bytes key, uint32_t *org, uint64_t *seq, uint32_t *piece)
-{
-    if (key.len != PIECE_KEY_LEN || key.data[0] != UT_KEY_BLOCK ||
-        !ut_key_read_block((ut_bytes){key.data, BLOCK_KEY_LEN}, org, seq))
-        return false;
-    *piece = (uint32_t)key.data[BLOCK_KEY_LEN] << 8 | key.data[BLOCK_KEY_LEN + 1];
-    return true;
-}
 
 // Writes bytes as pieces of at most len_max, numbered from `piece` on.
 static ut_err put_run(ut_txn *txn, uint32_t org, uint64_t seq, uint32_t piece, uint32_t piece_end,
@@ -33,7 +13,7 @@ static ut_err put_run(ut_txn *txn, uint32_t org, uint64_t seq, uint32_t piece, u
         if (piece == piece_end)
             return UT_ELIMIT;
         size_t len = bytes.len < len_max ? bytes.len : len_max;
-        ut_key key = ut_pieces_key(org, seq, piece);
+        ut_key key = ut_key_piece(org, seq, piece);
         ut_err err = ut_txn_put(txn, ut_key_bytes(&key), (ut_bytes){bytes.data, len});
         if (err != UT_OK)
             return err;
@@ -50,13 +30,13 @@ ut_err ut_pieces_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes members, 
                          UT_PIECES_MEMBERS_MAX * UT_TRACE_ID_LEN, members);
     if (err != UT_OK)
         return err;
-    return put_run(txn, org, seq, UT_PIECES_BLOCK_FROM, UT_PIECES_COUNT_MAX,
+    return put_run(txn, org, seq, UT_PIECES_BLOCK_FROM, UT_KEY_PIECES_MAX,
                    txn->engine->value_bytes_best, sealed);
 }
 
 ut_err ut_pieces_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf *out)
 {
-    ut_key first = ut_pieces_key(org, seq, UT_PIECES_BLOCK_FROM);
+    ut_key first = ut_key_piece(org, seq, UT_PIECES_BLOCK_FROM);
     ut_bytes key;
     ut_bytes value;
     uint32_t expected = UT_PIECES_BLOCK_FROM;
@@ -65,7 +45,7 @@ ut_err ut_pieces_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf *out)
         uint32_t found_org;
         uint64_t found_seq;
         uint32_t piece;
-        if (!ut_pieces_read_key(key, &found_org, &found_seq, &piece) || found_org != org ||
+        if (!ut_key_read_piece(key, &found_org, &found_seq, &piece) || found_org != org ||
             found_seq != seq)
             break;
         if (piece != expected)

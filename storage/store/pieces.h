@@ -1,6 +1,5 @@
 // A block in the database: its members (the ids of its traces) and its sealed bytes,
-// cut in pieces that an engine can store without neighbouring free pages. Each piece has the
-// block's key and a number of two bytes behind it. Not for what is in a sealed block: block.h.
+// cut in pieces that an engine can store without neighbouring free pages (ut_key_piece). Not for what is in a sealed block: block.h.
 #ifndef UT_STORAGE_PIECES_H
 #define UT_STORAGE_PIECES_H
 
@@ -10,13 +9,7 @@
 enum {
     UT_PIECES_MEMBERS_MAX = 16, // ids in one piece of members: one step of a removal
     UT_PIECES_BLOCK_FROM = 32,  // pieces before it hold members, the others the block
-    UT_PIECES_COUNT_MAX = 65536,
 };
-
-// The key of one piece.
-ut_key ut_pieces_key(uint32_t org, uint64_t seq, uint32_t piece);
-// False when key is not that of a piece.
-bool ut_pieces_read_key(ut_bytes key, uint32_t *org, uint64_t *seq, uint32_t *piece);
 
 // members: ids of UT_TRACE_ID_LEN bytes, one after the other, at most UT_BLOCK_SPANS_MAX.
 // UT_ELIMIT: more pieces than there are numbers. Errors of the engine.

@@ -142,7 +142,7 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
     done->all = false;
     ut_err err = leave_ledger(store, org, seq, why, done, &had_left);
     while (err == UT_OK) {
-        ut_key first = ut_pieces_key(org, seq, 0);
+        ut_key first = ut_key_piece(org, seq, 0);
         ut_bytes key;
         ut_bytes value;
         uint32_t found_org;
@@ -150,7 +150,7 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
         uint32_t piece;
         err = ut_cursor_seek(cursor, ut_key_bytes(&first), &key, &value);
         if (err == UT_ENOTFOUND ||
-            (err == UT_OK && (!ut_pieces_read_key(key, &found_org, &found_seq, &piece) ||
+            (err == UT_OK && (!ut_key_read_piece(key, &found_org, &found_seq, &piece) ||
                               found_org != org || found_seq != seq))) {
             done->all = true;
             err = UT_OK;
@@ -162,7 +162,7 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
             break; // the next transaction goes on here
         if (piece < UT_PIECES_BLOCK_FROM)
             err = remove_members(store, cursor, org, seq, value, done);
-        ut_key own = ut_pieces_key(org, seq, piece);
+        ut_key own = ut_key_piece(org, seq, piece);
         if (err == UT_OK)
             err = ut_txn_del(store->txn, ut_key_bytes(&own));
         done->pieces += 1;
@@ -194,7 +194,7 @@ static ut_err find_oldest(ut_cursor *cursor, uint32_t *org, uint64_t *seq)
         ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof from}, &key, &value);
         if (err != UT_OK && err != UT_ENOTFOUND)
             return err;
-        if (err == UT_ENOTFOUND || !ut_pieces_read_key(key, &found_org, &found_seq, &piece))
+        if (err == UT_ENOTFOUND || !ut_key_read_piece(key, &found_org, &found_seq, &piece))
             return found ? UT_OK : UT_ENOTFOUND;
         if (!found || found_seq < *seq) {
             *org = found_org;
@@ -231,8 +231,8 @@ static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint3
         err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
         if (err != UT_OK && err != UT_ENOTFOUND)
             return err;
-        if (err == UT_ENOTFOUND || key.data[0] != UT_KEY_SUMMARY ||
-            !ut_key_read_block(key, &found_org, &found_seq) || found_org != *org)
+        if (err == UT_ENOTFOUND || !ut_key_read_summary(key, &found_org, &found_seq) ||
+            found_org != *org)
             return UT_OK;
         if (found_seq > *seq && i == 0)
             return UT_OK; // the oldest has no summary: its removal was begun before a restart

@@ -129,13 +129,13 @@ static ut_err find_oldest(ut_txn *txn, uint64_t next_seq, uint64_t *oldest)
         return err;
     uint32_t org = 0;
     for (;;) {
-        ut_key from = ut_pieces_key(org, 0, 0);
+        ut_key from = ut_key_piece(org, 0, 0);
         ut_bytes key;
         ut_bytes value;
         uint64_t seq;
         uint32_t piece;
         err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
-        if (err != UT_OK || !ut_pieces_read_key(key, &org, &seq, &piece))
+        if (err != UT_OK || !ut_key_read_piece(key, &org, &seq, &piece))
             break; // behind the last block
         if (seq < *oldest)
             *oldest = seq;

@@ -7,8 +7,6 @@
 #include <stdlib.h>
 
 enum {
-    TRACE_KEY_LEN = 29,  // of an entry; its further parts have one byte more
-    SEQ_AT = 21,         // in the key of an entry
     VALUE_HEAD_MAX = 64, // of an entry, beside ordinals and span ids
     ORDINAL_LEN_MAX = 2, // of one ordinal below UT_BLOCK_SPANS_MAX
     FILTER_BYTES_MIN = 4096,
@@ -284,11 +282,6 @@ static bool probe_filter(const ut_trace_index *index, ut_trace_filter *filter, c
 
 // ---- looking up ----
 
-static bool begins_with(ut_bytes key, const ut_key *prefix)
-{
-    return key.len >= prefix->len && memcmp(key.data, prefix->data, prefix->len) == 0;
-}
-
 // Marks the spans of the plan that an entry holds.
 static void mark_duplicates(ut_trace_index *index, uint32_t number, const ut_record_trace *entry)
 {
@@ -309,7 +302,7 @@ static ut_err scan_entries(ut_trace_index *index, ut_cursor *cursor, const ut_ke
     ut_err err = UT_OK;
     *entries = 0;
     *ids = 0;
-    while (err == UT_OK && begins_with(key, prefix)) {
+    while (err == UT_OK && ut_key_begins_with(key, prefix)) {
         ut_record_trace entry;
         // A damaged entry hides its spans; they can then be stored twice, which is better than not
         // at all.
@@ -412,10 +405,12 @@ static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
     ut_bytes key;
     ut_bytes value;
     ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&prefix), &key, &value);
-    if (err == UT_OK && begins_with(key, &prefix) && key.len >= TRACE_KEY_LEN) {
+    uint32_t org;
+    uint8_t id[UT_TRACE_ID_LEN];
+    if (err == UT_OK && ut_key_begins_with(key, &prefix) &&
+        ut_key_read_entry(key, &org, id, &trace->first_seq)) {
         ut_record_trace entry;
         trace->known = true;
-        trace->first_seq = ut_get_be64(key.data + SEQ_AT);
         if (ut_record_read_trace(value, &entry) == UT_OK && entry.carries) {
             trace->carried = true;
             trace->root_known = entry.root_known;
@@ -484,15 +479,6 @@ void ut_trace_index_add(ut_trace_index *index, uint32_t number, uint32_t ordinal
     }
     trace->block_last = (uint16_t)ordinal;
     index->next[ordinal] = UINT16_MAX;
-}
-
-// The key of a further part of an entry; part 0 is the entry itself.
-static ut_key part_key(uint32_t org, const uint8_t *id, uint64_t seq, uint8_t part)
-{
-    ut_key key = ut_key_trace(org, id, seq);
-    if (part > 0)
-        key.data[key.len++] = part;
-    return key;
 }
 
 static ut_err put_root(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *trace,
@@ -587,7 +573,7 @@ static ut_err put_part(ut_trace_index *index, ut_txn *txn, ut_plan_trace *trace,
     ut_record_write_trace(&index->value, &entry);
     if (index->ordinals.err != UT_OK || index->span_ids.err != UT_OK || index->value.err != UT_OK)
         return UT_ENOMEM;
-    ut_key key = part_key(trace->org, trace->id, seq, part);
+    ut_key key = ut_key_trace_part(trace->org, trace->id, seq, part);
     return ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
 }
 
@@ -650,11 +636,11 @@ static ut_err look_behind(ut_cursor *cursor, removal *found)
             return UT_OK;
         if (err != UT_OK)
             return err;
-        if (begins_with(key, &own)) {
+        if (ut_key_begins_with(key, &own)) {
             found->parts += 1;
             continue;
         }
-        if (key.len == TRACE_KEY_LEN && memcmp(key.data, own.data, SEQ_AT) == 0) {
+        if (key.len == own.len && memcmp(key.data, own.data, UT_KEY_PREFIX_TRACE) == 0) {
             found->followed = true;
             memcpy(found->next.data, key.data, key.len);
         }
@@ -690,7 +676,7 @@ ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *curs
     if (err != UT_OK || !found.found)
         return err;
     for (unsigned part = 0; part <= found.parts && err == UT_OK; part++) {
-        ut_key key = part_key(org, id, seq, (uint8_t)part);
+        ut_key key = ut_key_trace_part(org, id, seq, (uint8_t)part);
         err = ut_txn_del(txn, ut_key_bytes(&key));
         if (err == UT_ENOTFOUND)
             err = UT_OK;

@@ -46,9 +46,9 @@ static void count(ut_census *census, ut_bytes key, ut_bytes value)
     uint32_t org;
     uint64_t number;
     uint8_t trace_id[UT_TRACE_ID_LEN];
-    if (kind == UT_KEY_SUMMARY && ut_key_read_block(key, &org, &number)) {
+    if (ut_key_read_summary(key, &org, &number)) {
         count_block(census, org, value);
-    } else if (kind == UT_KEY_ROOT && ut_key_read_root(key, &org, &number, trace_id)) {
+    } else if (ut_key_read_root(key, &org, &number, trace_id)) {
         ut_census_org *of = find_org(census, org);
         if (of != NULL)
             of->traces += 1;

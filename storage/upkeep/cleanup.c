@@ -147,8 +147,8 @@ static ut_err look_on(cleanup *c, const ut_store *store, ut_cursor *cursor, find
         ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
         if (err != UT_OK && err != UT_ENOTFOUND)
             return err;
-        found->end = err == UT_ENOTFOUND || key.data[0] != UT_KEY_SUMMARY ||
-                     !ut_key_read_block(key, &org, &seq) || org != c->options.org || seq > c->last;
+        found->end = err == UT_ENOTFOUND || !ut_key_read_summary(key, &org, &seq) ||
+                     org != c->options.org || seq > c->last;
         if (found->end)
             return UT_OK;
         if (ut_record_read_summary(value, &summary) != UT_OK) {

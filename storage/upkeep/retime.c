@@ -97,8 +97,8 @@ static ut_err look_on(retime *r, const ut_store *store, ut_cursor *cursor, uint6
         ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
         if (err != UT_OK && err != UT_ENOTFOUND)
             return err;
-        *end = err == UT_ENOTFOUND || key.data[0] != UT_KEY_SUMMARY ||
-               !ut_key_read_block(key, &org, &seq) || org != r->org || seq > r->last;
+        *end = err == UT_ENOTFOUND || !ut_key_read_summary(key, &org, &seq) || org != r->org ||
+               seq > r->last;
         if (*end || r->change_count == CHANGES_MAX)
             return UT_OK;
         *after = seq;

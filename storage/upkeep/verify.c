@@ -11,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SEQ_AT = 21, TRACE_KEY_LEN = 29 };
 enum { BLOCK_WORK = 10, SPANS_A_WORK = 4 }; // what a block counts for, beside its spans
 
 typedef unsigned long long number; // for messages
@@ -42,7 +41,7 @@ struct ut_verifier {
     uint8_t at[UT_KEY_MAX];
     size_t at_len;
     uint64_t last_leaving;
-    uint8_t last_trace[SEQ_AT];
+    uint8_t last_trace[UT_KEY_PREFIX_TRACE]; // of the entry that was checked last
     uint64_t work;
 };
 typedef struct ut_verifier verifier;
@@ -71,14 +70,14 @@ static ut_err get(verifier *v, ut_key key, ut_bytes *value)
 // UT_ENOTFOUND: nothing of the block is left.
 static ut_err find_pieces(verifier *v, uint32_t org, uint64_t seq)
 {
-    ut_key from = ut_pieces_key(org, seq, 0);
+    ut_key from = ut_key_piece(org, seq, 0);
     ut_bytes key;
     ut_bytes value;
     uint32_t found_org;
     uint64_t found_seq;
     uint32_t piece;
     ut_err err = ut_cursor_seek(v->lookup, ut_key_bytes(&from), &key, &value);
-    if (err == UT_OK && (!ut_pieces_read_key(key, &found_org, &found_seq, &piece) ||
+    if (err == UT_OK && (!ut_key_read_piece(key, &found_org, &found_seq, &piece) ||
                          found_org != org || found_seq != seq))
         err = UT_ENOTFOUND;
     return err;
@@ -93,7 +92,7 @@ static bool is_listed(verifier *v, uint32_t org, uint64_t seq, uint32_t ordinal,
     ut_bytes key;
     ut_bytes value;
     *err = ut_cursor_seek(v->lookup, ut_key_bytes(&from), &key, &value);
-    while (*err == UT_OK && key.len >= from.len && memcmp(key.data, from.data, from.len) == 0) {
+    while (*err == UT_OK && ut_key_begins_with(key, &from)) {
         ut_record_trace entry;
         if (ut_record_read_trace(value, &entry) != UT_OK)
             return false;
@@ -118,7 +117,7 @@ static ut_err read_members(verifier *v, uint32_t org, uint64_t seq)
     ut_buf_reset(&v->members, SIZE_MAX);
     for (uint32_t piece = 0; piece < UT_PIECES_BLOCK_FROM; piece++) {
         ut_bytes value;
-        ut_err err = get(v, ut_pieces_key(org, seq, piece), &value);
+        ut_err err = get(v, ut_key_piece(org, seq, piece), &value);
         if (err == UT_ENOTFOUND)
             break;
         if (err != UT_OK)
@@ -146,7 +145,7 @@ static ut_err count_listed(verifier *v, uint32_t org, uint64_t seq, uint64_t *li
         ut_bytes key;
         ut_bytes value;
         ut_err err = ut_cursor_seek(v->lookup, ut_key_bytes(&from), &key, &value);
-        while (err == UT_OK && key.len >= from.len && memcmp(key.data, from.data, from.len) == 0) {
+        while (err == UT_OK && ut_key_begins_with(key, &from)) {
             ut_record_trace entry;
             if (ut_record_read_trace(value, &entry) == UT_OK)
                 *listed += entry.count;
@@ -205,7 +204,7 @@ static ut_err check_block(verifier *v, ut_bytes key, ut_bytes value)
     uint32_t org;
     uint64_t seq;
     ut_record_summary summary = {0};
-    if (!ut_key_read_block(key, &org, &seq)) {
+    if (!ut_key_read_summary(key, &org, &seq)) {
         problem(v, "a key of a summary is damaged");
         return UT_OK;
     }
@@ -269,7 +268,7 @@ static ut_err check_piece(verifier *v, ut_bytes key, ut_bytes value)
     uint32_t org;
     uint64_t seq;
     uint32_t piece;
-    if (!ut_pieces_read_key(key, &org, &seq, &piece)) {
+    if (!ut_key_read_piece(key, &org, &seq, &piece)) {
         problem(v, "a key of a block is damaged");
         return UT_OK;
     }
@@ -290,14 +289,15 @@ static ut_err check_piece(verifier *v, ut_bytes key, ut_bytes value)
 // walk has found is gone after a look-up.
 static ut_err is_first(verifier *v, bool *first)
 {
-    *first = memcmp(v->at, v->last_trace, SEQ_AT) != 0;
-    memcpy(v->last_trace, v->at, SEQ_AT);
+    *first = memcmp(v->at, v->last_trace, UT_KEY_PREFIX_TRACE) != 0;
+    memcpy(v->last_trace, v->at, UT_KEY_PREFIX_TRACE);
     if (*first || !v->resumed)
         return UT_OK;
     // The one before it was seen in another view, and may be gone since.
     ut_bytes found;
     ut_bytes ignored;
-    ut_err err = ut_cursor_seek(v->lookup, (ut_bytes){v->at, SEQ_AT}, &found, &ignored);
+    ut_err err =
+        ut_cursor_seek(v->lookup, (ut_bytes){v->at, UT_KEY_PREFIX_TRACE}, &found, &ignored);
     *first = err == UT_OK && ut_bytes_equal(found, ut_bytes_of(v->at, v->at_len));
     return err;
 }
@@ -308,8 +308,7 @@ static ut_err check_entry(verifier *v, ut_bytes key, ut_bytes value)
     uint32_t org;
     uint64_t seq;
     ut_record_trace entry;
-    if (key.len > TRACE_KEY_LEN + 1 || key.len < TRACE_KEY_LEN ||
-        !ut_key_read_trace((ut_bytes){key.data, TRACE_KEY_LEN}, &org, trace_id, &seq)) {
+    if (!ut_key_read_entry(key, &org, trace_id, &seq)) {
         problem(v, "a key of a trace is damaged");
         return UT_OK;
     }
@@ -370,7 +369,7 @@ static ut_err check_root(verifier *v, ut_bytes key, ut_bytes value)
     ut_key from = ut_key_prefix(ut_key_trace(org, trace_id, 0), UT_KEY_PREFIX_TRACE);
     ut_record_trace entry;
     ut_err err = ut_cursor_seek(v->lookup, ut_key_bytes(&from), &key, &value);
-    if (err == UT_OK && (key.len < from.len || memcmp(key.data, from.data, from.len) != 0))
+    if (err == UT_OK && !ut_key_begins_with(key, &from))
         err = UT_ENOTFOUND;
     if (err == UT_ENOTFOUND) {
         problem(v, "a root record is of a trace that is gone");
@@ -481,7 +480,7 @@ static ut_err sum_summaries(verifier *v, summary_sums *sums)
         uint64_t seq;
         ut_record_summary summary;
         sums->blocks += 1;
-        if (ut_key_read_block(key, &org, &seq) && seq > sums->newest)
+        if (ut_key_read_summary(key, &org, &seq) && seq > sums->newest)
             sums->newest = seq;
         if (ut_record_read_summary(value, &summary) == UT_OK)
             sums->spans += summary.span_count;

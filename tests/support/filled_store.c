@@ -179,7 +179,7 @@ void ut_filled_store_damage(ut_filled_store *filled, uint64_t seq)
     ut_engine *engine = ut_store_engine(filled->store);
     ut_txn *txn = NULL;
     MUST(engine->class->begin(engine, true, &txn));
-    ut_key key = ut_pieces_key(UT_FILLED_ORG, seq, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_FILLED_ORG, seq, UT_PIECES_BLOCK_FROM);
     ut_bytes value;
     MUST(engine->class->get(txn, ut_key_bytes(&key), &value));
     uint8_t *copy = malloc(value.len);

@@ -242,7 +242,7 @@ static void damaged_blocks_are_counted_and_passed_once(void **state)
     for (unsigned i = 0; i < 4; i++)
         store_words(f, &random, 10, now_ns);
     ut_txn *txn;
-    ut_key key = ut_pieces_key(UT_ORG_DEFAULT, 3, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 3, UT_PIECES_BLOCK_FROM);
     assert_int_equal(ut_engine_begin(f->engine, true, &txn), UT_OK);
     assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), UT_BYTES_LIT("damage")), UT_OK);
     assert_int_equal(ut_txn_commit(txn), UT_OK);

@@ -26,7 +26,14 @@ static void keys_have_the_bytes_of_the_format(void **state)
     ASSERT_KEY(ut_key_meta("version"), "Mversion");
     ASSERT_KEY(ut_key_org(1), "O\0\0\0\1");
     ASSERT_KEY(ut_key_destination(1, 2), "P\0\0\0\1\0\0\0\2");
-    ASSERT_KEY(ut_key_block(0x11223344, seq), "B\x11\x22\x33\x44\1\2\3\4\5\6\7\x08");
+    ASSERT_KEY(ut_key_piece(0x11223344, seq, 0x1234),
+               "B\x11\x22\x33\x44\1\2\3\4\5\6\7\x08\x12\x34");
+    ASSERT_KEY(ut_key_trace_part(1, trace_id, seq, 0xfe),
+               "T\0\0\0\1\xa0\1\2\3\4\5\6\7\x08\x09\x0a\x0b\x0c\x0d\x0e\xaf"
+               "\1\2\3\4\5\6\7\x08\xfe");
+    const ut_key entry = ut_key_trace(1, trace_id, seq);
+    const ut_key part = ut_key_trace_part(1, trace_id, seq, 0);
+    assert_true(ut_bytes_equal(ut_key_bytes(&part), ut_key_bytes(&entry)));
     ASSERT_KEY(ut_key_trace(1, trace_id, seq),
                "T\0\0\0\1\xa0\1\2\3\4\5\6\7\x08\x09\x0a\x0b\x0c\x0d\x0e\xaf\1\2\3\4\5\6\7\x08");
     ASSERT_KEY(ut_key_root(1, seq, trace_id),
@@ -50,11 +57,13 @@ static void what_is_written_is_read(void **state)
         uint64_t got_seq;
         uint8_t got_id[UT_TRACE_ID_LEN];
 
-        ut_key key = ut_key_block(org, seq);
-        assert_true(ut_key_read_block(ut_key_bytes(&key), &got_org, &got_seq));
-        assert_true(got_org == org && got_seq == seq);
+        uint32_t piece = dest % UT_KEY_PIECES_MAX;
+        uint32_t got_piece;
+        ut_key key = ut_key_piece(org, seq, piece);
+        assert_true(ut_key_read_piece(ut_key_bytes(&key), &got_org, &got_seq, &got_piece));
+        assert_true(got_org == org && got_seq == seq && got_piece == piece);
         key = ut_key_summary(org, seq);
-        assert_true(ut_key_read_block(ut_key_bytes(&key), &got_org, &got_seq));
+        assert_true(ut_key_read_summary(ut_key_bytes(&key), &got_org, &got_seq));
         assert_true(got_org == org && got_seq == seq);
         key = ut_key_trace(org, trace_id, seq);
         assert_true(ut_key_read_trace(ut_key_bytes(&key), &got_org, got_id, &got_seq));
@@ -84,7 +93,9 @@ static bool reader_takes(ut_bytes bytes, char kind)
     uint8_t id[UT_TRACE_ID_LEN];
     switch (kind) {
     case 'B':
-        return ut_key_read_block(bytes, &a, &seq);
+        return ut_key_read_piece(bytes, &a, &seq, &b);
+    case 'Z':
+        return ut_key_read_summary(bytes, &a, &seq);
     case 'T':
         return ut_key_read_trace(bytes, &a, id, &seq);
     case 'R':
@@ -99,13 +110,13 @@ static bool reader_takes(ut_bytes bytes, char kind)
 static void a_reader_refuses_other_kinds_and_lengths(void **state)
 {
     (void)state;
-    static const char readers[] = "BTRDX";
+    static const char readers[] = "BZTRDX";
     const ut_key keys[] = {ut_key_meta("seq"),          ut_key_org(1),
-                           ut_key_destination(1, 2),    ut_key_block(1, 2),
+                           ut_key_destination(1, 2),    ut_key_piece(1, 2, 3),
                            ut_key_summary(1, 2),        ut_key_trace(1, trace_id, 2),
                            ut_key_root(1, 2, trace_id), ut_key_delivery(1, 2, 3),
                            ut_key_dead(1, 2, 3),        ut_key_expiry(1, 2, 3)};
-    static const char reader_of[] = "   BBTRDDX";
+    static const char reader_of[] = "   BZTRDDX";
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         for (const char *reader = readers; *reader != '\0'; reader++) {
             for (size_t len = 0; len <= UT_KEY_MAX; len++) {
@@ -136,7 +147,7 @@ static void order_of_keys_is_order_of_numbers(void **state)
         if (a == b)
             continue;
         bool less = a < b;
-        assert_int_equal(compare(ut_key_block(1, a), ut_key_block(1, b)) < 0, less);
+        assert_int_equal(compare(ut_key_piece(1, a, 9), ut_key_piece(1, b, 1)) < 0, less);
         assert_int_equal(compare(ut_key_root(1, a, trace_id), ut_key_root(1, b, trace_id)) < 0,
                          less);
         assert_int_equal(compare(ut_key_delivery(1, 2, a), ut_key_delivery(1, 2, b)) < 0, less);
@@ -144,22 +155,48 @@ static void order_of_keys_is_order_of_numbers(void **state)
         if (x != y) {
             // An hour weighs more than an organisation, an organisation more than a sequence number.
             assert_int_equal(compare(ut_key_expiry(x, 9, a), ut_key_expiry(y, 1, b)) < 0, x < y);
-            assert_int_equal(compare(ut_key_block(x, a), ut_key_block(y, b)) < 0, x < y);
+            assert_int_equal(compare(ut_key_piece(x, a, 9), ut_key_piece(y, b, 1)) < 0, x < y);
         }
     }
+}
+
+// Entry, its parts, then the entry of the next block; a piece of one block, then one of the next.
+static void parts_and_pieces_stand_behind_what_they_belong_to(void **state)
+{
+    (void)state;
+    const ut_key entry = ut_key_trace(1, trace_id, 7);
+    const ut_key part = ut_key_trace_part(1, trace_id, 7, 1);
+    const ut_key behind = ut_key_trace_part(1, trace_id, 7, UT_KEY_PART_MAX);
+    assert_true(compare(entry, part) < 0 && compare(part, behind) < 0);
+    assert_true(compare(behind, ut_key_trace(1, trace_id, 8)) < 0);
+    assert_true(ut_key_begins_with(ut_key_bytes(&part), &entry));
+    assert_false(ut_key_begins_with(ut_key_bytes(&entry), &part));
+    assert_true(compare(ut_key_piece(1, 7, 1), ut_key_piece(1, 7, 256)) < 0);
+    assert_true(compare(ut_key_piece(1, 7, UT_KEY_PIECES_MAX - 1), ut_key_piece(1, 8, 0)) < 0);
+
+    uint32_t org;
+    uint8_t id[UT_TRACE_ID_LEN];
+    uint64_t seq = 0;
+    assert_true(ut_key_read_entry(ut_key_bytes(&part), &org, id, &seq));
+    assert_true(org == 1 && seq == 7);
+    assert_memory_equal(id, trace_id, sizeof id);
+    assert_false(ut_key_read_trace(ut_key_bytes(&part), &org, id, &seq));
+    ut_key longer = part;
+    longer.data[longer.len++] = 1;
+    assert_false(ut_key_read_entry(ut_key_bytes(&longer), &org, id, &seq));
 }
 
 static void a_prefix_is_the_start_of_its_keys_and_no_others(void **state)
 {
     (void)state;
-    ut_key org = ut_key_prefix(ut_key_block(5, 77), UT_KEY_PREFIX_ORG);
+    ut_key org = ut_key_prefix(ut_key_piece(5, 77, 0), UT_KEY_PREFIX_ORG);
     ASSERT_KEY(org, "B\0\0\0\5");
     ut_key trace = ut_key_prefix(ut_key_trace(5, trace_id, 77), UT_KEY_PREFIX_TRACE);
     assert_int_equal(trace.len, 1 + 4 + 16);
     assert_memory_equal(trace.data + 5, trace_id, sizeof trace_id);
     ut_key dest = ut_key_prefix(ut_key_dead(5, 6, 77), UT_KEY_PREFIX_DESTINATION);
     ASSERT_KEY(dest, "L\0\0\0\5\0\0\0\6");
-    ut_key other = ut_key_block(6, 77);
+    ut_key other = ut_key_piece(6, 77, 0);
     assert_int_not_equal(memcmp(other.data, org.data, org.len), 0);
 }
 
@@ -170,6 +207,7 @@ int main(void)
         cmocka_unit_test(what_is_written_is_read),
         cmocka_unit_test(a_reader_refuses_other_kinds_and_lengths),
         cmocka_unit_test(order_of_keys_is_order_of_numbers),
+        cmocka_unit_test(parts_and_pieces_stand_behind_what_they_belong_to),
         cmocka_unit_test(a_prefix_is_the_start_of_its_keys_and_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

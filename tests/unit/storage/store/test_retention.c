@@ -828,9 +828,9 @@ static void damaged_blocks_are_removed_all_the_same(void **state)
     store_trace(f, 3, 1, 10, 1);
     ut_txn *txn;
     assert_int_equal(ut_engine_begin(f->engine, true, &txn), UT_OK);
-    ut_key key = ut_pieces_key(UT_ORG_DEFAULT, 1, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 1, UT_PIECES_BLOCK_FROM);
     assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), UT_BYTES_LIT("junk")), UT_OK);
-    key = ut_pieces_key(UT_ORG_DEFAULT, 2, 0);
+    key = ut_key_piece(UT_ORG_DEFAULT, 2, 0);
     assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), UT_BYTES_LIT("junk")), UT_OK);
     key = ut_key_summary(UT_ORG_DEFAULT, 3);
     assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), UT_BYTES_LIT("junk")), UT_OK);

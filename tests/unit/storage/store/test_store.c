@@ -542,7 +542,7 @@ static void a_store_without_a_version_is_not_begun_anew(void **state)
     (void)state;
     ut_engine *engine = ut_engine_memory_open(BUDGET);
     ut_fault fault;
-    put_record(engine, ut_key_block(1, 1), UT_BYTES_LIT("x"));
+    put_record(engine, ut_key_piece(1, 1, 0), UT_BYTES_LIT("x"));
     assert_int_equal(try_open(engine, &fault), UT_ECORRUPT);
     assert_true(strlen(fault.text_z) > 20);
 }

@@ -30,7 +30,7 @@ enum {
     PIECES_MAX = 1024,   // pieces deleted in one transaction
     PIECES_A_TOUCH = 32, // neighbouring keys that share a page
     WINDOW_BLOCKS = 64,  // how far behind the oldest block a delivered one is looked for
-    MEMBERS_LEN_MAX = UT_PIECES_MEMBERS_MAX * UT_TRACE_ID_LEN,
+    MEMBERS_LEN_MAX = UT_BLOCK_STORE_MEMBERS_MAX * UT_TRACE_ID_LEN,
     LOST_TOLD_EVERY_S = 60,
 };
 
@@ -160,7 +160,7 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
             break;
         if (ut_retention_is_spent(store, done))
             break; // the next transaction goes on here
-        if (piece < UT_PIECES_BLOCK_FROM)
+        if (piece < UT_BLOCK_STORE_SEALED_FROM)
             err = remove_members(store, cursor, org, seq, value, done);
         ut_key own = ut_key_piece(org, seq, piece);
         if (err == UT_OK)

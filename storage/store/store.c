@@ -1,5 +1,5 @@
 // Opening, and the group commit; see store.h. The other parts of the store stand beside it:
-// trace_index.c, ledger.c, retention.c, pieces.c, store_view.c.
+// trace_index.c, ledger.c, retention.c, block_store.c, store_view.c.
 #include "storage/store/store_core.h"
 
 #include "port/port.h"
@@ -358,8 +358,8 @@ ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64
         ut_buf_add(&store->members, traces[store->index.members[i]].id, UT_TRACE_ID_LEN);
     if (store->members.err != UT_OK)
         return store->members.err;
-    err = ut_pieces_put(store->txn, org, seq, ut_buf_bytes(&store->members),
-                        ut_buf_bytes(&store->sealed));
+    err = ut_block_store_put(store->txn, org, seq, ut_buf_bytes(&store->members),
+                             ut_buf_bytes(&store->sealed));
     if (err == UT_OK)
         err = ut_summary_put(store, org, seq, received_ns, hour);
     if (err == UT_OK && hour != 0) {

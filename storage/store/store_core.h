@@ -5,7 +5,7 @@
 
 #include "storage/store/bloom.h"
 #include "storage/store/keyring.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/store/trace_index.h"
 
 #include <stdatomic.h>

@@ -4,7 +4,7 @@
 
 #include "storage/store/key.h"
 #include "storage/store/keyring.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 
 #include <stdlib.h>
 
@@ -141,7 +141,7 @@ ut_err ut_store_read_block(ut_store_view *view, uint32_t org, uint64_t seq, ut_b
 {
     UT_ASSERT(view->cursor != NULL);
     ut_buf_reset(&view->sealed, SEALED_KEEP);
-    ut_err err = ut_pieces_get(view->cursor, org, seq, &view->sealed);
+    ut_err err = ut_block_store_get(view->cursor, org, seq, &view->sealed);
     if (err == UT_ECORRUPT) {
         // A block whose summary is gone is on its way out, and may be seen between two steps.
         ut_key key = ut_key_summary(org, seq);

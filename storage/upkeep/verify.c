@@ -3,7 +3,7 @@
 #include "storage/upkeep/verify.h"
 
 #include "storage/store/key.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/store/store_core.h"
 #include "storage/store/store_view.h"
 
@@ -115,7 +115,7 @@ static bool is_listed(verifier *v, uint32_t org, uint64_t seq, uint32_t ordinal,
 static ut_err read_members(verifier *v, uint32_t org, uint64_t seq)
 {
     ut_buf_reset(&v->members, SIZE_MAX);
-    for (uint32_t piece = 0; piece < UT_PIECES_BLOCK_FROM; piece++) {
+    for (uint32_t piece = 0; piece < UT_BLOCK_STORE_SEALED_FROM; piece++) {
         ut_bytes value;
         ut_err err = get(v, ut_key_piece(org, seq, piece), &value);
         if (err == UT_ENOTFOUND)
@@ -682,7 +682,7 @@ ut_err ut_verifier_new(ut_verify_tell tell, void *context, ut_verifier **out)
     v->tell = tell;
     v->context = context;
     ut_buf_init(&v->payload, UT_BLOCK_PAYLOAD_MAX + 1);
-    ut_buf_init(&v->members, (size_t)UT_PIECES_BLOCK_FROM * UT_BLOCK_PAYLOAD_TARGET);
+    ut_buf_init(&v->members, (size_t)UT_BLOCK_STORE_SEALED_FROM * UT_BLOCK_PAYLOAD_TARGET);
     *out = v;
     return UT_OK;
 }

@@ -2,7 +2,7 @@
 #include "tests/support/filled_store.h"
 
 #include "storage/store/key.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/store/record.h"
 #include "tests/support/random_span.h"
 
@@ -179,7 +179,7 @@ void ut_filled_store_damage(ut_filled_store *filled, uint64_t seq)
     ut_engine *engine = ut_store_engine(filled->store);
     ut_txn *txn = NULL;
     MUST(engine->class->begin(engine, true, &txn));
-    ut_key key = ut_key_piece(UT_FILLED_ORG, seq, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_FILLED_ORG, seq, UT_BLOCK_STORE_SEALED_FROM);
     ut_bytes value;
     MUST(engine->class->get(txn, ut_key_bytes(&key), &value));
     uint8_t *copy = malloc(value.len);

@@ -1,6 +1,6 @@
 // Tests of storage/query/query, also beside a process that writes.
 #include "storage/store/key.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/query/query.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/random_span.h"
@@ -252,7 +252,7 @@ static void all_spans_of_a_trace_come_in_order_of_arrival(void **state)
 static void put_piece(fixture *f, uint64_t seq, ut_bytes value)
 {
     ut_txn *txn;
-    ut_key key = ut_key_piece(UT_ORG_DEFAULT, seq, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_ORG_DEFAULT, seq, UT_BLOCK_STORE_SEALED_FROM);
     assert_int_equal(ut_engine_begin(f->engine, true, &txn), UT_OK);
     assert_int_equal(value.len > 0 ? ut_txn_put(txn, ut_key_bytes(&key), value)
                                    : ut_txn_del(txn, ut_key_bytes(&key)),
@@ -292,7 +292,7 @@ static void an_entry_that_points_at_other_spans_shows_none_of_them(void **state)
     ut_bytes value;
     uint8_t copy[2000];
     assert_int_equal(ut_engine_begin(f->engine, false, &txn), UT_OK);
-    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 2, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 2, UT_BLOCK_STORE_SEALED_FROM);
     assert_int_equal(ut_txn_get(txn, ut_key_bytes(&key), &value), UT_OK);
     size_t len = value.len;
     memcpy(copy, value.data, len);

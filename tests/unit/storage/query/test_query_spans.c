@@ -2,7 +2,7 @@
 // goes on while data comes and goes.
 #include "storage/crypt/cipher.h"
 #include "storage/store/key.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/query/query.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/random_filter.h"
@@ -346,11 +346,11 @@ static void damaged_and_leaving_blocks_are_passed(void **state)
     static seen s;
     for (uint32_t i = 1; i <= 6; i++)
         store_spans(f, &(ut_test_span){.trace = 1, .span = i, .start_ns = i}, 1);
-    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 2, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 2, UT_BLOCK_STORE_SEALED_FROM);
     put(f, &key, UT_BYTES_LIT("this is no block"));
     key = ut_key_summary(UT_ORG_DEFAULT, 4); // its removal was begun
     put(f, &key, UT_BYTES_NONE);
-    key = ut_key_piece(UT_ORG_DEFAULT, 4, UT_PIECES_BLOCK_FROM);
+    key = ut_key_piece(UT_ORG_DEFAULT, 4, UT_BLOCK_STORE_SEALED_FROM);
     put(f, &key, UT_BYTES_NONE);
     key = ut_key_summary(UT_ORG_DEFAULT, 5); // says nothing, so the block does
     put(f, &key, UT_BYTES_LIT("no summary"));

@@ -1,6 +1,6 @@
 // Tests of storage/store/consumer and query_pull: readers that poll, and where they go on after a crash.
 #include "storage/store/key.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/query/query.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/random_filter.h"
@@ -242,7 +242,7 @@ static void damaged_blocks_are_counted_and_passed_once(void **state)
     for (unsigned i = 0; i < 4; i++)
         store_words(f, &random, 10, now_ns);
     ut_txn *txn;
-    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 3, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 3, UT_BLOCK_STORE_SEALED_FROM);
     assert_int_equal(ut_engine_begin(f->engine, true, &txn), UT_OK);
     assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), UT_BYTES_LIT("damage")), UT_OK);
     assert_int_equal(ut_txn_commit(txn), UT_OK);

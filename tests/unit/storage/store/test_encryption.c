@@ -3,7 +3,7 @@
 // test_block.
 #include "storage/store/key.h"
 #include "storage/store/keyring.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/query/query.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/random_span.h"
@@ -385,13 +385,13 @@ static void a_block_in_the_place_of_another_does_not_open(void **state)
     ut_buf_init(&second, BUDGET);
     assert_int_equal(ut_engine_begin(engine, true, &txn), UT_OK);
     assert_int_equal(ut_txn_cursor(txn, &cursor), UT_OK);
-    assert_int_equal(ut_pieces_get(cursor, UT_ORG_DEFAULT, 1, &first), UT_OK);
-    assert_int_equal(ut_pieces_get(cursor, UT_ORG_DEFAULT, 2, &second), UT_OK);
+    assert_int_equal(ut_block_store_get(cursor, UT_ORG_DEFAULT, 1, &first), UT_OK);
+    assert_int_equal(ut_block_store_get(cursor, UT_ORG_DEFAULT, 2, &second), UT_OK);
     ut_cursor_close(cursor);
-    assert_int_equal(ut_pieces_put(txn, UT_ORG_DEFAULT, 1, UT_BYTES_NONE, ut_buf_bytes(&second)),
-                     UT_OK);
-    assert_int_equal(ut_pieces_put(txn, UT_ORG_DEFAULT, 2, UT_BYTES_NONE, ut_buf_bytes(&first)),
-                     UT_OK);
+    assert_int_equal(
+        ut_block_store_put(txn, UT_ORG_DEFAULT, 1, UT_BYTES_NONE, ut_buf_bytes(&second)), UT_OK);
+    assert_int_equal(
+        ut_block_store_put(txn, UT_ORG_DEFAULT, 2, UT_BYTES_NONE, ut_buf_bytes(&first)), UT_OK);
     assert_int_equal(ut_txn_commit(txn), UT_OK);
     ut_block_info info;
     assert_int_equal(read_block(store, 1, &info), UT_ECORRUPT);

@@ -1,7 +1,7 @@
 // Tests of retention: time, budget, the order in which blocks leave, and that a full store goes on
 // working.
 #include "storage/store/key.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/query/query.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/random_span.h"
@@ -828,7 +828,7 @@ static void damaged_blocks_are_removed_all_the_same(void **state)
     store_trace(f, 3, 1, 10, 1);
     ut_txn *txn;
     assert_int_equal(ut_engine_begin(f->engine, true, &txn), UT_OK);
-    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 1, UT_PIECES_BLOCK_FROM);
+    ut_key key = ut_key_piece(UT_ORG_DEFAULT, 1, UT_BLOCK_STORE_SEALED_FROM);
     assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), UT_BYTES_LIT("junk")), UT_OK);
     key = ut_key_piece(UT_ORG_DEFAULT, 2, 0);
     assert_int_equal(ut_txn_put(txn, ut_key_bytes(&key), UT_BYTES_LIT("junk")), UT_OK);

@@ -1,6 +1,6 @@
 // Tests of storage/upkeep/verify: it must see what does not fit together.
 #include "storage/store/key.h"
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 #include "storage/store/record.h"
 #include "storage/upkeep/verify.h"
 #include "tests/support/engine_memory.h"
@@ -242,7 +242,7 @@ static void a_block_that_cannot_be_read_is_seen(void **state)
 {
     fixture *f = *state;
     ut_engine *copy = ut_engine_memory_clone(f->sound);
-    put(copy, ut_key_piece(UT_ORG_DEFAULT, 1, UT_PIECES_BLOCK_FROM), UT_BYTES_LIT("junk"));
+    put(copy, ut_key_piece(UT_ORG_DEFAULT, 1, UT_BLOCK_STORE_SEALED_FROM), UT_BYTES_LIT("junk"));
     assert_true(verify(f, copy).problems > 0);
     copy->class->close(copy);
 }

@@ -1,8 +1,8 @@
-// Blocks in pieces; see pieces.h.
+// Blocks in the database; see block_store.h.
 // Not for removing them: retention.c does it in steps.
-#include "storage/store/pieces.h"
+#include "storage/store/block_store.h"
 
-_Static_assert(UT_PIECES_MEMBERS_MAX *UT_PIECES_BLOCK_FROM >= UT_BLOCK_SPANS_MAX,
+_Static_assert(UT_BLOCK_STORE_MEMBERS_MAX *UT_BLOCK_STORE_SEALED_FROM >= UT_BLOCK_SPANS_MAX,
                "every span may be of a trace of its own");
 
 // Writes bytes as pieces of at most len_max, numbered from `piece` on.
@@ -24,22 +24,23 @@ static ut_err put_run(ut_txn *txn, uint32_t org, uint64_t seq, uint32_t piece, u
     return UT_OK;
 }
 
-ut_err ut_pieces_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes members, ut_bytes sealed)
+ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes members,
+                          ut_bytes sealed)
 {
-    ut_err err = put_run(txn, org, seq, 0, UT_PIECES_BLOCK_FROM,
-                         UT_PIECES_MEMBERS_MAX * UT_TRACE_ID_LEN, members);
+    ut_err err = put_run(txn, org, seq, 0, UT_BLOCK_STORE_SEALED_FROM,
+                         UT_BLOCK_STORE_MEMBERS_MAX * UT_TRACE_ID_LEN, members);
     if (err != UT_OK)
         return err;
-    return put_run(txn, org, seq, UT_PIECES_BLOCK_FROM, UT_KEY_PIECES_MAX,
+    return put_run(txn, org, seq, UT_BLOCK_STORE_SEALED_FROM, UT_KEY_PIECES_MAX,
                    txn->engine->value_bytes_best, sealed);
 }
 
-ut_err ut_pieces_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf *out)
+ut_err ut_block_store_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf *out)
 {
-    ut_key first = ut_key_piece(org, seq, UT_PIECES_BLOCK_FROM);
+    ut_key first = ut_key_piece(org, seq, UT_BLOCK_STORE_SEALED_FROM);
     ut_bytes key;
     ut_bytes value;
-    uint32_t expected = UT_PIECES_BLOCK_FROM;
+    uint32_t expected = UT_BLOCK_STORE_SEALED_FROM;
     ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&first), &key, &value);
     while (err == UT_OK) {
         uint32_t found_org;
@@ -58,5 +59,5 @@ ut_err ut_pieces_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf *out)
     }
     if (err != UT_OK && err != UT_ENOTFOUND)
         return err;
-    return expected == UT_PIECES_BLOCK_FROM ? UT_ENOTFOUND : UT_OK;
+    return expected == UT_BLOCK_STORE_SEALED_FROM ? UT_ENOTFOUND : UT_OK;
 }

@@ -1,5 +1,5 @@
-// JSON, both ways: reading by yyjson within a bounded amount of memory, and writing of text and numbers into a buffer.
-// Not for what the values mean.
+// Reading JSON with yyjson within a bounded amount of memory. Not for writing (json_write.h), and not
+// for what the values mean.
 #ifndef UT_ADAPTERS_JSON_H
 #define UT_ADAPTERS_JSON_H
 
@@ -43,16 +43,5 @@ ut_json_number ut_json_integer(ut_bytes text, bool *negative, uint64_t *magnitud
 
 // The double nearest to the text of a number. RANGE: would be infinite.
 ut_json_number ut_json_double(ut_bytes text, double *value);
-
-// ---- writing: errors stay in out->err ----
-
-// A quoted string: control characters (C0 and C1) escaped, what is not UTF-8 replaced by U+FFFD.
-void ut_json_put_string(ut_buf *out, ut_bytes text);
-void ut_json_put_hex(ut_buf *out, ut_bytes bytes);    // quoted, lower case
-void ut_json_put_base64(ut_buf *out, ut_bytes bytes); // quoted
-void ut_json_put_uint(ut_buf *out, uint64_t value);
-void ut_json_put_int(ut_buf *out, int64_t value);
-// Shortest form that reads back the same; "NaN", "Infinity" and "-Infinity" in quotes.
-void ut_json_put_double(ut_buf *out, double value);
 
 #endif

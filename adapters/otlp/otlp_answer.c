@@ -3,6 +3,7 @@
 #include "adapters/otlp/otlp.h"
 
 #include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/encoding/protobuf.h"
 #include "port/base/text.h"

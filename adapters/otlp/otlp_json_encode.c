@@ -3,7 +3,7 @@
 // Not for protobuf (otlp_protobuf_encode.c).
 #include "adapters/otlp/otlp.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/otlp/otlp_walk.h"
 #include "adapters/encoding/protobuf.h"

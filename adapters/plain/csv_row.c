@@ -1,7 +1,7 @@
 // One span to one line of CSV.
 #include "adapters/plain/csv_row.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "adapters/plain/json_value.h"
 #include "port/base/text.h"
 

@@ -1,7 +1,7 @@
 // MessagePack values as plain JSON, for the command line.
 #include "adapters/plain/json_value.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 
 #include <math.h>
 

@@ -1,7 +1,7 @@
 // The JSON object of a span, piece by piece; see span_json.h.
 #include "adapters/plain/span_json.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "adapters/plain/json_value.h"
 #include "storage/span/llm.h"
 

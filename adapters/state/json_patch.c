@@ -3,6 +3,7 @@
 #include "adapters/state/json_patch.h"
 
 #include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 
 enum { PATH_SHOWN = 80 }; // bytes of a path in a fault
 

@@ -2,6 +2,7 @@
 #include "adapters/state/state_patch.h"
 
 #include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "adapters/state/json_patch.h"
 
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 // The states that a trace went through; see trace_state.h.
 #include "agent/cli/trace_state.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/cli/term.h"
 #include "port/base/text.h"
 

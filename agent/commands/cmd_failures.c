@@ -5,7 +5,7 @@
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"

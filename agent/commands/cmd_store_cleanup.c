@@ -1,7 +1,7 @@
 // `untrace store cleanup`: removes spans by an operator's wish.
 #include "agent/commands/cmd_store.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/cli/cli.h"
 #include "agent/commands/store_work.h"
 #include "port/base/text.h"

@@ -2,6 +2,7 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/cli/cli.h"
 #include "agent/config/config_find.h"
 #include "agent/control/control_client.h"

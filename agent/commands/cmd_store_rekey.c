@@ -1,7 +1,7 @@
 // `untrace store rekey`: gives an encrypted store another master key.
 #include "agent/commands/cmd_store.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/cli/cli.h"
 #include "agent/config/master_key.h"
 #include "agent/commands/store_work.h"

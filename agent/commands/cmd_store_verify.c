@@ -1,7 +1,7 @@
 // `untrace store verify`: recounts a store and lists what does not fit together.
 #include "agent/commands/cmd_store.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/cli/cli.h"
 #include "agent/cli/progress_bar.h"
 #include "agent/cli/term.h"

@@ -6,7 +6,7 @@
 #include "agent/cli/trace_page.h"
 #include "agent/cli/trace_pick.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "storage/query/trace_tree.h"

@@ -1,7 +1,7 @@
 // Lays out what `untrace top` shows.
 #include "agent/commands/top_frame.h"
 
-#include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "port/base/text.h"
 
 #include <stdio.h>

@@ -2,6 +2,7 @@
 #include "agent/control/control.h"
 
 #include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "adapters/otlp/otlp.h"
 #include "agent/control/control_path.h"
 #include "agent/config/master_key.h"

@@ -1,0 +1,163 @@
+// Writing JSON; see json_write.h.
+#include "adapters/encoding/json_write.h"
+
+#include "adapters/encoding/base64.h"
+#include "port/base/text.h"
+
+#include <yyjson.h>
+
+#include <math.h>
+
+static void put_escape(ut_buf *out, uint8_t c)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t *at = ut_buf_reserve(out, 6);
+    if (at == NULL)
+        return;
+    at[0] = '\\';
+    size_t len = 2;
+    switch (c) {
+    case '"':
+    case '\\':
+        at[1] = c;
+        break;
+    case '\n':
+        at[1] = 'n';
+        break;
+    case '\r':
+        at[1] = 'r';
+        break;
+    case '\t':
+        at[1] = 't';
+        break;
+    default:
+        memcpy(at + 1, "u00", 3);
+        at[4] = (uint8_t)digits[c >> 4];
+        at[5] = (uint8_t)digits[c & 15];
+        len = 6;
+        break;
+    }
+    out->len += len;
+}
+
+// True when none of eight bytes is a quote, a backslash, a control character or above 0x7e.
+static bool all_plain(const uint8_t *at)
+{
+    const uint64_t ones = 0x0101010101010101u;
+    const uint64_t highs = 0x8080808080808080u;
+    uint64_t bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    uint64_t quote = bytes ^ ones * '"';
+    uint64_t slash = bytes ^ ones * '\\';
+    // A high bit that stays marks a byte; borrows mark only bytes behind one that is marked rightly.
+    uint64_t marked =
+        (bytes - ones * 0x20) | (quote - ones) | (slash - ones) | bytes | (bytes + ones);
+    return (marked & highs) == 0;
+}
+
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+void ut_json_put_string(ut_buf *out, ut_bytes text)
+{
+    if (text.len == 0) {
+        ut_buf_add_z(out, "\"\"");
+        return;
+    }
+    const uint8_t *at = text.data;
+    const uint8_t *end = at + text.len;
+    ut_buf_add_byte(out, '"');
+    while (at < end) {
+        const uint8_t *run = at;
+        while (end - at >= 8 && all_plain(at))
+            at += 8;
+        while (at < end && is_plain(*at))
+            at++;
+        ut_buf_add(out, run, (size_t)(at - run));
+        if (at == end)
+            break;
+        if (*at < 0x80) {
+            put_escape(out, *at++);
+            continue;
+        }
+        size_t len = ut_text_utf8_len(at, (size_t)(end - at));
+        if (len == 2 && at[0] == 0xc2 && at[1] < 0xa0)
+            ut_buf_printf(out, "\\u00%02x", at[1]); // C1: a terminal may obey it
+        else if (len > 0)
+            ut_buf_add(out, at, len);
+        else
+            ut_buf_add(out, "\xef\xbf\xbd", 3);
+        at += len > 0 ? len : 1;
+    }
+    ut_buf_add_byte(out, '"');
+}
+
+void ut_json_put_hex(ut_buf *out, ut_bytes bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (bytes.len > SIZE_MAX / 2 - 1) { // the text would not fit a size
+        if (out->err == UT_OK)
+            out->err = UT_ELIMIT;
+        return;
+    }
+    uint8_t *at = ut_buf_reserve(out, bytes.len * 2 + 2);
+    if (at == NULL)
+        return;
+    *at++ = '"';
+    for (size_t i = 0; i < bytes.len; i++) {
+        *at++ = (uint8_t)digits[bytes.data[i] >> 4];
+        *at++ = (uint8_t)digits[bytes.data[i] & 15];
+    }
+    *at = '"';
+    out->len += bytes.len * 2 + 2;
+}
+
+void ut_json_put_base64(ut_buf *out, ut_bytes bytes)
+{
+    ut_buf_add_byte(out, '"');
+    ut_base64_encode(bytes, out);
+    ut_buf_add_byte(out, '"');
+}
+
+void ut_json_put_uint(ut_buf *out, uint64_t value)
+{
+    uint8_t text[20];
+    size_t begin = sizeof text;
+    do {
+        text[--begin] = (uint8_t)('0' + value % 10);
+        value /= 10;
+    } while (value != 0);
+    ut_buf_add(out, text + begin, sizeof text - begin);
+}
+
+void ut_json_put_int(ut_buf *out, int64_t value)
+{
+    if (value < 0)
+        ut_buf_add_byte(out, '-');
+    ut_json_put_uint(out, value < 0 ? 0 - (uint64_t)value : (uint64_t)value);
+}
+
+void ut_json_put_double(ut_buf *out, double value)
+{
+    if (isnan(value)) {
+        ut_buf_add_z(out, "\"NaN\"");
+        return;
+    }
+    if (isinf(value)) {
+        ut_buf_add_z(out, value > 0 ? "\"Infinity\"" : "\"-Infinity\"");
+        return;
+    }
+    // yyjson's writer is independent of the locale and exact; its memory stands on the stack.
+    max_align_t memory[512 / sizeof(max_align_t)];
+    yyjson_alc pool;
+    yyjson_val number = {0};
+    size_t len = 0;
+    (void)yyjson_set_real(&number, value); // fails only for containers
+    char *text = NULL;
+    if (yyjson_alc_pool_init(&pool, memory, sizeof memory))
+        text = yyjson_val_write_opts(&number, YYJSON_WRITE_NOFLAG, &pool, &len, NULL);
+    UT_ASSERT(text != NULL);
+    ut_buf_add(out, text, len);
+}

@@ -8,6 +8,8 @@
 
 #include <math.h>
 
+// ---- single values ----
+
 static void put_escape(ut_buf *out, uint8_t c)
 {
     static const char digits[] = "0123456789abcdef";
@@ -49,7 +51,8 @@ static bool all_plain(const uint8_t *at)
     memcpy(&bytes, at, sizeof bytes);
     uint64_t quote = bytes ^ ones * '"';
     uint64_t slash = bytes ^ ones * '\\';
-    // A high bit that stays marks a byte; borrows mark only bytes behind one that is marked rightly.
+    // A high bit that stays marks a byte; borrows mark only bytes behind one that is marked
+    // rightly.
     uint64_t marked =
         (bytes - ones * 0x20) | (quote - ones) | (slash - ones) | bytes | (bytes + ones);
     return (marked & highs) == 0;
@@ -160,4 +163,131 @@ void ut_json_put_double(ut_buf *out, double value)
         text = yyjson_val_write_opts(&number, YYJSON_WRITE_NOFLAG, &pool, &len, NULL);
     UT_ASSERT(text != NULL);
     ut_buf_add(out, text, len);
+}
+
+// ---- a writer of objects and arrays ----
+
+static bool get_bit(const uint64_t *words, uint32_t level)
+{
+    return (words[level / 64] >> (level % 64) & 1) != 0;
+}
+
+static void set_bit(uint64_t *words, uint32_t level, bool value)
+{
+    const uint64_t bit = UINT64_C(1) << (level % 64);
+    if (value)
+        words[level / 64] |= bit;
+    else
+        words[level / 64] &= ~bit;
+}
+
+ut_json_writer ut_json_writer_of(ut_buf *out)
+{
+    return (ut_json_writer){.out = out};
+}
+
+static bool in_object(const ut_json_writer *json)
+{
+    return json->depth > 0 && get_bit(json->objects, json->depth - 1);
+}
+
+static void put_comma(ut_json_writer *json)
+{
+    if (json->depth == 0)
+        return;
+    if (get_bit(json->filled, json->depth - 1))
+        ut_buf_add_byte(json->out, ',');
+    set_bit(json->filled, json->depth - 1, true);
+}
+
+void ut_json_write_key(ut_json_writer *json, ut_bytes name)
+{
+    UT_ASSERT(in_object(json) && !json->named);
+    put_comma(json);
+    ut_json_put_string(json->out, name);
+    ut_buf_add_byte(json->out, ':');
+    json->named = true;
+}
+
+ut_buf *ut_json_write_raw(ut_json_writer *json, const char *name_z)
+{
+    if (name_z != NULL)
+        ut_json_write_key(json, ut_bytes_of_z(name_z));
+    UT_ASSERT(json->named == in_object(json));
+    if (!json->named)
+        put_comma(json);
+    json->named = false;
+    return json->out;
+}
+
+static void open_level(ut_json_writer *json, const char *name_z, bool object)
+{
+    ut_buf_add_byte(ut_json_write_raw(json, name_z), object ? '{' : '[');
+    UT_ASSERT(json->depth < UT_JSON_WRITE_DEPTH_MAX);
+    set_bit(json->objects, json->depth, object);
+    set_bit(json->filled, json->depth, false);
+    json->depth++;
+}
+
+void ut_json_write_object(ut_json_writer *json, const char *name_z)
+{
+    open_level(json, name_z, true);
+}
+
+void ut_json_write_array(ut_json_writer *json, const char *name_z)
+{
+    open_level(json, name_z, false);
+}
+
+void ut_json_write_close(ut_json_writer *json)
+{
+    UT_ASSERT(json->depth > 0 && !json->named);
+    ut_buf_add_byte(json->out, in_object(json) ? '}' : ']');
+    json->depth--;
+}
+
+void ut_json_write_line(ut_json_writer *json)
+{
+    UT_ASSERT(json->depth == 0);
+    ut_buf_add_byte(json->out, '\n');
+}
+
+void ut_json_write_text(ut_json_writer *json, const char *name_z, ut_bytes text)
+{
+    ut_json_put_string(ut_json_write_raw(json, name_z), text);
+}
+
+void ut_json_write_text_z(ut_json_writer *json, const char *name_z, const char *text_z)
+{
+    ut_json_put_string(ut_json_write_raw(json, name_z), ut_bytes_of_z(text_z));
+}
+
+void ut_json_write_hex(ut_json_writer *json, const char *name_z, ut_bytes bytes)
+{
+    ut_json_put_hex(ut_json_write_raw(json, name_z), bytes);
+}
+
+void ut_json_write_uint(ut_json_writer *json, const char *name_z, uint64_t value)
+{
+    ut_json_put_uint(ut_json_write_raw(json, name_z), value);
+}
+
+void ut_json_write_int(ut_json_writer *json, const char *name_z, int64_t value)
+{
+    ut_json_put_int(ut_json_write_raw(json, name_z), value);
+}
+
+void ut_json_write_double(ut_json_writer *json, const char *name_z, double value)
+{
+    ut_json_put_double(ut_json_write_raw(json, name_z), value);
+}
+
+void ut_json_write_bool(ut_json_writer *json, const char *name_z, bool value)
+{
+    ut_buf_add_z(ut_json_write_raw(json, name_z), value ? "true" : "false");
+}
+
+void ut_json_write_null(ut_json_writer *json, const char *name_z)
+{
+    ut_buf_add_z(ut_json_write_raw(json, name_z), "null");
 }

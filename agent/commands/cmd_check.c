@@ -47,7 +47,7 @@ static ut_err try_tls(const char *what_z, const char *name_z, const ut_tls_confi
 
 static ut_err check_tls(const ut_config *config, ut_fault *fault)
 {
-    const ut_receiver_config *receiver = &config->otlp_http;
+    const ut_receiver_config *receiver = &config->receivers.otlp_http;
     ut_err err = UT_OK;
     if (receiver->enabled && receiver->tls) {
         const ut_tls_config tls = {.server = true,
@@ -56,8 +56,8 @@ static ut_err check_tls(const ut_config *config, ut_fault *fault)
                                    .key_pem = receiver->key_pem};
         err = try_tls("receiver ", "otlp_http", &tls, fault);
     }
-    for (size_t i = 0; i < config->destination_count && err == UT_OK; i++) {
-        const ut_destination_config *destination = &config->destinations[i];
+    for (size_t i = 0; i < config->destinations.count && err == UT_OK; i++) {
+        const ut_destination_config *destination = &config->destinations.items[i];
         if (!destination->url.tls)
             continue;
         const ut_tls_config tls = {.ca_pem = destination->ca_pem,
@@ -79,7 +79,7 @@ static ut_err check_key(const ut_config *config, ut_fault *fault)
 {
     const ut_log log = {.level = UT_LOG_WARN, .write = print_warning};
     ut_master_key key;
-    const ut_err err = ut_master_key_load(&config->encryption, &log, &key, fault);
+    const ut_err err = ut_master_key_load(&config->storage.encryption, &log, &key, fault);
     ut_master_key_wipe(&key);
     return err;
 }
@@ -134,25 +134,25 @@ static int run(int argc, char **argv)
     }
     char listen[UT_ADDR_TEXT_MAX];
     char size[UT_TEXT_SHORT_MAX];
-    ut_addr_text(&config->otlp_http.listen, listen);
-    ut_text_size(config->store_bytes_max, size);
+    ut_addr_text(&config->receivers.otlp_http.listen, listen);
+    ut_text_size(config->storage.bytes_max, size);
     (void)printf("the configuration is good\n"
                  "  data directory   %s\n"
                  "  otlp_http        %s%s\n"
                  "  storage          at most %s, ",
                  config->data_dir_z == NULL ? "(none known: set data_dir)" : config->data_dir_z,
-                 listen, config->otlp_http.tls ? " (TLS)" : "", size);
-    if (config->ttl_ms == 0)
+                 listen, config->receivers.otlp_http.tls ? " (TLS)" : "", size);
+    if (config->storage.ttl_ms == 0)
         (void)printf("kept until the room is needed");
-    else if (config->ttl_ms % 86400000 == 0)
-        (void)printf("kept for %llu days", (unsigned long long)(config->ttl_ms / 86400000));
+    else if (config->storage.ttl_ms % 86400000 == 0)
+        (void)printf("kept for %llu days", (unsigned long long)(config->storage.ttl_ms / 86400000));
     else
-        (void)printf("kept for %llu s", (unsigned long long)(config->ttl_ms / 1000));
-    (void)printf(", durability %s\n", config->durable_each_commit ? "commit" : "interval");
-    print_encryption(&config->encryption);
-    (void)printf("  destinations     %zu\n", config->destination_count);
-    for (size_t i = 0; i < config->destination_count; i++)
-        print_destination(&config->destinations[i]);
+        (void)printf("kept for %llu s", (unsigned long long)(config->storage.ttl_ms / 1000));
+    (void)printf(", durability %s\n", config->storage.durable_each_commit ? "commit" : "interval");
+    print_encryption(&config->storage.encryption);
+    (void)printf("  destinations     %zu\n", config->destinations.count);
+    for (size_t i = 0; i < config->destinations.count; i++)
+        print_destination(&config->destinations.items[i]);
     ut_config_free(config);
     free(config);
     return EX_OK;

@@ -183,7 +183,7 @@ static ut_err read_otlp_http(ut_yaml *yaml, yaml_node_t *node, void *target)
 static ut_err read_receivers(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     static const ut_yaml_field fields[] = {
-        {"otlp_http", read_otlp_http, offsetof(ut_config, otlp_http)},
+        {"otlp_http", read_otlp_http, offsetof(ut_config_receivers, otlp_http)},
         {NULL, NULL, 0},
     };
     return ut_yaml_read_map(yaml, node, fields, target, "receivers");
@@ -339,14 +339,14 @@ static ut_err read_encryption(ut_yaml *yaml, yaml_node_t *node, void *target)
 static ut_err read_storage(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     static const ut_yaml_field fields[] = {
-        {"max_size", read_store_size, offsetof(ut_config, store_bytes_max)},
-        {"max_spans", read_spans_max, offsetof(ut_config, store_spans_max)},
-        {"evict", read_evict, offsetof(ut_config, evict_oldest)},
-        {"ttl", ut_yaml_read_duration, offsetof(ut_config, ttl_ms)},
-        {"rules", read_rules, offsetof(ut_config, rules)},
-        {"encryption", read_encryption, offsetof(ut_config, encryption)},
-        {"durability", read_durability, offsetof(ut_config, durable_each_commit)},
-        {"sync_interval", ut_yaml_read_duration32, offsetof(ut_config, sync_interval_ms)},
+        {"max_size", read_store_size, offsetof(ut_config_storage, bytes_max)},
+        {"max_spans", read_spans_max, offsetof(ut_config_storage, spans_max)},
+        {"evict", read_evict, offsetof(ut_config_storage, evict_oldest)},
+        {"ttl", ut_yaml_read_duration, offsetof(ut_config_storage, ttl_ms)},
+        {"rules", read_rules, offsetof(ut_config_storage, rules)},
+        {"encryption", read_encryption, offsetof(ut_config_storage, encryption)},
+        {"durability", read_durability, offsetof(ut_config_storage, durable_each_commit)},
+        {"sync_interval", ut_yaml_read_duration32, offsetof(ut_config_storage, sync_interval_ms)},
         {NULL, NULL, 0},
     };
     return ut_yaml_read_map(yaml, node, fields, target, "storage");
@@ -725,28 +725,28 @@ static ut_err read_destination(ut_yaml *yaml, yaml_node_t *node, ut_destination_
 
 static ut_err read_destinations(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
-    ut_config *config = target;
+    ut_config_destinations *destinations = target;
     if (node->type != YAML_SEQUENCE_NODE)
         return ut_yaml_fail(yaml, node, UT_EFORMAT,
                             "a list of destinations, each beginning with \"- name:\"");
     for (yaml_node_item_t *item = node->data.sequence.items.start;
          item < node->data.sequence.items.top; item++) {
         yaml_node_t *entry = yaml_document_get_node(&yaml->document, *item);
-        if (config->destination_count == UT_CONFIG_DESTINATIONS_MAX)
+        if (destinations->count == UT_CONFIG_DESTINATIONS_MAX)
             return ut_yaml_fail_at(yaml, entry, UT_EINVAL, "found more than %d destinations",
                                    UT_CONFIG_DESTINATIONS_MAX);
-        ut_destination_config *out = &config->destinations[config->destination_count];
+        ut_destination_config *out = &destinations->items[destinations->count];
         const ut_err err = read_destination(yaml, entry, out);
         if (err != UT_OK)
             return err;
-        for (size_t i = 0; i < config->destination_count; i++) {
-            if (strcmp(config->destinations[i].name_z, out->name_z) == 0)
+        for (size_t i = 0; i < destinations->count; i++) {
+            if (strcmp(destinations->items[i].name_z, out->name_z) == 0)
                 return ut_yaml_fail_at(
                     yaml, entry, UT_EINVAL,
                     "found a second destination with the name %s, expected each name once",
                     out->name_z);
         }
-        config->destination_count++;
+        destinations->count++;
     }
     return UT_OK;
 }
@@ -773,7 +773,7 @@ ut_err ut_config_default(ut_config *config)
 {
     memset(config, 0, sizeof(*config));
     config->log_level = UT_LOG_INFO;
-    ut_receiver_config *receiver = &config->otlp_http;
+    ut_receiver_config *receiver = &config->receivers.otlp_http;
     receiver->enabled = true;
     const ut_err err = ut_addr_parse(UT_BYTES_LIT("127.0.0.1:4318"), &receiver->listen);
     UT_ASSERT(err == UT_OK);
@@ -784,10 +784,10 @@ ut_err ut_config_default(ut_config *config)
     receiver->head_timeout_ms = 10 * 1000;
     receiver->body_timeout_ms = 30 * 1000;
     receiver->idle_timeout_ms = 120 * 1000;
-    config->store_bytes_max = 256 * 1024 * 1024;
-    config->ttl_ms = 30ULL * 24 * 3600 * 1000;
-    config->durable_each_commit = true;
-    config->sync_interval_ms = 1000;
+    config->storage.bytes_max = 256 * 1024 * 1024;
+    config->storage.ttl_ms = 30ULL * 24 * 3600 * 1000;
+    config->storage.durable_each_commit = true;
+    config->storage.sync_interval_ms = 1000;
     config->stop_timeout_ms = 10 * 1000;
 
     char dir[4096];
@@ -807,9 +807,9 @@ ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
     static const ut_yaml_field fields[] = {
         {"data_dir", read_data_dir, offsetof(ut_config, data_dir_z)},
         {"log", read_log, 0},
-        {"receivers", read_receivers, 0},
-        {"storage", read_storage, 0},
-        {"destinations", read_destinations, 0},
+        {"receivers", read_receivers, offsetof(ut_config, receivers)},
+        {"storage", read_storage, offsetof(ut_config, storage)},
+        {"destinations", read_destinations, offsetof(ut_config, destinations)},
         {"stop_timeout", ut_yaml_read_duration32, offsetof(ut_config, stop_timeout_ms)},
         {NULL, NULL, 0},
     };

@@ -11,22 +11,26 @@ enum {
     UT_CONFIG_DESTINATIONS_MAX = 64,
 };
 
+// receivers.otlp_http
 typedef struct {
     bool enabled;
     ut_addr listen;
     bool tls;
     ut_bytes cert_pem;
     ut_bytes key_pem;
-    ut_bytes client_ca_pem;  // not empty: clients must show a certificate
-    uint64_t body_bytes_max; // as received, and also after decompression; default 64 MiB
-    uint64_t
-        memory_bytes_max; // of all requests under way together; default 256 MiB; over it: 503 with Retry-After
+    ut_bytes client_ca_pem;    // not empty: clients must show a certificate
+    uint64_t body_bytes_max;   // as received, and also after decompression; default 64 MiB
+    uint64_t memory_bytes_max; // of all requests under way; beyond it 503; default 256 MiB
     uint32_t connections_max;  // default 1024
     uint32_t header_bytes_max; // default 32 KiB
     uint32_t head_timeout_ms;  // for request line and headers; default 10 s
     uint32_t body_timeout_ms;  // without a byte of the body; default 30 s
     uint32_t idle_timeout_ms;  // of a kept connection; default 120 s
 } ut_receiver_config;
+
+typedef struct {
+    ut_receiver_config otlp_http;
+} ut_config_receivers;
 
 // Where the master key of the store comes from: exactly one is set, or none: the store is not
 // encrypted. The key itself is not read here.
@@ -37,21 +41,29 @@ typedef struct {
 } ut_config_encryption;
 
 typedef struct {
-    char *data_dir_z;
-    ut_log_level log_level;
-    ut_receiver_config otlp_http;
-    uint64_t store_bytes_max; // default 256 MiB
-    uint64_t store_spans_max; // default 0: any number
-    bool evict_oldest;        // evict: delivered_first (default) or oldest
-    uint64_t ttl_ms;          // default 30 d; 0: until the room is needed
+    uint64_t bytes_max; // default 256 MiB
+    uint64_t spans_max; // default 0: any number
+    bool evict_oldest;  // evict: delivered_first (default) or oldest
+    uint64_t ttl_ms;    // default 30 d; 0: until the room is needed
     ut_rules rules;
     ut_config_encryption encryption;
     bool durable_each_commit;  // durability: commit (default) or interval
     uint32_t sync_interval_ms; // for interval: default 1000
-    uint32_t stop_timeout_ms;  // SIGTERM: the deadline of a clean stop; default 10 s
-    ut_destination_config destinations[UT_CONFIG_DESTINATIONS_MAX]; // dest numbers are set later
-    size_t destination_count;
-    void *owned; // what the pointers above point into
+} ut_config_storage;
+
+typedef struct {
+    ut_destination_config items[UT_CONFIG_DESTINATIONS_MAX]; // dest numbers are set later
+    size_t count;
+} ut_config_destinations;
+
+typedef struct {
+    char *data_dir_z;
+    ut_log_level log_level;
+    ut_config_receivers receivers;
+    ut_config_storage storage;
+    ut_config_destinations destinations;
+    uint32_t stop_timeout_ms; // SIGTERM: the deadline of a clean stop; default 10 s
+    void *owned;              // what the pointers above point into
 } ut_config;
 
 // Defaults only: OTLP on loopback:4318, 30 days, 256 MiB, no destination, data_dir by ut_config_default_data_dir.

@@ -73,8 +73,8 @@ static int open_store(agent *d, ut_fault *fault)
     const int code = ut_data_dir_open_store(config, &d->log, &d->store, fault);
     if (code != EX_OK)
         return code;
-    for (size_t i = 0; i < config->destination_count; i++) {
-        ut_destination_config *destination = &config->destinations[i];
+    for (size_t i = 0; i < config->destinations.count; i++) {
+        ut_destination_config *destination = &config->destinations.items[i];
         destination->org = UT_ORG_DEFAULT;
         const ut_err err = ut_store_add_destination(d->store, UT_ORG_DEFAULT, destination->name_z,
                                                     &destination->dest);
@@ -93,8 +93,8 @@ static void look_at_destinations(agent *d)
     ut_store_destination all[UT_STORE_DESTINATIONS_MAX];
     const size_t count = ut_store_get_destinations(d->store, all, UT_STORE_DESTINATIONS_MAX);
     for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < d->config->destination_count; k++) {
-            if (d->config->destinations[k].dest == all[i].dest)
+        for (size_t k = 0; k < d->config->destinations.count; k++) {
+            if (d->config->destinations.items[k].dest == all[i].dest)
                 d->before[k] = all[i].counts;
         }
         if (!all[i].active && ut_store_pending(&all[i].counts) > 0)
@@ -217,12 +217,12 @@ static ut_err mark(void *context, const ut_delivery *delivery)
 static void warn(const agent *d)
 {
     const ut_config *config = d->config;
-    const ut_receiver_config *receiver = &config->otlp_http;
-    if (!config->durable_each_commit)
+    const ut_receiver_config *receiver = &config->receivers.otlp_http;
+    if (!config->storage.durable_each_commit)
         ut_log_write(&d->log, UT_LOG_WARN, "agent",
                      "durability is interval: when the machine goes down, up to %u ms of "
                      "acknowledged spans are lost; durability: commit loses none",
-                     config->sync_interval_ms);
+                     config->storage.sync_interval_ms);
     if (receiver->enabled && !receiver->tls && !ut_addr_is_loopback(&receiver->listen)) {
         char listen_z[UT_ADDR_TEXT_MAX];
         ut_addr_text(&receiver->listen, listen_z);
@@ -231,20 +231,20 @@ static void warn(const agent *d)
                      "and read them on their way",
                      listen_z);
     }
-    for (size_t i = 0; i < config->destination_count; i++) {
-        if (config->destinations[i].insecure)
+    for (size_t i = 0; i < config->destinations.count; i++) {
+        if (config->destinations.items[i].insecure)
             ut_log_write(
                 &d->log, UT_LOG_WARN, "agent",
                 "destination %s is insecure: its certificate is not verified, so anyone on "
                 "the way can read and change what is sent",
-                config->destinations[i].name_z);
+                config->destinations.items[i].name_z);
     }
 }
 
 static void raise_descriptors(const agent *d)
 {
     struct rlimit limit;
-    const rlim_t need = (rlim_t)d->config->otlp_http.connections_max +
+    const rlim_t need = (rlim_t)d->config->receivers.otlp_http.connections_max +
                         UT_HTTP_SERVER_TURNED_AWAY_MAX + DESCRIPTORS_BESIDE;
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
         return;
@@ -254,7 +254,7 @@ static void raise_descriptors(const agent *d)
             &d->log, UT_LOG_WARN, "agent",
             "at most %llu files may be open, but %u connections need %llu; raise the limit "
             "(ulimit -n) or lower connections_max",
-            (unsigned long long)limit.rlim_cur, d->config->otlp_http.connections_max,
+            (unsigned long long)limit.rlim_cur, d->config->receivers.otlp_http.connections_max,
             (unsigned long long)need);
 }
 
@@ -318,11 +318,11 @@ static int start(agent *d, ut_fault *fault)
         (void)ut_fault_set(fault, err, "cannot start: %s", ut_err_text(err));
         return EX_OSERR;
     }
-    if (config->destination_count > 0) {
+    if (config->destinations.count > 0) {
         const ut_dispatch_thread_config dispatch = {
             .engine = ut_store_engine(d->store),
-            .destinations = config->destinations,
-            .destination_count = config->destination_count,
+            .destinations = config->destinations.items,
+            .destination_count = config->destinations.count,
             .log = &d->log,
             .mark = mark,
             .mark_context = d,
@@ -338,7 +338,8 @@ static int start(agent *d, ut_fault *fault)
     const ut_store_thread_config store_thread = {
         .store = d->store,
         .log = &d->log,
-        .sync_interval_ms = config->durable_each_commit ? 0 : config->sync_interval_ms,
+        .sync_interval_ms =
+            config->storage.durable_each_commit ? 0 : config->storage.sync_interval_ms,
         .done_poller = d->poller,
         .committed = committed,
         .marks_taken = marks_taken,
@@ -349,11 +350,11 @@ static int start(agent *d, ut_fault *fault)
         (void)ut_fault_set(fault, err, "cannot start the store thread: %s", ut_err_text(err));
         return EX_OSERR;
     }
-    if (config->otlp_http.enabled) {
+    if (config->receivers.otlp_http.enabled) {
         const ut_receiver_otlp_http_config receiver = {
             .poller = d->poller,
             .store = d->store_thread,
-            .receiver = &config->otlp_http,
+            .receiver = &config->receivers.otlp_http,
             .log = &d->log,
             .org = UT_ORG_DEFAULT,
         };
@@ -411,8 +412,8 @@ static void say_counts(const agent *d)
     ut_store_destination all[UT_STORE_DESTINATIONS_MAX];
     const size_t count = ut_store_get_destinations(d->store, all, UT_STORE_DESTINATIONS_MAX);
     for (size_t i = 0; i < count; i++) {
-        for (size_t k = 0; k < d->config->destination_count; k++) {
-            if (d->config->destinations[k].dest != all[i].dest || used >= sizeof line)
+        for (size_t k = 0; k < d->config->destinations.count; k++) {
+            if (d->config->destinations.items[k].dest != all[i].dest || used >= sizeof line)
                 continue;
             const ut_store_destination_counts *now = &all[i].counts;
             const ut_store_destination_counts *before = &d->before[k];

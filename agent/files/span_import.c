@@ -37,9 +37,9 @@ static int open_store(ut_span_import *import, ut_config *config, const ut_log *l
     const int code = ut_data_dir_open_store(config, log, &import->store, fault);
     if (code != EX_OK)
         return code;
-    for (size_t i = 0; i < config->destination_count; i++) {
+    for (size_t i = 0; i < config->destinations.count; i++) {
         uint32_t dest = 0;
-        const char *name_z = config->destinations[i].name_z;
+        const char *name_z = config->destinations.items[i].name_z;
         const ut_err err = ut_store_add_destination(import->store, UT_ORG_DEFAULT, name_z, &dest);
         if (err != UT_OK) {
             (void)ut_fault_set(fault, err, "%s: cannot enter destination %s: %s",

@@ -195,15 +195,16 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
 {
     const ut_engine_config engine_config = {
         .dir_z = config->data_dir_z,
-        .bytes_max = config->store_bytes_max,
-        .sync_each_commit = config->durable_each_commit,
+        .bytes_max = config->storage.bytes_max,
+        .sync_each_commit = config->storage.durable_each_commit,
     };
     ut_engine *engine = NULL;
     ut_master_key key;
     // Who works without the agent's configuration may say where the key is.
     const char *key_file_z = keep_destinations ? ut_master_key_env_file() : NULL;
-    ut_err err = key_file_z != NULL ? ut_master_key_read(key_file_z, log, &key, fault)
-                                    : ut_master_key_load(&config->encryption, log, &key, fault);
+    ut_err err = key_file_z != NULL
+                     ? ut_master_key_read(key_file_z, log, &key, fault)
+                     : ut_master_key_load(&config->storage.encryption, log, &key, fault);
     if (err == UT_OK)
         err = ut_engine_lmdb_open(&engine_config, &engine, fault);
     if (err != UT_OK) {
@@ -211,11 +212,11 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
         return ut_exit_code(err);
     }
     const ut_store_config store_config = {
-        .bytes_max = config->store_bytes_max,
-        .spans_max = config->store_spans_max,
-        .evict_oldest = config->evict_oldest,
-        .ttl_ms = config->ttl_ms,
-        .rules = &config->rules,
+        .bytes_max = config->storage.bytes_max,
+        .spans_max = config->storage.spans_max,
+        .evict_oldest = config->storage.evict_oldest,
+        .ttl_ms = config->storage.ttl_ms,
+        .rules = &config->storage.rules,
         .log = log,
         .keep_destinations = keep_destinations,
         .master_key = key.given ? key.bytes : NULL,
@@ -259,7 +260,7 @@ int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **s
                               ut_fault *fault)
 {
     // Another budget than the agent's would make it remove what the agent keeps.
-    const ut_err err = read_budget(config->data_dir_z, &config->store_bytes_max, fault);
+    const ut_err err = read_budget(config->data_dir_z, &config->storage.bytes_max, fault);
     if (err != UT_OK)
         return ut_exit_code(err);
     return open_store(config, true, log, store, fault);

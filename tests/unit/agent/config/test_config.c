@@ -56,18 +56,18 @@ static void an_empty_file_means_the_defaults(void **state)
     (void)state;
     ut_config *config = accept("# nothing\n");
     char listen[UT_ADDR_TEXT_MAX];
-    ut_addr_text(&config->otlp_http.listen, listen);
+    ut_addr_text(&config->receivers.otlp_http.listen, listen);
     assert_string_equal(listen, "127.0.0.1:4318");
-    assert_int_equal(config->store_bytes_max, 256 * 1024 * 1024);
-    assert_int_equal(config->ttl_ms, 30ULL * 86400 * 1000);
-    assert_true(config->durable_each_commit);
-    assert_int_equal(config->destination_count, 0);
-    assert_int_equal(config->store_spans_max, 0);
-    assert_false(config->evict_oldest);
-    assert_int_equal(config->rules.count, 0);
-    assert_null(config->encryption.key_file_z);
-    assert_null(config->encryption.key_env_z);
-    assert_null(config->encryption.credential_z);
+    assert_int_equal(config->storage.bytes_max, 256 * 1024 * 1024);
+    assert_int_equal(config->storage.ttl_ms, 30ULL * 86400 * 1000);
+    assert_true(config->storage.durable_each_commit);
+    assert_int_equal(config->destinations.count, 0);
+    assert_int_equal(config->storage.spans_max, 0);
+    assert_false(config->storage.evict_oldest);
+    assert_int_equal(config->storage.rules.count, 0);
+    assert_null(config->storage.encryption.key_file_z);
+    assert_null(config->storage.encryption.key_env_z);
+    assert_null(config->storage.encryption.credential_z);
     release(config);
 }
 
@@ -105,14 +105,14 @@ static void every_key_is_read(void **state)
     assert_string_equal(config->data_dir_z, "/tmp/x");
     assert_int_equal(config->log_level, UT_LOG_DEBUG);
     assert_int_equal(config->stop_timeout_ms, 3000);
-    assert_int_equal(config->otlp_http.body_bytes_max, 1024 * 1024);
-    assert_int_equal(config->otlp_http.connections_max, 7);
-    assert_int_equal(config->otlp_http.body_timeout_ms, 2000);
-    assert_int_equal(config->ttl_ms, 36ULL * 3600 * 1000);
-    assert_false(config->durable_each_commit);
-    assert_int_equal(config->sync_interval_ms, 250);
-    assert_int_equal(config->destination_count, 1);
-    const ut_destination_config *destination = &config->destinations[0];
+    assert_int_equal(config->receivers.otlp_http.body_bytes_max, 1024 * 1024);
+    assert_int_equal(config->receivers.otlp_http.connections_max, 7);
+    assert_int_equal(config->receivers.otlp_http.body_timeout_ms, 2000);
+    assert_int_equal(config->storage.ttl_ms, 36ULL * 3600 * 1000);
+    assert_false(config->storage.durable_each_commit);
+    assert_int_equal(config->storage.sync_interval_ms, 250);
+    assert_int_equal(config->destinations.count, 1);
+    const ut_destination_config *destination = &config->destinations.items[0];
     assert_string_equal(destination->url.host_z, "example");
     assert_int_equal(destination->url.port, 1234);
     assert_string_equal(destination->url.path_z, "/base/v1/traces");
@@ -182,10 +182,10 @@ static void the_rules_of_retention_are_read(void **state)
                                "    - { match: { service.name: checkout, http.route: \"/pay*\", "
                                "status: error }, ttl: 7d }\n"
                                "    - { match: { retries: 3 }, ttl: 0 }\n");
-    assert_int_equal(config->store_spans_max, 1000);
-    assert_true(config->evict_oldest);
-    assert_int_equal(config->rules.count, 2);
-    const ut_rule *rule = &config->rules.items[0];
+    assert_int_equal(config->storage.spans_max, 1000);
+    assert_true(config->storage.evict_oldest);
+    assert_int_equal(config->storage.rules.count, 2);
+    const ut_rule *rule = &config->storage.rules.items[0];
     assert_int_equal(rule->ttl_ms, 7ULL * 86400 * 1000);
     assert_int_equal(rule->condition_count, 3);
     assert_true(is_text(rule->conditions[0].key, "service.name"));
@@ -194,7 +194,7 @@ static void the_rules_of_retention_are_read(void **state)
     assert_false(rule->conditions[1].by_status);
     assert_true(rule->conditions[2].by_status);
     assert_int_equal(rule->conditions[2].status, UT_STATUS_ERROR);
-    assert_int_equal(config->rules.items[1].ttl_ms, 0);
+    assert_int_equal(config->storage.rules.items[1].ttl_ms, 0);
     release(config);
 }
 
@@ -202,13 +202,13 @@ static void the_key_comes_from_exactly_one_place(void **state)
 {
     (void)state;
     ut_config *config = accept("storage: { encryption: { key_file: /etc/untrace/key } }\n");
-    assert_string_equal(config->encryption.key_file_z, "/etc/untrace/key");
+    assert_string_equal(config->storage.encryption.key_file_z, "/etc/untrace/key");
     release(config);
     config = accept("storage: { encryption: { key_env: UNTRACE_KEY } }\n");
-    assert_string_equal(config->encryption.key_env_z, "UNTRACE_KEY");
+    assert_string_equal(config->storage.encryption.key_env_z, "UNTRACE_KEY");
     release(config);
     config = accept("storage: { encryption: { credential: untrace-key } }\n");
-    assert_string_equal(config->encryption.credential_z, "untrace-key");
+    assert_string_equal(config->storage.encryption.credential_z, "untrace-key");
     release(config);
     refuse("storage: { encryption: {} }\n", ":1:24: found encryption with no key");
     refuse("storage: { encryption: { key_file: a, key_env: B } }\n",

@@ -43,10 +43,10 @@ static int set_up(void **state)
     ut_temp_path(f->dir_z, "data", f->data_z);
     assert_int_equal(ut_config_default(&f->config), UT_OK);
     f->config.log_level = UT_LOG_INFO;
-    f->config.store_bytes_max = 16 * 1024 * 1024;
+    f->config.storage.bytes_max = 16 * 1024 * 1024;
     f->config.stop_timeout_ms = 20000;
-    assert_int_equal(ut_addr_parse(UT_BYTES_LIT("127.0.0.1:0"), &f->config.otlp_http.listen),
-                     UT_OK);
+    assert_int_equal(
+        ut_addr_parse(UT_BYTES_LIT("127.0.0.1:0"), &f->config.receivers.otlp_http.listen), UT_OK);
     f->log_fd = -1;
     *state = f;
     return 0;
@@ -293,7 +293,7 @@ static void the_deadline_ends_what_does_not_end_by_itself(void **state)
 {
     fixture *f = *state;
     f->config.stop_timeout_ms = 200;
-    f->config.otlp_http.body_timeout_ms = 3600000;
+    f->config.receivers.otlp_http.body_timeout_ms = 3600000;
     start(f);
     ut_wire wire = stall(f);
     assert_int_equal(kill(f->child, SIGTERM), 0);
@@ -383,21 +383,21 @@ static void what_keeps_it_from_starting_is_said(void **state)
     ut_addr any;
     assert_int_equal(ut_addr_parse(UT_BYTES_LIT("127.0.0.1:0"), &any), UT_OK);
     assert_int_equal(ut_sock_listen(&any, 1, &taken, NULL), UT_OK);
-    assert_int_equal(ut_sock_local_addr(taken, &f->config.otlp_http.listen), UT_OK);
+    assert_int_equal(ut_sock_local_addr(taken, &f->config.receivers.otlp_http.listen), UT_OK);
     run_child(f, f->data_z);
     assert_ends(f, EX_UNAVAILABLE);
     assert_non_null(strstr(f->log_z, "FAULT cannot listen on 127.0.0.1:"));
     ut_sock_close(taken);
-    f->config.otlp_http.listen = any;
+    f->config.receivers.otlp_http.listen = any;
 
     // A store that is none.
-    f->config.store_bytes_max = 1;
+    f->config.storage.bytes_max = 1;
     run_child(f, f->data_z);
     assert_ends(f, EX_CONFIG);
-    f->config.store_bytes_max = 16 * 1024 * 1024;
-    f->config.otlp_http.tls = true;
-    f->config.otlp_http.cert_pem = UT_BYTES_LIT("no certificate");
-    f->config.otlp_http.key_pem = UT_BYTES_LIT("no key");
+    f->config.storage.bytes_max = 16 * 1024 * 1024;
+    f->config.receivers.otlp_http.tls = true;
+    f->config.receivers.otlp_http.cert_pem = UT_BYTES_LIT("no certificate");
+    f->config.receivers.otlp_http.key_pem = UT_BYTES_LIT("no key");
     run_child(f, f->data_z);
     assert_ends(f, EX_CONFIG);
 }
@@ -405,10 +405,11 @@ static void what_keeps_it_from_starting_is_said(void **state)
 static void dangerous_settings_are_warned_of(void **state)
 {
     fixture *f = *state;
-    f->config.durable_each_commit = false;
-    f->config.sync_interval_ms = 1234;
-    assert_int_equal(ut_addr_parse(UT_BYTES_LIT("0.0.0.0:0"), &f->config.otlp_http.listen), UT_OK);
-    ut_destination_config *destination = &f->config.destinations[0];
+    f->config.storage.durable_each_commit = false;
+    f->config.storage.sync_interval_ms = 1234;
+    assert_int_equal(
+        ut_addr_parse(UT_BYTES_LIT("0.0.0.0:0"), &f->config.receivers.otlp_http.listen), UT_OK);
+    ut_destination_config *destination = &f->config.destinations.items[0];
     *destination = (ut_destination_config){
         .name_z = "careless",
         .encoder = &ut_otlp_protobuf_encoder,
@@ -424,7 +425,7 @@ static void dangerous_settings_are_warned_of(void **state)
         .gzip_level = 1,
     };
     assert_int_equal(ut_url_parse("https://127.0.0.1:1/v1/traces", &destination->url, NULL), UT_OK);
-    f->config.destination_count = 1;
+    f->config.destinations.count = 1;
     f->config.stop_timeout_ms = 3600000;
     run_child(f, f->data_z);
     wait_for_log(f, " ready otlp_http=0.0.0.0:");
@@ -442,7 +443,7 @@ static void dangerous_settings_are_warned_of(void **state)
     assert_int_equal(kill(f->child, SIGTERM), 0);
     assert_ends(f, 0);
     assert_non_null(strstr(f->log_z, "; careless: delivered=0 pending=10 dead=0 "));
-    f->config.destination_count = 0;
+    f->config.destinations.count = 0;
 
     // Later, it is not configured any more.
     run_child(f, f->data_z);

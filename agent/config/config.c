@@ -1,4 +1,6 @@
 // What the configuration means: defaults, the tables of keys, and the checks between values. Syntax is config_yaml.c.
+#include "agent/config/config.h"
+
 #include "agent/config/config_yaml.h"
 #include "storage/store/store.h"
 

@@ -2,6 +2,7 @@
 #include "agent/config/config_yaml.h"
 
 #include "port/base/text.h"
+#include "port/port.h"
 
 #include <stdarg.h>
 #include <stdio.h>

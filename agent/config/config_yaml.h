@@ -1,9 +1,11 @@
-// Strict reading of a YAML document against tables of fields, with faults that name file, line, column, what was found
-// and what was expected. Knows YAML and value syntax; not what the configuration means (config.c).
+// Strict reading of a YAML document against tables of fields. Faults name file, line, column, what
+// was found and what was expected. The ground of the configuration: it knows YAML and the syntax of
+// values; what they mean is in config.c and in a file for each section.
 #ifndef UT_AGENT_CONFIG_YAML_H
 #define UT_AGENT_CONFIG_YAML_H
 
-#include "agent/config/config.h"
+#include "port/base/buf.h"
+#include "port/base/err.h"
 
 #include <yaml.h>
 
@@ -13,7 +15,7 @@ typedef struct ut_owned ut_owned; // a list of allocations that end together
 void *ut_owned_alloc(ut_owned **owned, size_t size);
 void ut_owned_free(ut_owned *owned);
 
-typedef struct {
+typedef struct ut_yaml {
     const char *path_z;
     yaml_document_t document;
     ut_owned **owned;

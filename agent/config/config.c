@@ -24,19 +24,6 @@ static const char *const system_ca_files[] = {
 
 // ---- values ----
 
-static ut_err read_listen(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const char expected[] =
-        "an address such as 127.0.0.1:4318, [::1]:4318 or unix:/run/untrace.sock";
-    char *text_z = NULL;
-    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
-    if (err != UT_OK)
-        return err;
-    if (ut_addr_parse(ut_bytes_of_z(text_z), target) != UT_OK)
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
-    return UT_OK;
-}
-
 // No shell reads this file: what a shell would replace would become a directory of that name.
 static ut_err read_data_dir(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
@@ -96,99 +83,6 @@ static ut_err read_store_size(ut_yaml *yaml, yaml_node_t *node, void *target)
                             "a size that this machine can address (at most 2GiB on 32 bits)");
     *(uint64_t *)target = bytes;
     return UT_OK;
-}
-
-static ut_err read_body_size(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    uint64_t bytes = 0;
-    const ut_err err = ut_yaml_read_size(yaml, node, &bytes);
-    if (err != UT_OK)
-        return err;
-    if (bytes < 1024 || bytes > 64 * 1024 * 1024)
-        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of 1KiB to 64MiB");
-    *(uint64_t *)target = bytes;
-    return UT_OK;
-}
-
-static ut_err read_connections_max(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    uint32_t count = 0;
-    const ut_err err = ut_yaml_read_count32(yaml, node, &count);
-    if (err != UT_OK)
-        return err;
-    if (count < 1 || count > 100000)
-        return ut_yaml_fail(yaml, node, UT_EINVAL, "a number of connections, 1 to 100000");
-    *(uint32_t *)target = count;
-    return UT_OK;
-}
-
-static ut_err read_header_size(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    uint32_t bytes = 0;
-    const ut_err err = ut_yaml_read_size32(yaml, node, &bytes);
-    if (err != UT_OK)
-        return err;
-    if (bytes < 1024 || bytes > 1024 * 1024)
-        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of 1KiB to 1MiB");
-    *(uint32_t *)target = bytes;
-    return UT_OK;
-}
-
-// ---- receivers ----
-
-static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const ut_yaml_field fields[] = {
-        {"cert_file", ut_yaml_read_file, offsetof(ut_receiver_config, cert_pem)},
-        {"key_file", ut_yaml_read_file, offsetof(ut_receiver_config, key_pem)},
-        {"client_ca_file", ut_yaml_read_file, offsetof(ut_receiver_config, client_ca_pem)},
-        {NULL, NULL, 0},
-    };
-    ut_receiver_config *receiver = target;
-    const ut_err err = ut_yaml_read_map(yaml, node, fields, receiver, "tls");
-    if (err != UT_OK)
-        return err;
-    if (receiver->cert_pem.len == 0 || receiver->key_pem.len == 0)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                               "found tls without %s, expected cert_file and key_file",
-                               receiver->cert_pem.len == 0 ? "cert_file" : "key_file");
-    receiver->tls = true;
-    return UT_OK;
-}
-
-static ut_err read_otlp_http(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const ut_yaml_field fields[] = {
-        {"listen", read_listen, offsetof(ut_receiver_config, listen)},
-        {"tls", read_server_tls, 0},
-        {"max_body_size", read_body_size, offsetof(ut_receiver_config, body_bytes_max)},
-        {"max_memory", ut_yaml_read_size, offsetof(ut_receiver_config, memory_bytes_max)},
-        {"max_connections", read_connections_max, offsetof(ut_receiver_config, connections_max)},
-        {"max_header_size", read_header_size, offsetof(ut_receiver_config, header_bytes_max)},
-        {"header_timeout", ut_yaml_read_duration32, offsetof(ut_receiver_config, head_timeout_ms)},
-        {"body_timeout", ut_yaml_read_duration32, offsetof(ut_receiver_config, body_timeout_ms)},
-        {"idle_timeout", ut_yaml_read_duration32, offsetof(ut_receiver_config, idle_timeout_ms)},
-        {NULL, NULL, 0},
-    };
-    ut_receiver_config *receiver = target;
-    const ut_err err = ut_yaml_read_map(yaml, node, fields, receiver, "otlp_http");
-    if (err != UT_OK)
-        return err;
-    if (receiver->memory_bytes_max < receiver->body_bytes_max)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                               "found max_memory below max_body_size, expected at least "
-                               "max_body_size, or no request of "
-                               "the largest size could ever be taken");
-    return UT_OK;
-}
-
-static ut_err read_receivers(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const ut_yaml_field fields[] = {
-        {"otlp_http", read_otlp_http, offsetof(ut_config_receivers, otlp_http)},
-        {NULL, NULL, 0},
-    };
-    return ut_yaml_read_map(yaml, node, fields, target, "receivers");
 }
 
 // ---- storage ----
@@ -775,17 +669,7 @@ ut_err ut_config_default(ut_config *config)
 {
     memset(config, 0, sizeof(*config));
     config->log_level = UT_LOG_INFO;
-    ut_receiver_config *receiver = &config->receivers.otlp_http;
-    receiver->enabled = true;
-    const ut_err err = ut_addr_parse(UT_BYTES_LIT("127.0.0.1:4318"), &receiver->listen);
-    UT_ASSERT(err == UT_OK);
-    receiver->body_bytes_max = 64 * 1024 * 1024; // what the OTLP specification recommends
-    receiver->memory_bytes_max = 256 * 1024 * 1024;
-    receiver->connections_max = 1024;
-    receiver->header_bytes_max = 32 * 1024;
-    receiver->head_timeout_ms = 10 * 1000;
-    receiver->body_timeout_ms = 30 * 1000;
-    receiver->idle_timeout_ms = 120 * 1000;
+    ut_config_receivers_default(&config->receivers);
     config->storage.bytes_max = 256 * 1024 * 1024;
     config->storage.ttl_ms = 30ULL * 24 * 3600 * 1000;
     config->storage.durable_each_commit = true;
@@ -809,7 +693,7 @@ ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
     static const ut_yaml_field fields[] = {
         {"data_dir", read_data_dir, offsetof(ut_config, data_dir_z)},
         {"log", read_log, 0},
-        {"receivers", read_receivers, offsetof(ut_config, receivers)},
+        {"receivers", ut_config_receivers_read, offsetof(ut_config, receivers)},
         {"storage", read_storage, offsetof(ut_config, storage)},
         {"destinations", read_destinations, offsetof(ut_config, destinations)},
         {"stop_timeout", ut_yaml_read_duration32, offsetof(ut_config, stop_timeout_ms)},

@@ -2,6 +2,7 @@
 #ifndef UT_AGENT_CONFIG_H
 #define UT_AGENT_CONFIG_H
 
+#include "agent/config/config_receivers.h"
 #include "port/base/log.h"
 #include "storage/store/rules.h"
 #include "transport/deliver/destination.h"
@@ -10,27 +11,6 @@ enum {
     UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024,
     UT_CONFIG_DESTINATIONS_MAX = 64,
 };
-
-// receivers.otlp_http
-typedef struct {
-    bool enabled;
-    ut_addr listen;
-    bool tls;
-    ut_bytes cert_pem;
-    ut_bytes key_pem;
-    ut_bytes client_ca_pem;    // not empty: clients must show a certificate
-    uint64_t body_bytes_max;   // as received, and also after decompression; default 64 MiB
-    uint64_t memory_bytes_max; // of all requests under way; beyond it 503; default 256 MiB
-    uint32_t connections_max;  // default 1024
-    uint32_t header_bytes_max; // default 32 KiB
-    uint32_t head_timeout_ms;  // for request line and headers; default 10 s
-    uint32_t body_timeout_ms;  // without a byte of the body; default 30 s
-    uint32_t idle_timeout_ms;  // of a kept connection; default 120 s
-} ut_receiver_config;
-
-typedef struct {
-    ut_receiver_config otlp_http;
-} ut_config_receivers;
 
 // Where the master key of the store comes from: exactly one is set, or none: the store is not
 // encrypted. The key itself is not read here.

@@ -1,5 +1,5 @@
 // Rules for times to live; see rules.h.
-// Not for parsing them: agent/config/config.c reads the file.
+// Not for parsing them: agent/config/config_rules.c reads the file.
 #include "storage/store/rules.h"
 
 #include "storage/span/filter.h"

@@ -113,33 +113,6 @@ static ut_err read_evict(ut_yaml *yaml, yaml_node_t *node, void *target)
     return UT_OK;
 }
 
-static ut_err read_encryption(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const ut_yaml_field fields[] = {
-        {"key_file", ut_yaml_read_string, offsetof(ut_config_encryption, key_file_z)},
-        {"key_env", ut_yaml_read_string, offsetof(ut_config_encryption, key_env_z)},
-        {"credential", ut_yaml_read_string, offsetof(ut_config_encryption, credential_z)},
-        {NULL, NULL, 0},
-    };
-    ut_config_encryption *out = target;
-    const ut_err err = ut_yaml_read_map(yaml, node, fields, out, "encryption");
-    if (err != UT_OK)
-        return err;
-    const int given =
-        (out->key_file_z != NULL) + (out->key_env_z != NULL) + (out->credential_z != NULL);
-    if (given != 1)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                               "found encryption with %s, expected exactly one of key_file, "
-                               "key_env and credential",
-                               given == 0 ? "no key" : "more than one key");
-    // It becomes the name of a file in a directory.
-    if (out->credential_z != NULL && strchr(out->credential_z, '/') != NULL)
-        return ut_yaml_fail_at(yaml, node, UT_EINVAL,
-                               "found a credential with a slash, expected the name of a systemd "
-                               "credential (LoadCredential=NAME:PATH)");
-    return UT_OK;
-}
-
 static ut_err read_storage(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     static const ut_yaml_field fields[] = {
@@ -148,7 +121,7 @@ static ut_err read_storage(ut_yaml *yaml, yaml_node_t *node, void *target)
         {"evict", read_evict, offsetof(ut_config_storage, evict_oldest)},
         {"ttl", ut_yaml_read_duration, offsetof(ut_config_storage, ttl_ms)},
         {"rules", ut_config_rules_read, offsetof(ut_config_storage, rules)},
-        {"encryption", read_encryption, offsetof(ut_config_storage, encryption)},
+        {"encryption", ut_config_encryption_read, offsetof(ut_config_storage, encryption)},
         {"durability", read_durability, offsetof(ut_config_storage, durable_each_commit)},
         {"sync_interval", ut_yaml_read_duration32, offsetof(ut_config_storage, sync_interval_ms)},
         {NULL, NULL, 0},

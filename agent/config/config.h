@@ -2,6 +2,7 @@
 #ifndef UT_AGENT_CONFIG_H
 #define UT_AGENT_CONFIG_H
 
+#include "agent/config/config_encryption.h"
 #include "agent/config/config_receivers.h"
 #include "port/base/log.h"
 #include "storage/store/rules.h"
@@ -11,14 +12,6 @@ enum {
     UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024,
     UT_CONFIG_DESTINATIONS_MAX = 64,
 };
-
-// Where the master key of the store comes from: exactly one is set, or none: the store is not
-// encrypted. The key itself is not read here.
-typedef struct {
-    char *key_file_z;
-    char *key_env_z;    // name of an environment variable
-    char *credential_z; // name of a systemd credential, a file in $CREDENTIALS_DIRECTORY
-} ut_config_encryption;
 
 typedef struct {
     uint64_t bytes_max; // default 256 MiB

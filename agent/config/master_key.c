@@ -2,6 +2,7 @@
 #include "agent/config/master_key.h"
 
 #include "adapters/encoding/base64.h"
+#include "port/port.h"
 
 #include <errno.h>
 #include <stdio.h>

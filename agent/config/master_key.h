@@ -3,7 +3,8 @@
 #ifndef UT_AGENT_MASTER_KEY_H
 #define UT_AGENT_MASTER_KEY_H
 
-#include "agent/config/config.h"
+#include "agent/config/config_encryption.h"
+#include "port/base/log.h"
 #include "storage/crypt/cipher.h"
 
 enum { UT_MASTER_KEY_NAME_MAX = 256, UT_MASTER_KEY_FILE_BYTES_MAX = 1024 };

@@ -1,7 +1,6 @@
 // What the configuration means: defaults, the tables of keys, and the checks between values. Syntax is config_yaml.c.
 #include "agent/config/config.h"
 
-#include "agent/config/config_rules.h"
 #include "agent/config/config_yaml.h"
 #include "storage/store/store.h"
 
@@ -53,80 +52,6 @@ static ut_err read_log_level(ut_yaml *yaml, yaml_node_t *node, void *target)
         }
     }
     return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
-}
-
-static ut_err read_durability(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const char expected[] = "commit or interval";
-    char *text_z = NULL;
-    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
-    if (err != UT_OK)
-        return err;
-    if (strcmp(text_z, "commit") == 0)
-        *(bool *)target = true;
-    else if (strcmp(text_z, "interval") == 0)
-        *(bool *)target = false;
-    else
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
-    return UT_OK;
-}
-
-static ut_err read_store_size(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    uint64_t bytes = 0;
-    const ut_err err = ut_yaml_read_size(yaml, node, &bytes);
-    if (err != UT_OK)
-        return err;
-    if (bytes < UT_STORE_BYTES_MIN)
-        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of at least 4MiB");
-    if (bytes > SIZE_MAX / 2)
-        return ut_yaml_fail(yaml, node, UT_EINVAL,
-                            "a size that this machine can address (at most 2GiB on 32 bits)");
-    *(uint64_t *)target = bytes;
-    return UT_OK;
-}
-
-// ---- storage ----
-
-static ut_err read_spans_max(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    uint32_t count = 0;
-    const ut_err err = ut_yaml_read_count32(yaml, node, &count);
-    if (err == UT_OK)
-        *(uint64_t *)target = count;
-    return err;
-}
-
-static ut_err read_evict(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const char expected[] = "delivered_first or oldest";
-    char *text_z = NULL;
-    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
-    if (err != UT_OK)
-        return err;
-    if (strcmp(text_z, "delivered_first") == 0)
-        *(bool *)target = false;
-    else if (strcmp(text_z, "oldest") == 0)
-        *(bool *)target = true;
-    else
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
-    return UT_OK;
-}
-
-static ut_err read_storage(ut_yaml *yaml, yaml_node_t *node, void *target)
-{
-    static const ut_yaml_field fields[] = {
-        {"max_size", read_store_size, offsetof(ut_config_storage, bytes_max)},
-        {"max_spans", read_spans_max, offsetof(ut_config_storage, spans_max)},
-        {"evict", read_evict, offsetof(ut_config_storage, evict_oldest)},
-        {"ttl", ut_yaml_read_duration, offsetof(ut_config_storage, ttl_ms)},
-        {"rules", ut_config_rules_read, offsetof(ut_config_storage, rules)},
-        {"encryption", ut_config_encryption_read, offsetof(ut_config_storage, encryption)},
-        {"durability", read_durability, offsetof(ut_config_storage, durable_each_commit)},
-        {"sync_interval", ut_yaml_read_duration32, offsetof(ut_config_storage, sync_interval_ms)},
-        {NULL, NULL, 0},
-    };
-    return ut_yaml_read_map(yaml, node, fields, target, "storage");
 }
 
 static ut_err read_log(ut_yaml *yaml, yaml_node_t *node, void *target)
@@ -551,10 +476,7 @@ ut_err ut_config_default(ut_config *config)
     memset(config, 0, sizeof(*config));
     config->log_level = UT_LOG_INFO;
     ut_config_receivers_default(&config->receivers);
-    config->storage.bytes_max = 256 * 1024 * 1024;
-    config->storage.ttl_ms = 30ULL * 24 * 3600 * 1000;
-    config->storage.durable_each_commit = true;
-    config->storage.sync_interval_ms = 1000;
+    ut_config_storage_default(&config->storage);
     config->stop_timeout_ms = 10 * 1000;
 
     char dir[4096];
@@ -575,7 +497,7 @@ ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
         {"data_dir", read_data_dir, offsetof(ut_config, data_dir_z)},
         {"log", read_log, 0},
         {"receivers", ut_config_receivers_read, offsetof(ut_config, receivers)},
-        {"storage", read_storage, offsetof(ut_config, storage)},
+        {"storage", ut_config_storage_read, offsetof(ut_config, storage)},
         {"destinations", read_destinations, offsetof(ut_config, destinations)},
         {"stop_timeout", ut_yaml_read_duration32, offsetof(ut_config, stop_timeout_ms)},
         {NULL, NULL, 0},

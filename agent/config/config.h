@@ -2,27 +2,15 @@
 #ifndef UT_AGENT_CONFIG_H
 #define UT_AGENT_CONFIG_H
 
-#include "agent/config/config_encryption.h"
 #include "agent/config/config_receivers.h"
+#include "agent/config/config_storage.h"
 #include "port/base/log.h"
-#include "storage/store/rules.h"
 #include "transport/deliver/destination.h"
 
 enum {
     UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024,
     UT_CONFIG_DESTINATIONS_MAX = 64,
 };
-
-typedef struct {
-    uint64_t bytes_max; // default 256 MiB
-    uint64_t spans_max; // default 0: any number
-    bool evict_oldest;  // evict: delivered_first (default) or oldest
-    uint64_t ttl_ms;    // default 30 d; 0: until the room is needed
-    ut_rules rules;
-    ut_config_encryption encryption;
-    bool durable_each_commit;  // durability: commit (default) or interval
-    uint32_t sync_interval_ms; // for interval: default 1000
-} ut_config_storage;
 
 typedef struct {
     ut_destination_config items[UT_CONFIG_DESTINATIONS_MAX]; // dest numbers are set later

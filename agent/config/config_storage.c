@@ -1,0 +1,88 @@
+// The section `storage`; see config_storage.h. The parts with most syntax are config_rules.c and
+// config_encryption.c.
+#include "agent/config/config_storage.h"
+
+#include "agent/config/config_rules.h"
+#include "agent/config/config_yaml.h"
+#include "storage/store/store.h"
+
+static ut_err read_store_size(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint64_t bytes = 0;
+    const ut_err err = ut_yaml_read_size(yaml, node, &bytes);
+    if (err != UT_OK)
+        return err;
+    if (bytes < UT_STORE_BYTES_MIN)
+        return ut_yaml_fail(yaml, node, UT_EINVAL, "a size of at least 4MiB");
+    if (bytes > SIZE_MAX / 2)
+        return ut_yaml_fail(yaml, node, UT_EINVAL,
+                            "a size that this machine can address (at most 2GiB on 32 bits)");
+    *(uint64_t *)target = bytes;
+    return UT_OK;
+}
+
+static ut_err read_spans_max(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint32_t count = 0;
+    const ut_err err = ut_yaml_read_count32(yaml, node, &count);
+    if (err == UT_OK)
+        *(uint64_t *)target = count;
+    return err;
+}
+
+static ut_err read_evict(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "delivered_first or oldest";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (strcmp(text_z, "delivered_first") == 0)
+        *(bool *)target = false;
+    else if (strcmp(text_z, "oldest") == 0)
+        *(bool *)target = true;
+    else
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+static ut_err read_durability(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "commit or interval";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (strcmp(text_z, "commit") == 0)
+        *(bool *)target = true;
+    else if (strcmp(text_z, "interval") == 0)
+        *(bool *)target = false;
+    else
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    return UT_OK;
+}
+
+ut_err ut_config_storage_read(ut_yaml *yaml, yaml_node_t *node, void *storage)
+{
+    static const ut_yaml_field fields[] = {
+        {"max_size", read_store_size, offsetof(ut_config_storage, bytes_max)},
+        {"max_spans", read_spans_max, offsetof(ut_config_storage, spans_max)},
+        {"evict", read_evict, offsetof(ut_config_storage, evict_oldest)},
+        {"ttl", ut_yaml_read_duration, offsetof(ut_config_storage, ttl_ms)},
+        {"rules", ut_config_rules_read, offsetof(ut_config_storage, rules)},
+        {"encryption", ut_config_encryption_read, offsetof(ut_config_storage, encryption)},
+        {"durability", read_durability, offsetof(ut_config_storage, durable_each_commit)},
+        {"sync_interval", ut_yaml_read_duration32, offsetof(ut_config_storage, sync_interval_ms)},
+        {NULL, NULL, 0},
+    };
+    return ut_yaml_read_map(yaml, node, fields, storage, "storage");
+}
+
+void ut_config_storage_default(void *target)
+{
+    ut_config_storage *storage = target;
+    storage->bytes_max = 256 * 1024 * 1024;
+    storage->ttl_ms = 30ULL * 24 * 3600 * 1000;
+    storage->durable_each_commit = true;
+    storage->sync_interval_ms = 1000;
+}

@@ -4,7 +4,7 @@
 
 #include "adapters/encoding/gzip.h"
 #include "adapters/otlp/otlp.h"
-#include "agent/config/config.h"
+#include "agent/config/config_destinations.h"
 #include "port/base/text.h"
 #include "transport/deliver/backoff.h"
 #include "transport/http/http_client.h"

@@ -2,20 +2,12 @@
 #ifndef UT_AGENT_CONFIG_H
 #define UT_AGENT_CONFIG_H
 
+#include "agent/config/config_destinations.h"
 #include "agent/config/config_receivers.h"
 #include "agent/config/config_storage.h"
 #include "port/base/log.h"
-#include "transport/deliver/destination.h"
 
-enum {
-    UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024,
-    UT_CONFIG_DESTINATIONS_MAX = 64,
-};
-
-typedef struct {
-    ut_destination_config items[UT_CONFIG_DESTINATIONS_MAX]; // dest numbers are set later
-    size_t count;
-} ut_config_destinations;
+enum { UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024 };
 
 typedef struct {
     char *data_dir_z;
@@ -37,12 +29,5 @@ void ut_config_free(ut_config *config);
 
 // /var/lib/untrace for root, else $XDG_STATE_HOME/untrace or ~/.local/state/untrace.
 ut_err ut_config_default_data_dir(char *out_z, size_t cap);
-
-// The URL of an OTLP/HTTP endpoint: /v1/traces is appended to the path of endpoint_z, unless it stands there or a query follows.
-// UT_EFORMAT, UT_EINVAL with what was found and expected.
-ut_err ut_config_endpoint(const char *endpoint_z, ut_url *url, ut_fault *fault);
-
-// Appends the certificates that the system trusts, from where distributions keep them. UT_EINVAL when there are none.
-ut_err ut_config_system_ca(ut_buf *pem, ut_fault *fault);
 
 #endif

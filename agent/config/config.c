@@ -1,4 +1,5 @@
-// What the configuration means: defaults, the tables of keys, and the checks between values. Syntax is config_yaml.c.
+// Reading the configuration file, the table of its sections, and what stands beside them. Each
+// section has a file of its own; the syntax of YAML is config_yaml.c's.
 #include "agent/config/config.h"
 
 #include "agent/config/config_yaml.h"
@@ -7,7 +8,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-// ---- values ----
+// ---- beside the sections ----
 
 // No shell reads this file: what a shell would replace would become a directory of that name.
 static ut_err read_data_dir(ut_yaml *yaml, yaml_node_t *node, void *target)
@@ -48,12 +49,12 @@ static ut_err read_log(ut_yaml *yaml, yaml_node_t *node, void *target)
     return ut_yaml_read_map(yaml, node, fields, target, "log");
 }
 
-// ---- the whole ----
+// ---- paths ----
 
 ut_err ut_config_default_data_dir(char *out_z, size_t cap)
 {
-    const char *home_z = getenv("HOME");
-    const char *state_z = getenv("XDG_STATE_HOME");
+    const char *const home_z = getenv("HOME");
+    const char *const state_z = getenv("XDG_STATE_HOME");
     int len;
     if (geteuid() == 0)
         len = snprintf(out_z, cap, "/var/lib/untrace");
@@ -66,37 +67,73 @@ ut_err ut_config_default_data_dir(char *out_z, size_t cap)
     return len > 0 && (size_t)len < cap ? UT_OK : UT_ELIMIT;
 }
 
+// ---- the table of sections ----
+
+static void default_log(void *config)
+{
+    ((ut_config *)config)->log_level = UT_LOG_INFO;
+}
+
+static void default_stop_timeout(void *stop_timeout_ms)
+{
+    *(uint32_t *)stop_timeout_ms = 10 * 1000;
+}
+
+// A key on the top level of the file. default_set and read get the place at offset in ut_config;
+// default_set is NULL where zero is the default.
+typedef struct {
+    const char *key_z;
+    size_t offset;
+    void (*default_set)(void *target);
+    ut_yaml_read read;
+} section;
+
+// A new section is a file, a member of ut_config, and a row here.
+static const section sections[] = {
+    {"data_dir", offsetof(ut_config, data_dir_z), NULL, read_data_dir},
+    {"log", 0, default_log, read_log},
+    {"receivers", offsetof(ut_config, receivers), ut_config_receivers_default,
+     ut_config_receivers_read},
+    {"storage", offsetof(ut_config, storage), ut_config_storage_default, ut_config_storage_read},
+    {"destinations", offsetof(ut_config, destinations), NULL, ut_config_destinations_read},
+    {"stop_timeout", offsetof(ut_config, stop_timeout_ms), default_stop_timeout,
+     ut_yaml_read_duration32},
+};
+
+enum { SECTIONS = sizeof(sections) / sizeof(sections[0]) };
+
+// ---- the whole ----
+
 ut_err ut_config_default(ut_config *config)
 {
     memset(config, 0, sizeof(*config));
-    config->log_level = UT_LOG_INFO;
-    ut_config_receivers_default(&config->receivers);
-    ut_config_storage_default(&config->storage);
-    config->stop_timeout_ms = 10 * 1000;
+    for (size_t i = 0; i < SECTIONS; i++) {
+        if (sections[i].default_set != NULL)
+            sections[i].default_set((char *)config + sections[i].offset);
+    }
 
-    char dir[4096];
+    char dir_z[4096];
     ut_owned *owned = NULL;
-    if (ut_config_default_data_dir(dir, sizeof(dir)) != UT_OK)
-        return UT_OK; // data_dir_z stays NULL: whoever needs it says so
-    config->data_dir_z = ut_owned_alloc(&owned, strlen(dir) + 1);
+    if (ut_config_default_data_dir(dir_z, sizeof(dir_z)) != UT_OK)
+        return UT_OK; // data_dir_z stays NULL: the commands that need a directory say so
+    config->data_dir_z = ut_owned_alloc(&owned, strlen(dir_z) + 1);
     config->owned = owned;
     if (config->data_dir_z == NULL)
         return UT_ENOMEM;
-    memcpy(config->data_dir_z, dir, strlen(dir) + 1);
+    memcpy(config->data_dir_z, dir_z, strlen(dir_z) + 1);
     return UT_OK;
+}
+
+static ut_err read_sections(ut_yaml *yaml, yaml_node_t *root, ut_config *config)
+{
+    ut_yaml_field fields[SECTIONS + 1] = {0}; // ended by a key that is NULL
+    for (size_t i = 0; i < SECTIONS; i++)
+        fields[i] = (ut_yaml_field){sections[i].key_z, sections[i].read, sections[i].offset};
+    return ut_yaml_read_map(yaml, root, fields, config, "the configuration");
 }
 
 ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
 {
-    static const ut_yaml_field fields[] = {
-        {"data_dir", read_data_dir, offsetof(ut_config, data_dir_z)},
-        {"log", read_log, 0},
-        {"receivers", ut_config_receivers_read, offsetof(ut_config, receivers)},
-        {"storage", ut_config_storage_read, offsetof(ut_config, storage)},
-        {"destinations", ut_config_destinations_read, offsetof(ut_config, destinations)},
-        {"stop_timeout", ut_yaml_read_duration32, offsetof(ut_config, stop_timeout_ms)},
-        {NULL, NULL, 0},
-    };
     const bool is_stdin = strcmp(path_z, "-") == 0;
     ut_buf text;
     ut_buf_init(&text, UT_CONFIG_FILE_BYTES_MAX);
@@ -119,7 +156,7 @@ ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
     if (err != UT_OK)
         goto done;
     if (root != NULL) // an empty file means: all defaults
-        err = ut_yaml_read_map(&yaml, root, fields, config, "the configuration");
+        err = read_sections(&yaml, root, config);
     yaml_document_delete(&yaml.document);
 done:
     ut_buf_free(&text);

@@ -1,4 +1,5 @@
-// The configuration: one YAML file, read strictly (DESIGN section 7, docs/CONFIG.md).
+// The configuration: one YAML file, read strictly (docs/CONFIG.md). Each section has a header of its
+// own, with its struct and defaults.
 #ifndef UT_AGENT_CONFIG_H
 #define UT_AGENT_CONFIG_H
 
@@ -10,8 +11,8 @@
 enum { UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024 };
 
 typedef struct {
-    char *data_dir_z;
-    ut_log_level log_level;
+    char *data_dir_z;       // default: ut_config_default_data_dir; NULL when that knows none
+    ut_log_level log_level; // default info
     ut_config_receivers receivers;
     ut_config_storage storage;
     ut_config_destinations destinations;
@@ -19,15 +20,18 @@ typedef struct {
     void *owned;              // what the pointers above point into
 } ut_config;
 
-// Defaults only: OTLP on loopback:4318, 30 days, 256 MiB, no destination, data_dir by ut_config_default_data_dir.
+// Sets the defaults. UT_ENOMEM.
 ut_err ut_config_default(ut_config *config);
 
-// Reads path_z ("-" is standard input). A fault reads "FILE:LINE:COLUMN: found ..., expected ...". Also reads the certificate files that it names,
-// and substitutes ${env:NAME}. UT_ENOTFOUND, UT_EPERM, UT_EIO, UT_EFORMAT (syntax, unknown key, wrong type), UT_EINVAL (impossible value).
+// Reads the file path_z ("-": standard input) and the certificate files that it names, and
+// substitutes ${env:NAME}. A fault reads "FILE:LINE:COLUMN: found ..., expected ...". UT_ENOTFOUND,
+// UT_EPERM, UT_EIO, UT_ENOMEM, UT_EFORMAT (syntax, unknown key, wrong type), UT_EINVAL (impossible
+// value); config is all zero then.
 ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault);
 void ut_config_free(ut_config *config);
 
-// /var/lib/untrace for root, else $XDG_STATE_HOME/untrace or ~/.local/state/untrace.
+// /var/lib/untrace for root, else $XDG_STATE_HOME/untrace or ~/.local/state/untrace. UT_ENOTFOUND
+// without either, UT_ELIMIT.
 ut_err ut_config_default_data_dir(char *out_z, size_t cap);
 
 #endif

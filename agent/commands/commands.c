@@ -3,6 +3,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/commands/cmd_store.h"
+#include "port/base/order.h"
 
 #include <string.h>
 
@@ -53,11 +54,6 @@ const ut_command *ut_command_find(const char *name_z)
 
 enum { NAME_MAX_LEN = 32, DISTANCE_MAX = 2 };
 
-static unsigned least(unsigned a, unsigned b)
-{
-    return a < b ? a : b;
-}
-
 // How many characters have to be put in, taken out, replaced or swapped with their neighbour. Names are
 // at most NAME_MAX_LEN long.
 static unsigned distance(const char *a_z, const char *b_z)
@@ -71,9 +67,9 @@ static unsigned distance(const char *a_z, const char *b_z)
         rows[2][0] = (unsigned)i;
         for (size_t k = 1; k <= b_len; k++) {
             const unsigned changed = rows[1][k - 1] + (a_z[i - 1] == b_z[k - 1] ? 0 : 1);
-            rows[2][k] = least(changed, least(rows[1][k], rows[2][k - 1]) + 1);
+            rows[2][k] = ut_min_u32(changed, ut_min_u32(rows[1][k], rows[2][k - 1]) + 1);
             if (i > 1 && k > 1 && a_z[i - 1] == b_z[k - 2] && a_z[i - 2] == b_z[k - 1])
-                rows[2][k] = least(rows[2][k], rows[0][k - 2] + 1);
+                rows[2][k] = ut_min_u32(rows[2][k], rows[0][k - 2] + 1);
         }
         memcpy(rows[0], rows[1], sizeof(rows[0]));
         memcpy(rows[1], rows[2], sizeof(rows[1]));

@@ -2,9 +2,9 @@
 // zones.
 #include "port/base/text.h"
 
-#include <stdio.h>
+#include "port/base/time_units.h"
 
-#define NS_PER_S UINT64_C(1000000000)
+#include <stdio.h>
 
 // Numbers are printed as unsigned, which all of them fit: newlib in strict C11 has no PRIu64.
 
@@ -123,7 +123,7 @@ static ut_err parse_units(ut_bytes text, const duration_unit *units, size_t unit
         if (size % denominator == 0) {
             fraction = numerator * (size / denominator);
         } else {
-            if (size > UINT64_MAX / UINT64_C(1000000000) || numerator * size % denominator != 0)
+            if (size > UINT64_MAX / UT_NS_PER_S || numerator * size % denominator != 0)
                 return UT_EFORMAT;
             fraction = numerator * size / denominator;
         }
@@ -147,11 +147,11 @@ ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms)
 
 ut_err ut_text_parse_duration_ns(ut_bytes text, uint64_t *ns)
 {
-    static const duration_unit units[] = {{"d", 86400 * NS_PER_S},
-                                          {"h", 3600 * NS_PER_S},
-                                          {"m", 60 * NS_PER_S},
-                                          {"s", NS_PER_S},
-                                          {"ms", 1000000},
+    static const duration_unit units[] = {{"d", UT_NS_PER_DAY},
+                                          {"h", UT_NS_PER_HOUR},
+                                          {"m", UT_NS_PER_MIN},
+                                          {"s", UT_NS_PER_S},
+                                          {"ms", UT_NS_PER_MS},
                                           {"us", 1000},
                                           {"ns", 1}};
     return parse_units(text, units, sizeof units / sizeof units[0], ns);
@@ -206,7 +206,8 @@ static bool take_clock(ut_bytes text, size_t *at, uint64_t *ns)
             return false;
     }
     (void)take_byte(text, at, 'Z'); // UTC it is in any case
-    *ns = (hour * 3600 + minute * 60 + second) * NS_PER_S + numerator * (NS_PER_S / denominator);
+    *ns = (hour * 3600 + minute * 60 + second) * UT_NS_PER_S +
+          numerator * (UT_NS_PER_S / denominator);
     return true;
 }
 
@@ -230,7 +231,7 @@ ut_err ut_text_parse_time(ut_bytes text, uint64_t *unix_ns)
         days += days_in_month(year, m);
     const uint64_t before = year - 1; // whole years
     days += 365 * before + before / 4 - before / 100 + before / 400 - 719162;
-    *unix_ns = days * 86400 * NS_PER_S + clock_ns;
+    *unix_ns = days * UT_NS_PER_DAY + clock_ns;
     return UT_OK;
 }
 
@@ -292,13 +293,13 @@ void ut_text_duration(uint64_t ns, char *out_z)
         (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u ns", (unsigned)ns);
         return;
     }
-    if (ns < 1000000 && print_three_digits(ns, 1000, "us", out_z))
+    if (ns < UT_NS_PER_MS && print_three_digits(ns, 1000, "us", out_z))
         return;
-    if (ns < NS_PER_S && print_three_digits(ns, 1000000, "ms", out_z))
+    if (ns < UT_NS_PER_S && print_three_digits(ns, UT_NS_PER_MS, "ms", out_z))
         return;
-    if (ns < 60 * NS_PER_S - NS_PER_S / 20 && print_three_digits(ns, NS_PER_S, "s", out_z))
+    if (ns < UT_NS_PER_MIN - UT_NS_PER_S / 20 && print_three_digits(ns, UT_NS_PER_S, "s", out_z))
         return;
-    uint64_t s = ns / NS_PER_S + (ns % NS_PER_S >= NS_PER_S / 2 ? 1 : 0);
+    uint64_t s = ns / UT_NS_PER_S + (ns % UT_NS_PER_S >= UT_NS_PER_S / 2 ? 1 : 0);
     if (s < 3600)
         (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%um%02us", (unsigned)(s / 60),
                        (unsigned)(s % 60));
@@ -312,7 +313,7 @@ void ut_text_duration(uint64_t ns, char *out_z)
 
 void ut_text_time(uint64_t unix_ns, char *out_z)
 {
-    uint64_t s = unix_ns / NS_PER_S;
+    uint64_t s = unix_ns / UT_NS_PER_S;
     uint64_t day_s = s % 86400;
     // Days counted from 1 March of the year 0, so that the leap day ends a year and every 400 years
     // are alike.
@@ -328,7 +329,7 @@ void ut_text_time(uint64_t unix_ns, char *out_z)
     (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%04u-%02u-%02uT%02u:%02u:%02u.%03uZ", (uint16_t)year,
                    (uint8_t)month, (uint8_t)day, (uint8_t)(day_s / 3600),
                    (uint8_t)(day_s % 3600 / 60), (uint8_t)(day_s % 60),
-                   (uint16_t)(unix_ns % NS_PER_S / 1000000));
+                   (uint16_t)(unix_ns % UT_NS_PER_S / UT_NS_PER_MS));
 }
 
 size_t ut_text_utf8_len(const uint8_t *at, size_t left)

@@ -2,6 +2,8 @@
 // Not for what is in a trace: query_trace.c.
 #include "storage/query/query.h"
 
+#include "port/base/order.h"
+
 #include "storage/store/key.h"
 #include "storage/store/record.h"
 #include "storage/store/root_names.h"
@@ -45,9 +47,8 @@ static ut_err sum_entries(ut_cursor *cursor, uint32_t org, const uint8_t trace_i
 static ut_err fill_row(ut_cursor *entries, uint32_t org, const ut_record_root *root,
                        uint8_t text[UT_RECORD_NAME_MAX + UT_RECORD_SERVICE_MAX], ut_trace_row *row)
 {
-    size_t name_len = root->name.len < UT_RECORD_NAME_MAX ? root->name.len : UT_RECORD_NAME_MAX;
-    size_t service_len =
-        root->service.len < UT_RECORD_SERVICE_MAX ? root->service.len : UT_RECORD_SERVICE_MAX;
+    size_t name_len = ut_min_size(root->name.len, UT_RECORD_NAME_MAX);
+    size_t service_len = ut_min_size(root->service.len, UT_RECORD_SERVICE_MAX);
     if (name_len > 0)
         memcpy(text, root->name.data, name_len);
     if (service_len > 0)

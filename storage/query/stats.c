@@ -2,6 +2,7 @@
 #include "storage/query/stats.h"
 
 #include "port/base/text.h"
+#include "port/base/time_units.h"
 #include "storage/query/histogram.h"
 #include "storage/span/llm.h"
 
@@ -10,7 +11,6 @@
 
 enum {
     SLOTS_MIN = 64,
-    NS_PER_S = 1000 * 1000 * 1000,
     HOUR_LABEL_LEN = 13, // of "2026-11-20T18:40:00.123Z"
 };
 
@@ -281,7 +281,7 @@ static group *find_group_of_attribute(ut_stats *stats, const ut_trace_span *span
 
 static group *find_group_of_hour(ut_stats *stats, uint64_t start_ns)
 {
-    const uint64_t hour = start_ns / (UINT64_C(3600) * NS_PER_S);
+    const uint64_t hour = start_ns / UT_NS_PER_HOUR;
     if (stats->last != NULL && stats->hour == hour)
         return stats->last;
     char text_z[UT_TEXT_SHORT_MAX];

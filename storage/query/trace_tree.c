@@ -1,6 +1,8 @@
 // Building the tree of a trace. Iterative throughout: a trace may be a chain of a million spans.
 #include "storage/query/trace_tree.h"
 
+#include "port/base/order.h"
+
 #include <stdlib.h>
 
 // Where the copied bytes of a row begin in the tree's buffer, kept as offsets while the buffer can
@@ -86,8 +88,7 @@ static range copy(ut_tree *tree, ut_bytes bytes)
 // Copies the resource and its service.name unless they are kept from a span before.
 static void copy_resource(ut_tree *tree, ut_bytes attributes, node *to)
 {
-    const uint32_t kept =
-        tree->resource_count < RESOURCES_KEPT ? tree->resource_count : RESOURCES_KEPT;
+    const uint32_t kept = ut_min_u32(tree->resource_count, RESOURCES_KEPT);
     uint32_t at = 0;
     while (at < kept && !ut_bytes_equal(resolve(tree, tree->resources[at][0]), attributes))
         at++;
@@ -243,11 +244,6 @@ static void link_children(node *nodes, uint32_t count, const entry *order, const
 
 // ---- the critical path ----
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
 // Marks, of the children from `child` on, those on the path between from_ns and to_ns, and puts them
 // on the stack. Returns the time between them.
 static uint64_t walk_back(node *nodes, uint32_t child, uint64_t from_ns, uint64_t to_ns,
@@ -257,13 +253,12 @@ static uint64_t walk_back(node *nodes, uint32_t child, uint64_t from_ns, uint64_
     uint64_t now_ns = to_ns;
     while (child != none && now_ns > from_ns) {
         // Of all that end here, the one that began first.
-        const uint64_t end_ns = least(nodes[child].end_ns, to_ns);
+        const uint64_t end_ns = ut_min_u64(nodes[child].end_ns, to_ns);
         uint32_t picked = none;
         uint64_t picked_from_ns = end_ns;
-        for (; child != none && least(nodes[child].end_ns, to_ns) == end_ns;
+        for (; child != none && ut_min_u64(nodes[child].end_ns, to_ns) == end_ns;
              child = nodes[child].finished_before) {
-            const uint64_t start_ns =
-                nodes[child].start_ns > from_ns ? nodes[child].start_ns : from_ns;
+            const uint64_t start_ns = ut_max_u64(nodes[child].start_ns, from_ns);
             if (start_ns < end_ns && start_ns <= picked_from_ns) {
                 picked = child;
                 picked_from_ns = start_ns;
@@ -287,7 +282,7 @@ static void mark_critical(node *nodes, uint32_t last_finished_root, uint32_t *st
     uint32_t used = 0;
     uint64_t from_ns = UINT64_MAX;
     for (uint32_t i = last_finished_root; i != none; i = nodes[i].finished_before)
-        from_ns = least(from_ns, nodes[i].start_ns);
+        from_ns = ut_min_u64(from_ns, nodes[i].start_ns);
     const uint64_t to_ns = nodes[last_finished_root].end_ns;
     if (from_ns < to_ns)
         (void)walk_back(nodes, last_finished_root, from_ns, to_ns, stack, &used); // nobody's time

@@ -1,12 +1,12 @@
 // Filling a filter for questions that are asked often; see filter_preset.h.
 #include "storage/span/filter_preset.h"
 
-static const uint64_t ns_per_hour = UINT64_C(3600) * 1000 * 1000 * 1000;
+#include "port/base/time_units.h"
 
 void ut_filter_recent_failures(ut_filter *filter, uint64_t now_ns, uint64_t hours)
 {
     filter->statuses = 1 << UT_STATUS_ERROR;
-    filter->start_ns = hours < now_ns / ns_per_hour ? now_ns - hours * ns_per_hour : 0;
+    filter->start_ns = hours < now_ns / UT_NS_PER_HOUR ? now_ns - hours * UT_NS_PER_HOUR : 0;
 }
 
 static ut_err add_term(ut_filter *filter, const ut_filter_term *term)

@@ -2,6 +2,8 @@
 // Not for removing them: retention.c does it in steps.
 #include "storage/store/block_store.h"
 
+#include "port/base/order.h"
+
 _Static_assert(UT_BLOCK_STORE_MEMBERS_MAX *UT_BLOCK_STORE_SEALED_FROM >= UT_BLOCK_SPANS_MAX,
                "every span may be of a trace of its own");
 
@@ -12,7 +14,7 @@ static ut_err put_run(ut_txn *txn, uint32_t org, uint64_t seq, uint32_t piece, u
     while (bytes.len > 0) {
         if (piece == piece_end)
             return UT_ELIMIT;
-        size_t len = bytes.len < len_max ? bytes.len : len_max;
+        size_t len = ut_min_size(bytes.len, len_max);
         ut_key key = ut_key_piece(org, seq, piece);
         ut_err err = ut_txn_put(txn, ut_key_bytes(&key), (ut_bytes){bytes.data, len});
         if (err != UT_OK)

@@ -3,6 +3,8 @@
 // Not for asking: bloom.c.
 #include "storage/store/bloom_bits.h"
 
+#include "port/base/order.h"
+
 #include <stdlib.h>
 
 enum {
@@ -425,9 +427,8 @@ static void set_bits(uint8_t *bits, uint32_t bit_count, uint64_t hash)
 // spans and services alone.
 static ut_bytes finish(ut_bloom_builder *b, uint32_t spans)
 {
-    uint32_t room = spans * UT_BLOOM_BYTES_A_SPAN;
-    room = room < UT_BLOOM_BYTES_MIN ? UT_BLOOM_BYTES_MIN : room;
-    room = room > UT_BLOOM_BYTES_MAX ? UT_BLOOM_BYTES_MAX : room;
+    uint32_t room = (uint32_t)ut_clamp_u64((uint64_t)spans * UT_BLOOM_BYTES_A_SPAN,
+                                           UT_BLOOM_BYTES_MIN, UT_BLOOM_BYTES_MAX);
     uint32_t names = 0;
     for (uint32_t i = 0; i < b->token_count; i++)
         names += b->tokens[i].key == NO_KEY;
@@ -442,8 +443,7 @@ static ut_bytes finish(ut_bloom_builder *b, uint32_t spans)
         flags = 0;
         count = names;
     }
-    uint32_t bytes = (count * BITS_A_TOKEN + 7) / 8;
-    bytes = bytes > room ? room : bytes;
+    uint32_t bytes = ut_min_u32((count * BITS_A_TOKEN + 7) / 8, room);
     if (bytes == 0)
         bytes = 1;
     memset(b->out, 0, UT_BLOOM_HEAD + bytes);

@@ -3,8 +3,11 @@
 // removing what has expired: retention.c.
 #include "storage/store/store_core.h"
 
+#include "port/base/order.h"
+#include "port/base/time_units.h"
+
 // A clock that says less has not been set: 2020-01-01 UTC.
-static const uint64_t clock_set_ns = UINT64_C(1577836800) * 1000000000;
+static const uint64_t clock_set_ns = 1577836800 * UT_NS_PER_S;
 
 uint32_t ut_expiry_hour(uint64_t ttl_ms, uint64_t now_ns)
 {
@@ -13,11 +16,11 @@ uint32_t ut_expiry_hour(uint64_t ttl_ms, uint64_t now_ns)
     // expired at once, delivered or not. So that stays until its room is needed.
     if (ttl_ms == 0 || ttl_ms == UT_STORE_TTL_NONE || now_ns < clock_set_ns)
         return 0;
-    uint64_t now_ms = now_ns / 1000000;
+    uint64_t now_ms = now_ns / UT_NS_PER_MS;
     uint64_t end_ms =
         ttl_ms > UINT64_MAX - now_ms - hour_ms ? UINT64_MAX - hour_ms : now_ms + ttl_ms;
     uint64_t hour = (end_ms + hour_ms - 1) / hour_ms;
-    return hour > UINT32_MAX ? UINT32_MAX : (uint32_t)hour;
+    return (uint32_t)ut_min_u64(hour, UINT32_MAX);
 }
 
 // True when each span of the append has an hour of its own.

@@ -3,6 +3,8 @@
 // evicted + pending. Not for deciding when to try again: that is the dispatcher's.
 #include "storage/store/store_core.h"
 
+#include "port/base/order.h"
+
 #include "storage/store/key.h"
 
 // ---- destinations ----
@@ -89,7 +91,7 @@ ut_err ut_store_add_destination(ut_store *store, uint32_t org, const char *name_
 
 size_t ut_store_get_destinations(const ut_store *store, ut_store_destination *out, size_t cap)
 {
-    size_t count = store->ledger.count < cap ? store->ledger.count : cap;
+    size_t count = ut_min_size(store->ledger.count, cap);
     for (size_t i = 0; i < count; i++)
         out[i] = store->ledger.rows[i].row;
     return count;

@@ -2,6 +2,8 @@
 // trace_index.c, ledger.c, retention.c, block_store.c, store_view.c.
 #include "storage/store/store_core.h"
 
+#include "port/base/order.h"
+
 #include "port/port.h"
 #include "storage/store/key.h"
 #include "storage/store/store_view.h"
@@ -132,11 +134,6 @@ static ut_err deactivate(ut_store *store)
     return UT_OK;
 }
 
-static uint64_t clamp(uint64_t value, uint64_t low, uint64_t high)
-{
-    return value < low ? low : value > high ? high : value;
-}
-
 ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store **out,
                      ut_fault *fault)
 {
@@ -154,11 +151,13 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
     store->sealed_permille = PERMILLE_START;
     store->state.next_seq = 1;
     // In a small store a block is small, so that a removal frees a small part of it.
-    store->spans_max = (uint32_t)clamp(config->bytes_max / 65536, SPANS_MIN, UT_BLOCK_SPANS_MAX);
+    store->spans_max =
+        (uint32_t)ut_clamp_u64(config->bytes_max / 65536, SPANS_MIN, UT_BLOCK_SPANS_MAX);
     if (config->spans_max > 0) // the ring is exact to a block
-        store->spans_max = (uint32_t)clamp(config->spans_max / BLOCKS_IN_RING, 1, store->spans_max);
-    store->payload_target =
-        (uint32_t)clamp(config->bytes_max / BLOCKS_IN_BUDGET, PAYLOAD_MIN, UT_BLOCK_PAYLOAD_TARGET);
+        store->spans_max =
+            (uint32_t)ut_clamp_u64(config->spans_max / BLOCKS_IN_RING, 1, store->spans_max);
+    store->payload_target = (uint32_t)ut_clamp_u64(config->bytes_max / BLOCKS_IN_BUDGET,
+                                                   PAYLOAD_MIN, UT_BLOCK_PAYLOAD_TARGET);
     ut_buf_init(&store->sealed, UT_BLOCK_PAYLOAD_MAX + SEALED_KEEP);
     ut_buf_init(&store->members, UT_BLOCK_SPANS_MAX * UT_TRACE_ID_LEN);
     ut_buf_init(&store->value, SEALED_KEEP);
@@ -469,7 +468,7 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
                                  : spans / store->spans_max + raw / store->payload_target + count +
                                        store->class_count;
     uint64_t permille = store->sealed_permille + store->sealed_permille / 4;
-    permille = attempt == 0 ? clamp(permille, 0, PERMILLE_MAX) : PERMILLE_MAX;
+    permille = attempt == 0 ? ut_clamp_u64(permille, 0, PERMILLE_MAX) : PERMILLE_MAX;
     uint64_t entries = attempt < 2 ? traces + blocks : spans;
     // New root records stand side by side; those that a late root replaces do not.
     uint64_t roots = attempt == 0 ? traces / ROOTS_A_PAGE : traces;

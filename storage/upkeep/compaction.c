@@ -2,6 +2,8 @@
 // engine_lmdb_compact.c.
 #include "storage/upkeep/operation.h"
 
+#include "port/base/order.h"
+
 #include <stdlib.h>
 
 typedef struct {
@@ -24,7 +26,7 @@ static ut_err compaction_step(ut_operation *base, ut_store *store, uint64_t now_
     if (err != UT_OK)
         return err;
     base->progress.done = progress.done;
-    base->progress.total = progress.total > progress.done ? progress.total : progress.done;
+    base->progress.total = ut_max_u64(progress.total, progress.done);
     if (!progress.more && progress.bytes_before > progress.bytes_after)
         base->progress.bytes = progress.bytes_before - progress.bytes_after;
     *more = progress.more;

@@ -3,6 +3,8 @@
 // for removing what is due after that: the sweeper does it.
 #include "storage/upkeep/operation.h"
 
+#include "port/base/order.h"
+
 #include "storage/span/block_tables.h"
 #include "storage/store/key.h"
 #include "storage/store/store_core.h"
@@ -47,7 +49,7 @@ typedef struct {
 // 0 is never.
 static uint32_t later(uint32_t a, uint32_t b)
 {
-    return a == 0 || b == 0 ? 0 : a > b ? a : b;
+    return a == 0 || b == 0 ? 0 : ut_max_u32(a, b);
 }
 
 // The hour of the span that is kept longest. Errors of reading the block.

@@ -8,6 +8,8 @@
 // in the batch split.
 #include "transport/deliver/exporter.h"
 
+#include "port/base/order.h"
+#include "port/base/time_units.h"
 #include "transport/deliver/gatherer.h"
 #include "transport/deliver/health.h"
 #include "transport/deliver/mark_queue.h"
@@ -294,7 +296,7 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
         at_ms = batch->not_before_ms;
     uint64_t wait_ms = at_ms > t->now_ms ? at_ms - t->now_ms : 0;
     for (size_t i = 0; i < batch->part_count; i++) {
-        batch->parts[i].block->next_try_ns = t->wall_ns + wait_ms * 1000000;
+        batch->parts[i].block->next_try_ns = t->wall_ns + wait_ms * UT_NS_PER_MS;
         ut_mark_queue_add(&exporter->marks, batch->parts[i].block);
     }
     if (exporter->draining)
@@ -475,7 +477,7 @@ static void gather(ut_exporter *exporter, const moment *t)
 static uint64_t open_at_ms(const ut_exporter *exporter)
 {
     uint64_t at_ms = ut_health_open_at_ms(&exporter->health);
-    return at_ms > exporter->send_not_before_ms ? at_ms : exporter->send_not_before_ms;
+    return ut_max_u64(at_ms, exporter->send_not_before_ms);
 }
 
 // True when another request may be under way beside those that are.
@@ -625,7 +627,7 @@ static uint64_t next_batch_ms(const ut_exporter *exporter)
         no_later_than(&next_ms, b->not_before_ms);
     if (takes_new(exporter))
         no_later_than(&next_ms, ut_gatherer_due_ms(&exporter->gatherer));
-    return next_ms > open_at_ms(exporter) ? next_ms : open_at_ms(exporter);
+    return ut_max_u64(next_ms, open_at_ms(exporter));
 }
 
 static uint64_t next_time(const ut_exporter *exporter)

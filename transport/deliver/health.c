@@ -1,6 +1,7 @@
 // Counts failures and successes of one destination and says when they change.
 #include "transport/deliver/health.h"
 
+#include "port/base/order.h"
 #include "transport/deliver/backoff.h"
 
 #include <stdio.h>
@@ -45,19 +46,14 @@ void ut_health_succeeded(ut_health *health, uint64_t now_ms)
     health->waits = 0;
 }
 
-static uint64_t later_of(uint64_t a_ms, uint64_t b_ms)
-{
-    return a_ms > b_ms ? a_ms : b_ms;
-}
-
 uint64_t ut_health_open_at_ms(const ut_health *health)
 {
-    return later_of(health->not_before_ms, health->asked_to_wait_ms);
+    return ut_max_u64(health->not_before_ms, health->asked_to_wait_ms);
 }
 
 void ut_health_ask_to_wait(ut_health *health, uint64_t at_ms)
 {
-    health->asked_to_wait_ms = later_of(health->asked_to_wait_ms, at_ms);
+    health->asked_to_wait_ms = ut_max_u64(health->asked_to_wait_ms, at_ms);
 }
 
 uint64_t ut_health_delay_ms(const ut_health *health, uint32_t failures)
@@ -86,7 +82,7 @@ void ut_health_failed(ut_health *health, ut_health_seen seen, uint64_t now_ms, b
     }
     uint64_t wait_ms = misconfigured ? health->destination->retry_max_ms
                                      : ut_health_delay_ms(health, health->failures);
-    health->not_before_ms = later_of(health->not_before_ms, now_ms + wait_ms);
+    health->not_before_ms = ut_max_u64(health->not_before_ms, now_ms + wait_ms);
     health->misconfigured = misconfigured;
     if (!changed)
         return;

@@ -2,6 +2,8 @@
 //   Sun, 06 Nov 1994 08:49:37 GMT    Sunday, 06-Nov-94 08:49:37 GMT    Sun Nov  6 08:49:37 1994
 #include "transport/http/retry_after.h"
 
+#include "port/base/time_units.h"
+
 typedef struct {
     const uint8_t *at;
     const uint8_t *end;
@@ -128,7 +130,7 @@ uint64_t ut_retry_after_ms(ut_bytes text, uint64_t wall_ns)
                 ms = ms * 10 + (uint64_t)(text.data[i] - '0') * 1000;
         }
     } else if (parse_date(text, &unix_s)) {
-        uint64_t now_ms = wall_ns / 1000000;
+        uint64_t now_ms = wall_ns / UT_NS_PER_MS;
         ms = unix_s * 1000 > now_ms ? unix_s * 1000 - now_ms : 0;
     }
     return ms < UT_RETRY_AFTER_MS_MAX ? ms : UT_RETRY_AFTER_MS_MAX;

@@ -477,12 +477,13 @@ static void head_done(ut_http_conn *c)
     const bool expects = !x->http10 && ut_http_head_find(&view, "expect", &expect) > 0;
     if (expects)
         c->expects_continue = true;
+    const bool understood = ut_bytes_equal_fold(expect, UT_BYTES_LIT("100-continue"));
     server->config.handler.on_head(server->config.handler.context, &x->base, &view);
     ut_http_request_drop_head(c);
     if (x->answered) {
         c->current = NULL;
         skip_body(c);
-    } else if (expects && !ut_bytes_equal_fold(expect, UT_BYTES_LIT("100-continue"))) {
+    } else if (expects && !understood) {
         ut_http_request_refuse(c, 417, "the only expectation taken is 100-continue");
         skip_body(c);
     } else if (c->content_length > server->config.body_bytes_max) {

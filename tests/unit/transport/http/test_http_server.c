@@ -596,6 +596,27 @@ static void a_client_that_waits_is_refused_before_the_body(void **state)
     assert_int_equal(f->bodies, 0);
 }
 
+// The memory of a head larger than 4 KiB is not kept for the next one, but goes back to the system.
+static void an_expectation_is_read_before_its_head_goes(void **state)
+{
+    fixture *f = *state;
+    f->config.header_bytes_max = 32 * 1024;
+    reopen_server(f);
+    static char text[16 * 1024];
+    (void)snprintf(text, sizeof(text),
+                   "POST /now HTTP/1.1\r\nHost: x\r\nX-Long: %08192d\r\n"
+                   "Content-Length: 5\r\nExpect: 100-continue\r\n\r\n",
+                   0);
+    client c = client_open(f);
+    ut_wire_send_z(&c, text);
+    assert_int_equal(take_answer(&c).status, 100);
+    ut_wire_send_z(&c, "hello");
+    const answer a = take_answer(&c);
+    assert_int_equal(a.status, 200);
+    assert_body(&a, "hello");
+    ut_wire_close(&c);
+}
+
 // ---- what is not a request
 
 static void shapes_that_smuggle_are_refused(void **state)
@@ -1291,6 +1312,7 @@ int main(void)
         CLAIM(a_client_that_waits_is_told_to_go_on),
         CLAIM(the_word_to_go_on_waits_for_earlier_answers),
         CLAIM(a_client_that_waits_is_refused_before_the_body),
+        CLAIM(an_expectation_is_read_before_its_head_goes),
         CLAIM(shapes_that_smuggle_are_refused),
         CLAIM(what_is_behind_a_bad_request_is_not_read),
         CLAIM(heads_over_the_limits_are_refused),

@@ -17,22 +17,25 @@ const ut_command *const ut_command_store_all[] = {
 
 static const char *const words[] = {"info", "verify", "cleanup", "ttl", "compact", "rekey", NULL};
 
+// clang-format off
 static const char help[] =
     "usage: untrace store SUBCOMMAND [options]\n"
     "\n"
-    "Looks after the store of a data directory, with or without a running agent. What only reads\n"
-    "works beside an agent, after it was killed, and on a copy; what changes the store asks the\n"
-    "running agent, and does it itself where none runs.\n"
+    "Looks after the store of a data directory, with or without a running agent. What\n"
+    "only reads works beside an agent, after it was killed, and on a copy; what\n"
+    "changes the store asks the running agent, and does it itself where none runs.\n"
     "\n"
-    "  info      what is in it: sizes, spans, oldest and newest, organisations, destinations\n"
-    "  verify    holds every record against those it belongs with; exit code 1 when one does not "
-    "fit\n"
+    "  info      what is in it: sizes, spans, oldest and newest, organisations,\n"
+    "            destinations\n"
+    "  verify    holds every record against those it belongs with; exit code 1 when\n"
+    "            one does not fit\n"
     "  cleanup   removes what is older than an age\n"
     "  ttl       gives what is there the times to live that are configured now\n"
     "  compact   rewrites the file without its free space, while the agent goes on\n"
     "  rekey     gives an encrypted store another master key\n"
     "\n"
     "`untrace store SUBCOMMAND --help` says more.\n";
+// clang-format on
 
 static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 

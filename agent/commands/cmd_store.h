@@ -3,10 +3,10 @@
 #ifndef UT_AGENT_CMD_STORE_H
 #define UT_AGENT_CMD_STORE_H
 
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 
 // Options without a letter.
-enum { UT_STORE_OPTION_JSON = 256, UT_STORE_OPTION_DRY_RUN, UT_STORE_OPTION_DELIVERED };
+enum { UT_STORE_OPTION_DRY_RUN = UT_OPTION_OWN, UT_STORE_OPTION_DELIVERED };
 
 extern const ut_command ut_command_store;
 extern const ut_command ut_command_store_info;

@@ -2,54 +2,47 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json_write.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/commands/store_work.h"
 #include "port/base/text.h"
 #include "port/port.h"
 
 #include <stdio.h>
 
+// clang-format off
 static const char help[] =
-    "usage: untrace store cleanup --older-than AGE [--service NAME] [--delivered] [--dry-run]\n"
-    "                             [--data-dir DIR | --config FILE] [--json]\n"
+    "usage: untrace store cleanup --older-than AGE [--service NAME] [--delivered]\n"
+    "                             [--dry-run] [--data-dir DIR | --config FILE]\n"
+    "                             [--json]\n"
     "\n"
-    "Removes what was received longer than AGE ago, and says how much went. The running agent does "
-    "it, between\n"
-    "its commits; where none runs this command does it itself. Spans that a destination has not "
-    "got "
-    "yet go too,\n"
-    "unless --delivered keeps them; they are counted as expired. Ctrl-C cancels it: what is "
-    "removed "
-    "by then\n"
-    "stays removed.\n"
+    "Removes what was received longer than AGE ago, and says how much went. The\n"
+    "running agent does it, between its commits; where none runs this command does it\n"
+    "itself. Spans that a destination has not got yet go too, unless --delivered\n"
+    "keeps them; they are counted as expired. Ctrl-C cancels it: what is removed by\n"
+    "then stays removed.\n"
     "\n"
-    "  -o, --older-than AGE  7d, 12h, 30m, 1d12h; 0: everything\n"
-    "  -s, --service NAME    only spans of this service\n"
-    "      --delivered       only what no destination waits for\n"
-    "      --dry-run         only count what would go\n"
-    "  -d, --data-dir DIR    where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE     configuration to take the data directory from\n"
-    "      --json            one JSON object\n"
+    "  -o, --older-than AGE    7d, 12h, 30m, 1d12h; 0: everything\n"
+    "  -s, --service NAME      only spans of this service\n"
+    "      --delivered         only what no destination waits for\n"
+    "      --dry-run           only count what would go\n"
+    UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_JSON
     "\n"
-    "The file does not become smaller by this: its free space is used again. `untrace store "
-    "compact` gives it\n"
-    "back to the disk.\n"
+    "The file does not become smaller by this: its free space is used again. `untrace\n"
+    "store compact` gives it back to the disk.\n"
     "\n"
-    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74 disk; 75 busy: "
-    "another\n"
-    "operation is under way, or another process works on the directory; 77 permission denied; 78 "
-    "configuration;\n"
-    "130 cancelled.\n";
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74\n"
+    "disk; 75 busy: another operation is under way, or another process works on the\n"
+    "directory; 77 permission denied; 78 configuration; 130 cancelled.\n";
+// clang-format on
 
-static const struct option options[] = {{"older-than", required_argument, NULL, 'o'},
-                                        {"service", required_argument, NULL, 's'},
-                                        {"delivered", no_argument, NULL, UT_STORE_OPTION_DELIVERED},
-                                        {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
-                                        {"data-dir", required_argument, NULL, 'd'},
-                                        {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option rows[] = {UT_OPTION_ROWS_WHERE,
+                                     UT_OPTION_ROW_JSON,
+                                     {"older-than", required_argument, NULL, 'o'},
+                                     {"service", required_argument, NULL, 's'},
+                                     {"delivered", no_argument, NULL, UT_STORE_OPTION_DELIVERED},
+                                     {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
+                                     UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096 };
 
@@ -83,8 +76,7 @@ static void print_text(const ut_store_work_result *result, bool dry_run)
                      (unsigned long long)did->pending, dry_run ? "have" : "had");
 }
 
-static int clean_up(const ut_cleanup_options *wish, const char *data_dir_z, const char *config_z,
-                    bool json)
+static int clean_up(const ut_cleanup_options *wish, const ut_options *options)
 {
     ut_buf out;
     ut_buf_init(&out, OUT_MAX);
@@ -98,10 +90,11 @@ static int clean_up(const ut_cleanup_options *wish, const char *data_dir_z, cons
         .context = wish,
     };
     ut_store_work_result result = {.by_agent = false};
-    const int code =
-        out.err == UT_OK ? ut_store_work_run(&work, data_dir_z, config_z, &result) : EX_OSERR;
+    const int code = out.err == UT_OK
+                         ? ut_store_work_run(&work, options->data_dir_z, options->config_z, &result)
+                         : EX_OSERR;
     ut_buf_reset(&out, OUT_MAX);
-    if ((code == EX_OK || result.cancelled) && json) {
+    if ((code == EX_OK || result.cancelled) && options->json) {
         ut_store_work_json(&work, &result, wish->dry_run, &out);
         (void)fwrite(out.data, 1, out.len, stdout); // main looks at what became of it
     } else if (code == EX_OK || result.cancelled) {
@@ -114,12 +107,10 @@ static int clean_up(const ut_cleanup_options *wish, const char *data_dir_z, cons
 static int run(int argc, char **argv)
 {
     ut_cleanup_options wish = {.org = UT_ORG_DEFAULT};
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
+    ut_options options = {.command_z = "store cleanup", .help_z = help, .rows = rows};
     const char *age_z = NULL;
-    bool json = false;
     uint64_t age_ms = 0;
-    for (int option; (option = getopt_long(argc, argv, ":o:s:d:c:h", options, NULL)) != -1;) {
+    for (int option; (option = ut_options_next(&options, argc, argv)) != -1;) {
         switch (option) {
         case 'o':
             age_z = optarg;
@@ -137,33 +128,18 @@ static int run(int argc, char **argv)
         case UT_STORE_OPTION_DELIVERED:
             wish.delivered_only = true;
             break;
-        case UT_STORE_OPTION_DRY_RUN:
-            wish.dry_run = true;
-            break;
-        case 'd':
-            data_dir_z = optarg;
-            break;
-        case 'c':
-            config_z = optarg;
-            break;
-        case UT_STORE_OPTION_JSON:
-            json = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            return ut_cli_bad_option("store cleanup", option, argv);
+            wish.dry_run = true;
         }
     }
-    if (optind < argc)
-        return ut_cli_usage("store cleanup", "\"%s\" is one word too many", argv[optind]);
+    if (options.ended)
+        return options.code;
     if (age_z == NULL)
         return ut_cli_usage("store cleanup", "--older-than AGE is missing");
     const uint64_t now_ns = ut_clock_wall_ns();
     const uint64_t age_ns = age_ms > UINT64_MAX / 1000000 ? UINT64_MAX : age_ms * 1000000;
     wish.older_than_ns = now_ns > age_ns ? now_ns - age_ns : 0;
-    return clean_up(&wish, data_dir_z, config_z, json);
+    return clean_up(&wish, &options);
 }
 
 const ut_command ut_command_store_cleanup = {
@@ -171,5 +147,5 @@ const ut_command ut_command_store_cleanup = {
     .run = run,
     .summary_z = "remove old spans",
     .help_z = help,
-    .options = options,
+    .options = rows,
 };

@@ -1,39 +1,32 @@
 // `untrace store compact`: gives the free space in the file back to the disk.
 #include "agent/commands/cmd_store.h"
 
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/commands/store_work.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
 
+// clang-format off
 static const char help[] =
     "usage: untrace store compact [--data-dir DIR | --config FILE] [--json]\n"
     "\n"
-    "Rewrites the file of the store without its free space, and says how much smaller it has "
-    "become. The\n"
-    "running agent does it, between its commits, and takes spans meanwhile; where none runs this "
-    "command does\n"
-    "it itself. The disk needs room for a second file until it is done. Ctrl-C cancels it, and the "
-    "store stays\n"
-    "as it was.\n"
+    "Rewrites the file of the store without its free space, and says how much smaller\n"
+    "it has become. The running agent does it, between its commits, and takes spans\n"
+    "meanwhile; where none runs this command does it itself. The disk needs room for\n"
+    "a second file until it is done. Ctrl-C cancels it, and the store stays as it\n"
+    "was.\n"
     "\n"
-    "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE   configuration to take the data directory from\n"
-    "      --json          one JSON object\n"
+    UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_JSON
     "\n"
-    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74 disk, also when "
-    "it "
-    "has no room\n"
-    "for a second file; 75 busy: another operation is under way, or another process works on the "
-    "directory;\n"
-    "77 permission denied; 78 configuration; 130 cancelled.\n";
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74\n"
+    "disk, also when it has no room for a second file; 75 busy: another operation is\n"
+    "under way, or another process works on the directory; 77 permission denied; 78\n"
+    "configuration; 130 cancelled.\n";
+// clang-format on
 
-static const struct option options[] = {{"data-dir", required_argument, NULL, 'd'},
-                                        {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON, UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096 };
 
@@ -65,25 +58,9 @@ static void print_result(const ut_store_work *work, const ut_store_work_result *
 
 static int run(int argc, char **argv)
 {
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
-    bool json = false;
-    for (int option; (option = getopt_long(argc, argv, ":d:c:h", options, NULL)) != -1;) {
-        if (option == 'd') {
-            data_dir_z = optarg;
-        } else if (option == 'c') {
-            config_z = optarg;
-        } else if (option == UT_STORE_OPTION_JSON) {
-            json = true;
-        } else if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EX_OK;
-        } else {
-            return ut_cli_bad_option("store compact", option, argv);
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("store compact", "\"%s\" is one word too many", argv[optind]);
+    ut_options options = {.command_z = "store compact", .help_z = help, .rows = rows};
+    if (!ut_options_read(&options, argc, argv))
+        return options.code;
     const ut_store_work work = {
         .name_z = "compact",
         .path_z = "/store/compact",
@@ -91,9 +68,9 @@ static int run(int argc, char **argv)
         .make = make,
     };
     ut_store_work_result result;
-    const int code = ut_store_work_run(&work, data_dir_z, config_z, &result);
+    const int code = ut_store_work_run(&work, options.data_dir_z, options.config_z, &result);
     if (code == EX_OK || result.cancelled)
-        print_result(&work, &result, json);
+        print_result(&work, &result, options.json);
     return code;
 }
 
@@ -102,5 +79,5 @@ const ut_command ut_command_store_compact = {
     .run = run,
     .summary_z = "make the file of the store smaller",
     .help_z = help,
-    .options = options,
+    .options = rows,
 };

@@ -3,7 +3,7 @@
 
 #include "adapters/encoding/json.h"
 #include "adapters/encoding/json_write.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/config/config_find.h"
 #include "agent/control/control_client.h"
 #include "agent/cli/progress_bar.h"
@@ -15,33 +15,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// clang-format off
 static const char help[] =
     "usage: untrace store info [--data-dir DIR | --config FILE] [--json]\n"
     "\n"
-    "Shows what a store holds: its budget and its file, spans, traces and blocks, the oldest and "
-    "the "
-    "newest,\n"
-    "keys and bytes of each kind of record, and what each organisation and each destination has. "
-    "Reads every\n"
-    "key, in short slices that do not hold up a running agent; works after a kill and on a copy.\n"
+    "Shows what a store holds: its budget and its file, spans, traces and blocks, the\n"
+    "oldest and the newest, keys and bytes of each kind of record, and what each\n"
+    "organisation and each destination has. Reads every key, in short slices that do\n"
+    "not hold up a running agent; works after a kill and on a copy.\n"
     "\n"
-    "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE   configuration to take the data directory from\n"
-    "      --json          one JSON object; times are nanoseconds since 1970, sizes are bytes\n"
+    UT_OPTION_HELP_WHERE
+    "      --json              one JSON object; times are nanoseconds since 1970,\n"
+    "                          sizes are bytes\n"
     "\n"
-    "The budget is that of the agent that wrote the store last. Pages that became free stay in the "
-    "file and are\n"
-    "used again; `untrace store compact` gives them back to the disk.\n"
+    "The budget is that of the agent that wrote the store last. Pages that became\n"
+    "free stay in the file and are used again; `untrace store compact` gives them\n"
+    "back to the disk.\n"
     "\n"
-    "Exit codes: 0; 64 usage; 65 the store is damaged (`untrace store verify` says where) or of "
-    "another\n"
-    "version; 66 there is none; 74 disk; 77 permission denied.\n";
+    "Exit codes: 0; 64 usage; 65 the store is damaged (`untrace store verify` says\n"
+    "where) or of another version; 66 there is none; 74 disk; 77 permission denied.\n";
+// clang-format on
 
-static const struct option options[] = {{"data-dir", required_argument, NULL, 'd'},
-                                        {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON, UT_OPTION_ROWS_END};
 
 enum {
     SLICE_KEYS = 20000, // read in one view
@@ -363,8 +358,9 @@ static ut_err read_facts(ut_reader *reader, facts *f)
     return err;
 }
 
-static int show(const char *data_dir_z, const char *config_z, bool json)
+static int show(const ut_options *options)
 {
+    const char *const data_dir_z = options->data_dir_z;
     ut_fault fault = {UT_OK, ""};
     ut_config config;
     bool config_read = false;
@@ -375,10 +371,10 @@ static int show(const char *data_dir_z, const char *config_z, bool json)
     if (f == NULL)
         return EX_OSERR;
     f->dir_z = data_dir_z;
-    ut_err err = ut_reader_open(data_dir_z, config_z, &reader, &fault);
+    ut_err err = ut_reader_open(data_dir_z, options->config_z, &reader, &fault);
     const bool opened = err == UT_OK;
     if (err == UT_OK && data_dir_z == NULL) {
-        err = ut_config_find(config_z, &config, &fault);
+        err = ut_config_find(options->config_z, &config, &fault);
         config_read = err == UT_OK;
         f->dir_z = config_read ? config.data_dir_z : "";
     }
@@ -392,7 +388,7 @@ static int show(const char *data_dir_z, const char *config_z, bool json)
     }
     int code = EX_OK;
     if (err == UT_OK) {
-        if (json)
+        if (options->json)
             print_json(f, &out);
         else
             print_text(f, &out);
@@ -414,26 +410,10 @@ static int show(const char *data_dir_z, const char *config_z, bool json)
 
 static int run(int argc, char **argv)
 {
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
-    bool json = false;
-    for (int option; (option = getopt_long(argc, argv, ":d:c:h", options, NULL)) != -1;) {
-        if (option == 'd') {
-            data_dir_z = optarg;
-        } else if (option == 'c') {
-            config_z = optarg;
-        } else if (option == UT_STORE_OPTION_JSON) {
-            json = true;
-        } else if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EX_OK;
-        } else {
-            return ut_cli_bad_option("store info", option, argv);
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("store info", "\"%s\" is one word too many", argv[optind]);
-    return show(data_dir_z, config_z, json);
+    ut_options options = {.command_z = "store info", .help_z = help, .rows = rows};
+    if (!ut_options_read(&options, argc, argv))
+        return options.code;
+    return show(&options);
 }
 
 const ut_command ut_command_store_info = {
@@ -441,5 +421,5 @@ const ut_command ut_command_store_info = {
     .run = run,
     .summary_z = "what the store holds",
     .help_z = help,
-    .options = options,
+    .options = rows,
 };

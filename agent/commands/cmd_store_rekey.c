@@ -2,7 +2,7 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json_write.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/config/master_key.h"
 #include "agent/commands/store_work.h"
 
@@ -10,43 +10,38 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// clang-format off
 static const char help[] =
-    "usage: untrace store rekey --new-key-file FILE [--data-dir DIR | --config FILE] [--json]\n"
+    "usage: untrace store rekey --new-key-file FILE [--data-dir DIR | --config FILE]\n"
+    "                           [--json]\n"
     "\n"
-    "Changes the master key of an encrypted store at once: the data keys are wrapped with the new "
-    "one, no block\n"
-    "is written anew, and new blocks get a new data key. The running agent does it, and reads FILE "
-    "itself; where\n"
-    "none runs this command does it, with the old key from the configuration or from "
-    "$UNTRACE_KEY_FILE.\n"
+    "Changes the master key of an encrypted store at once: the data keys are wrapped\n"
+    "with the new one, no block is written anew, and new blocks get a new data key.\n"
+    "The running agent does it, and reads FILE itself; where none runs this command\n"
+    "does it, with the old key from the configuration or from $UNTRACE_KEY_FILE.\n"
     "\n"
-    "Before the agent starts the next time, storage.encryption must lead to the new key. Blocks "
-    "from before\n"
-    "keep their data keys: who has the old master key and an old copy of the store can read the "
-    "copy, and\n"
-    "with the copy's data keys the old blocks of this store.\n"
+    "Before the agent starts the next time, storage.encryption must lead to the new\n"
+    "key. Blocks from before keep their data keys: who has the old master key and an\n"
+    "old copy of the store can read the copy, and with the copy's data keys the old\n"
+    "blocks of this store.\n"
     "\n"
-    "  -k, --new-key-file FILE  the new key: 32 bytes, 64 hexadecimal digits, or base64 of 32 "
-    "bytes\n"
-    "                           (openssl rand -out FILE 32 makes one)\n"
-    "  -d, --data-dir DIR       where the agent keeps its data (default: as the configuration "
-    "says)\n"
-    "  -c, --config FILE        configuration to take the data directory from\n"
-    "      --json               one JSON object\n"
+    "  -k, --new-key-file FILE\n"
+    "                          the new key: 32 bytes, 64 hexadecimal digits, or\n"
+    "                          base64 of 32 bytes (openssl rand -out FILE 32 makes\n"
+    "                          one)\n"
+    UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_JSON
     "\n"
-    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 no store, or no such file; 74 disk; "
-    "75 busy:\n"
-    "another operation is under way, or another process works on the directory; 77 permission "
-    "denied, or the\n"
-    "old key does not fit; 78 configuration, or the store is not encrypted, or FILE holds no "
-    "key.\n";
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 no store, or no such\n"
+    "file; 74 disk; 75 busy: another operation is under way, or another process works\n"
+    "on the directory; 77 permission denied, or the old key does not fit; 78\n"
+    "configuration, or the store is not encrypted, or FILE holds no key.\n";
+// clang-format on
 
-static const struct option options[] = {{"new-key-file", required_argument, NULL, 'k'},
-                                        {"data-dir", required_argument, NULL, 'd'},
-                                        {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option rows[] = {UT_OPTION_ROWS_WHERE,
+                                     UT_OPTION_ROW_JSON,
+                                     {"new-key-file", required_argument, NULL, 'k'},
+                                     UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096, REQUEST_MAX = 32 * 1024 };
 
@@ -75,7 +70,7 @@ static void print_result(const ut_store_work *work, const ut_store_work_result *
 }
 
 // path_z: absolute, because the agent has another working directory.
-static int rekey(const char *path_z, const char *data_dir_z, const char *config_z, bool json)
+static int rekey(const char *path_z, const ut_options *options)
 {
     ut_master_key key;
     ut_fault fault;
@@ -98,9 +93,9 @@ static int rekey(const char *path_z, const char *data_dir_z, const char *config_
     ut_store_work_result result;
     int code = EX_OSERR;
     if (request.err == UT_OK) {
-        code = ut_store_work_run(&work, data_dir_z, config_z, &result);
+        code = ut_store_work_run(&work, options->data_dir_z, options->config_z, &result);
         if (code == EX_OK || result.cancelled)
-            print_result(&work, &result, json, path_z);
+            print_result(&work, &result, options->json, path_z);
     }
     ut_master_key_wipe(&key);
     ut_buf_free(&request);
@@ -109,28 +104,12 @@ static int rekey(const char *path_z, const char *data_dir_z, const char *config_
 
 static int run(int argc, char **argv)
 {
+    ut_options options = {.command_z = "store rekey", .help_z = help, .rows = rows};
     const char *file_z = NULL;
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
-    bool json = false;
-    for (int option; (option = getopt_long(argc, argv, ":k:d:c:h", options, NULL)) != -1;) {
-        if (option == 'k') {
-            file_z = optarg;
-        } else if (option == 'd') {
-            data_dir_z = optarg;
-        } else if (option == 'c') {
-            config_z = optarg;
-        } else if (option == UT_STORE_OPTION_JSON) {
-            json = true;
-        } else if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EX_OK;
-        } else {
-            return ut_cli_bad_option("store rekey", option, argv);
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("store rekey", "\"%s\" is one word too many", argv[optind]);
+    while (ut_options_next(&options, argc, argv) == 'k')
+        file_z = optarg;
+    if (options.ended)
+        return options.code;
     if (file_z == NULL)
         return ut_cli_usage("store rekey", "it needs --new-key-file FILE");
     char *path_z = realpath(file_z, NULL);
@@ -139,7 +118,7 @@ static int run(int argc, char **argv)
         (void)fprintf(stderr, "untrace: cannot read the key in %s: %s\n", file_z, strerror(reason));
         return reason == EACCES ? EX_NOPERM : EX_NOINPUT;
     }
-    const int code = rekey(path_z, data_dir_z, config_z, json);
+    const int code = rekey(path_z, &options);
     free(path_z);
     return code;
 }
@@ -149,5 +128,5 @@ const ut_command ut_command_store_rekey = {
     .run = run,
     .summary_z = "give an encrypted store another master key",
     .help_z = help,
-    .options = options,
+    .options = rows,
 };

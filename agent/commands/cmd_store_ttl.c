@@ -1,44 +1,40 @@
 // `untrace store ttl`: gives what is stored the times to live that the configuration says now.
 #include "agent/commands/cmd_store.h"
 
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/commands/store_work.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
 
+// clang-format off
 static const char help[] =
     "usage: untrace store ttl [--dry-run] [--data-dir DIR | --config FILE] [--json]\n"
     "\n"
-    "A changed ttl, or a changed rule, applies to what comes after it. This applies it to what is "
-    "there: every\n"
-    "block expires when the span of it that is kept longest does, by the times that are configured "
-    "now. What is\n"
-    "due by then is removed by the agent's sweeper, as always. The running agent does it, with the "
-    "configuration\n"
-    "that it was started with; where none runs this command does it itself, with the one that it "
-    "finds. Ctrl-C\n"
-    "cancels it: blocks that have their new time keep it.\n"
+    "A changed ttl, or a changed rule, applies to what comes after it. This applies\n"
+    "it to what is there: every block expires when the span of it that is kept\n"
+    "longest does, by the times that are configured now. What is due by then is\n"
+    "removed by the agent's sweeper, as always. The running agent does it, with the\n"
+    "configuration that it was started with; where none runs this command does it\n"
+    "itself, with the one that it finds. Ctrl-C cancels it: blocks that have their\n"
+    "new time keep it.\n"
     "\n"
-    "      --dry-run       only count the blocks whose time would change\n"
-    "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE   configuration with the times (default: $UNTRACE_CONFIG, else "
-    "/etc/untrace/untrace.yaml\n"
-    "                      if it exists, else built-in defaults: 30d)\n"
-    "      --json          one JSON object\n"
+    "      --dry-run           only count the blocks whose time would change\n"
+    UT_OPTION_HELP_DATA_DIR
+    "  -c, --config FILE       configuration with the times (default:\n"
+    "                          $UNTRACE_CONFIG, else /etc/untrace/untrace.yaml if it\n"
+    "                          exists, else built-in defaults: 30d)\n"
+    UT_OPTION_HELP_JSON
     "\n"
-    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74 disk; 75 busy: "
-    "another\n"
-    "operation is under way, or another process works on the directory; 77 permission denied; 78 "
-    "configuration;\n"
-    "130 cancelled.\n";
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74\n"
+    "disk; 75 busy: another operation is under way, or another process works on the\n"
+    "directory; 77 permission denied; 78 configuration; 130 cancelled.\n";
+// clang-format on
 
-static const struct option options[] = {{"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
-                                        {"data-dir", required_argument, NULL, 'd'},
-                                        {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option rows[] = {UT_OPTION_ROWS_WHERE,
+                                     UT_OPTION_ROW_JSON,
+                                     {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
+                                     UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096 };
 
@@ -48,7 +44,7 @@ static ut_err make(const void *context, ut_operation **operation)
     return ut_retime_new(UT_ORG_DEFAULT, *dry_run, operation);
 }
 
-static int retime(bool dry_run, const char *data_dir_z, const char *config_z, bool json)
+static int retime(bool dry_run, const ut_options *options)
 {
     const ut_store_work work = {
         .name_z = "ttl",
@@ -60,10 +56,10 @@ static int retime(bool dry_run, const char *data_dir_z, const char *config_z, bo
         .context = &dry_run,
     };
     ut_store_work_result result;
-    const int code = ut_store_work_run(&work, data_dir_z, config_z, &result);
+    const int code = ut_store_work_run(&work, options->data_dir_z, options->config_z, &result);
     if (code != EX_OK && !result.cancelled)
         return code;
-    if (json) {
+    if (options->json) {
         ut_buf out;
         ut_buf_init(&out, OUT_MAX);
         ut_store_work_json(&work, &result, dry_run, &out);
@@ -80,29 +76,11 @@ static int retime(bool dry_run, const char *data_dir_z, const char *config_z, bo
 
 static int run(int argc, char **argv)
 {
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
-    bool json = false;
+    ut_options options = {.command_z = "store ttl", .help_z = help, .rows = rows};
     bool dry_run = false;
-    for (int option; (option = getopt_long(argc, argv, ":d:c:h", options, NULL)) != -1;) {
-        if (option == 'd') {
-            data_dir_z = optarg;
-        } else if (option == 'c') {
-            config_z = optarg;
-        } else if (option == UT_STORE_OPTION_DRY_RUN) {
-            dry_run = true;
-        } else if (option == UT_STORE_OPTION_JSON) {
-            json = true;
-        } else if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EX_OK;
-        } else {
-            return ut_cli_bad_option("store ttl", option, argv);
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("store ttl", "\"%s\" is one word too many", argv[optind]);
-    return retime(dry_run, data_dir_z, config_z, json);
+    while (ut_options_next(&options, argc, argv) == UT_STORE_OPTION_DRY_RUN)
+        dry_run = true;
+    return options.ended ? options.code : retime(dry_run, &options);
 }
 
 const ut_command ut_command_store_ttl = {
@@ -110,5 +88,5 @@ const ut_command ut_command_store_ttl = {
     .run = run,
     .summary_z = "apply the configured times to live to what is stored",
     .help_z = help,
-    .options = options,
+    .options = rows,
 };

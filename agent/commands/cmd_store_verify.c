@@ -2,7 +2,7 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json_write.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/cli/progress_bar.h"
 #include "agent/cli/term.h"
 #include "agent/query/reader.h"
@@ -10,31 +10,26 @@
 
 #include <stdio.h>
 
+// clang-format off
 static const char help[] =
     "usage: untrace store verify [--data-dir DIR | --config FILE] [--json]\n"
     "\n"
-    "Reads everything: the checksum of each block, whether every entry of an index has its block "
-    "and "
-    "every\n"
-    "block its entries, whether the ledger knows of every block, and whether for each destination\n"
-    "accepted = delivered + pending + dead + expired + evicted. Prints what does not fit, and "
-    "changes nothing.\n"
-    "Works beside a running agent (it reads in short slices that do not hold it up), after a kill, "
+    "Reads everything: the checksum of each block, whether every entry of an index\n"
+    "has its block and every block its entries, whether the ledger knows of every\n"
+    "block, and whether for each destination accepted = delivered + pending + dead +\n"
+    "expired + evicted. Prints what does not fit, and changes nothing. Works beside a\n"
+    "running agent (it reads in short slices that do not hold it up), after a kill,\n"
     "and on a copy.\n"
     "\n"
-    "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE   configuration to take the data directory from\n"
-    "      --json          one JSON object\n"
+    UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_JSON
     "\n"
-    "Exit codes: 0 all fits; 1 there are problems; 64 usage; 65 the store cannot be opened, it is "
-    "damaged or\n"
-    "of another version; 66 there is none; 74 disk; 77 permission denied.\n";
+    "Exit codes: 0 all fits; 1 there are problems; 64 usage; 65 the store cannot be\n"
+    "opened, it is damaged or of another version; 66 there is none; 74 disk; 77\n"
+    "permission denied.\n";
+// clang-format on
 
-static const struct option options[] = {{"data-dir", required_argument, NULL, 'd'},
-                                        {"config", required_argument, NULL, 'c'},
-                                        {"json", no_argument, NULL, UT_STORE_OPTION_JSON},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON, UT_OPTION_ROWS_END};
 
 enum {
     EX_PROBLEMS = 1,
@@ -116,30 +111,14 @@ static ut_err verify(ut_reader *reader, printer *p, ut_verifier *verifier)
 
 static int run(int argc, char **argv)
 {
-    printer p = {.json = false};
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
-    for (int option; (option = getopt_long(argc, argv, ":d:c:h", options, NULL)) != -1;) {
-        if (option == 'd') {
-            data_dir_z = optarg;
-        } else if (option == 'c') {
-            config_z = optarg;
-        } else if (option == UT_STORE_OPTION_JSON) {
-            p.json = true;
-        } else if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EX_OK;
-        } else {
-            return ut_cli_bad_option("store verify", option, argv);
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("store verify", "\"%s\" is one word too many", argv[optind]);
-
+    ut_options options = {.command_z = "store verify", .help_z = help, .rows = rows};
+    if (!ut_options_read(&options, argc, argv))
+        return options.code;
+    printer p = {.json = options.json};
     ut_fault fault = {UT_OK, ""};
     ut_reader reader;
     ut_verifier *verifier = NULL;
-    ut_err err = ut_reader_open(data_dir_z, config_z, &reader, &fault);
+    ut_err err = ut_reader_open(options.data_dir_z, options.config_z, &reader, &fault);
     if (err != UT_OK)
         return ut_cli_fail(&fault);
     ut_buf_init(&p.problems, OUT_MAX);
@@ -166,5 +145,5 @@ const ut_command ut_command_store_verify = {
     .run = run,
     .summary_z = "check that everything in the store fits together",
     .help_z = help,
-    .options = options,
+    .options = rows,
 };

@@ -1,7 +1,6 @@
 // What to look for, and where, as options of the command line; see filter_options.h.
 #include "agent/cli/filter_options.h"
 
-#include "agent/cli/cli.h"
 #include "agent/cli/trace_pick.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
@@ -23,9 +22,14 @@ static const word statuses[] = {
     {"error", UT_STATUS_ERROR},
 };
 
-void ut_filter_options_init(ut_filter_options *options, uint64_t limit, uint64_t now_ns)
+void ut_filter_options_init(ut_filter_options *options, const ut_options *line, uint64_t limit,
+                            uint64_t now_ns)
 {
-    *options = (ut_filter_options){.filter = ut_filter_all(), .limit = limit, .now_ns = now_ns};
+    *options = (ut_filter_options){.line = *line,
+                                   .filter = ut_filter_all(),
+                                   .limit = limit,
+                                   .limit_max = UT_FILTER_LIMIT_MAX,
+                                   .now_ns = now_ns};
 }
 
 // Sets the bits of the words in a list such as "error,ok". False at a word that is none of them.
@@ -148,20 +152,15 @@ static int take_condition(ut_filter_options *options, const char *command_z, int
     }
 }
 
-int ut_filter_options_take(ut_filter_options *options, const char *command_z, int option,
-                           char **argv)
+// Takes one option that is not the command's own. EX_OK or EX_USAGE.
+static int take(ut_filter_options *options, int option)
 {
+    const char *const command_z = options->line.command_z;
     switch (option) {
-    case 'd':
-        options->data_dir_z = optarg;
-        return EX_OK;
-    case 'c':
-        options->config_z = optarg;
-        return EX_OK;
     case 'n':
-        if (!ut_cli_number(optarg, UT_FILTER_LIMIT_MAX, &options->limit) || options->limit == 0)
-            return ut_cli_usage(command_z, "--limit takes a number of 1 to %d, not \"%s\"",
-                                UT_FILTER_LIMIT_MAX, optarg);
+        if (!ut_cli_number(optarg, options->limit_max, &options->limit) || options->limit == 0)
+            return ut_cli_usage(command_z, "--limit takes a number of 1 to %llu, not \"%s\"",
+                                (unsigned long long)options->limit_max, optarg);
         return EX_OK;
     case UT_OPTION_NEWEST:
         options->oldest_first = false;
@@ -172,18 +171,31 @@ int ut_filter_options_take(ut_filter_options *options, const char *command_z, in
     case UT_OPTION_CURSOR:
         options->cursor_z = optarg;
         return EX_OK;
-    case ':':
-    case '?':
-        return ut_cli_bad_option(command_z, option, argv);
     default:
         options->any = true;
         return take_condition(options, command_z, option, optarg);
     }
 }
 
-int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut_reader *reader,
-                           bool *nothing)
+int ut_filter_options_next(ut_filter_options *options, int argc, char **argv)
 {
+    for (;;) {
+        const int option = ut_options_next(&options->line, argc, argv);
+        if (option != 'n' && option != 'a' && option < UT_OPTION_TRACE)
+            return option;
+        const int code = take(options, option);
+        if (code != EX_OK) {
+            options->line.ended = true;
+            options->line.code = code;
+            return -1;
+        }
+    }
+}
+
+int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *nothing)
+{
+    const ut_options *line = &options->line;
+    const char *const command_z = line->command_z;
     ut_filter *filter = &options->filter;
     ut_fault fault;
     *nothing = false;
@@ -193,7 +205,7 @@ int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut
         return ut_cli_usage(command_z, "--min-duration is above --max-duration");
     if (ut_filter_check(filter, &fault) != UT_OK)
         return ut_cli_usage(command_z, "%s", fault.text_z);
-    if (ut_reader_open(options->data_dir_z, options->config_z, reader, &fault) != UT_OK)
+    if (ut_reader_open(line->data_dir_z, line->config_z, reader, &fault) != UT_OK)
         return ut_cli_fail(&fault);
     if (options->trace_z == NULL)
         return EX_OK;

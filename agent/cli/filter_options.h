@@ -3,11 +3,11 @@
 #ifndef UT_AGENT_FILTER_OPTIONS_H
 #define UT_AGENT_FILTER_OPTIONS_H
 
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 #include "agent/query/reader.h"
 
 enum {
-    // Values of the long options below; a command's own begin under them.
+    // Values of the long options below, above those of the commands' own.
     UT_OPTION_TRACE = 1000,
     UT_OPTION_SINCE,
     UT_OPTION_UNTIL,
@@ -25,14 +25,9 @@ enum {
     UT_OPTION_CURSOR,
 };
 
-// Rows for a command's getopt table, with their letters; the command puts its own and the end behind
-// them. Its getopt string begins with UT_FILTER_LETTERS, which holds the colon that tells a missing
-// value.
-#define UT_FILTER_LETTERS ":d:c:a:h"
+// Rows for a command's table of options; the common ones (options.h) and its own stand beside them.
 // clang-format off
 #define UT_FILTER_ROWS                                                 \
-    {"data-dir", required_argument, NULL, 'd'},                        \
-    {"config", required_argument, NULL, 'c'},                          \
     {"trace", required_argument, NULL, UT_OPTION_TRACE},               \
     {"since", required_argument, NULL, UT_OPTION_SINCE},               \
     {"until", required_argument, NULL, UT_OPTION_UNTIL},               \
@@ -45,72 +40,66 @@ enum {
     {"attribute", required_argument, NULL, 'a'},                       \
     {"message", required_argument, NULL, UT_OPTION_MESSAGE},           \
     {"roots", no_argument, NULL, UT_OPTION_ROOTS},                     \
-    {"llm", no_argument, NULL, UT_OPTION_LLM},                         \
-    {"help", no_argument, NULL, 'h'}
+    {"llm", no_argument, NULL, UT_OPTION_LLM}
 
 // For commands that list, page by page.
-#define UT_PAGE_LETTERS "n:"
 #define UT_PAGE_ROWS                                     \
     {"limit", required_argument, NULL, 'n'},             \
     {"newest", no_argument, NULL, UT_OPTION_NEWEST},     \
     {"oldest", no_argument, NULL, UT_OPTION_OLDEST},     \
     {"cursor", required_argument, NULL, UT_OPTION_CURSOR}
-// clang-format on
 
-// The part of a help text that is about them.
-#define UT_FILTER_HELP                                                                             \
-    "Which spans (all that is given has to hold):\n"                                               \
-    "      --trace ID          of one trace; the beginning of its id is enough\n"                  \
-    "      --since TIME        that began at or after: 2h (so long ago), 2026-11-20T18:00 (UTC)\n" \
-    "      --until TIME        that began before\n"                                                \
-    "      --service GLOB      of a service: a name, or a pattern with * and ?\n"                  \
-    "      --name GLOB         of that name, likewise\n"                                           \
-    "      --kind KIND         server, client, producer, consumer, internal, unspecified;\n"       \
-    "                          several with commas: server,client\n"                               \
-    "      --status STATUS     error, ok, unset; several: error,ok\n"                              \
-    "      --min-duration D    that took at least so long: 100ms, 1.5s, 250us\n"                   \
-    "      --max-duration D    that took at most so long\n"                                        \
-    "  -a, --attribute TERM    with an attribute: KEY, KEY=VALUE, KEY!=VALUE, KEY~GLOB, KEY<N, "   \
-    "KEY<=N,\n"                                                                                    \
-    "                          KEY>N, KEY>=N; span:KEY, resource:KEY, event:KEY or scope:KEY "     \
-    "says\n"                                                                                       \
-    "                          where; may be repeated\n"                                           \
-    "      --message TEXT      with this text in the status message\n"                             \
-    "      --roots             without a parent\n"                                                 \
+// The parts of a help text about them, at most 80 columns wide.
+#define UT_FILTER_HELP \
+    "Which spans (all that is given has to hold):\n" \
+    "      --trace ID          of one trace; the beginning of its id is enough\n" \
+    "      --since TIME        that began at or after: 2h (so long ago),\n" \
+    "                          2026-11-20T18:00 (UTC)\n" \
+    "      --until TIME        that began before\n" \
+    "      --service GLOB      of a service: a name, or a pattern with * and ?\n" \
+    "      --name GLOB         of that name, likewise\n" \
+    "      --kind KIND         server, client, producer, consumer, internal,\n" \
+    "                          unspecified; several with commas: server,client\n" \
+    "      --status STATUS     error, ok, unset; several: error,ok\n" \
+    "      --min-duration D    that took at least so long: 100ms, 1.5s, 250us\n" \
+    "      --max-duration D    that took at most so long\n" \
+    "  -a, --attribute TERM    with an attribute: KEY, KEY=VALUE, KEY!=VALUE,\n" \
+    "                          KEY~GLOB, KEY<N, KEY<=N, KEY>N, KEY>=N; span:KEY,\n" \
+    "                          resource:KEY, event:KEY or scope:KEY says where; may\n" \
+    "                          be repeated\n" \
+    "      --message TEXT      with this text in the status message\n" \
+    "      --roots             without a parent\n" \
     "      --llm               that are calls of a language model\n"
-#define UT_PAGE_HELP                                                     \
-    "  -n, --limit N           at most N of them\n"                      \
+#define UT_PAGE_HELP \
+    "  -n, --limit N           at most N of them\n" \
     "      --newest, --oldest  which come first (default: the newest)\n" \
     "      --cursor TEXT       go on where an earlier listing ended, as it printed it\n"
-#define UT_WHERE_HELP                                                                          \
-    "Where:\n"                                                                                 \
-    "  -d, --data-dir DIR      where the agent keeps its data (default: as the configuration " \
-    "says)\n"                                                                                  \
-    "  -c, --config FILE       configuration to take the data directory from\n"
+// clang-format on
 
-// What was given. Texts are borrowed from argv.
+// What a command line says. Texts are borrowed from argv.
 typedef struct {
-    const char *data_dir_z; // NULL: from the configuration
-    const char *config_z;
+    ut_options line; // the common options
     ut_filter filter;
     const char *trace_z;  // --trace as written, or NULL; ut_filter_options_open resolves it
     const char *cursor_z; // or NULL
     uint64_t limit;
+    uint64_t limit_max; // a larger --limit is refused
     bool oldest_first;
     bool any;        // a condition was given
     bool time_given; // --since or --until was
-    uint64_t now_ns; // what relative times count back from
+    uint64_t now_ns; // relative times count back from it
 } ut_filter_options;
 
 enum { UT_FILTER_LIMIT_MAX = 1000 * 1000 * 1000 };
 
-// limit: what holds when none is given.
-void ut_filter_options_init(ut_filter_options *options, uint64_t limit, uint64_t now_ns);
+// line: what the command fills of it (options.h). limit: without --limit; limit_max is
+// UT_FILTER_LIMIT_MAX.
+void ut_filter_options_init(ut_filter_options *options, const ut_options *line, uint64_t limit,
+                            uint64_t now_ns);
 
-// Takes one option as getopt_long gave it, or says on standard error what is wrong: with the value,
-// or that there is no such option ('?' and ':' too). EX_OK or EX_USAGE. Not for 'h'.
-int ut_filter_options_take(ut_filter_options *options, const char *command_z, int option,
-                           char **argv);
+// As ut_options_next, which it calls; takes the conditions and the options of a listing, too. After
+// -1 options->line.ended says whether to go on.
+int ut_filter_options_next(ut_filter_options *options, int argc, char **argv);
 
 // Takes a text that has to hold; an empty one would ask for nothing, and be met by everything: it is
 // refused, with a sentence on standard error. EX_OK or EX_USAGE. For options of a command's own.
@@ -120,7 +109,6 @@ int ut_filter_options_text(const char *command_z, const char *option_z, const ch
 // Checks what belongs together and opens the store for reading; on success a --trace is resolved.
 // EX_OK; else the reader is closed and the reason is on standard error. Nothing found for --trace is
 // EX_OK with *nothing set.
-int ut_filter_options_open(ut_filter_options *options, const char *command_z, ut_reader *reader,
-                           bool *nothing);
+int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *nothing);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "agent/cli/cli.h"
 
+#include <getopt.h>
 #include <limits.h>
 
 enum {
@@ -40,8 +41,8 @@ typedef struct {
     const struct option *rows;
     int words_max; // words beside the options; a further one is refused
 
-    const char *data_dir_z; // --data-dir, or NULL; borrowed from argv, as all texts
-    const char *config_z;   // --config, or NULL
+    char *data_dir_z;     // --data-dir, or NULL; in argv, as all texts here
+    const char *config_z; // --config, or NULL
     bool json;
     bool ended; // the command is over, with `code`: the help was printed, or something is wrong
     int code;

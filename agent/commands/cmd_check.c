@@ -1,5 +1,6 @@
 // `untrace check`: reads the configuration as `run` would, and says what is wrong or what it means.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
+#include "agent/cli/options.h"
 
 #include "agent/config/config_find.h"
 #include "agent/config/master_key.h"
@@ -9,17 +10,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static const char help[] = "usage: untrace check [--config FILE]\n"
-                           "\n"
-                           "Reads the configuration, the certificates that it names and the "
-                           "environment that it uses, and starts\n"
-                           "nothing. Prints what the agent would do. Exit code 0: `untrace run` "
-                           "would start with it; 78: it would not,\n"
-                           "and the message says file, line and what was expected.\n"
-                           "\n"
-                           "  -c, --config FILE   configuration (default: $UNTRACE_CONFIG, else "
-                           "/etc/untrace/untrace.yaml if it exists,\n"
-                           "                      else built-in defaults; - is standard input)\n";
+// clang-format off
+static const char help[] =
+    "usage: untrace check [--config FILE]\n"
+    "\n"
+    "Reads the configuration, the certificates that it names and the environment that\n"
+    "it uses, and starts nothing. Prints what the agent would do. Exit code 0:\n"
+    "`untrace run` would start with it; 78: it would not, and the message says file,\n"
+    "line and what was expected.\n"
+    "\n"
+    "  -c, --config FILE       configuration (default: $UNTRACE_CONFIG, else\n"
+    "                          /etc/untrace/untrace.yaml if it exists, else built-in\n"
+    "                          defaults; - is standard input)\n";
+// clang-format on
 
 static void print_destination(const ut_destination_config *destination)
 {
@@ -95,30 +98,19 @@ static void print_encryption(const ut_config_encryption *from)
         (void)printf("  encryption       with the key in the credential %s\n", from->credential_z);
 }
 
-static const struct option options[] = {
-    {"config", required_argument, NULL, 'c'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROW_CONFIG, UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
-    const char *config_z = NULL;
-    for (int option; (option = getopt_long(argc, argv, ":c:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            config_z = optarg;
-        } else if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EX_OK;
-        } else {
-            return ut_cli_bad_option("check", option, argv);
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("check", "\"%s\" is one word too many", argv[optind]);
+    ut_options options = {.command_z = "check", .help_z = help, .rows = option_rows};
+    if (!ut_options_read(&options, argc, argv))
+        return options.code;
 
     ut_config *config = calloc(1, sizeof(*config));
     ut_fault fault;
     if (config == NULL)
         return EX_OSERR;
-    ut_err err = ut_config_find(config_z, config, &fault);
+    ut_err err = ut_config_find(options.config_z, config, &fault);
     if (err == UT_OK) {
         err = check_tls(config, &fault);
         if (err == UT_OK)
@@ -163,5 +155,5 @@ const ut_command ut_command_check = {
     .run = run,
     .summary_z = "read the configuration and say what is wrong, without starting",
     .help_z = help,
-    .options = options,
+    .options = option_rows,
 };

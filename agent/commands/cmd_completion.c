@@ -1,23 +1,25 @@
 // `untrace completion bash`: a script for the shell, made from the table of subcommands, so that it knows what this program
 // knows.
 #include "agent/commands/commands.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 
 #include <string.h>
 
+// clang-format off
 static const char help[] =
     "usage: untrace completion bash\n"
     "\n"
-    "Prints a script that lets bash complete subcommands, options, their values and trace ids. For "
-    "one user:\n"
+    "Prints a script that lets bash complete subcommands, options, their values and\n"
+    "trace ids. For one user:\n"
     "\n"
     "  mkdir -p ~/.local/share/bash-completion/completions\n"
     "  untrace completion bash > ~/.local/share/bash-completion/completions/untrace\n"
     "\n"
-    "or for this shell only: source <(untrace completion bash). `make install` does it for all "
-    "users.\n";
+    "or for this shell only: source <(untrace completion bash). `make install` does\n"
+    "it for all users.\n";
+// clang-format on
 
-static const struct option option_names[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROWS_END};
 static const char *const words[] = {"bash", NULL};
 
 // What follows an option, where that is known: a file, a directory (dir), a trace id (trace), or one of some words.
@@ -202,12 +204,12 @@ static void print_script(void)
 
 static int run(int argc, char **argv)
 {
-    for (int option; (option = getopt_long(argc, argv, ":h", option_names, NULL)) != -1;) {
-        if (option != 'h')
-            return ut_cli_bad_option("completion", option, argv);
-        (void)fputs(help, stdout);
-        return EX_OK;
-    }
+    ut_options options = {.command_z = "completion",
+                          .help_z = help,
+                          .rows = option_rows,
+                          .words_max = UT_OPTIONS_WORDS_ANY};
+    if (!ut_options_read(&options, argc, argv))
+        return options.code;
     if (optind == argc)
         return ut_cli_usage("completion", "for which shell? bash is known");
     if (strcmp(argv[optind], "bash") != 0)
@@ -223,6 +225,6 @@ const ut_command ut_command_completion = {
     .run = run,
     .summary_z = "print a script that completes commands in a shell",
     .help_z = help,
-    .options = option_names,
+    .options = option_rows,
     .words = words,
 };

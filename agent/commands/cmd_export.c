@@ -1,5 +1,5 @@
 // `untrace export`: spans of a data directory as OTLP or CSV, into a file or a pipe.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
 #include "adapters/plain/csv_row.h"
 #include "agent/cli/filter_options.h"
 #include "agent/files/span_export.h"
@@ -10,46 +10,50 @@
 
 #include <stdio.h>
 
+// clang-format off
 static const char help[] =
-    "usage: untrace export [conditions] [--format FORMAT] [-o FILE] [--data-dir DIR | --config "
-    "FILE]\n"
+    "usage: untrace export [conditions] [--format FORMAT] [-o FILE]\n"
+    "                      [--data-dir DIR | --config FILE]\n"
     "\n"
-    "Writes spans in the order of their arrival. Works while an agent is running, after it was "
-    "killed, and\n"
-    "on a copy of the data directory. What arrives or expires meanwhile may be in it or not.\n"
+    "Writes spans in the order of their arrival. Works while an agent is running,\n"
+    "after it was killed, and on a copy of the data directory. What arrives or\n"
+    "expires meanwhile may be in it or not.\n"
     "\n"
-    "  -o, --output FILE       write to FILE instead of standard output: first to FILE.tmp, which "
-    "takes the\n"
-    "                          place of FILE when it is whole. A new FILE is for this user only\n"
+    "  -o, --output FILE       write to FILE instead of standard output: first to\n"
+    "                          FILE.tmp, which takes the place of FILE when it is\n"
+    "                          whole. A new FILE is for this user only\n"
     "  -f, --format FORMAT     otlp-json (default), otlp-protobuf or csv:\n"
-    "      otlp-json           OTLP JSON Lines: each line is one ExportTraceServiceRequest, as the "
-    "file\n"
-    "                          exporter of the OpenTelemetry Collector writes them\n"
-    "      otlp-protobuf       the same as protobuf, each behind its length as 4 bytes, big-endian "
-    "(the\n"
-    "                          file exporter with `format: proto`); the only one that keeps fields "
-    "that\n"
-    "                          this program does not know\n"
+    "      otlp-json           OTLP JSON Lines: each line is one\n"
+    "                          ExportTraceServiceRequest, as the file exporter of the\n"
+    "                          OpenTelemetry Collector writes them\n"
+    "      otlp-protobuf       the same as protobuf, each behind its length as 4\n"
+    "                          bytes, big-endian (the file exporter with `format:\n"
+    "                          proto`); the only one that keeps fields that this\n"
+    "                          program does not know\n"
     "      csv                 RFC 4180, a line for each span, under a line of names:\n"
-    "                          trace_id, span_id, parent_span_id, service, name, kind, "
-    "start_time,\n"
-    "                          start_unix_ns, end_unix_ns, duration_ns, status, status_message, "
-    "scope_name,\n"
-    "                          scope_version; and as JSON: attributes, resource_attributes, "
-    "events, "
-    "links\n"
+    "                          trace_id, span_id, parent_span_id, service, name,\n"
+    "                          kind, start_time, start_unix_ns, end_unix_ns,\n"
+    "                          duration_ns, status, status_message, scope_name,\n"
+    "                          scope_version; and as JSON: attributes,\n"
+    "                          resource_attributes, events, links\n"
     "  -q, --quiet             no progress bar and no summary\n"
-    "\n" UT_FILTER_HELP "\n" UT_WHERE_HELP "\n"
-    "`untrace import` reads the OTLP formats. Exit codes: 0 all is written; 65 damaged blocks were "
-    "passed\n"
-    "over; 66 there is no store, or no such trace; 74 the output cannot be written; 128 + signal "
-    "when interrupted.\n";
+    "\n"
+    UT_FILTER_HELP
+    "\n"
+    "Where:\n"
+    UT_OPTION_HELP_WHERE
+    "\n"
+    "`untrace import` reads the OTLP formats. Exit codes: 0 all is written;\n"
+    "65 damaged blocks were passed over; 66 there is no store, or no such trace;\n"
+    "74 the output cannot be written; 128 + signal when interrupted.\n";
+// clang-format on
 
-static const struct option option_names[] = {UT_FILTER_ROWS,
-                                             {"format", required_argument, NULL, 'f'},
-                                             {"output", required_argument, NULL, 'o'},
-                                             {"quiet", no_argument, NULL, 'q'},
-                                             {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_FILTER_ROWS,
+                                            {"format", required_argument, NULL, 'f'},
+                                            {"output", required_argument, NULL, 'o'},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            UT_OPTION_ROWS_END};
 
 typedef struct {
     ut_filter_options filter;
@@ -124,13 +128,12 @@ static int export_spans(export_options *options, ut_reader *reader)
 
 static int run(int argc, char **argv)
 {
+    const ut_options line = {.command_z = "export", .help_z = help, .rows = option_rows};
     export_options given = {.format = UT_EXPORT_OTLP_JSON};
     ut_reader reader;
     bool nothing = false;
-    int code = EX_OK;
-    ut_filter_options_init(&given.filter, 0, ut_clock_wall_ns());
-    for (int option;
-         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "f:o:q", option_names, NULL)) != -1;) {
+    ut_filter_options_init(&given.filter, &line, 0, ut_clock_wall_ns());
+    for (int option; (option = ut_filter_options_next(&given.filter, argc, argv)) != -1;) {
         switch (option) {
         case 'f':
             if (!take_format(optarg, &given.format))
@@ -140,21 +143,13 @@ static int run(int argc, char **argv)
         case 'o':
             given.output_z = optarg;
             break;
-        case 'q':
-            given.quiet = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            code = ut_filter_options_take(&given.filter, "export", option, argv);
-            if (code != EX_OK)
-                return code;
+            given.quiet = true;
         }
     }
-    if (optind < argc)
-        return ut_cli_usage("export", "\"%s\" is one word too many", argv[optind]);
-    code = ut_filter_options_open(&given.filter, "export", &reader, &nothing);
+    if (given.filter.line.ended)
+        return given.filter.line.code;
+    int code = ut_filter_options_open(&given.filter, &reader, &nothing);
     if (code != EX_OK)
         return code;
     if (nothing) {
@@ -173,5 +168,5 @@ const ut_command ut_command_export = {
     .run = run,
     .summary_z = "write spans as OTLP or CSV, to a file or a pipe",
     .help_z = help,
-    .options = option_names,
+    .options = option_rows,
 };

@@ -1,6 +1,6 @@
 // `untrace failures`: what failed lately, as patterns and one by one.
+#include "agent/commands/command.h"
 #include "agent/query/span_search.h"
-#include "agent/cli/cli.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
@@ -16,19 +16,22 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace failures [--hours N] [--type GLOB] [--patterns] [conditions] [--json]\n"
+    "usage: untrace failures [--hours N] [--type GLOB] [--patterns] [conditions]\n"
+    "                        [--json]\n"
     "\n"
-    "Shows the spans with status error that began in the last 24 hours: their patterns (name and\n"
-    "message, the most frequent first), then the latest of them.\n"
+    "Shows the spans with status error that began in the last 24 hours: their\n"
+    "patterns (name and message, the most frequent first), then the latest of them.\n"
     "\n"
-    "      --hours N           that began in the last N hours (default 24); --since and --until\n"
-    "                          instead say it exactly\n"
-    "      --type GLOB         with this error.type attribute, or this exception.type in an event\n"
+    "      --hours N           that began in the last N hours (default 24); --since\n"
+    "                          and --until instead say it exactly\n"
+    "      --type GLOB         with this error.type attribute, or this exception.type\n"
+    "                          in an event\n"
     "      --patterns          the patterns only\n"
     "  -n, --limit N           at most N patterns and N spans (default 10)\n"
-    "      --json              one JSON object\n"
+    UT_OPTION_HELP_JSON
     UT_FILTER_HELP
-    UT_WHERE_HELP
+    "Where:\n"
+    UT_OPTION_HELP_WHERE
     "\n"
     "  untrace failures --hours 1 --service payments\n"
     "  untrace failures --type '*Timeout*' --patterns\n";
@@ -205,84 +208,98 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
 
-enum { OPTION_JSON = 256, OPTION_HOURS, OPTION_TYPE, OPTION_PATTERNS };
-static const struct option option_rows[] = {UT_FILTER_ROWS,
+enum { OPTION_HOURS = UT_OPTION_OWN, OPTION_TYPE, OPTION_PATTERNS };
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_FILTER_ROWS,
+                                            UT_OPTION_ROW_JSON,
                                             {"hours", required_argument, NULL, OPTION_HOURS},
                                             {"type", required_argument, NULL, OPTION_TYPE},
                                             {"patterns", no_argument, NULL, OPTION_PATTERNS},
                                             {"limit", required_argument, NULL, 'n'},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {NULL, 0, NULL, 0}};
+                                            UT_OPTION_ROWS_END};
 
-static int run(int argc, char **argv)
+// What the command line asks for.
+typedef struct {
+    ut_filter_options filter;
+    uint64_t hours; // 0: not given
+    ut_bytes type;  // none: any error
+    bool patterns_only;
+} request;
+
+// False: the command ends with *code.
+static bool read_line(request *wanted, int argc, char **argv, int *code)
 {
-    ut_filter_options options;
-    listing list = {.limit = LIMIT_DEFAULT};
-    ut_reader reader;
-    ut_fault fault;
-    uint64_t hours = 0;
-    ut_bytes type = UT_BYTES_NONE;
-    bool nothing;
-    int code = EX_OK;
-
-    ut_filter_options_init(&options, LIMIT_DEFAULT, ut_clock_wall_ns());
-    for (int option;
-         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "n:", option_rows, NULL)) != -1;) {
+    ut_filter_options *const filter = &wanted->filter;
+    for (int option; (option = ut_filter_options_next(filter, argc, argv)) != -1;) {
+        *code = EX_OK;
         switch (option) {
         case OPTION_HOURS:
-            if (!ut_cli_number(optarg, HOURS_MAX, &hours) || hours == 0)
-                return ut_cli_usage("failures", "--hours takes a number of 1 to %d, not \"%s\"",
-                                    HOURS_MAX, optarg);
+            if (!ut_cli_number(optarg, HOURS_MAX, &wanted->hours) || wanted->hours == 0)
+                *code = ut_cli_usage("failures", "--hours takes a number of 1 to %d, not \"%s\"",
+                                     HOURS_MAX, optarg);
             break;
         case OPTION_TYPE:
-            code = ut_filter_options_text("failures", "--type", optarg, &type);
-            if (code != EX_OK)
-                return code;
+            *code = ut_filter_options_text("failures", "--type", optarg, &wanted->type);
             break;
-        case OPTION_PATTERNS:
-            list.patterns_only = true;
-            break;
-        case 'n':
-            if (!ut_cli_number(optarg, LIMIT_MAX, &list.limit) || list.limit == 0)
-                return ut_cli_usage("failures", "--limit takes a number of 1 to %d, not \"%s\"",
-                                    LIMIT_MAX, optarg);
-            break;
-        case OPTION_JSON:
-            list.json = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            code = ut_filter_options_take(&options, "failures", option, argv);
-            if (code != EX_OK)
-                return code;
+            wanted->patterns_only = true;
         }
+        if (*code != EX_OK)
+            return false;
     }
-    if (optind < argc)
-        return ut_cli_usage("failures", "\"%s\" is one word too many", argv[optind]);
-    if (hours > 0 && options.time_given)
+    *code = filter->line.code;
+    return !filter->line.ended;
+}
+
+// Makes the conditions of "failed, in this time, with this type". EX_OK or EX_USAGE.
+static int set_conditions(request *wanted)
+{
+    ut_filter_options *const filter = &wanted->filter;
+    const uint64_t start_ns = filter->filter.start_ns;
+    if (wanted->hours > 0 && filter->time_given)
         return ut_cli_usage("failures",
                             "--hours is given, and --since or --until: give one of them");
-    if (hours == 0)
-        hours = HOURS_DEFAULT;
-    const uint64_t start_ns = options.filter.start_ns;
-    ut_filter_recent_failures(&options.filter, options.now_ns, hours);
-    if (options.time_given)
-        options.filter.start_ns = start_ns;
-    if (type.len > 0 && ut_filter_by_error_type(&options.filter, type) != UT_OK)
+    if (wanted->hours == 0)
+        wanted->hours = HOURS_DEFAULT;
+    ut_filter_recent_failures(&filter->filter, filter->now_ns, wanted->hours);
+    if (filter->time_given)
+        filter->filter.start_ns = start_ns;
+    if (wanted->type.len > 0 && ut_filter_by_error_type(&filter->filter, wanted->type) != UT_OK)
         return ut_cli_usage("failures",
                             "at most %d conditions on attributes are taken, with --type",
                             UT_FILTER_TERMS_MAX);
-    (void)snprintf(list.when_z, sizeof(list.when_z),
-                   options.time_given ? "in that time"
-                   : hours == 1       ? "in the last hour"
-                                      : "in the last %llu hours",
-                   (unsigned long long)hours);
-    code = ut_filter_options_open(&options, "failures", &reader, &nothing);
+    return EX_OK;
+}
+
+static int run(int argc, char **argv)
+{
+    const ut_options line = {.command_z = "failures", .help_z = help, .rows = option_rows};
+    request wanted = {.hours = 0};
+    ut_reader reader;
+    ut_fault fault;
+    bool nothing;
+    int code = EX_OK;
+
+    ut_filter_options_init(&wanted.filter, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
+    wanted.filter.limit_max = LIMIT_MAX;
+    if (!read_line(&wanted, argc, argv, &code))
+        return code;
+    code = set_conditions(&wanted);
+    if (code == EX_OK)
+        code = ut_filter_options_open(&wanted.filter, &reader, &nothing);
     if (code != EX_OK)
         return code;
-    const ut_err err = list_failures(&list, &options, &reader, nothing, &fault);
+    listing list = {
+        .patterns_only = wanted.patterns_only,
+        .json = wanted.filter.line.json,
+        .limit = wanted.filter.limit,
+    };
+    (void)snprintf(list.when_z, sizeof(list.when_z),
+                   wanted.filter.time_given ? "in that time"
+                   : wanted.hours == 1      ? "in the last hour"
+                                            : "in the last %llu hours",
+                   (unsigned long long)wanted.hours);
+    const ut_err err = list_failures(&list, &wanted.filter, &reader, nothing, &fault);
     ut_reader_close(&reader);
     return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
 }

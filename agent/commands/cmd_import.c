@@ -1,5 +1,6 @@
 // `untrace import`: spans from OTLP files into a data directory.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
+#include "agent/cli/options.h"
 #include "agent/cli/progress_bar.h"
 #include "agent/config/config_find.h"
 #include "agent/files/span_file.h"
@@ -13,60 +14,50 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+// clang-format off
 static const char help[] =
-    "usage: untrace import FILE... [--format FORMAT] [--skip-bad] [--data-dir DIR | --config "
-    "FILE]\n"
+    "usage: untrace import FILE... [--format FORMAT] [--skip-bad]\n"
+    "                      [--data-dir DIR | --config FILE]\n"
     "\n"
-    "Takes in what `untrace export` and the file exporter of the OpenTelemetry Collector write: "
-    "OTLP "
-    "JSON\n"
-    "Lines, one JSON document, protobuf messages behind their lengths (4 bytes, big-endian), or "
-    "one "
-    "protobuf\n"
-    "message; each also compressed with gzip. - is standard input. Spans that are there already "
-    "are "
-    "left\n"
-    "out and counted, so a file may be imported again. Where an agent is running it takes them in "
-    "and "
-    "delivers\n"
-    "them; otherwise the store is opened, or made, here.\n"
+    "Takes in what `untrace export` and the file exporter of the OpenTelemetry\n"
+    "Collector write: OTLP JSON Lines, one JSON document, protobuf messages behind\n"
+    "their lengths (4 bytes, big-endian), or one protobuf message; each also\n"
+    "compressed with gzip. - is standard input. Spans that are there already are left\n"
+    "out and counted, so a file may be imported again. Where an agent is running it\n"
+    "takes them in and delivers them; otherwise the store is opened, or made, here.\n"
     "\n"
-    "  -f, --format FORMAT  otlp-json or otlp-protobuf (default: by what the file begins with)\n"
-    "      --skip-bad       pass over what does not decode, say so, and go on; without it the "
-    "import "
-    "ends\n"
-    "                       there, and what stands before is stored\n"
-    "  -d, --data-dir DIR   where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE    configuration to take the data directory from, and for a new store its "
-    "budget,\n"
-    "                       times to live and destinations\n"
-    "  -q, --quiet          no progress bar and no summary\n"
+    "  -f, --format FORMAT     otlp-json or otlp-protobuf (default: by what the file\n"
+    "                          begins with)\n"
+    "      --skip-bad          pass over what does not decode, say so, and go on;\n"
+    "                          without it the import ends there, and what stands\n"
+    "                          before is stored\n"
+    UT_OPTION_HELP_DATA_DIR
+    "  -c, --config FILE       configuration to take the data directory from, and for\n"
+    "                          a new store its budget, times to live and destinations\n"
+    "  -q, --quiet             no progress bar and no summary\n"
     "\n"
-    "A line or message may have 64 MiB, a compressed file 256 MiB (1 GiB expanded); larger ones: "
-    "`zcat FILE |\n"
-    "untrace import -`. Exit codes: 0 all is stored; 65 something does not decode, or was passed "
-    "over; 66 a\n"
-    "file is missing; 75 the agent is too busy, or another command uses the store; 74 disk.\n";
+    "A line or message may have 64 MiB, a compressed file 256 MiB (1 GiB expanded);\n"
+    "larger ones: `zcat FILE | untrace import -`. Exit codes: 0 all is stored;\n"
+    "65 something does not decode, or was passed over; 66 a file is missing; 75 the\n"
+    "agent is too busy, or another command uses the store; 74 disk.\n";
+// clang-format on
 
 enum { BAD_SHOWN_MAX = 20 };
-enum { OPTION_SKIP_BAD = 256 };
+enum { OPTION_SKIP_BAD = UT_OPTION_OWN };
 
-static const struct option option_names[] = {{"format", required_argument, NULL, 'f'},
-                                             {"skip-bad", no_argument, NULL, OPTION_SKIP_BAD},
-                                             {"data-dir", required_argument, NULL, 'd'},
-                                             {"config", required_argument, NULL, 'c'},
-                                             {"quiet", no_argument, NULL, 'q'},
-                                             {"help", no_argument, NULL, 'h'},
-                                             {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            {"format", required_argument, NULL, 'f'},
+                                            {"skip-bad", no_argument, NULL, OPTION_SKIP_BAD},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            UT_OPTION_ROWS_END};
 
 typedef struct {
+    ut_options line; // the common options
     char *const *paths;
     int path_count;
     ut_span_file_format format;
     bool skip_bad;
     bool quiet;
-    char *data_dir_z;
-    const char *config_z;
 } import_options;
 
 typedef struct {
@@ -233,14 +224,14 @@ static int run_import(const import_options *options)
     ut_fault fault = {UT_OK, ""};
     if (config == NULL)
         return EX_OSERR;
-    if (ut_config_find(options->config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(options->line.config_z, config, &fault) != UT_OK) {
         free(config);
         (void)ut_cli_fail(&fault);
         return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
     }
     char *const configured_z = config->data_dir_z;
-    if (options->data_dir_z != NULL)
-        config->data_dir_z = options->data_dir_z;
+    if (options->line.data_dir_z != NULL)
+        config->data_dir_z = options->line.data_dir_z;
     // A slip in a name is found before a store is made.
     int code = EX_OK;
     for (int k = 0; k < options->path_count && code == EX_OK; k++)
@@ -255,8 +246,12 @@ static int run_import(const import_options *options)
 
 static int run(int argc, char **argv)
 {
-    import_options options = {.format = UT_SPAN_FILE_DETECT};
-    for (int option; (option = getopt_long(argc, argv, ":f:d:c:qh", option_names, NULL)) != -1;) {
+    import_options options = {.line = {.command_z = "import",
+                                       .help_z = help,
+                                       .rows = option_rows,
+                                       .words_max = UT_OPTIONS_WORDS_ANY},
+                              .format = UT_SPAN_FILE_DETECT};
+    for (int option; (option = ut_options_next(&options.line, argc, argv)) != -1;) {
         switch (option) {
         case 'f':
             if (strcmp(optarg, "otlp-json") == 0)
@@ -270,22 +265,12 @@ static int run(int argc, char **argv)
         case OPTION_SKIP_BAD:
             options.skip_bad = true;
             break;
-        case 'd':
-            options.data_dir_z = optarg;
-            break;
-        case 'c':
-            options.config_z = optarg;
-            break;
-        case 'q':
-            options.quiet = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            return ut_cli_bad_option("import", option, argv);
+            options.quiet = true;
         }
     }
+    if (options.line.ended)
+        return options.line.code;
     if (optind == argc)
         return ut_cli_usage("import", "which FILE? - is standard input");
     options.paths = argv + optind;
@@ -298,5 +283,5 @@ const ut_command ut_command_import = {
     .run = run,
     .summary_z = "take in spans from OTLP files",
     .help_z = help,
-    .options = option_names,
+    .options = option_rows,
 };

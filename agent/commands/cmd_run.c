@@ -1,5 +1,6 @@
 // `untrace run`: the agent.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
+#include "agent/cli/options.h"
 #include "agent/config/config_find.h"
 #include "agent/process/crash_note.h"
 #include "agent/daemon/daemon.h"
@@ -7,66 +8,51 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// clang-format off
 static const char help[] =
     "usage: untrace run [--config FILE] [--data-dir DIR]\n"
     "\n"
-    "Takes spans in by OTLP/HTTP, answers when they are durable, and carries them to the "
-    "destinations\n"
-    "of the configuration. Without one: OTLP on 127.0.0.1:4318, 30 days, 256 MiB, no destination.\n"
+    "Takes spans in by OTLP/HTTP, answers when they are durable, and carries them to\n"
+    "the destinations of the configuration. Without one: OTLP on 127.0.0.1:4318, 30\n"
+    "days, 256 MiB, no destination.\n"
     "\n"
-    "  -c, --config FILE   configuration (default: $UNTRACE_CONFIG, else /etc/untrace/untrace.yaml "
-    "if\n"
-    "                      it exists, else built-in defaults; - is standard input)\n"
-    "  -d, --data-dir DIR  where spans are kept, instead of the configuration's data_dir\n"
+    "  -c, --config FILE       configuration (default: $UNTRACE_CONFIG, else\n"
+    "                          /etc/untrace/untrace.yaml if it exists, else built-in\n"
+    "                          defaults; - is standard input)\n"
+    "  -d, --data-dir DIR      where spans are kept, instead of the configuration's\n"
+    "                          data_dir\n"
     "\n"
-    "Log lines go to standard error; \"agent: ready otlp_http=ADDRESS\" means that it listens. "
-    "SIGTERM\n"
-    "and SIGINT stop it within stop_timeout; a second one at once, and nothing acknowledged is "
-    "lost\n"
-    "by that. SIGHUP does nothing: a changed configuration needs a restart.\n"
+    "Log lines go to standard error; \"agent: ready otlp_http=ADDRESS\" means that it\n"
+    "listens. SIGTERM and SIGINT stop it within stop_timeout; a second one at once,\n"
+    "and nothing acknowledged is lost by that. SIGHUP does nothing: a changed\n"
+    "configuration needs a restart.\n"
     "\n"
-    "Exit codes: 0 stopped by a signal; 64 usage; 65 the store is damaged or of another version; "
-    "69\n"
-    "the address is in use; 73 the data directory cannot be made; 74 disk; 75 another agent holds "
-    "the\n"
-    "data directory; 77 permission denied; 78 configuration; 128 + signal after a second signal.\n";
+    "Exit codes: 0 stopped by a signal; 64 usage; 65 the store is damaged or of\n"
+    "another version; 69 the address is in use; 73 the data directory cannot be made;\n"
+    "74 disk; 75 another agent holds the data directory; 77 permission denied;\n"
+    "78 configuration; 128 + signal after a second signal.\n";
+// clang-format on
 
-static const struct option options[] = {{"config", required_argument, NULL, 'c'},
-                                        {"data-dir", required_argument, NULL, 'd'},
-                                        {"help", no_argument, NULL, 'h'},
-                                        {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
-    const char *config_z = NULL;
-    char *data_dir_z = NULL;
-    for (int option; (option = getopt_long(argc, argv, ":c:d:h", options, NULL)) != -1;) {
-        if (option == 'c') {
-            config_z = optarg;
-        } else if (option == 'd') {
-            data_dir_z = optarg;
-        } else if (option == 'h') {
-            (void)fputs(help, stdout);
-            return EX_OK;
-        } else {
-            return ut_cli_bad_option("run", option, argv);
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("run", "\"%s\" is one word too many", argv[optind]);
+    ut_options options = {.command_z = "run", .help_z = help, .rows = option_rows};
+    if (!ut_options_read(&options, argc, argv))
+        return options.code;
 
     ut_config *config = calloc(1, sizeof *config);
     ut_fault fault = {UT_OK, ""};
     if (config == NULL)
         return EX_OSERR;
-    if (ut_config_find(config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(options.config_z, config, &fault) != UT_OK) {
         free(config);
         (void)ut_cli_fail(&fault);
         return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
     }
     char *const configured_z = config->data_dir_z;
-    if (data_dir_z != NULL)
-        config->data_dir_z = data_dir_z;
+    if (options.data_dir_z != NULL)
+        config->data_dir_z = options.data_dir_z;
     ut_crash_note(config->data_dir_z);
     const int code = ut_daemon_run(config, &fault);
     if (code != EX_OK)
@@ -82,5 +68,5 @@ const ut_command ut_command_run = {
     .run = run,
     .summary_z = "take traces in, keep them, and carry them to their destinations",
     .help_z = help,
-    .options = options,
+    .options = option_rows,
 };

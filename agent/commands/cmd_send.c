@@ -1,5 +1,6 @@
 // `untrace send`: posts realistic sample traces to an OTLP/HTTP endpoint, any number at any rate, and says what became of them.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
+#include "agent/cli/options.h"
 #include "agent/commands/sample.h"
 
 #include "adapters/encoding/gzip.h"
@@ -13,31 +14,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+// clang-format off
 static const char help[] =
-    "usage: untrace send [--endpoint URL] [--spans N] [--batch N] [--rate N] [--gzip] [--header "
-    "'NAME: VALUE']\n"
-    "                    [--ca-file FILE] [--list] [--quiet]\n"
+    "usage: untrace send [--endpoint URL] [--spans N] [--batch N] [--rate N] [--gzip]\n"
+    "                    [--header 'NAME: VALUE'] [--ca-file FILE] [--list] [--quiet]\n"
     "\n"
-    "Posts sample traces of a small shop to an OTLP/HTTP endpoint, and waits for every answer. A "
-    "request that gets\n"
-    "429, 502, 503, 504 or no answer is sent again, for up to a minute. Exit code 0: every span "
-    "was accepted.\n"
+    "Posts sample traces of a small shop to an OTLP/HTTP endpoint, and waits for\n"
+    "every answer. A request that gets 429, 502, 503, 504 or no answer is sent again,\n"
+    "for up to a minute. Exit code 0: every span was accepted.\n"
     "\n"
-    "  -e, --endpoint URL   where to (default http://127.0.0.1:4318; /v1/traces is appended unless "
-    "it is there)\n"
-    "  -n, --spans N        spans in all (default 100)\n"
-    "  -b, --batch N        spans in a request (default 100)\n"
-    "  -r, --rate N         at most N spans a second (default: as fast as the answers come)\n"
-    "  -z, --gzip           compress the requests\n"
-    "  -H, --header TEXT    an extra header, such as 'authorization: Bearer ...'; may be repeated\n"
-    "      --ca-file FILE   trust the certificates of FILE for https (default: the system's)\n"
-    "      --seed N         the same traces every time\n"
-    "      --list           print a line for every accepted trace: its id and its number of spans\n"
-    "  -q, --quiet          no summary, and no word while it is tried again\n"
+    "  -e, --endpoint URL      where to (default http://127.0.0.1:4318; /v1/traces is\n"
+    "                          appended unless it is there)\n"
+    "  -n, --spans N           spans in all (default 100)\n"
+    "  -b, --batch N           spans in a request (default 100)\n"
+    "  -r, --rate N            at most N spans a second (default: as fast as the\n"
+    "                          answers come)\n"
+    "  -z, --gzip              compress the requests\n"
+    "  -H, --header TEXT       an extra header, such as 'authorization: Bearer ...';\n"
+    "                          may be repeated\n"
+    "      --ca-file FILE      trust the certificates of FILE for https (default: the\n"
+    "                          system's)\n"
+    "      --seed N            the same traces every time\n"
+    "      --list              print a line for every accepted trace: its id and its\n"
+    "                          number of spans\n"
+    "  -q, --quiet             no summary, and no word while it is tried again\n"
     "\n"
-    "Exit codes: 0 every span was accepted; 64 usage; 65 some were rejected; 69 not reachable; 75 "
-    "busy for a\n"
-    "minute; 76 refused (400, 413 and the like).\n";
+    "Exit codes: 0 every span was accepted; 64 usage; 65 some were rejected; 69 not\n"
+    "reachable; 75 busy for a minute; 76 refused (400, 413 and the like).\n";
+// clang-format on
 
 enum {
     SPANS_MAX = 1000 * 1000 * 1000,
@@ -323,26 +327,25 @@ static int run_send(const send_options *options)
     return code;
 }
 
-enum { OPTION_CA = 256, OPTION_SEED, OPTION_LIST };
+enum { OPTION_CA = UT_OPTION_OWN, OPTION_SEED, OPTION_LIST };
 
-static const struct option option_names[] = {{"endpoint", required_argument, NULL, 'e'},
-                                             {"spans", required_argument, NULL, 'n'},
-                                             {"batch", required_argument, NULL, 'b'},
-                                             {"rate", required_argument, NULL, 'r'},
-                                             {"gzip", no_argument, NULL, 'z'},
-                                             {"header", required_argument, NULL, 'H'},
-                                             {"ca-file", required_argument, NULL, OPTION_CA},
-                                             {"seed", required_argument, NULL, OPTION_SEED},
-                                             {"list", no_argument, NULL, OPTION_LIST},
-                                             {"quiet", no_argument, NULL, 'q'},
-                                             {"help", no_argument, NULL, 'h'},
-                                             {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {{"endpoint", required_argument, NULL, 'e'},
+                                            {"spans", required_argument, NULL, 'n'},
+                                            {"batch", required_argument, NULL, 'b'},
+                                            {"rate", required_argument, NULL, 'r'},
+                                            {"gzip", no_argument, NULL, 'z'},
+                                            {"header", required_argument, NULL, 'H'},
+                                            {"ca-file", required_argument, NULL, OPTION_CA},
+                                            {"seed", required_argument, NULL, OPTION_SEED},
+                                            {"list", no_argument, NULL, OPTION_LIST},
+                                            {"quiet", no_argument, NULL, 'q'},
+                                            UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
+    ut_options line = {.command_z = "send", .help_z = help, .rows = option_rows};
     send_options options = {.endpoint_z = "http://127.0.0.1:4318", .spans = 100, .batch = 100};
-    for (int option;
-         (option = getopt_long(argc, argv, ":e:n:b:r:zH:qh", option_names, NULL)) != -1;) {
+    for (int option; (option = ut_options_next(&line, argc, argv)) != -1;) {
         switch (option) {
         case 'e':
             options.endpoint_z = optarg;
@@ -379,18 +382,12 @@ static int run(int argc, char **argv)
         case OPTION_LIST:
             options.list = true;
             break;
-        case 'q':
-            options.quiet = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            return ut_cli_bad_option("send", option, argv);
+            options.quiet = true;
         }
     }
-    if (optind < argc)
-        return ut_cli_usage("send", "\"%s\" is one word too many", argv[optind]);
+    if (line.ended)
+        return line.code;
     return run_send(&options);
 }
 
@@ -399,5 +396,5 @@ const ut_command ut_command_send = {
     .run = run,
     .summary_z = "send realistic sample traces to an OTLP/HTTP endpoint",
     .help_z = help,
-    .options = option_names,
+    .options = option_rows,
 };

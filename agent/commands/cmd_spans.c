@@ -1,6 +1,6 @@
 // `untrace spans`: the spans that meet conditions, page by page.
+#include "agent/commands/command.h"
 #include "agent/query/span_search.h"
-#include "agent/cli/cli.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
@@ -13,20 +13,25 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace spans [TRACE] [conditions] [--limit N] [--cursor TEXT] [--json | --jsonl]\n"
+    "usage: untrace spans [TRACE] [conditions] [--limit N] [--cursor TEXT]\n"
+    "                     [--json | --jsonl]\n"
     "\n"
-    "Lists spans, the newest 50 first: when each began, its trace, how long it took, where it ran. TRACE\n"
-    "is the same as --trace ID. Where there are more, the last line says how to go on. Works while an\n"
-    "agent is running, after it was killed, and on a copy of the data directory.\n"
+    "Lists spans, the newest 50 first: when each began, its trace, how long it took,\n"
+    "where it ran. TRACE is the same as --trace ID. Where there are more, the last\n"
+    "line says how to go on. Works while an agent is running, after it was killed,\n"
+    "and on a copy of the data directory.\n"
     "\n"
     UT_FILTER_HELP
     "How much, in which order:\n"
     UT_PAGE_HELP
     "Shown as:\n"
-    "      --json              one JSON object: \"spans\", whether there are \"more\", and the \"cursor\"\n"
-    "                          behind them, which with --oldest goes on with what comes later, too\n"
-    "      --jsonl             a JSON object a line; the cursor goes to standard error\n"
-    UT_WHERE_HELP
+    "      --json              one JSON object: \"spans\", whether there are \"more\",\n"
+    "                          and the \"cursor\" behind them, which with --oldest goes\n"
+    "                          on with what comes later, too\n"
+    "      --jsonl             a JSON object a line; the cursor goes to standard\n"
+    "                          error\n"
+    "Where:\n"
+    UT_OPTION_HELP_WHERE
     "\n"
     "  untrace spans --service checkout --status error --since 2h\n"
     "  untrace spans --min-duration 500ms --attribute 'http.route~/cart/*' --jsonl\n";
@@ -161,46 +166,43 @@ static ut_err list_spans(listing *list, const ut_filter_options *options, ut_rea
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
 
-enum { OPTION_JSON = 256, OPTION_LINES };
-static const struct option option_rows[] = {UT_FILTER_ROWS,
+enum { OPTION_JSON = UT_OPTION_OWN, OPTION_LINES };
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_FILTER_ROWS,
                                             UT_PAGE_ROWS,
                                             {"json", no_argument, NULL, OPTION_JSON},
                                             {"jsonl", no_argument, NULL, OPTION_LINES},
-                                            {NULL, 0, NULL, 0}};
+                                            UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
+    const ut_options line = {.command_z = "spans",
+                             .help_z = help,
+                             .rows = option_rows,
+                             .words_max = UT_OPTIONS_WORDS_ANY};
     ut_filter_options options;
     listing list = {.form = AS_TABLE};
     ut_reader reader;
     ut_fault fault;
     bool nothing;
-    int code = EX_OK;
 
-    ut_filter_options_init(&options, LIMIT_DEFAULT, ut_clock_wall_ns());
-    for (int option; (option = getopt_long(argc, argv, UT_FILTER_LETTERS UT_PAGE_LETTERS,
-                                           option_rows, NULL)) != -1;) {
+    ut_filter_options_init(&options, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
+    for (int option; (option = ut_filter_options_next(&options, argc, argv)) != -1;) {
         switch (option) {
         case OPTION_JSON:
             list.form = AS_JSON;
             break;
-        case OPTION_LINES:
-            list.form = AS_LINES;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            code = ut_filter_options_take(&options, "spans", option, argv);
-            if (code != EX_OK)
-                return code;
+            list.form = AS_LINES;
         }
     }
+    if (options.line.ended)
+        return options.line.code;
     if (optind < argc && options.trace_z == NULL)
         options.trace_z = argv[optind++];
     if (optind < argc)
         return ut_cli_usage("spans", "\"%s\" is one word too many", argv[optind]);
-    code = ut_filter_options_open(&options, "spans", &reader, &nothing);
+    int code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)
         return code;
     const ut_err err = list_spans(&list, &options, &reader, nothing, &fault);

@@ -1,6 +1,6 @@
 // `untrace stats`: how many, how long, how many failed, what models cost, in groups.
+#include "agent/commands/command.h"
 #include "agent/query/span_search.h"
-#include "agent/cli/cli.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
@@ -17,18 +17,21 @@
 static const char help[] =
     "usage: untrace stats [--by GROUP] [conditions] [--limit N] [--json]\n"
     "\n"
-    "Counts the spans that meet the conditions, in groups: how many, how many failed, and how long\n"
-    "they took: mean, half of them (p50), nine in ten (p90), 99 in 100 (p99) and the longest.\n"
+    "Counts the spans that meet the conditions, in groups: how many, how many failed,\n"
+    "and how long they took: mean, half of them (p50), nine in ten (p90), 99 in 100\n"
+    "(p99) and the longest.\n"
     "\n"
-    "  -b, --by GROUP          name (default), service, status, kind, hour, model, error,\n"
-    "                          attribute:KEY. model: calls of language models with their tokens and\n"
-    "                          cost; error: failed spans by name and message\n"
+    "  -b, --by GROUP          name (default), service, status, kind, hour, model,\n"
+    "                          error, attribute:KEY. model: calls of language models\n"
+    "                          with their tokens and cost; error: failed spans by\n"
+    "                          name and message\n"
     "  -n, --limit N           at most N groups (default 50; with --json all)\n"
     "      --hours N           that began in the last N hours: the same as --since Nh\n"
     "      --pipeline GLOB     the same as --service GLOB\n"
     "      --json              one JSON object; times are nanoseconds\n"
     UT_FILTER_HELP
-    UT_WHERE_HELP
+    "Where:\n"
+    UT_OPTION_HELP_WHERE
     "\n"
     "  untrace stats --by service --since 1h\n"
     "  untrace stats --by attribute:http.route --service checkout\n";
@@ -283,17 +286,19 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
 
-enum { OPTION_JSON = 256, OPTION_HOURS, OPTION_PIPELINE };
-static const struct option option_rows[] = {UT_FILTER_ROWS,
+enum { OPTION_HOURS = UT_OPTION_OWN, OPTION_PIPELINE };
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_FILTER_ROWS,
+                                            UT_OPTION_ROW_JSON,
                                             {"by", required_argument, NULL, 'b'},
                                             {"limit", required_argument, NULL, 'n'},
                                             {"hours", required_argument, NULL, OPTION_HOURS},
                                             {"pipeline", required_argument, NULL, OPTION_PIPELINE},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {NULL, 0, NULL, 0}};
+                                            UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
+    const ut_options line = {.command_z = "stats", .help_z = help, .rows = option_rows};
     ut_filter_options options;
     request wanted = {.by_z = "name", .head_z = "name", .by = UT_STATS_BY_NAME};
     ut_reader reader;
@@ -302,10 +307,9 @@ static int run(int argc, char **argv)
     bool nothing;
     int code = EX_OK;
 
-    ut_filter_options_init(&options, 0, ut_clock_wall_ns());
+    ut_filter_options_init(&options, &line, 0, ut_clock_wall_ns());
     options.oldest_first = true; // the order does not matter here, and this one is cheaper
-    for (int option;
-         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "b:n:", option_rows, NULL)) != -1;) {
+    for (int option; (option = ut_filter_options_next(&options, argc, argv)) != -1;) {
         switch (option) {
         case 'b':
             if (!take_grouping(&wanted, optarg))
@@ -319,36 +323,26 @@ static int run(int argc, char **argv)
                 return ut_cli_usage("stats", "--hours takes a number of 1 to %d, not \"%s\"",
                                     HOURS_MAX, optarg);
             break;
-        case OPTION_PIPELINE:
-            code = ut_filter_options_text("stats", "--pipeline", optarg, &options.filter.service);
-            if (code != EX_OK)
-                return code;
-            break;
-        case OPTION_JSON:
-            wanted.json = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            code = ut_filter_options_take(&options, "stats", option, argv);
+            code = ut_filter_options_text("stats", "--pipeline", optarg, &options.filter.service);
             if (code != EX_OK)
                 return code;
         }
     }
-    if (optind < argc)
-        return ut_cli_usage("stats", "\"%s\" is one word too many", argv[optind]);
+    if (options.line.ended)
+        return options.line.code;
     if (hours > 0 && options.filter.start_ns > 0)
         return ut_cli_usage("stats", "--hours and --since say the same: give one of them");
     if (hours > 0)
         options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
     wanted.limit = options.limit;
+    wanted.json = options.line.json;
     // What would be in no group need not be looked for.
     if (wanted.by == UT_STATS_BY_MODEL)
         options.filter.llm_only = true;
     if (wanted.by == UT_STATS_BY_ERROR)
         options.filter.statuses = UINT8_C(1) << UT_STATUS_ERROR;
-    code = ut_filter_options_open(&options, "stats", &reader, &nothing);
+    code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)
         return code;
     const ut_err err = count_spans(&wanted, &options, &reader, nothing, &fault);

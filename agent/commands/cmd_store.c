@@ -1,6 +1,6 @@
 // `untrace store`: finds the subcommand. What they do is in cmd_store_NAME.c.
 #include "agent/commands/cmd_store.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static const char help[] =
     "`untrace store SUBCOMMAND --help` says more.\n";
 // clang-format on
 
-static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
@@ -62,6 +62,6 @@ const ut_command ut_command_store = {
     .run = run,
     .summary_z = "what the store holds; check it, clean it up, make it smaller",
     .help_z = help,
-    .options = options,
+    .options = option_rows,
     .words = words,
 };

@@ -4,6 +4,7 @@
 #define UT_AGENT_CMD_STORE_H
 
 #include "agent/cli/options.h"
+#include "agent/commands/command.h"
 
 // Options without a letter.
 enum { UT_STORE_OPTION_DRY_RUN = UT_OPTION_OWN, UT_STORE_OPTION_DELIVERED };

@@ -31,18 +31,19 @@ static const char help[] =
     "The file does not become smaller by this: its free space is used again. `untrace\n"
     "store compact` gives it back to the disk.\n"
     "\n"
-    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74\n"
-    "disk; 75 busy: another operation is under way, or another process works on the\n"
-    "directory; 77 permission denied; 78 configuration; 130 cancelled.\n";
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none;\n"
+    "74 disk; 75 busy: another operation is under way, or another process works on\n"
+    "the directory; 77 permission denied; 78 configuration; 130 cancelled.\n";
 // clang-format on
 
-static const struct option rows[] = {UT_OPTION_ROWS_WHERE,
-                                     UT_OPTION_ROW_JSON,
-                                     {"older-than", required_argument, NULL, 'o'},
-                                     {"service", required_argument, NULL, 's'},
-                                     {"delivered", no_argument, NULL, UT_STORE_OPTION_DELIVERED},
-                                     {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
-                                     UT_OPTION_ROWS_END};
+static const struct option option_rows[] = {
+    UT_OPTION_ROWS_WHERE,
+    UT_OPTION_ROW_JSON,
+    {"older-than", required_argument, NULL, 'o'},
+    {"service", required_argument, NULL, 's'},
+    {"delivered", no_argument, NULL, UT_STORE_OPTION_DELIVERED},
+    {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
+    UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096 };
 
@@ -107,7 +108,7 @@ static int clean_up(const ut_cleanup_options *wish, const ut_options *options)
 static int run(int argc, char **argv)
 {
     ut_cleanup_options wish = {.org = UT_ORG_DEFAULT};
-    ut_options options = {.command_z = "store cleanup", .help_z = help, .rows = rows};
+    ut_options options = {.command_z = "store cleanup", .help_z = help, .rows = option_rows};
     const char *age_z = NULL;
     uint64_t age_ms = 0;
     for (int option; (option = ut_options_next(&options, argc, argv)) != -1;) {
@@ -147,5 +148,5 @@ const ut_command ut_command_store_cleanup = {
     .run = run,
     .summary_z = "remove old spans",
     .help_z = help,
-    .options = rows,
+    .options = option_rows,
 };

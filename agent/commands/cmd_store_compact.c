@@ -20,13 +20,14 @@ static const char help[] =
     UT_OPTION_HELP_WHERE
     UT_OPTION_HELP_JSON
     "\n"
-    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74\n"
-    "disk, also when it has no room for a second file; 75 busy: another operation is\n"
-    "under way, or another process works on the directory; 77 permission denied; 78\n"
-    "configuration; 130 cancelled.\n";
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none;\n"
+    "74 disk, also when it has no room for a second file; 75 busy: another operation\n"
+    "is under way, or another process works on the directory; 77 permission denied;\n"
+    "78 configuration; 130 cancelled.\n";
 // clang-format on
 
-static const struct option rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON, UT_OPTION_ROWS_END};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON,
+                                            UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096 };
 
@@ -58,7 +59,7 @@ static void print_result(const ut_store_work *work, const ut_store_work_result *
 
 static int run(int argc, char **argv)
 {
-    ut_options options = {.command_z = "store compact", .help_z = help, .rows = rows};
+    ut_options options = {.command_z = "store compact", .help_z = help, .rows = option_rows};
     if (!ut_options_read(&options, argc, argv))
         return options.code;
     const ut_store_work work = {
@@ -79,5 +80,5 @@ const ut_command ut_command_store_compact = {
     .run = run,
     .summary_z = "make the file of the store smaller",
     .help_z = help,
-    .options = rows,
+    .options = option_rows,
 };

@@ -36,7 +36,8 @@ static const char help[] =
     "where) or of another version; 66 there is none; 74 disk; 77 permission denied.\n";
 // clang-format on
 
-static const struct option rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON, UT_OPTION_ROWS_END};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON,
+                                            UT_OPTION_ROWS_END};
 
 enum {
     SLICE_KEYS = 20000, // read in one view
@@ -410,7 +411,7 @@ static int show(const ut_options *options)
 
 static int run(int argc, char **argv)
 {
-    ut_options options = {.command_z = "store info", .help_z = help, .rows = rows};
+    ut_options options = {.command_z = "store info", .help_z = help, .rows = option_rows};
     if (!ut_options_read(&options, argc, argv))
         return options.code;
     return show(&options);
@@ -421,5 +422,5 @@ const ut_command ut_command_store_info = {
     .run = run,
     .summary_z = "what the store holds",
     .help_z = help,
-    .options = rows,
+    .options = option_rows,
 };

@@ -34,14 +34,14 @@ static const char help[] =
     "\n"
     "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 no store, or no such\n"
     "file; 74 disk; 75 busy: another operation is under way, or another process works\n"
-    "on the directory; 77 permission denied, or the old key does not fit; 78\n"
-    "configuration, or the store is not encrypted, or FILE holds no key.\n";
+    "on the directory; 77 permission denied, or the old key does not fit;\n"
+    "78 configuration, or the store is not encrypted, or FILE holds no key.\n";
 // clang-format on
 
-static const struct option rows[] = {UT_OPTION_ROWS_WHERE,
-                                     UT_OPTION_ROW_JSON,
-                                     {"new-key-file", required_argument, NULL, 'k'},
-                                     UT_OPTION_ROWS_END};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_OPTION_ROW_JSON,
+                                            {"new-key-file", required_argument, NULL, 'k'},
+                                            UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096, REQUEST_MAX = 32 * 1024 };
 
@@ -104,7 +104,7 @@ static int rekey(const char *path_z, const ut_options *options)
 
 static int run(int argc, char **argv)
 {
-    ut_options options = {.command_z = "store rekey", .help_z = help, .rows = rows};
+    ut_options options = {.command_z = "store rekey", .help_z = help, .rows = option_rows};
     const char *file_z = NULL;
     while (ut_options_next(&options, argc, argv) == 'k')
         file_z = optarg;
@@ -128,5 +128,5 @@ const ut_command ut_command_store_rekey = {
     .run = run,
     .summary_z = "give an encrypted store another master key",
     .help_z = help,
-    .options = rows,
+    .options = option_rows,
 };

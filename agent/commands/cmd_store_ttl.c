@@ -26,15 +26,15 @@ static const char help[] =
     "                          exists, else built-in defaults: 30d)\n"
     UT_OPTION_HELP_JSON
     "\n"
-    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none; 74\n"
-    "disk; 75 busy: another operation is under way, or another process works on the\n"
-    "directory; 77 permission denied; 78 configuration; 130 cancelled.\n";
+    "Exit codes: 0 done; 64 usage; 65 the store is damaged; 66 there is none;\n"
+    "74 disk; 75 busy: another operation is under way, or another process works on\n"
+    "the directory; 77 permission denied; 78 configuration; 130 cancelled.\n";
 // clang-format on
 
-static const struct option rows[] = {UT_OPTION_ROWS_WHERE,
-                                     UT_OPTION_ROW_JSON,
-                                     {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
-                                     UT_OPTION_ROWS_END};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_OPTION_ROW_JSON,
+                                            {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
+                                            UT_OPTION_ROWS_END};
 
 enum { OUT_MAX = 4096 };
 
@@ -76,7 +76,7 @@ static int retime(bool dry_run, const ut_options *options)
 
 static int run(int argc, char **argv)
 {
-    ut_options options = {.command_z = "store ttl", .help_z = help, .rows = rows};
+    ut_options options = {.command_z = "store ttl", .help_z = help, .rows = option_rows};
     bool dry_run = false;
     while (ut_options_next(&options, argc, argv) == UT_STORE_OPTION_DRY_RUN)
         dry_run = true;
@@ -88,5 +88,5 @@ const ut_command ut_command_store_ttl = {
     .run = run,
     .summary_z = "apply the configured times to live to what is stored",
     .help_z = help,
-    .options = rows,
+    .options = option_rows,
 };

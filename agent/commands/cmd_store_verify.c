@@ -25,11 +25,12 @@ static const char help[] =
     UT_OPTION_HELP_JSON
     "\n"
     "Exit codes: 0 all fits; 1 there are problems; 64 usage; 65 the store cannot be\n"
-    "opened, it is damaged or of another version; 66 there is none; 74 disk; 77\n"
-    "permission denied.\n";
+    "opened, it is damaged or of another version; 66 there is none; 74 disk;\n"
+    "77 permission denied.\n";
 // clang-format on
 
-static const struct option rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON, UT_OPTION_ROWS_END};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_JSON,
+                                            UT_OPTION_ROWS_END};
 
 enum {
     EX_PROBLEMS = 1,
@@ -111,7 +112,7 @@ static ut_err verify(ut_reader *reader, printer *p, ut_verifier *verifier)
 
 static int run(int argc, char **argv)
 {
-    ut_options options = {.command_z = "store verify", .help_z = help, .rows = rows};
+    ut_options options = {.command_z = "store verify", .help_z = help, .rows = option_rows};
     if (!ut_options_read(&options, argc, argv))
         return options.code;
     printer p = {.json = options.json};
@@ -145,5 +146,5 @@ const ut_command ut_command_store_verify = {
     .run = run,
     .summary_z = "check that everything in the store fits together",
     .help_z = help,
-    .options = rows,
+    .options = option_rows,
 };

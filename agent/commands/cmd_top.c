@@ -1,5 +1,6 @@
 // `untrace top`: what an agent and its store are doing, now.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
+#include "agent/cli/options.h"
 #include "agent/commands/screen.h"
 #include "agent/commands/top_frame.h"
 #include "agent/commands/top_sample.h"
@@ -10,29 +11,29 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+// clang-format off
 static const char help[] =
-    "usage: untrace top [--data-dir DIR | --config FILE] [--interval D] [--once | --json]\n"
+    "usage: untrace top [--data-dir DIR | --config FILE] [--interval D]\n"
+    "                   [--once | --json]\n"
     "\n"
-    "Shows every second what comes in and goes out: spans a second by service and by destination, "
-    "what waits\n"
-    "and for how long, errors, connections, the disk. Reads the store beside the agent and asks it "
-    "for the\n"
-    "rest; without an agent it shows the store. q or Ctrl-C quits. Where standard output is no "
-    "terminal, one\n"
-    "frame is printed.\n"
+    "Shows every second what comes in and goes out: spans a second by service and by\n"
+    "destination, what waits and for how long, errors, connections, the disk. Reads\n"
+    "the store beside the agent and asks it for the rest; without an agent it shows\n"
+    "the store. q or Ctrl-C quits. Where standard output is no terminal, one frame is\n"
+    "printed.\n"
     "\n"
-    "  -d, --data-dir DIR  where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE   configuration to take the data directory from\n"
-    "  -i, --interval D    time between two looks, over which rates are taken: 500ms, 5s (default "
-    "1s)\n"
-    "      --once          print one frame as text, after one interval\n"
-    "      --json          print it as one JSON object\n"
+    UT_OPTION_HELP_WHERE
+    "  -i, --interval D        time between two looks, over which rates are taken:\n"
+    "                          500ms, 5s (default 1s)\n"
+    "      --once              print one frame as text, after one interval\n"
+    "      --json              print it as one JSON object\n"
     "\n"
-    "The table of services is counted from the newest 64 blocks (at most 32 768 spans). Where more "
-    "came in one\n"
-    "interval, rates by service are scaled up from these.\n";
+    "The table of services is counted from the newest 64 blocks (at most 32 768\n"
+    "spans). Where more came in one interval, rates by service are scaled up from\n"
+    "these.\n";
+// clang-format on
 
-enum { OPTION_ONCE = 256, OPTION_JSON };
+enum { OPTION_ONCE = UT_OPTION_OWN };
 enum {
     INTERVAL_MS_DEFAULT = 1000,
     INTERVAL_MS_MIN = 100,
@@ -41,13 +42,11 @@ enum {
     KEY_CTRL_C = 3,
 };
 
-static const struct option option_names[] = {{"data-dir", required_argument, NULL, 'd'},
-                                             {"config", required_argument, NULL, 'c'},
-                                             {"interval", required_argument, NULL, 'i'},
-                                             {"once", no_argument, NULL, OPTION_ONCE},
-                                             {"json", no_argument, NULL, OPTION_JSON},
-                                             {"help", no_argument, NULL, 'h'},
-                                             {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_OPTION_ROW_JSON,
+                                            {"interval", required_argument, NULL, 'i'},
+                                            {"once", no_argument, NULL, OPTION_ONCE},
+                                            UT_OPTION_ROWS_END};
 
 typedef struct {
     ut_top_source source;
@@ -141,8 +140,7 @@ static int run_live(void *context, ut_screen *screen)
     return EX_IOERR; // the terminal is gone
 }
 
-static int run_top(const char *data_dir_z, const char *config_z, uint64_t interval_ms, bool once,
-                   bool json)
+static int run_top(const ut_options *options, uint64_t interval_ms, bool once)
 {
     ut_config *config = calloc(1, sizeof(*config));
     top *t = calloc(1, sizeof(*t));
@@ -153,7 +151,7 @@ static int run_top(const char *data_dir_z, const char *config_z, uint64_t interv
         free(t);
         return EX_OSERR;
     }
-    if (ut_config_find(config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(options->config_z, config, &fault) != UT_OK) {
         (void)ut_cli_fail(&fault);
         free(config);
         free(t);
@@ -161,17 +159,17 @@ static int run_top(const char *data_dir_z, const char *config_z, uint64_t interv
     }
     ut_buf_init(&t->out, OUT_BYTES_MAX);
     t->interval_ms = interval_ms;
-    t->json = json;
+    t->json = options->json;
     t->source = (ut_top_source){
-        .data_dir_z = data_dir_z != NULL ? data_dir_z : config->data_dir_z,
-        .reader_dir_z = data_dir_z,
-        .config_z = config_z,
+        .data_dir_z = options->data_dir_z != NULL ? options->data_dir_z : config->data_dir_z,
+        .reader_dir_z = options->data_dir_z,
+        .config_z = options->config_z,
     };
     if (t->source.data_dir_z == NULL) {
         (void)fprintf(stderr, "untrace: no data directory is known here: give --data-dir DIR or "
                               "--config FILE\n");
         code = EX_CONFIG;
-    } else if (once || json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
+    } else if (once || t->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
         code = print_once(t);
     } else {
         code = ut_screen_run(run_live, t);
@@ -186,41 +184,24 @@ static int run_top(const char *data_dir_z, const char *config_z, uint64_t interv
 
 static int run(int argc, char **argv)
 {
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
+    ut_options options = {.command_z = "top", .help_z = help, .rows = option_rows};
     uint64_t interval_ms = INTERVAL_MS_DEFAULT;
     bool once = false;
-    bool json = false;
-    for (int option; (option = getopt_long(argc, argv, ":d:c:i:h", option_names, NULL)) != -1;) {
+    for (int option; (option = ut_options_next(&options, argc, argv)) != -1;) {
         switch (option) {
-        case 'd':
-            data_dir_z = optarg;
-            break;
-        case 'c':
-            config_z = optarg;
-            break;
         case 'i':
             if (ut_text_parse_duration(ut_bytes_of_z(optarg), &interval_ms) != UT_OK ||
                 interval_ms < INTERVAL_MS_MIN || interval_ms > INTERVAL_MS_MAX)
                 return ut_cli_usage("top", "--interval takes a duration of 100ms to 1h, not \"%s\"",
                                     optarg);
             break;
-        case OPTION_ONCE:
-            once = true;
-            break;
-        case OPTION_JSON:
-            json = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
         default:
-            return ut_cli_bad_option("top", option, argv);
+            once = true;
         }
     }
-    if (optind < argc)
-        return ut_cli_usage("top", "\"%s\" is one word too many", argv[optind]);
-    return run_top(data_dir_z, config_z, interval_ms, once, json);
+    if (options.ended)
+        return options.code;
+    return run_top(&options, interval_ms, once);
 }
 
 const ut_command ut_command_top = {
@@ -228,5 +209,5 @@ const ut_command ut_command_top = {
     .run = run,
     .summary_z = "watch what comes in, goes out and waits",
     .help_z = help,
-    .options = option_names,
+    .options = option_rows,
 };

@@ -1,5 +1,6 @@
 // `untrace trace ID`: one trace as a tree, as JSON, as OTLP, or as the states it went through.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
+#include "agent/cli/options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/term.h"
 #include "agent/files/trace_otlp.h"
@@ -15,26 +16,31 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace trace ID [-a | -v] [--prompt-preview-len N] [--state] [--json | --otlp]\n"
+    "usage: untrace trace ID [-a | -v] [--prompt-preview-len N] [--state]\n"
+    "                     [--json | --otlp]\n"
     "\n"
-    "Shows one trace as a tree. ID is the trace id in hex; its beginning is enough where only one trace\n"
-    "has it. A bar shows when a span ran within the trace. Errors are red, with their message. A * marks\n"
-    "the spans that decided how long the trace took. Calls of language models show model, tokens, cost,\n"
-    "and what was said.\n"
+    "Shows one trace as a tree. ID is the trace id in hex; its beginning is enough\n"
+    "where only one trace has it. A bar shows when a span ran within the trace.\n"
+    "Errors are red, with their message. A * marks the spans that decided how long\n"
+    "the trace took. Calls of language models show model, tokens, cost, and what was\n"
+    "said.\n"
     "\n"
     "  -a, --attributes        the attributes of every span below it\n"
     "  -v, --verbose           these, its resource's and its events\n"
-    "      --prompt-preview-len N  characters of what was said to a model and back (default 200; 0:\n"
-    "                          none, -1: all)\n"
-    "      --state             the changes of state that events of the spans record, and the state that\n"
-    "                          they lead to; with --json the state at every span\n"
+    "      --prompt-preview-len N\n"
+    "                          characters of what was said to a model and back\n"
+    "                          (default 200; 0: none, -1: all)\n"
+    "      --state             the changes of state that events of the spans record,\n"
+    "                          and the state that they lead to; with --json the state\n"
+    "                          at every span\n"
     "      --state-event NAME  these events are named NAME, not set_state\n"
-    "      --state-key KEY     and their attribute KEY holds the patch, not state.patch and its like\n"
+    "      --state-key KEY     and their attribute KEY holds the patch, not\n"
+    "                          state.patch and its like\n"
     "      --json              one JSON object with all spans\n"
-    "      --otlp              one OTLP/JSON request with all spans, as they were received\n"
+    "      --otlp              one OTLP/JSON request with all spans, as they were\n"
+    "                          received\n"
     "Where:\n"
-    "  -d, --data-dir DIR      where the agent keeps its data (default: as the configuration says)\n"
-    "  -c, --config FILE       configuration to take the data directory from\n"
+    UT_OPTION_HELP_WHERE
     "\n"
     "  untrace trace 4bf92f35\n";
 // clang-format on
@@ -198,7 +204,7 @@ static bool take_columns(const char *text_z, int32_t *columns)
 }
 
 enum {
-    OPTION_JSON = 256,
+    OPTION_JSON = UT_OPTION_OWN,
     OPTION_OTLP,
     OPTION_PROMPT,
     OPTION_STATE,
@@ -206,8 +212,7 @@ enum {
     OPTION_STATE_KEY
 };
 static const struct option option_rows[] = {
-    {"data-dir", required_argument, NULL, 'd'},
-    {"config", required_argument, NULL, 'c'},
+    UT_OPTION_ROWS_WHERE,
     {"attributes", no_argument, NULL, 'a'},
     {"verbose", no_argument, NULL, 'v'},
     {"prompt-preview-len", required_argument, NULL, OPTION_PROMPT},
@@ -216,84 +221,90 @@ static const struct option option_rows[] = {
     {"state-key", required_argument, NULL, OPTION_STATE_KEY},
     {"json", no_argument, NULL, OPTION_JSON},
     {"otlp", no_argument, NULL, OPTION_OTLP},
-    {"help", no_argument, NULL, 'h'},
-    {NULL, 0, NULL, 0}};
+    UT_OPTION_ROWS_END};
 
-static int run(int argc, char **argv)
+static int take_name(request *wanted, ut_bytes *name, const char *text_z)
 {
-    const char *data_dir_z = NULL;
-    const char *config_z = NULL;
-    request wanted = {.page = {.prompt_columns = UT_TRACE_PROMPT_COLUMNS}};
+    if (text_z[0] == '\0' || strlen(text_z) > UT_STATE_NAME_MAX)
+        return ut_cli_usage("trace", "a name has 1 to %d bytes, not %zu", UT_STATE_NAME_MAX,
+                            strlen(text_z));
+    *name = ut_bytes_of_z(text_z);
+    wanted->state = true;
+    return EX_OK;
+}
+
+// Takes an option that is the command's own. EX_OK or EX_USAGE.
+static int take_option(request *wanted, int option)
+{
+    switch (option) {
+    case 'a':
+        wanted->page.attributes = true;
+        return EX_OK;
+    case 'v':
+        wanted->page.verbose = true;
+        return EX_OK;
+    case OPTION_PROMPT:
+        return take_columns(optarg, &wanted->page.prompt_columns)
+                   ? EX_OK
+                   : ut_cli_usage("trace", "--prompt-preview-len takes a number or -1, not \"%s\"",
+                                  optarg);
+    case OPTION_STATE:
+        wanted->state = true;
+        return EX_OK;
+    case OPTION_STATE_EVENT:
+        return take_name(wanted, &wanted->state_names.event_name, optarg);
+    case OPTION_STATE_KEY:
+        return take_name(wanted, &wanted->state_names.patch_key, optarg);
+    case OPTION_JSON: // of --json and --otlp the last one counts
+        wanted->form = AS_JSON;
+        return EX_OK;
+    default:
+        wanted->form = AS_OTLP;
+        return EX_OK;
+    }
+}
+
+static int show(const request *wanted, ut_reader *reader, const char *id_z)
+{
     uint8_t trace_id[UT_TRACE_ID_LEN];
-    ut_reader reader;
     ut_fault fault;
-
-    for (int option; (option = getopt_long(argc, argv, ":d:c:avh", option_rows, NULL)) != -1;) {
-        switch (option) {
-        case 'd':
-            data_dir_z = optarg;
-            break;
-        case 'c':
-            config_z = optarg;
-            break;
-        case 'a':
-            wanted.page.attributes = true;
-            break;
-        case 'v':
-            wanted.page.verbose = true;
-            break;
-        case OPTION_PROMPT:
-            if (!take_columns(optarg, &wanted.page.prompt_columns))
-                return ut_cli_usage(
-                    "trace", "--prompt-preview-len takes a number or -1, not \"%s\"", optarg);
-            break;
-        case OPTION_JSON:
-            wanted.form = AS_JSON;
-            break;
-        case OPTION_STATE:
-            wanted.state = true;
-            break;
-        case OPTION_STATE_EVENT:
-        case OPTION_STATE_KEY:
-            if (optarg[0] == '\0' || strlen(optarg) > UT_STATE_NAME_MAX)
-                return ut_cli_usage("trace", "a name has 1 to %d bytes, not %zu", UT_STATE_NAME_MAX,
-                                    strlen(optarg));
-            *(option == OPTION_STATE_EVENT ? &wanted.state_names.event_name
-                                           : &wanted.state_names.patch_key) = ut_bytes_of_z(optarg);
-            wanted.state = true;
-            break;
-        case OPTION_OTLP:
-            wanted.form = AS_OTLP;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
-        default:
-            return ut_cli_bad_option("trace", option, argv);
-        }
-    }
-    if (optind + 1 != argc)
-        return ut_cli_usage("trace", "one trace id is needed, found %d", argc - optind);
-    if (wanted.state && wanted.form == AS_OTLP)
-        return ut_cli_usage("trace", "--state and --otlp do not go together");
-    const char *id_z = argv[optind];
-
-    ut_err err = ut_reader_open(data_dir_z, config_z, &reader, &fault);
+    ut_err err = ut_trace_pick(reader->view, UT_ORG_DEFAULT, id_z, trace_id);
     if (err != UT_OK)
-        return ut_cli_fail(&fault);
-    err = ut_trace_pick(reader.view, UT_ORG_DEFAULT, id_z, trace_id);
-    if (err != UT_OK) {
-        ut_reader_close(&reader);
         return ut_trace_pick_exit_code(err);
-    }
-    err = wanted.form == AS_OTLP ? print_otlp(&reader, trace_id)
-                                 : print_tree(&wanted, &reader, trace_id);
-    ut_reader_close(&reader);
+    err = wanted->form == AS_OTLP ? print_otlp(reader, trace_id)
+                                  : print_tree(wanted, reader, trace_id);
     if (err == UT_OK || err == UT_ECLOSED) // nobody reads any more
         return EX_OK;
     (void)ut_fault_set(&fault, err, "trace %s could not be shown whole: %s", id_z,
                        ut_err_text(err));
     return ut_cli_fail(&fault);
+}
+
+static int run(int argc, char **argv)
+{
+    ut_options options = {.command_z = "trace",
+                          .help_z = help,
+                          .rows = option_rows,
+                          .words_max = UT_OPTIONS_WORDS_ANY};
+    request wanted = {.page = {.prompt_columns = UT_TRACE_PROMPT_COLUMNS}};
+    ut_reader reader;
+    ut_fault fault;
+    for (int option; (option = ut_options_next(&options, argc, argv)) != -1;) {
+        const int code = take_option(&wanted, option);
+        if (code != EX_OK)
+            return code;
+    }
+    if (options.ended)
+        return options.code;
+    if (optind + 1 != argc)
+        return ut_cli_usage("trace", "one trace id is needed, found %d", argc - optind);
+    if (wanted.state && wanted.form == AS_OTLP)
+        return ut_cli_usage("trace", "--state and --otlp do not go together");
+    if (ut_reader_open(options.data_dir_z, options.config_z, &reader, &fault) != UT_OK)
+        return ut_cli_fail(&fault);
+    const int code = show(&wanted, &reader, argv[optind]);
+    ut_reader_close(&reader);
+    return code;
 }
 
 const ut_command ut_command_trace = {

@@ -1,7 +1,7 @@
 // `untrace traces`: the newest traces of a data directory, or those with a span that meets
 // conditions, whether or not an agent runs on it.
+#include "agent/commands/command.h"
 #include "agent/query/span_search.h"
-#include "agent/cli/cli.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
@@ -18,15 +18,16 @@
 static const char help[] =
     "usage: untrace traces [conditions] [--limit N] [--json]\n"
     "\n"
-    "Lists the newest traces first: when each began, how long it took from the first start to the\n"
-    "last end of its spans, how many these are, where it began. With conditions, those in which one\n"
-    "span meets all of them. Works while an agent is running, after it was killed, and on a copy of\n"
-    "the data directory.\n"
+    "Lists the newest traces first: when each began, how long it took from the first\n"
+    "start to the last end of its spans, how many these are, where it began. With\n"
+    "conditions, those in which one span meets all of them. Works while an agent is\n"
+    "running, after it was killed, and on a copy of the data directory.\n"
     "\n"
     "  -n, --limit N           at most N traces (default 20)\n"
     "      --json, --jsonl     one JSON object a line\n"
     UT_FILTER_HELP
-    UT_WHERE_HELP
+    "Where:\n"
+    UT_OPTION_HELP_WHERE
     "\n"
     "  untrace traces --service payments --status error\n"
     "  untrace traces --roots --min-duration 1s --since 1h\n";
@@ -277,47 +278,34 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
 
-enum { OPTION_JSON = 256 };
-static const struct option option_rows[] = {UT_FILTER_ROWS,
+static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_FILTER_ROWS,
+                                            UT_OPTION_ROW_JSON,
+                                            {"jsonl", no_argument, NULL, UT_OPTION_JSON},
                                             {"limit", required_argument, NULL, 'n'},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {"jsonl", no_argument, NULL, OPTION_JSON},
-                                            {NULL, 0, NULL, 0}};
+                                            UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
+    const ut_options line = {.command_z = "traces", .help_z = help, .rows = option_rows};
     ut_filter_options options;
-    listing list = {.json = false};
     ut_reader reader;
     ut_fault fault;
     bool nothing;
-    int code = EX_OK;
 
-    ut_filter_options_init(&options, LIMIT_DEFAULT, ut_clock_wall_ns());
-    for (int option;
-         (option = getopt_long(argc, argv, UT_FILTER_LETTERS "n:", option_rows, NULL)) != -1;) {
-        switch (option) {
-        case OPTION_JSON:
-            list.json = true;
-            break;
-        case 'h':
-            (void)fputs(help, stdout);
-            return EX_OK;
-        default:
-            code = ut_filter_options_take(&options, "traces", option, argv);
-            if (code != EX_OK)
-                return code;
-        }
-    }
-    if (optind < argc)
-        return ut_cli_usage("traces", "\"%s\" is one word too many", argv[optind]);
+    ut_filter_options_init(&options, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
+    const int option = ut_filter_options_next(&options, argc, argv);
+    UT_ASSERT(option == -1); // it has none of its own
+    if (options.line.ended)
+        return options.line.code;
     const uint64_t limit_max = options.any ? CONDITIONS_LIMIT_MAX : LIMIT_MAX;
     if (options.limit > limit_max)
         return ut_cli_usage("traces", "--limit takes a number of 1 to %llu here, not %llu",
                             (unsigned long long)limit_max, (unsigned long long)options.limit);
-    code = ut_filter_options_open(&options, "traces", &reader, &nothing);
+    const int code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)
         return code;
+    listing list = {.json = options.line.json};
     const ut_err err = list_traces(&list, &options, &reader, nothing, &fault);
     ut_reader_close(&reader);
     return err == UT_OK ? EX_OK : ut_cli_fail(&fault);

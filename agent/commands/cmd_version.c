@@ -1,5 +1,6 @@
 // `untrace version`: the program's version and those of the libraries inside it.
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
+#include "agent/cli/options.h"
 
 #include "adapters/encoding/gzip.h"
 #include "storage/store/store.h"
@@ -11,21 +12,21 @@
 #include <yaml.h>
 #include <yyjson.h>
 
+// clang-format off
 static const char help[] =
     "usage: untrace version\n"
     "\n"
-    "Prints the versions of the program, of its store format and of the libraries inside it.\n";
+    "Prints the versions of the program, of its store format and of the libraries\n"
+    "inside it.\n";
+// clang-format on
 
-static const struct option options[] = {{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+static const struct option option_rows[] = {UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
 {
-    if (argc > 1 && (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-        (void)fputs(help, stdout);
-        return EX_OK;
-    }
-    if (argc > 1)
-        return ut_cli_usage("version", "\"%s\" is one word too many", argv[1]);
+    ut_options options = {.command_z = "version", .help_z = help, .rows = option_rows};
+    if (!ut_options_read(&options, argc, argv))
+        return options.code;
     (void)printf("untrace %s\n"
                  "store format %d, block format %d\n"
                  "%s\n%s\nLZ4 %s\nlibdeflate %s\nllhttp %d.%d.%d\nlibyaml %s\nyyjson %s\n",
@@ -41,5 +42,5 @@ const ut_command ut_command_version = {
     .run = run,
     .summary_z = "print the versions of the program and its libraries",
     .help_z = help,
-    .options = options,
+    .options = option_rows,
 };

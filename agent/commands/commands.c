@@ -112,16 +112,15 @@ void ut_command_help(FILE *out)
         for (const ut_command *const *at = groups[i].commands; *at != NULL; at++)
             (void)fprintf(out, "  %-10s  %s\n", (*at)->name_z, (*at)->summary_z);
     }
+    // clang-format off
     (void)fputs(
         "\n"
-        "`untrace help COMMAND` says more. To begin: `untrace run`, and in a second terminal "
-        "`untrace send`,\n"
-        "then `untrace traces`.\n"
+        "`untrace help COMMAND` says more. To begin: `untrace run`, and in a second\n"
+        "terminal `untrace send`, then `untrace traces`.\n"
         "\n"
-        "Exit codes: 0 done; 64 usage; 65 damaged data; 66 not found; 69 not reachable; 71 "
-        "out of memory;\n"
-        "73 cannot be made; 74 disk or output; 75 busy, try again; 76 refused; 77 permission; 78 "
-        "configuration\n"
-        "(sysexits.h).\n",
+        "Exit codes: 0 done; 64 usage; 65 damaged data; 66 not found; 69 not reachable;\n"
+        "71 out of memory; 73 cannot be made; 74 disk or output; 75 busy, try again;\n"
+        "76 refused; 77 permission; 78 configuration (sysexits.h).\n",
         out);
+    // clang-format on
 }

@@ -3,7 +3,7 @@
 #ifndef UT_AGENT_COMMANDS_H
 #define UT_AGENT_COMMANDS_H
 
-#include "agent/cli/cli.h"
+#include "agent/commands/command.h"
 
 #include <stdio.h>
 

@@ -226,7 +226,7 @@ def test_every_command_has_help_and_refuses_what_it_does_not_know(command):
     done = untrace(command, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"usage: untrace {command}")
-    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert command in untrace("help").stdout
     for wrong in (["--no-such-option"],) if command == "import" else (["--no-such-option"], ["one", "two", "many"]):
         done = untrace(command, *wrong)

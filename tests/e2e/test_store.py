@@ -258,7 +258,7 @@ def test_help_is_for_people(subcommand):
     done = untrace("store", *subcommand.split(), "--help")
     assert done.returncode == 0 and done.stderr == ""
     assert done.stdout.startswith("usage: untrace store")
-    assert max(map(len, done.stdout.splitlines())) <= 120
+    assert max(map(len, done.stdout.splitlines())) <= 80
 
 
 def test_compaction_beside_an_agent_under_load_loses_nothing(agent, destination, to):

@@ -8,7 +8,8 @@
 
 static const uint64_t now_ns = UINT64_C(1795200000000000000); // 2026-11-20T18:40:00Z
 
-static const struct option rows[] = {UT_FILTER_ROWS, UT_PAGE_ROWS, {NULL, 0, NULL, 0}};
+static const struct option rows[] = {UT_OPTION_ROWS_WHERE, UT_FILTER_ROWS, UT_PAGE_ROWS,
+                                     UT_OPTION_ROWS_END};
 
 // Reads a command line as a command does; EX_OK or the code of the first option that is refused.
 static int read_line(ut_filter_options *options, const char *const *words)
@@ -22,14 +23,12 @@ static int read_line(ut_filter_options *options, const char *const *words)
         memcpy(texts[argc], words[argc - 1], strlen(words[argc - 1]) + 1);
         argv[argc] = texts[argc];
     }
-    int code = EX_OK;
-    ut_filter_options_init(options, 50, now_ns);
+    const ut_options line = {.command_z = "test", .help_z = "", .rows = rows};
+    ut_filter_options_init(options, &line, 50, now_ns);
     optind = 0; // begin anew
-    for (int option;
-         code == EX_OK &&
-         (option = getopt_long(argc, argv, UT_FILTER_LETTERS UT_PAGE_LETTERS, rows, NULL)) != -1;)
-        code = ut_filter_options_take(options, "test", option, argv);
-    return code;
+    assert_int_equal(ut_filter_options_next(options, argc, argv), -1);
+    assert_int_equal(options->line.ended, options->line.code != EX_OK);
+    return options->line.code;
 }
 
 #define READ(options, ...) read_line((options), (const char *const[]){__VA_ARGS__, NULL})
@@ -159,9 +158,9 @@ static void what_nothing_can_meet_is_refused_before_the_store_is_opened(void **s
     ut_reader reader;
     bool nothing;
     assert_int_equal(READ(&options, "--since", "1h", "--until", "2h"), EX_OK);
-    assert_int_equal(ut_filter_options_open(&options, "test", &reader, &nothing), EX_USAGE);
+    assert_int_equal(ut_filter_options_open(&options, &reader, &nothing), EX_USAGE);
     assert_int_equal(READ(&options, "--min-duration", "2s", "--max-duration", "1s"), EX_OK);
-    assert_int_equal(ut_filter_options_open(&options, "test", &reader, &nothing), EX_USAGE);
+    assert_int_equal(ut_filter_options_open(&options, &reader, &nothing), EX_USAGE);
 }
 
 int main(void)

@@ -49,6 +49,36 @@ static void every_option_stands_in_the_help_of_its_command(void **state)
     each_command(check_options);
 }
 
+static void check_width(const char *name_z, const char *help_z)
+{
+    enum { COLUMNS_MAX = 80 }; // of a terminal that nobody has made wider
+    for (const char *line_z = help_z; *line_z != '\0';) {
+        const size_t len = strcspn(line_z, "\n");
+        if (len > COLUMNS_MAX)
+            fail_msg("the help of %s has a line of %zu columns: %.*s", name_z, len, (int)len,
+                     line_z);
+        line_z += line_z[len] == '\n' ? len + 1 : len;
+    }
+}
+
+static void check_help_width(const ut_command *command)
+{
+    check_width(command->name_z, command->help_z);
+}
+
+static void no_line_of_a_help_is_wider_than_a_terminal(void **state)
+{
+    (void)state;
+    char text_z[8192] = "";
+    FILE *out = fmemopen(text_z, sizeof(text_z), "w");
+    assert_non_null(out);
+    ut_command_help(out);
+    assert_int_equal(fclose(out), 0);
+    assert_true(strlen(text_z) > 0 && strlen(text_z) < sizeof(text_z) - 1);
+    check_width("untrace", text_z);
+    each_command(check_help_width);
+}
+
 static void check_nearest(const char *typed_z, const char *expected_z)
 {
     const ut_command *nearest = ut_command_nearest(typed_z);
@@ -86,6 +116,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_command_is_found_and_has_a_usage_and_a_summary),
         cmocka_unit_test(every_option_stands_in_the_help_of_its_command),
+        cmocka_unit_test(no_line_of_a_help_is_wider_than_a_terminal),
         cmocka_unit_test(a_slip_finds_the_nearest_command),
         cmocka_unit_test(what_is_far_from_all_commands_finds_none),
     };

@@ -60,44 +60,41 @@ static void put_word(ut_buf *out, const char *const *words, int32_t count, int32
 static void events_json(ut_buf *out, const ut_span *span)
 {
     ut_mp_reader reader = ut_mp_reader_of(span->events);
-    ut_buf_add_byte(out, '[');
-    const uint32_t count = ut_mp_get_array(&reader);
-    for (uint32_t i = 0; i < count; i++) {
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_array(&json, NULL);
+    for (uint32_t left = ut_mp_get_array(&reader); left > 0; left--) {
         ut_event event;
         if (ut_event_read(&reader, span->start_ns, &event) != UT_OK) {
             out->err = UT_ECORRUPT;
             return;
         }
-        ut_buf_printf(out, "%s{\"time_unix_ns\":%llu,\"name\":", i > 0 ? "," : "",
-                      (unsigned long long)event.time_ns);
-        ut_json_put_string(out, event.name);
-        ut_buf_add_z(out, ",\"attributes\":");
-        ut_json_value(out, event.attributes);
-        ut_buf_add_byte(out, '}');
+        ut_json_write_object(&json, NULL);
+        ut_json_write_uint(&json, "time_unix_ns", event.time_ns);
+        ut_json_write_text(&json, "name", event.name);
+        ut_json_value(ut_json_write_raw(&json, "attributes"), event.attributes);
+        ut_json_write_close(&json);
     }
-    ut_buf_add_byte(out, ']');
+    ut_json_write_close(&json);
 }
 
 static void links_json(ut_buf *out, const ut_span *span)
 {
     ut_mp_reader reader = ut_mp_reader_of(span->links);
-    ut_buf_add_byte(out, '[');
-    const uint32_t count = ut_mp_get_array(&reader);
-    for (uint32_t i = 0; i < count; i++) {
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_array(&json, NULL);
+    for (uint32_t left = ut_mp_get_array(&reader); left > 0; left--) {
         ut_link link;
         if (ut_link_read(&reader, &link) != UT_OK) {
             out->err = UT_ECORRUPT;
             return;
         }
-        ut_buf_printf(out, "%s{\"trace_id\":", i > 0 ? "," : "");
-        ut_json_put_hex(out, link.trace_id);
-        ut_buf_add_z(out, ",\"span_id\":");
-        ut_json_put_hex(out, link.span_id);
-        ut_buf_add_z(out, ",\"attributes\":");
-        ut_json_value(out, link.attributes);
-        ut_buf_add_byte(out, '}');
+        ut_json_write_object(&json, NULL);
+        ut_json_write_hex(&json, "trace_id", link.trace_id);
+        ut_json_write_hex(&json, "span_id", link.span_id);
+        ut_json_value(ut_json_write_raw(&json, "attributes"), link.attributes);
+        ut_json_write_close(&json);
     }
-    ut_buf_add_byte(out, ']');
+    ut_json_write_close(&json);
 }
 
 // Ends a field that stands as JSON in scratch.

@@ -14,9 +14,9 @@
 // Appends the line of the column names.
 void ut_csv_head(ut_buf *out);
 
-// Appends one line. Attributes, events and links are JSON; bytes that are not UTF-8, and NUL, become
-// U+FFFD. scratch: a buffer of the caller's, kept between calls. shown: out goes to a terminal, so
-// control characters become '?'. UT_ECORRUPT, UT_ENOMEM, UT_ELIMIT.
+// Appends one line. Attributes, events and links are JSON; bytes that are not UTF-8, and NUL,
+// become U+FFFD. scratch: a buffer of the caller's, kept between calls. shown: out goes to a
+// terminal, so control characters become '?'. UT_ECORRUPT, UT_ENOMEM, UT_ELIMIT.
 ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, bool shown);
 
 #endif

@@ -1,7 +1,6 @@
-// The JSON object of a span, piece by piece; see span_json.h.
+// The members of a span, piece by piece; see span_json.h.
 #include "adapters/plain/span_json.h"
 
-#include "adapters/encoding/json_write.h"
 #include "adapters/plain/json_value.h"
 #include "storage/span/llm.h"
 
@@ -17,111 +16,95 @@ const char *ut_span_status_z(int32_t status)
     return status == UT_STATUS_ERROR ? "error" : status == UT_STATUS_OK ? "ok" : "unset";
 }
 
-static void add_events(ut_buf *out, const ut_span *span)
+static void write_events(ut_json_writer *json, const ut_span *span)
 {
-    ut_buf_add_z(out, ",\"events\":[");
+    ut_json_write_array(json, "events");
     ut_mp_reader reader = ut_mp_reader_of(span->events);
     for (uint32_t left = span->events.len == 0 ? 0 : ut_mp_get_array(&reader), i = 0;
          i < left && reader.err == UT_OK; i++) {
         ut_event event;
         if (ut_event_read(&reader, span->start_ns, &event) != UT_OK)
             break;
-        ut_buf_printf(out, "%s{\"time_ns\":%llu,\"name\":", i == 0 ? "" : ",",
-                      (unsigned long long)event.time_ns);
-        ut_json_put_string(out, event.name);
-        ut_buf_add_z(out, ",\"attributes\":");
-        ut_json_value(out, event.attributes);
-        ut_buf_add_byte(out, '}');
+        ut_json_write_object(json, NULL);
+        ut_json_write_uint(json, "time_ns", event.time_ns);
+        ut_json_write_text(json, "name", event.name);
+        ut_json_value(ut_json_write_raw(json, "attributes"), event.attributes);
+        ut_json_write_close(json);
     }
-    ut_buf_add_byte(out, ']');
+    ut_json_write_close(json);
 }
 
-static void add_links(ut_buf *out, const ut_span *span)
+static void write_links(ut_json_writer *json, const ut_span *span)
 {
     ut_mp_reader reader = ut_mp_reader_of(span->links);
     const uint32_t count = span->links.len == 0 ? 0 : ut_mp_get_array(&reader);
     if (count == 0)
         return;
-    ut_buf_add_z(out, ",\"links\":[");
+    ut_json_write_array(json, "links");
     for (uint32_t i = 0; i < count && reader.err == UT_OK; i++) {
         ut_link link;
         if (ut_link_read(&reader, &link) != UT_OK)
             break;
-        ut_buf_add_z(out, i == 0 ? "{\"trace_id\":" : ",{\"trace_id\":");
-        ut_json_put_hex(out, link.trace_id);
-        ut_buf_add_z(out, ",\"span_id\":");
-        ut_json_put_hex(out, link.span_id);
-        ut_buf_add_z(out, ",\"attributes\":");
-        ut_json_value(out, link.attributes);
-        ut_buf_add_byte(out, '}');
+        ut_json_write_object(json, NULL);
+        ut_json_write_hex(json, "trace_id", link.trace_id);
+        ut_json_write_hex(json, "span_id", link.span_id);
+        ut_json_value(ut_json_write_raw(json, "attributes"), link.attributes);
+        ut_json_write_close(json);
     }
-    ut_buf_add_byte(out, ']');
+    ut_json_write_close(json);
 }
 
-static void add_llm(ut_buf *out, const ut_span *span)
+static void write_llm(ut_json_writer *json, const ut_span *span)
 {
     ut_llm_call call;
     if (!ut_llm_read(span->attributes, &call))
         return;
-    ut_buf_add_z(out, ",\"llm\":{\"model\":");
-    ut_json_put_string(out, call.model);
-    ut_buf_add_z(out, ",\"provider\":");
-    ut_json_put_string(out, call.provider);
-    ut_buf_add_z(out, ",\"operation\":");
-    ut_json_put_string(out, call.operation);
-    if (call.has_tokens)
-        ut_buf_printf(out,
-                      ",\"input_tokens\":%llu,\"output_tokens\":%llu,\"total_tokens\":%llu,"
-                      "\"cached_tokens\":%llu,\"reasoning_tokens\":%llu",
-                      (unsigned long long)call.input_tokens, (unsigned long long)call.output_tokens,
-                      (unsigned long long)call.total_tokens, (unsigned long long)call.cached_tokens,
-                      (unsigned long long)call.reasoning_tokens);
-    if (call.has_cost) {
-        ut_buf_add_z(out, ",\"cost_usd\":");
-        ut_json_put_double(out, call.cost_usd);
+    ut_json_write_object(json, "llm");
+    ut_json_write_text(json, "model", call.model);
+    ut_json_write_text(json, "provider", call.provider);
+    ut_json_write_text(json, "operation", call.operation);
+    if (call.has_tokens) {
+        ut_json_write_uint(json, "input_tokens", call.input_tokens);
+        ut_json_write_uint(json, "output_tokens", call.output_tokens);
+        ut_json_write_uint(json, "total_tokens", call.total_tokens);
+        ut_json_write_uint(json, "cached_tokens", call.cached_tokens);
+        ut_json_write_uint(json, "reasoning_tokens", call.reasoning_tokens);
     }
-    ut_buf_add_byte(out, '}');
+    if (call.has_cost)
+        ut_json_write_double(json, "cost_usd", call.cost_usd);
+    ut_json_write_close(json);
 }
 
-static void add_attributes(ut_buf *out, const char *name_z, ut_bytes attributes)
+static void write_attributes(ut_json_writer *json, const char *name_z, ut_bytes attributes)
 {
-    ut_buf_add_z(out, name_z);
+    ut_buf *out = ut_json_write_raw(json, name_z);
     if (attributes.len == 0)
         ut_buf_add_z(out, "{}");
     else
         ut_json_value(out, attributes);
 }
 
-void ut_span_json(ut_buf *out, const ut_span *span, ut_bytes scope_name,
+void ut_span_json(ut_json_writer *json, const ut_span *span, ut_bytes scope_name,
                   ut_bytes resource_attributes)
 {
-    ut_buf_add_z(out, "\"trace_id\":");
-    ut_json_put_hex(out, span->trace_id);
-    ut_buf_add_z(out, ",\"span_id\":");
-    ut_json_put_hex(out, span->span_id);
-    ut_buf_add_z(out, ",\"parent_span_id\":");
+    ut_json_write_hex(json, "trace_id", span->trace_id);
+    ut_json_write_hex(json, "span_id", span->span_id);
     if (ut_bytes_all_zero(span->parent_span_id))
-        ut_buf_add_z(out, "null");
+        ut_json_write_null(json, "parent_span_id");
     else
-        ut_json_put_hex(out, span->parent_span_id);
-    ut_buf_add_z(out, ",\"name\":");
-    ut_json_put_string(out, span->name);
-    ut_buf_add_z(out, ",\"service\":");
-    ut_json_put_string(out, ut_span_service(resource_attributes));
-    ut_buf_add_z(out, ",\"scope\":");
-    ut_json_put_string(out, scope_name);
-    ut_buf_printf(
-        out,
-        ",\"kind\":\"%s\",\"start_ns\":%llu,\"end_ns\":%llu,\"duration_ns\":%llu,\"status\":\"%s\""
-        ",\"status_message\":",
-        ut_span_kind_z(span->kind), (unsigned long long)span->start_ns,
-        (unsigned long long)span->end_ns,
-        (unsigned long long)ut_span_duration_ns(span->start_ns, span->end_ns),
-        ut_span_status_z(span->status_code));
-    ut_json_put_string(out, span->status_message);
-    add_attributes(out, ",\"attributes\":", span->attributes);
-    add_attributes(out, ",\"resource\":", resource_attributes);
-    add_events(out, span);
-    add_links(out, span);
-    add_llm(out, span);
+        ut_json_write_hex(json, "parent_span_id", span->parent_span_id);
+    ut_json_write_text(json, "name", span->name);
+    ut_json_write_text(json, "service", ut_span_service(resource_attributes));
+    ut_json_write_text(json, "scope", scope_name);
+    ut_json_write_text_z(json, "kind", ut_span_kind_z(span->kind));
+    ut_json_write_uint(json, "start_ns", span->start_ns);
+    ut_json_write_uint(json, "end_ns", span->end_ns);
+    ut_json_write_uint(json, "duration_ns", ut_span_duration_ns(span->start_ns, span->end_ns));
+    ut_json_write_text_z(json, "status", ut_span_status_z(span->status_code));
+    ut_json_write_text(json, "status_message", span->status_message);
+    write_attributes(json, "attributes", span->attributes);
+    write_attributes(json, "resource", resource_attributes);
+    write_events(json, span);
+    write_links(json, span);
+    write_llm(json, span);
 }

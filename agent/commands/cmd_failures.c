@@ -51,7 +51,8 @@ typedef struct {
     uint64_t limit;
     ut_stats *patterns;
     ut_table latest;
-    ut_buf out; // JSON of the latest
+    ut_buf out;                 // JSON: the array of the latest
+    ut_json_writer latest_json; // over out
     uint64_t found;
     char when_z[64]; // what the search is over, for the head
 } listing;
@@ -109,9 +110,10 @@ static ut_err visit(void *context, const ut_trace_span *found)
     list->found++;
     if (list->found <= list->limit && !list->patterns_only) {
         if (list->json) {
-            ut_buf_add_z(&list->out, list->found == 1 ? "{" : ",{");
-            ut_span_json(&list->out, &found->span, found->scope.name, found->resource.attributes);
-            ut_buf_add_byte(&list->out, '}');
+            ut_json_write_object(&list->latest_json, NULL);
+            ut_span_json(&list->latest_json, &found->span, found->scope.name,
+                         found->resource.attributes);
+            ut_json_write_close(&list->latest_json);
         } else {
             add_latest(list, found);
         }
@@ -123,27 +125,36 @@ static ut_err print_json(listing *list, const ut_stats_row *rows, uint32_t count
 {
     ut_buf head;
     ut_buf_init(&head, OUTPUT_BYTES_MAX);
-    ut_buf_printf(&head, "{\"count\":%llu,\"patterns\":[", (unsigned long long)list->found);
+    ut_json_writer json = ut_json_writer_of(&head);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_uint(&json, "count", list->found);
+    ut_json_write_array(&json, "patterns");
     for (uint32_t i = 0; i < count && i < list->limit; i++) {
-        ut_buf_add_z(&head, i == 0 ? "{\"name\":" : ",{\"name\":");
-        ut_json_put_string(&head, rows[i].label);
-        ut_buf_add_z(&head, ",\"message\":");
-        ut_json_put_string(&head, rows[i].label2);
-        ut_buf_printf(&head,
-                      ",\"count\":%llu,\"first_start_ns\":%llu,\"last_start_ns\":%llu,"
-                      "\"last_trace_id\":",
-                      (unsigned long long)rows[i].count, (unsigned long long)rows[i].first_start_ns,
-                      (unsigned long long)rows[i].last_start_ns);
-        ut_json_put_hex(&head, ut_bytes_of(rows[i].last_trace_id, UT_TRACE_ID_LEN));
-        ut_buf_add_byte(&head, '}');
+        ut_json_write_object(&json, NULL);
+        ut_json_write_text(&json, "name", rows[i].label);
+        ut_json_write_text(&json, "message", rows[i].label2);
+        ut_json_write_uint(&json, "count", rows[i].count);
+        ut_json_write_uint(&json, "first_start_ns", rows[i].first_start_ns);
+        ut_json_write_uint(&json, "last_start_ns", rows[i].last_start_ns);
+        ut_json_write_hex(&json, "last_trace_id",
+                          ut_bytes_of(rows[i].last_trace_id, UT_TRACE_ID_LEN));
+        ut_json_write_close(&json);
     }
-    ut_buf_add_byte(&head, ']');
-    if (!list->patterns_only)
-        ut_buf_add_z(&head, ",\"failures\":[");
-    ut_err err = ut_term_write(&head);
+    ut_json_write_close(&json);
+    ut_json_write_close(&list->latest_json);
+    ut_err err = UT_OK;
+    if (!list->patterns_only) {
+        (void)ut_json_write_raw(&json, "failures"); // list->out is the value
+        err = ut_term_write(&head);
+        if (err == UT_OK)
+            err = ut_term_write(&list->out);
+    }
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
+    if (err == UT_OK)
+        err = ut_term_write(&head);
     ut_buf_free(&head);
-    ut_buf_add_z(&list->out, list->patterns_only ? "}\n" : "]}\n");
-    return err == UT_OK ? ut_term_write(&list->out) : err;
+    return err;
 }
 
 static ut_err print_tables(listing *list, const ut_stats_row *rows, uint32_t count)
@@ -187,6 +198,8 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
     ut_table_init(&list->latest, latest_columns,
                   sizeof(latest_columns) / sizeof(latest_columns[0]));
     ut_buf_init(&list->out, OUTPUT_BYTES_MAX);
+    list->latest_json = ut_json_writer_of(&list->out);
+    ut_json_write_array(&list->latest_json, NULL);
     err = ut_stats_new(UT_STATS_BY_ERROR, UT_BYTES_NONE, &list->patterns);
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, visit, NULL, list);

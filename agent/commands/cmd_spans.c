@@ -57,6 +57,7 @@ typedef struct {
     form form;
     ut_table table;
     ut_buf out;
+    ut_json_writer json; // over out, unless form is AS_TABLE
     uint64_t rows;
 } listing;
 
@@ -97,10 +98,12 @@ static ut_err visit(void *context, const ut_trace_span *found)
     list->rows++;
     if (list->form == AS_TABLE)
         return add_row(list, found);
-    ut_buf *out = &list->out;
-    ut_buf_add_z(out, list->form == AS_JSON && list->rows > 1 ? ",{" : "{");
-    ut_span_json(out, &found->span, found->scope.name, found->resource.attributes);
-    ut_buf_add_z(out, list->form == AS_JSON ? "}" : "}\n");
+    const ut_buf *out = &list->out;
+    ut_json_write_object(&list->json, NULL);
+    ut_span_json(&list->json, &found->span, found->scope.name, found->resource.attributes);
+    ut_json_write_close(&list->json);
+    if (list->form == AS_LINES)
+        ut_json_write_line(&list->json);
     return out->err == UT_OK && out->len > WAITING_BYTES ? UT_EAGAIN : out->err;
 }
 
@@ -129,8 +132,14 @@ static ut_err finish(listing *list, const ut_span_search *search)
         break;
     }
     case AS_JSON:
-        ut_buf_printf(&list->out, "],\"more\":%s,\"cursor\":", search->more ? "true" : "false");
-        ut_buf_printf(&list->out, cursor_z[0] != 0 ? "\"%s\"}\n" : "null}\n", cursor_z);
+        ut_json_write_close(&list->json);
+        ut_json_write_bool(&list->json, "more", search->more);
+        if (cursor_z[0] != 0)
+            ut_json_write_text_z(&list->json, "cursor", cursor_z);
+        else
+            ut_json_write_null(&list->json, "cursor");
+        ut_json_write_close(&list->json);
+        ut_json_write_line(&list->json);
         break;
     case AS_LINES:
         if (search->more)
@@ -152,8 +161,11 @@ static ut_err list_spans(listing *list, const ut_filter_options *options, ut_rea
         return err;
     ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
     ut_buf_init(&list->out, LINE_BYTES_MAX);
-    if (list->form == AS_JSON)
-        ut_buf_add_z(&list->out, "{\"spans\":[");
+    list->json = ut_json_writer_of(&list->out);
+    if (list->form == AS_JSON) {
+        ut_json_write_object(&list->json, NULL);
+        ut_json_write_array(&list->json, "spans");
+    }
     if (!nothing)
         err = ut_span_search_run(&search, reader, options->limit, visit, print_waiting, list);
     if (err == UT_OK)

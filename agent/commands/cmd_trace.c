@@ -71,8 +71,8 @@ static const char *place_z(ut_tree_place place)
     return "root";
 }
 
-static void add_span_json(ut_buf *out, const uint8_t trace_id[UT_TRACE_ID_LEN],
-                          const ut_tree_row *row)
+static void write_span(ut_json_writer *json, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                       const ut_tree_row *row)
 {
     const ut_span span = {
         .trace_id = ut_bytes_of(trace_id, UT_TRACE_ID_LEN),
@@ -88,14 +88,15 @@ static void add_span_json(ut_buf *out, const uint8_t trace_id[UT_TRACE_ID_LEN],
         .attributes = row->attributes,
         .events = row->events,
     };
-    ut_buf_printf(out,
-                  "{\"depth\":%u,\"place\":\"%s\",\"critical\":%s,\"critical_ns\":%llu,"
-                  "\"skewed\":%s,\"duplicate_id\":%s,",
-                  row->depth, place_z(row->place), row->critical ? "true" : "false",
-                  (unsigned long long)row->critical_ns, row->skewed ? "true" : "false",
-                  row->duplicate_id ? "true" : "false");
-    ut_span_json(out, &span, row->scope_name, row->resource_attributes);
-    ut_buf_add_byte(out, '}');
+    ut_json_write_object(json, NULL);
+    ut_json_write_uint(json, "depth", row->depth);
+    ut_json_write_text_z(json, "place", place_z(row->place));
+    ut_json_write_bool(json, "critical", row->critical);
+    ut_json_write_uint(json, "critical_ns", row->critical_ns);
+    ut_json_write_bool(json, "skewed", row->skewed);
+    ut_json_write_bool(json, "duplicate_id", row->duplicate_id);
+    ut_span_json(json, &span, row->scope_name, row->resource_attributes);
+    ut_json_write_close(json);
 }
 
 static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID_LEN],
@@ -107,16 +108,18 @@ static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
     ut_err err = UT_OK;
 
     ut_buf_init(&out, OUTPUT_BYTES_MAX);
-    ut_buf_add_z(&out, "{\"trace_id\":");
-    ut_json_put_hex(&out, ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
-    ut_buf_printf(&out, ",\"damaged_blocks\":%u,\"spans\":[", damaged);
+    ut_json_writer json = ut_json_writer_of(&out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_hex(&json, "trace_id", ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
+    ut_json_write_uint(&json, "damaged_blocks", damaged);
+    ut_json_write_array(&json, "spans");
     for (uint32_t i = 0; i < count && err == UT_OK; i++) {
-        if (i > 0)
-            ut_buf_add_byte(&out, ',');
-        add_span_json(&out, trace_id, &rows[i]);
+        write_span(&json, trace_id, &rows[i]);
         err = ut_term_write(&out);
     }
-    ut_buf_add_z(&out, "]}\n");
+    ut_json_write_close(&json);
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
     if (err == UT_OK)
         err = ut_term_write(&out);
     ut_buf_free(&out);

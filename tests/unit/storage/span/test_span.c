@@ -1,6 +1,7 @@
 // Tests of storage/span/span.
 #include "storage/span/span.h"
 #include "tests/support/random_span.h"
+#include "tests/support/span_parts.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -505,6 +506,27 @@ static void an_attribute_is_found_by_its_key(void **state)
     assert_false(ut_attributes_find_str(UT_BYTES_LIT("\x81\x05\xa1x"), UT_BYTES_NONE, &value));
 }
 
+static void the_kind_of_an_error_is_of_the_span_before_its_events(void **state)
+{
+    (void)state;
+    ut_buf own;
+    ut_buf inner;
+    ut_buf events;
+    const ut_bytes thrown = UT_MAP_OF(&inner, "exception.type", "Timeout");
+    ut_span span = {.attributes = UT_MAP_OF(&own, "error.type", "500"),
+                    .events = ut_event_of(&events, "exception", thrown)};
+    assert_true(ut_bytes_equal(ut_span_error_type(&span), UT_BYTES_LIT("500")));
+    span.attributes = UT_BYTES_NONE;
+    assert_true(ut_bytes_equal(ut_span_error_type(&span), UT_BYTES_LIT("Timeout")));
+    span.events.len -= 3; // cut short: no type, and nothing worse
+    (void)ut_span_error_type(&span);
+    span.events = UT_BYTES_NONE;
+    assert_int_equal(ut_span_error_type(&span).len, 0);
+    ut_buf_free(&own);
+    ut_buf_free(&inner);
+    ut_buf_free(&events);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -521,6 +543,7 @@ int main(void)
         cmocka_unit_test(ids_of_other_lengths_are_refused),
         cmocka_unit_test(numbers_beyond_32_bits_are_refused),
         cmocka_unit_test(an_attribute_is_found_by_its_key),
+        cmocka_unit_test(the_kind_of_an_error_is_of_the_span_before_its_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,11 +49,13 @@ void ut_otlp_response_write(ut_otlp_encoding encoding, int64_t rejected, const c
         ut_buf_add_z(out, "{}");
         return;
     }
-    ut_buf_add_z(out, "{\"partialSuccess\":{\"rejectedSpans\":\"");
-    ut_json_put_int(out, rejected);
-    ut_buf_add_z(out, "\",\"errorMessage\":");
-    ut_json_put_string(out, ut_bytes_of_z(reason_z));
-    ut_buf_add_z(out, "}}");
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_object(&json, "partialSuccess");
+    ut_buf_printf(ut_json_write_raw(&json, "rejectedSpans"), "\"%lld\"", (long long)rejected);
+    ut_json_write_text_z(&json, "errorMessage", reason_z);
+    ut_json_write_close(&json);
+    ut_json_write_close(&json);
 }
 
 void ut_otlp_status_write(ut_otlp_encoding encoding, int32_t code, const char *message_z,
@@ -65,17 +67,17 @@ void ut_otlp_status_write(ut_otlp_encoding encoding, int32_t code, const char *m
         put_clean(out, UT_RPC_STATUS_MESSAGE, message_z);
         return;
     }
-    ut_buf_add_z(out, "{\"code\":");
-    ut_json_put_int(out, code);
-    ut_buf_add_z(out, ",\"message\":");
-    ut_json_put_string(out, ut_bytes_of_z(message_z));
-    ut_buf_add_byte(out, '}');
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_int(&json, "code", code);
+    ut_json_write_text_z(&json, "message", message_z);
+    ut_json_write_close(&json);
 }
 
 // ---- reading ----
 
-// Copies text into message_z: runs of white space and control characters become one space, what is not UTF-8 a
-// question mark, and a cut never splits a character.
+// Copies text into message_z: runs of white space and control characters become one space, what is
+// not UTF-8 a question mark, and a cut never splits a character.
 static void copy_clean(ut_bytes text, char *message_z, size_t cap)
 {
     size_t used = 0;
@@ -112,7 +114,8 @@ static bool is_member(yyjson_val *name, const char *name_z)
     return yyjson_equals_str(name, name_z);
 }
 
-// The members of object called a_z or b_z (the name in the proto file, which some servers write); NULL when absent.
+// The members of object called a_z or b_z (the name in the proto file, which some servers write);
+// NULL when absent.
 static yyjson_val *member(yyjson_val *object, const char *a_z, const char *b_z)
 {
     yyjson_val *found = NULL;
@@ -151,8 +154,8 @@ static void read_json_response(ut_bytes body, int64_t *rejected, char *message_z
     ut_json_free(&json);
 }
 
-// Reads fields 1 (varint) and 2 (string) of a message, which is how both answers begin. False when it does not decode, or
-// has a field that neither knows.
+// Reads fields 1 (varint) and 2 (string) of a message, which is how both answers begin. False when
+// it does not decode, or has a field that neither knows.
 static bool read_pair(ut_bytes message, uint64_t *number, ut_bytes *text)
 {
     *number = 0;
@@ -218,8 +221,8 @@ void ut_otlp_response_read(ut_otlp_encoding encoding, ut_bytes body, int64_t *re
         message_z[0] = '\0';
     if (body.len == 0)
         return;
-    // Some providers answer JSON to protobuf. A brace would begin a group, which no answer has; white space before it might be
-    // a tag, and is not looked through.
+    // Some providers answer JSON to protobuf. A brace would begin a group, which no answer has;
+    // white space before it might be a tag, and is not looked through.
     if (encoding == UT_OTLP_JSON || body.data[0] == '{')
         read_json_response(body, rejected, message_z, cap);
     else

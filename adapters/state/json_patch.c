@@ -651,7 +651,7 @@ done:
     return err;
 }
 
-static void write_value(yyjson_mut_val *value, ut_buf *out)
+static void write_value(ut_json_writer *json, yyjson_mut_val *value)
 {
     size_t i;
     size_t max;
@@ -659,42 +659,35 @@ static void write_value(yyjson_mut_val *value, ut_buf *out)
     yyjson_mut_val *child;
     switch (yyjson_mut_get_type(value)) {
     case YYJSON_TYPE_RAW:
-        ut_buf_add_bytes(out, text_of(value));
+        ut_buf_add_bytes(ut_json_write_raw(json, NULL), text_of(value));
         break;
     case YYJSON_TYPE_STR:
-        ut_json_put_string(out, text_of(value));
+        ut_json_write_text(json, NULL, text_of(value));
         break;
     case YYJSON_TYPE_BOOL:
-        ut_buf_add_z(out, yyjson_mut_get_bool(value) ? "true" : "false");
+        ut_json_write_bool(json, NULL, yyjson_mut_get_bool(value));
         break;
     case YYJSON_TYPE_ARR:
-        ut_buf_add_byte(out, '[');
-        yyjson_mut_arr_foreach(value, i, max, child)
-        {
-            if (i > 0)
-                ut_buf_add_byte(out, ',');
-            write_value(child, out);
-        }
-        ut_buf_add_byte(out, ']');
+        ut_json_write_array(json, NULL);
+        yyjson_mut_arr_foreach(value, i, max, child) write_value(json, child);
+        ut_json_write_close(json);
         break;
     case YYJSON_TYPE_OBJ:
-        ut_buf_add_byte(out, '{');
+        ut_json_write_object(json, NULL);
         yyjson_mut_obj_foreach(value, i, max, key, child)
         {
-            if (i > 0)
-                ut_buf_add_byte(out, ',');
-            ut_json_put_string(out, text_of(key));
-            ut_buf_add_byte(out, ':');
-            write_value(child, out);
+            ut_json_write_key(json, text_of(key));
+            write_value(json, child);
         }
-        ut_buf_add_byte(out, '}');
+        ut_json_write_close(json);
         break;
     default:
-        ut_buf_add_z(out, "null");
+        ut_json_write_null(json, NULL);
     }
 }
 
 void ut_json_patch_write(yyjson_mut_doc *doc, ut_buf *out)
 {
-    write_value(yyjson_mut_doc_get_root(doc), out);
+    ut_json_writer json = ut_json_writer_of(out);
+    write_value(&json, yyjson_mut_doc_get_root(doc));
 }

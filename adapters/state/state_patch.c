@@ -487,18 +487,14 @@ ut_err ut_state_at(ut_state *state, uint64_t time_ns, uint32_t *done, ut_buf *ou
             ut_buf_add_z(out, "{}");
         return out->err;
     }
-    bool first = true;
-    ut_buf_add_byte(out, '{');
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
     for (uint32_t i = 0; i < state->store_count; i++) {
         if (state->stores[i].doc == NULL)
             continue;
-        if (!first)
-            ut_buf_add_byte(out, ',');
-        ut_json_put_string(out, resolve(&state->text, state->stores[i].name));
-        ut_buf_add_byte(out, ':');
-        ut_json_patch_write(state->stores[i].doc, out);
-        first = false;
+        ut_json_write_key(&json, resolve(&state->text, state->stores[i].name));
+        ut_json_patch_write(state->stores[i].doc, ut_json_write_raw(&json, NULL));
     }
-    ut_buf_add_byte(out, '}');
+    ut_json_write_close(&json);
     return out->err;
 }

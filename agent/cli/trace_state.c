@@ -5,6 +5,7 @@
 #include "agent/cli/term.h"
 #include "port/base/text.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { OUTPUT_BYTES_MAX = 64 * 1024 * 1024 };
@@ -99,8 +100,8 @@ void ut_trace_state_counts(const ut_trace_state *view, uint32_t *changes, uint32
 
 // ---- JSON ----
 
-// Whether a text of JSON may stand in the output as it is: on one line, and nothing in it that could
-// steer a terminal (C1 is allowed in JSON).
+// Whether a text of JSON may stand in the output as it is: on one line, and nothing in it that
+// could steer a terminal (C1 is allowed in JSON).
 static bool is_harmless(ut_bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
@@ -110,25 +111,23 @@ static bool is_harmless(ut_bytes text)
     return true;
 }
 
-static void add_change(ut_buf *out, const ut_state_change *change)
+static void write_change(ut_json_writer *json, const ut_state_change *change)
 {
     static const char *const forms[] = {"none", "start", "patch", "merge"};
     const bool applied = change->reason.len == 0;
-    ut_buf_printf(out, "{\"time_ns\":%llu,\"span_id\":", (unsigned long long)change->time_ns);
-    ut_json_put_hex(out, ut_bytes_of(change->span_id, UT_SPAN_ID_LEN));
-    ut_buf_add_z(out, ",\"store\":");
-    ut_json_put_string(out, change->store);
-    ut_buf_add_z(out, ",\"action\":");
-    ut_json_put_string(out, change->action);
-    ut_buf_printf(out, ",\"form\":\"%s\",\"applied\":%s,\"reason\":", forms[change->form],
-                  applied ? "true" : "false");
-    ut_json_put_string(out, change->reason);
-    ut_buf_add_z(out, ",\"change\":");
+    ut_json_write_object(json, NULL);
+    ut_json_write_uint(json, "time_ns", change->time_ns);
+    ut_json_write_hex(json, "span_id", ut_bytes_of(change->span_id, UT_SPAN_ID_LEN));
+    ut_json_write_text(json, "store", change->store);
+    ut_json_write_text(json, "action", change->action);
+    ut_json_write_text_z(json, "form", forms[change->form]);
+    ut_json_write_bool(json, "applied", applied);
+    ut_json_write_text(json, "reason", change->reason);
     if (applied && is_harmless(change->text))
-        ut_buf_add_bytes(out, change->text); // it was read as JSON
+        ut_buf_add_bytes(ut_json_write_raw(json, "change"), change->text); // it was read as JSON
     else
-        ut_json_put_string(out, change->text);
-    ut_buf_add_byte(out, '}');
+        ut_json_write_text(json, "change", change->text);
+    ut_json_write_close(json);
 }
 
 // How many changes there were up to a time, which numbers the state then (ut_state_at: *done).
@@ -146,14 +145,13 @@ static uint32_t number_at(const ut_trace_state *view, uint64_t time_ns)
     return low;
 }
 
-// Prints each state that a span begins or ends with once, however many do: as large as the states are,
-// the output must not be spans times states.
+// Prints each state that a span begins or ends with once, however many do: as large as the states
+// are, the output must not be spans times states.
 static ut_err print_states(ut_trace_state *view, const ut_tree_row *rows, uint32_t count,
-                           ut_buf *out)
+                           ut_json_writer *json)
 {
     ut_buf state;
     ut_err err = UT_OK;
-    bool first = true;
     bool *wanted = calloc((size_t)view->count + 1, sizeof(*wanted));
     if (wanted == NULL)
         return UT_ENOMEM;
@@ -173,26 +171,26 @@ static ut_err print_states(ut_trace_state *view, const ut_tree_row *rows, uint32
         err = ut_trace_state_at(view, time_ns, &done, &state);
         if (err != UT_OK)
             break;
-        ut_buf_printf(out, "%s\"%u\":", first ? "" : ",", number);
-        ut_buf_add_bytes(out, ut_buf_bytes(&state));
-        err = ut_term_write(out);
-        first = false;
+        char number_z[16];
+        (void)snprintf(number_z, sizeof(number_z), "%u", number);
+        ut_buf_add_bytes(ut_json_write_raw(json, number_z), ut_buf_bytes(&state));
+        err = ut_term_write(json->out);
     }
     free(wanted);
     ut_buf_free(&state);
     return err;
 }
 
-static void add_span(const ut_trace_state *view, const ut_tree_row *row, ut_buf *out)
+static void write_span(ut_json_writer *json, const ut_trace_state *view, const ut_tree_row *row)
 {
-    ut_buf_add_z(out, "{\"span_id\":");
-    ut_json_put_hex(out, ut_bytes_of(row->span_id, UT_SPAN_ID_LEN));
-    ut_buf_add_z(out, ",\"name\":");
-    ut_json_put_string(out, row->name);
-    ut_buf_printf(out,
-                  ",\"start_ns\":%llu,\"end_ns\":%llu,\"state_at_start\":%u,\"state_at_end\":%u}",
-                  (unsigned long long)row->start_ns, (unsigned long long)row->end_ns,
-                  number_at(view, row->start_ns), number_at(view, row->end_ns));
+    ut_json_write_object(json, NULL);
+    ut_json_write_hex(json, "span_id", ut_bytes_of(row->span_id, UT_SPAN_ID_LEN));
+    ut_json_write_text(json, "name", row->name);
+    ut_json_write_uint(json, "start_ns", row->start_ns);
+    ut_json_write_uint(json, "end_ns", row->end_ns);
+    ut_json_write_uint(json, "state_at_start", number_at(view, row->start_ns));
+    ut_json_write_uint(json, "state_at_end", number_at(view, row->end_ns));
+    ut_json_write_close(json);
 }
 
 ut_err ut_trace_state_print_json(ut_trace_state *view, const ut_tree *tree,
@@ -203,26 +201,28 @@ ut_err ut_trace_state_print_json(ut_trace_state *view, const ut_tree *tree,
     const ut_tree_row *rows = ut_tree_rows(tree, &count);
     ut_err err = UT_OK;
     ut_buf_init(&out, OUTPUT_BYTES_MAX + 2 * (size_t)UT_STATE_TEXT_BYTES_MAX);
-    ut_buf_add_z(&out, "{\"trace_id\":");
-    ut_json_put_hex(&out, ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
-    ut_buf_printf(&out, ",\"changes_left_out\":%u,\"changes\":[", view->left_out);
+    ut_json_writer json = ut_json_writer_of(&out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_hex(&json, "trace_id", ut_bytes_of(trace_id, UT_TRACE_ID_LEN));
+    ut_json_write_uint(&json, "changes_left_out", view->left_out);
+    ut_json_write_array(&json, "changes");
     for (uint32_t i = 0; i < view->count && err == UT_OK; i++) {
-        if (i > 0)
-            ut_buf_add_byte(&out, ',');
-        add_change(&out, &view->changes[i]);
+        write_change(&json, &view->changes[i]);
         err = ut_term_write(&out);
     }
-    ut_buf_add_z(&out, "],\"states\":{");
+    ut_json_write_close(&json);
+    ut_json_write_object(&json, "states");
     if (err == UT_OK)
-        err = print_states(view, rows, count, &out);
-    ut_buf_add_z(&out, "},\"spans\":[");
+        err = print_states(view, rows, count, &json);
+    ut_json_write_close(&json);
+    ut_json_write_array(&json, "spans");
     for (uint32_t i = 0; i < count && err == UT_OK; i++) {
-        if (i > 0)
-            ut_buf_add_byte(&out, ',');
-        add_span(view, &rows[i], &out);
+        write_span(&json, view, &rows[i]);
         err = ut_term_write(&out);
     }
-    ut_buf_add_z(&out, "]}\n");
+    ut_json_write_close(&json);
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
     if (err == UT_OK)
         err = ut_term_write(&out);
     ut_buf_free(&out);

@@ -84,33 +84,28 @@ static bool take_grouping(request *wanted, const char *text_z)
 
 // ---- JSON ----
 
-static void add_row_json(ut_buf *out, const ut_stats_row *row)
+static void write_row(ut_json_writer *json, const ut_stats_row *row)
 {
-    const double count = row->count == 0 ? 1 : (double)row->count;
-    ut_buf_printf(out,
-                  "\"count\":%llu,\"errors\":%llu,\"error_rate\":", (unsigned long long)row->count,
-                  (unsigned long long)row->errors);
-    ut_json_put_double(out, (double)row->errors / count);
-    ut_buf_printf(
-        out,
-        ",\"mean_ns\":%llu,\"min_ns\":%llu,\"p50_ns\":%llu,\"p90_ns\":%llu,\"p99_ns\":%llu,"
-        "\"max_ns\":%llu,\"first_start_ns\":%llu,\"last_start_ns\":%llu",
-        (unsigned long long)(row->duration_sum_ns / (row->count == 0 ? 1 : row->count)),
-        (unsigned long long)row->duration_min_ns, (unsigned long long)row->p50_ns,
-        (unsigned long long)row->p90_ns, (unsigned long long)row->p99_ns,
-        (unsigned long long)row->duration_max_ns, (unsigned long long)row->first_start_ns,
-        (unsigned long long)row->last_start_ns);
-    if (row->count > 0) {
-        ut_buf_add_z(out, ",\"last_trace_id\":");
-        ut_json_put_hex(out, ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN));
-    }
+    const uint64_t count = row->count == 0 ? 1 : row->count;
+    ut_json_write_uint(json, "count", row->count);
+    ut_json_write_uint(json, "errors", row->errors);
+    ut_json_write_double(json, "error_rate", (double)row->errors / (double)count);
+    ut_json_write_uint(json, "mean_ns", row->duration_sum_ns / count);
+    ut_json_write_uint(json, "min_ns", row->duration_min_ns);
+    ut_json_write_uint(json, "p50_ns", row->p50_ns);
+    ut_json_write_uint(json, "p90_ns", row->p90_ns);
+    ut_json_write_uint(json, "p99_ns", row->p99_ns);
+    ut_json_write_uint(json, "max_ns", row->duration_max_ns);
+    ut_json_write_uint(json, "first_start_ns", row->first_start_ns);
+    ut_json_write_uint(json, "last_start_ns", row->last_start_ns);
+    if (row->count > 0)
+        ut_json_write_hex(json, "last_trace_id", ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN));
     if (row->total_tokens > 0 || row->cost_count > 0) {
-        ut_buf_printf(out, ",\"input_tokens\":%llu,\"output_tokens\":%llu,\"total_tokens\":%llu",
-                      (unsigned long long)row->input_tokens, (unsigned long long)row->output_tokens,
-                      (unsigned long long)row->total_tokens);
-        ut_buf_add_z(out, ",\"cost_usd\":");
-        ut_json_put_double(out, row->cost_usd);
-        ut_buf_printf(out, ",\"cost_count\":%llu", (unsigned long long)row->cost_count);
+        ut_json_write_uint(json, "input_tokens", row->input_tokens);
+        ut_json_write_uint(json, "output_tokens", row->output_tokens);
+        ut_json_write_uint(json, "total_tokens", row->total_tokens);
+        ut_json_write_double(json, "cost_usd", row->cost_usd);
+        ut_json_write_uint(json, "cost_count", row->cost_count);
     }
 }
 
@@ -120,24 +115,25 @@ static ut_err print_json(const request *wanted, const ut_stats_row *rows, uint32
     ut_buf out;
     ut_err err = UT_OK;
     ut_buf_init(&out, OUTPUT_BYTES_MAX);
-    ut_buf_add_z(&out, "{\"by\":");
-    ut_json_put_string(&out, ut_bytes_of_z(wanted->by_z));
-    ut_buf_add_z(&out, ",\"groups\":[");
+    ut_json_writer json = ut_json_writer_of(&out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_text_z(&json, "by", wanted->by_z);
+    ut_json_write_array(&json, "groups");
     for (uint32_t i = 0; i < count && err == UT_OK; i++) {
-        ut_buf_add_z(&out, i == 0 ? "{\"label\":" : ",{\"label\":");
-        ut_json_put_string(&out, rows[i].label);
-        if (wanted->by == UT_STATS_BY_ERROR) {
-            ut_buf_add_z(&out, ",\"message\":");
-            ut_json_put_string(&out, rows[i].label2);
-        }
-        ut_buf_add_byte(&out, ',');
-        add_row_json(&out, &rows[i]);
-        ut_buf_add_byte(&out, '}');
+        ut_json_write_object(&json, NULL);
+        ut_json_write_text(&json, "label", rows[i].label);
+        if (wanted->by == UT_STATS_BY_ERROR)
+            ut_json_write_text(&json, "message", rows[i].label2);
+        write_row(&json, &rows[i]);
+        ut_json_write_close(&json);
         err = ut_term_write(&out);
     }
-    ut_buf_add_z(&out, "],\"total\":{");
-    add_row_json(&out, total);
-    ut_buf_add_z(&out, "}}\n");
+    ut_json_write_close(&json);
+    ut_json_write_object(&json, "total");
+    write_row(&json, total);
+    ut_json_write_close(&json);
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
     if (err == UT_OK)
         err = ut_term_write(&out);
     ut_buf_free(&out);

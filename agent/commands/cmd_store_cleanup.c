@@ -54,14 +54,14 @@ static ut_err make(const void *context, ut_operation **operation)
 
 static void write_request(const ut_cleanup_options *wish, ut_buf *out)
 {
-    ut_buf_add_z(out, "{\"older_than_ns\":");
-    ut_json_put_uint(out, wish->older_than_ns);
-    if (wish->service_z[0] != '\0') {
-        ut_buf_add_z(out, ",\"service\":");
-        ut_json_put_string(out, ut_bytes_of_z(wish->service_z));
-    }
-    ut_buf_printf(out, ",\"delivered\":%s,\"dry_run\":%s}", wish->delivered_only ? "true" : "false",
-                  wish->dry_run ? "true" : "false");
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_uint(&json, "older_than_ns", wish->older_than_ns);
+    if (wish->service_z[0] != '\0')
+        ut_json_write_text_z(&json, "service", wish->service_z);
+    ut_json_write_bool(&json, "delivered", wish->delivered_only);
+    ut_json_write_bool(&json, "dry_run", wish->dry_run);
+    ut_json_write_close(&json);
 }
 
 static void print_text(const ut_store_work_result *result, bool dry_run)

@@ -103,87 +103,95 @@ static uint64_t find_agent(const char *dir_z)
     return pid;
 }
 
-// ---- for programs
+// ---- for programs ----
 
-static void json_uint(ut_buf *out, const char *name_z, uint64_t value)
+static void write_org(ut_json_writer *json, const ut_census_org *org)
 {
-    ut_buf_printf(out, ",\"%s\":", name_z);
-    ut_json_put_uint(out, value);
+    ut_json_write_uint(json, "spans", org->spans);
+    ut_json_write_uint(json, "traces", org->traces);
+    ut_json_write_uint(json, "blocks", org->blocks);
+    ut_json_write_uint(json, "sealed_bytes", org->sealed_bytes);
+    ut_json_write_uint(json, "payload_bytes", org->payload_bytes);
+    ut_json_write_uint(json, "oldest_received_ns", org->oldest_received_ns);
+    ut_json_write_uint(json, "newest_received_ns", org->newest_received_ns);
 }
 
-static void json_org(ut_buf *out, const ut_census_org *org)
+static void write_kind(ut_json_writer *json, const char *letter_z, const char *name_z,
+                       const ut_census_kind *kind)
 {
-    json_uint(out, "spans", org->spans);
-    json_uint(out, "traces", org->traces);
-    json_uint(out, "blocks", org->blocks);
-    json_uint(out, "sealed_bytes", org->sealed_bytes);
-    json_uint(out, "payload_bytes", org->payload_bytes);
-    json_uint(out, "oldest_received_ns", org->oldest_received_ns);
-    json_uint(out, "newest_received_ns", org->newest_received_ns);
+    ut_json_write_object(json, NULL);
+    ut_json_write_text_z(json, "kind", letter_z);
+    ut_json_write_text_z(json, "name", name_z);
+    ut_json_write_uint(json, "keys", kind->keys);
+    ut_json_write_uint(json, "key_bytes", kind->key_bytes);
+    ut_json_write_uint(json, "value_bytes", kind->value_bytes);
+    ut_json_write_close(json);
 }
 
-static void json_kind(ut_buf *out, const char *letter_z, const char *name_z,
-                      const ut_census_kind *kind)
+static void write_kinds(ut_json_writer *json, const ut_census *census)
 {
-    ut_buf_printf(out, "{\"kind\":\"%s\",\"name\":\"%s\"", letter_z, name_z);
-    json_uint(out, "keys", kind->keys);
-    json_uint(out, "key_bytes", kind->key_bytes);
-    json_uint(out, "value_bytes", kind->value_bytes);
-    ut_buf_add_byte(out, '}');
+    ut_json_write_array(json, "key_spaces");
+    for (size_t i = 0; i < KIND_NAMES; i++) {
+        const char letter_z[2] = {(char)kind_names[i].kind, '\0'};
+        write_kind(json, letter_z, kind_names[i].name_z, &census->kinds[kind_names[i].kind - 'A']);
+    }
+    if (census->other.keys > 0)
+        write_kind(json, "", "others", &census->other);
+    ut_json_write_close(json);
+}
+
+static void write_destination(ut_json_writer *json, const ut_store_destination *row)
+{
+    ut_json_write_object(json, NULL);
+    ut_json_write_uint(json, "org", row->org);
+    ut_json_write_text_z(json, "name", row->name_z);
+    ut_json_write_bool(json, "active", row->active);
+    ut_json_write_uint(json, "accepted", row->counts.accepted);
+    ut_json_write_uint(json, "delivered", row->counts.delivered);
+    ut_json_write_uint(json, "pending", ut_store_pending(&row->counts));
+    ut_json_write_uint(json, "dead", row->counts.dead);
+    ut_json_write_uint(json, "expired", row->counts.expired);
+    ut_json_write_uint(json, "evicted", row->counts.evicted);
+    ut_json_write_close(json);
 }
 
 static void print_json(const facts *f, ut_buf *out)
 {
-    ut_buf_add_z(out, "{\"data_dir\":");
-    ut_json_put_string(out, ut_bytes_of_z(f->dir_z));
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_text_z(&json, "data_dir", f->dir_z);
     if (f->agent_pid != 0)
-        json_uint(out, "agent_pid", f->agent_pid);
+        ut_json_write_uint(&json, "agent_pid", f->agent_pid);
     else
-        ut_buf_add_z(out, ",\"agent_pid\":null");
-    json_uint(out, "bytes_max", f->room.bytes_max);
-    json_uint(out, "bytes_used", f->room.bytes_used);
-    json_uint(out, "bytes_file", f->room.bytes_file);
-    json_uint(out, "data_keys", f->data_keys);
-    json_org(out, &f->all);
-    ut_buf_add_z(out, ",\"since_made\":{\"spans_stored\":");
-    ut_json_put_uint(out, f->counts.spans_stored);
-    json_uint(out, "spans_duplicate", f->counts.spans_duplicate);
-    json_uint(out, "spans_expired", f->counts.spans_expired);
-    json_uint(out, "spans_evicted", f->counts.spans_evicted);
-    json_uint(out, "blocks_stored", f->counts.blocks_stored);
-    json_uint(out, "blocks_removed", f->counts.blocks_removed);
-    ut_buf_add_z(out, "},\"key_spaces\":[");
-    for (size_t i = 0; i < KIND_NAMES; i++) {
-        const char letter_z[2] = {(char)kind_names[i].kind, '\0'};
-        if (i > 0)
-            ut_buf_add_byte(out, ',');
-        json_kind(out, letter_z, kind_names[i].name_z, &f->census.kinds[kind_names[i].kind - 'A']);
-    }
-    if (f->census.other.keys > 0) {
-        ut_buf_add_byte(out, ',');
-        json_kind(out, "", "others", &f->census.other);
-    }
-    ut_buf_add_z(out, "],\"organisations\":[");
+        ut_json_write_null(&json, "agent_pid");
+    ut_json_write_uint(&json, "bytes_max", f->room.bytes_max);
+    ut_json_write_uint(&json, "bytes_used", f->room.bytes_used);
+    ut_json_write_uint(&json, "bytes_file", f->room.bytes_file);
+    ut_json_write_uint(&json, "data_keys", f->data_keys);
+    write_org(&json, &f->all);
+    ut_json_write_object(&json, "since_made");
+    ut_json_write_uint(&json, "spans_stored", f->counts.spans_stored);
+    ut_json_write_uint(&json, "spans_duplicate", f->counts.spans_duplicate);
+    ut_json_write_uint(&json, "spans_expired", f->counts.spans_expired);
+    ut_json_write_uint(&json, "spans_evicted", f->counts.spans_evicted);
+    ut_json_write_uint(&json, "blocks_stored", f->counts.blocks_stored);
+    ut_json_write_uint(&json, "blocks_removed", f->counts.blocks_removed);
+    ut_json_write_close(&json);
+    write_kinds(&json, &f->census);
+    ut_json_write_array(&json, "organisations");
     for (uint32_t i = 0; i < f->census.org_count; i++) {
-        ut_buf_printf(out, "%s{\"org\":%u", i > 0 ? "," : "", f->census.orgs[i].org);
-        json_org(out, &f->census.orgs[i]);
-        ut_buf_add_byte(out, '}');
+        ut_json_write_object(&json, NULL);
+        ut_json_write_uint(&json, "org", f->census.orgs[i].org);
+        write_org(&json, &f->census.orgs[i]);
+        ut_json_write_close(&json);
     }
-    ut_buf_add_z(out, "],\"destinations\":[");
-    for (size_t i = 0; i < f->destination_count; i++) {
-        const ut_store_destination *row = &f->destinations[i];
-        ut_buf_printf(out, "%s{\"org\":%u,\"name\":", i > 0 ? "," : "", row->org);
-        ut_json_put_string(out, ut_bytes_of_z(row->name_z));
-        ut_buf_printf(out, ",\"active\":%s", row->active ? "true" : "false");
-        json_uint(out, "accepted", row->counts.accepted);
-        json_uint(out, "delivered", row->counts.delivered);
-        json_uint(out, "pending", ut_store_pending(&row->counts));
-        json_uint(out, "dead", row->counts.dead);
-        json_uint(out, "expired", row->counts.expired);
-        json_uint(out, "evicted", row->counts.evicted);
-        ut_buf_add_byte(out, '}');
-    }
-    ut_buf_add_z(out, "]}\n");
+    ut_json_write_close(&json);
+    ut_json_write_array(&json, "destinations");
+    for (size_t i = 0; i < f->destination_count; i++)
+        write_destination(&json, &f->destinations[i]);
+    ut_json_write_close(&json);
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
 }
 
 // ---- for people

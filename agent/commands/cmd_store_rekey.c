@@ -79,9 +79,10 @@ static int rekey(const char *path_z, const ut_options *options)
         return ut_cli_fail(&fault);
     ut_buf request;
     ut_buf_init(&request, REQUEST_MAX);
-    ut_buf_add_z(&request, "{\"key_file\":");
-    ut_json_put_string(&request, ut_bytes_of_z(path_z));
-    ut_buf_add_byte(&request, '}');
+    ut_json_writer json_request = ut_json_writer_of(&request);
+    ut_json_write_object(&json_request, NULL);
+    ut_json_write_text_z(&json_request, "key_file", path_z);
+    ut_json_write_close(&json_request);
     const ut_store_work work = {
         .name_z = "rekey",
         .path_z = "/store/rekey",

@@ -36,13 +36,16 @@ enum {
     EX_PROBLEMS = 1,
     SLICE_WORK = 20000,        // some 20 ms of checks in one view
     PROBLEMS_SHOWN_MAX = 1000, // further ones are only counted
-    OUT_MAX = 1024 * 1024,
+    // The array of JSON: each byte of a text takes six at most, and a text has quotes and a comma.
+    PROBLEMS_BYTES_MAX = PROBLEMS_SHOWN_MAX * (6 * UT_VERIFY_TEXT_MAX + 3) + 2,
+    LINE_BYTES_MAX = 4096,
 };
 
 typedef struct {
     bool json;
     ut_progress_bar bar;
-    ut_buf problems; // JSON: the elements of the list
+    ut_buf problems;     // JSON: the array of them
+    ut_json_writer list; // over problems
     uint64_t count;
 } printer;
 
@@ -53,30 +56,43 @@ static void tell(void *context, const char *text_z)
     if (p->count > PROBLEMS_SHOWN_MAX)
         return;
     if (p->json) {
-        if (p->count > 1)
-            ut_buf_add_byte(&p->problems, ',');
-        ut_json_put_string(&p->problems, ut_bytes_of_z(text_z));
+        ut_json_write_text_z(&p->list, NULL, text_z);
         return;
     }
     ut_progress_bar_end(&p->bar);
     ut_buf line;
-    ut_buf_init(&line, OUT_MAX);
+    ut_buf_init(&line, LINE_BYTES_MAX);
     (void)ut_term_text(&line, ut_bytes_of_z(text_z), UINT32_MAX, false); // names come from records
     (void)printf("%.*s\n", (int)line.len, line.data != NULL ? (const char *)line.data : "");
     ut_buf_free(&line);
 }
 
-static void print_end(const printer *p, const ut_verify_report *report)
+static void print_json(printer *p, const ut_verify_report *report)
+{
+    ut_buf out;
+    ut_buf_init(&out, PROBLEMS_BYTES_MAX + LINE_BYTES_MAX);
+    ut_json_writer json = ut_json_writer_of(&out);
+    ut_json_write_close(&p->list);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_bool(&json, "ok", report->problems == 0);
+    ut_json_write_uint(&json, "blocks", report->blocks);
+    ut_json_write_uint(&json, "spans", report->spans);
+    ut_json_write_uint(&json, "traces", report->traces);
+    ut_json_write_uint(&json, "deliveries", report->deliveries);
+    ut_json_write_uint(&json, "pending", report->pending);
+    ut_json_write_uint(&json, "leaving", report->leaving);
+    ut_json_write_uint(&json, "problem_count", report->problems);
+    ut_buf_add_bytes(ut_json_write_raw(&json, "problems"), ut_buf_bytes(&p->problems));
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
+    (void)fwrite(out.data, 1, out.len, stdout); // main looks at what became of it
+    ut_buf_free(&out);
+}
+
+static void print_end(printer *p, const ut_verify_report *report)
 {
     if (p->json) {
-        (void)printf(
-            "{\"ok\":%s,\"blocks\":%llu,\"spans\":%llu,\"traces\":%llu,\"deliveries\":%llu,"
-            "\"pending\":%llu,\"leaving\":%llu,\"problem_count\":%llu,\"problems\":[%.*s]}\n",
-            report->problems == 0 ? "true" : "false", (unsigned long long)report->blocks,
-            (unsigned long long)report->spans, (unsigned long long)report->traces,
-            (unsigned long long)report->deliveries, (unsigned long long)report->pending,
-            (unsigned long long)report->leaving, (unsigned long long)report->problems,
-            (int)p->problems.len, p->problems.data != NULL ? (const char *)p->problems.data : "");
+        print_json(p, report);
         return;
     }
     if (report->problems > PROBLEMS_SHOWN_MAX)
@@ -122,7 +138,9 @@ static int run(int argc, char **argv)
     ut_err err = ut_reader_open(options.data_dir_z, options.config_z, &reader, &fault);
     if (err != UT_OK)
         return ut_cli_fail(&fault);
-    ut_buf_init(&p.problems, OUT_MAX);
+    ut_buf_init(&p.problems, PROBLEMS_BYTES_MAX);
+    p.list = ut_json_writer_of(&p.problems);
+    ut_json_write_array(&p.list, NULL);
     err = ut_verifier_new(tell, &p, &verifier);
     if (err == UT_OK)
         err = verify(&reader, &p, verifier);

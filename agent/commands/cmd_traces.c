@@ -62,19 +62,20 @@ typedef struct {
 
 static ut_err print_json(listing *list, const ut_trace_row *row)
 {
-    ut_buf *line = &list->out;
-    ut_buf_add_z(line, "{\"trace_id\":");
-    ut_json_put_hex(line, ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
-    ut_buf_printf(line,
-                  ",\"start_ns\":%llu,\"duration_ns\":%llu,\"status\":\"%s\",\"spans\":%u,\"has_"
-                  "root\":%s,\"service\":",
-                  (unsigned long long)row->start_ns, (unsigned long long)row->duration_ns,
-                  ut_span_status_z(row->status), row->span_count, row->has_root ? "true" : "false");
-    ut_json_put_string(line, row->service);
-    ut_buf_add_z(line, ",\"name\":");
-    ut_json_put_string(line, row->name);
-    ut_buf_add_z(line, "}\n");
-    return line->err == UT_OK && line->len < WAITING_BYTES ? UT_OK : ut_term_write(line);
+    ut_buf *out = &list->out;
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_hex(&json, "trace_id", ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
+    ut_json_write_uint(&json, "start_ns", row->start_ns);
+    ut_json_write_uint(&json, "duration_ns", row->duration_ns);
+    ut_json_write_text_z(&json, "status", ut_span_status_z(row->status));
+    ut_json_write_uint(&json, "spans", row->span_count);
+    ut_json_write_bool(&json, "has_root", row->has_root);
+    ut_json_write_text(&json, "service", row->service);
+    ut_json_write_text(&json, "name", row->name);
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
+    return out->err == UT_OK && out->len < WAITING_BYTES ? UT_OK : ut_term_write(out);
 }
 
 static ut_err print_row(void *context, const ut_trace_row *row)

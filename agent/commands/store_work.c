@@ -2,6 +2,7 @@
 #include "agent/commands/store_work.h"
 
 #include "adapters/encoding/json.h"
+#include "adapters/encoding/json_write.h"
 #include "agent/cli/cli.h"
 #include "agent/config/config_find.h"
 #include "agent/control/control_client.h"
@@ -332,11 +333,16 @@ void ut_store_work_json(const ut_store_work *work, const ut_store_work_result *r
                         ut_buf *out)
 {
     const ut_operation_progress *did = &result->progress;
-    ut_buf_printf(
-        out,
-        "{\"name\":\"%s\",\"state\":\"%s\",\"by_agent\":%s,\"dry_run\":%s,\"blocks\":%llu,"
-        "\"spans\":%llu,\"bytes\":%llu,\"pending\":%llu}\n",
-        work->name_z, result->cancelled ? "cancelled" : "done", result->by_agent ? "true" : "false",
-        dry_run ? "true" : "false", (unsigned long long)did->blocks, (unsigned long long)did->spans,
-        (unsigned long long)did->bytes, (unsigned long long)did->pending);
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_text_z(&json, "name", work->name_z);
+    ut_json_write_text_z(&json, "state", result->cancelled ? "cancelled" : "done");
+    ut_json_write_bool(&json, "by_agent", result->by_agent);
+    ut_json_write_bool(&json, "dry_run", dry_run);
+    ut_json_write_uint(&json, "blocks", did->blocks);
+    ut_json_write_uint(&json, "spans", did->spans);
+    ut_json_write_uint(&json, "bytes", did->bytes);
+    ut_json_write_uint(&json, "pending", did->pending);
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
 }

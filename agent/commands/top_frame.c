@@ -362,135 +362,104 @@ void ut_top_frame(ut_buf *out, const ut_term *term, uint32_t rows, const char *d
     ut_buf_free(&f.line);
 }
 
-// ---- JSON
+// ---- JSON ----
 
-static void json_member(ut_buf *out, const char *name_z)
+static void write_rate(ut_json_writer *json, const char *name_z, double value)
 {
-    if (out->len > 0 && out->data[out->len - 1] != '{' && out->data[out->len - 1] != '[')
-        ut_buf_add_byte(out, ',');
-    ut_buf_printf(out, "\"%s\":", name_z);
+    ut_buf_printf(ut_json_write_raw(json, name_z), "%.3f", value);
 }
 
-static void json_uint(ut_buf *out, const char *name_z, uint64_t value)
+static void write_agent(ut_json_writer *json, const ut_top_sample *before,
+                        const ut_top_sample *sample)
 {
-    json_member(out, name_z);
-    ut_json_put_uint(out, value);
-}
-
-static void json_rate(ut_buf *out, const char *name_z, double value)
-{
-    json_member(out, name_z);
-    ut_buf_printf(out, "%.3f", value);
-}
-
-static void json_text(ut_buf *out, const char *name_z, const char *text_z)
-{
-    json_member(out, name_z);
-    ut_json_put_string(out, ut_bytes_of_z(text_z));
-}
-
-static void json_bool(ut_buf *out, const char *name_z, bool value)
-{
-    json_member(out, name_z);
-    ut_buf_add_z(out, value ? "true" : "false");
-}
-
-static void json_agent(ut_buf *out, const ut_top_sample *before, const ut_top_sample *sample)
-{
-    json_member(out, "agent");
     if (!sample->agent) {
-        ut_buf_add_z(out, "null");
+        ut_json_write_null(json, "agent");
         if (sample->agent_fault.code != UT_OK)
-            json_text(out, "agent_error", sample->agent_fault.text_z);
+            ut_json_write_text_z(json, "agent_error", sample->agent_fault.text_z);
         return;
     }
-    ut_buf_add_byte(out, '{');
-    json_text(out, "version", sample->version_z);
-    json_uint(out, "pid", sample->pid);
-    json_uint(out, "uptime_ms", sample->uptime_ms);
-    json_uint(out, "connections", sample->connections);
-    json_uint(out, "queue", sample->queue);
-    json_rate(out, "requests_per_s",
-              before == NULL ? 0 : rate(before, sample, before->requests, sample->requests));
-    json_rate(out, "refused_per_s",
-              before == NULL ? 0 : rate(before, sample, before->refused, sample->refused));
-    ut_buf_add_byte(out, '}');
+    ut_json_write_object(json, "agent");
+    ut_json_write_text_z(json, "version", sample->version_z);
+    ut_json_write_uint(json, "pid", sample->pid);
+    ut_json_write_uint(json, "uptime_ms", sample->uptime_ms);
+    ut_json_write_uint(json, "connections", sample->connections);
+    ut_json_write_uint(json, "queue", sample->queue);
+    write_rate(json, "requests_per_s",
+               before == NULL ? 0 : rate(before, sample, before->requests, sample->requests));
+    write_rate(json, "refused_per_s",
+               before == NULL ? 0 : rate(before, sample, before->refused, sample->refused));
+    ut_json_write_close(json);
 }
 
-static void json_store(ut_buf *out, const ut_top_sample *sample)
+static void write_store(ut_json_writer *json, const ut_top_sample *sample)
 {
     const ut_store_counts *counts = &sample->counts;
-    json_member(out, "store");
-    ut_buf_add_byte(out, '{');
-    json_uint(out, "bytes_max", sample->bytes_max);
-    json_uint(out, "bytes_used", sample->bytes_used);
-    json_uint(out, "bytes_file", sample->bytes_file);
-    json_uint(out, "spans", counts->spans_stored - counts->spans_expired - counts->spans_evicted);
-    json_uint(out, "spans_stored", counts->spans_stored);
-    json_uint(out, "spans_duplicate", counts->spans_duplicate);
-    json_uint(out, "spans_expired", counts->spans_expired);
-    json_uint(out, "spans_evicted", counts->spans_evicted);
-    ut_buf_add_byte(out, '}');
+    ut_json_write_object(json, "store");
+    ut_json_write_uint(json, "bytes_max", sample->bytes_max);
+    ut_json_write_uint(json, "bytes_used", sample->bytes_used);
+    ut_json_write_uint(json, "bytes_file", sample->bytes_file);
+    ut_json_write_uint(json, "spans",
+                       counts->spans_stored - counts->spans_expired - counts->spans_evicted);
+    ut_json_write_uint(json, "spans_stored", counts->spans_stored);
+    ut_json_write_uint(json, "spans_duplicate", counts->spans_duplicate);
+    ut_json_write_uint(json, "spans_expired", counts->spans_expired);
+    ut_json_write_uint(json, "spans_evicted", counts->spans_evicted);
+    ut_json_write_close(json);
     if (!sample->store)
-        json_text(out, "store_error", sample->store_fault.text_z);
+        ut_json_write_text_z(json, "store_error", sample->store_fault.text_z);
 }
 
-static void json_destination(ut_buf *out, const ut_top_sample *before, const ut_top_sample *sample,
-                             const ut_top_destination *destination)
+static void write_destination(ut_json_writer *json, const ut_top_sample *before,
+                              const ut_top_sample *sample, const ut_top_destination *destination)
 {
-    ut_buf_add_byte(out, '{');
-    json_text(out, "name", destination->name_z);
-    json_bool(out, "active", destination->active);
-    json_bool(out, "failing", destination->failing);
-    json_rate(out, "out_per_s", delivered_rate(before, sample, destination));
-    json_rate(out, "dead_per_s", dead_rate(before, sample, destination));
-    json_uint(out, "delivered", destination->delivered);
-    json_uint(out, "pending", destination->pending);
-    json_uint(out, "dead", destination->dead);
-    json_uint(out, "oldest_pending_ms", age_ns(sample, destination->oldest_ns) / 1000000);
-    json_text(out, "last_error", destination->error_z);
-    ut_buf_add_byte(out, '}');
+    ut_json_write_object(json, NULL);
+    ut_json_write_text_z(json, "name", destination->name_z);
+    ut_json_write_bool(json, "active", destination->active);
+    ut_json_write_bool(json, "failing", destination->failing);
+    write_rate(json, "out_per_s", delivered_rate(before, sample, destination));
+    write_rate(json, "dead_per_s", dead_rate(before, sample, destination));
+    ut_json_write_uint(json, "delivered", destination->delivered);
+    ut_json_write_uint(json, "pending", destination->pending);
+    ut_json_write_uint(json, "dead", destination->dead);
+    ut_json_write_uint(json, "oldest_pending_ms", age_ns(sample, destination->oldest_ns) / 1000000);
+    ut_json_write_text_z(json, "last_error", destination->error_z);
+    ut_json_write_close(json);
 }
 
-static void json_service(ut_buf *out, const ut_top_sample *before, const ut_top_sample *sample,
-                         size_t i)
+static void write_service(ut_json_writer *json, const ut_top_sample *before,
+                          const ut_top_sample *sample, size_t i)
 {
     const ut_top_service *service = &sample->services[i];
-    ut_buf_add_byte(out, '{');
-    json_text(out, "name", service->name_z);
-    json_rate(out, "in_per_s", service_rate(before, sample, service->new_spans));
-    json_rate(out, "errors_per_s", service_rate(before, sample, service->new_errors));
-    json_uint(out, "recent_spans", service->spans);
-    json_uint(out, "recent_errors", service->errors);
-    json_uint(out, "mean_ns", service->duration_ns / service->spans);
-    ut_buf_add_byte(out, '}');
+    ut_json_write_object(json, NULL);
+    ut_json_write_text_z(json, "name", service->name_z);
+    write_rate(json, "in_per_s", service_rate(before, sample, service->new_spans));
+    write_rate(json, "errors_per_s", service_rate(before, sample, service->new_errors));
+    ut_json_write_uint(json, "recent_spans", service->spans);
+    ut_json_write_uint(json, "recent_errors", service->errors);
+    ut_json_write_uint(json, "mean_ns", service->duration_ns / service->spans);
+    ut_json_write_close(json);
 }
 
 void ut_top_json(ut_buf *out, const char *data_dir_z, const ut_top_sample *before,
                  const ut_top_sample *sample)
 {
-    ut_buf_add_byte(out, '{');
-    json_uint(out, "time_unix_ns", sample->wall_ns);
-    json_text(out, "data_dir", data_dir_z);
-    json_uint(out, "interval_ms", before == NULL ? 0 : sample->at_ms - before->at_ms);
-    json_agent(out, before, sample);
-    json_rate(out, "in_per_s", stored_rate(before, sample));
-    json_store(out, sample);
-    json_member(out, "destinations");
-    ut_buf_add_byte(out, '[');
-    for (size_t i = 0; i < sample->destination_count; i++) {
-        if (i > 0)
-            ut_buf_add_byte(out, ',');
-        json_destination(out, before, sample, &sample->destinations[i]);
-    }
-    ut_buf_add_byte(out, ']');
-    json_uint(out, "recent_spans", sample->recent_spans);
-    json_member(out, "services");
-    ut_buf_add_byte(out, '[');
-    for (size_t i = 0; i < sample->service_count; i++) {
-        if (i > 0)
-            ut_buf_add_byte(out, ',');
-        json_service(out, before, sample, i);
-    }
-    ut_buf_add_z(out, "]}\n");
+    ut_json_writer json = ut_json_writer_of(out);
+    ut_json_write_object(&json, NULL);
+    ut_json_write_uint(&json, "time_unix_ns", sample->wall_ns);
+    ut_json_write_text_z(&json, "data_dir", data_dir_z);
+    ut_json_write_uint(&json, "interval_ms", before == NULL ? 0 : sample->at_ms - before->at_ms);
+    write_agent(&json, before, sample);
+    write_rate(&json, "in_per_s", stored_rate(before, sample));
+    write_store(&json, sample);
+    ut_json_write_array(&json, "destinations");
+    for (size_t i = 0; i < sample->destination_count; i++)
+        write_destination(&json, before, sample, &sample->destinations[i]);
+    ut_json_write_close(&json);
+    ut_json_write_uint(&json, "recent_spans", sample->recent_spans);
+    ut_json_write_array(&json, "services");
+    for (size_t i = 0; i < sample->service_count; i++)
+        write_service(&json, before, sample, i);
+    ut_json_write_close(&json);
+    ut_json_write_close(&json);
+    ut_json_write_line(&json);
 }

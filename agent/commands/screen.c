@@ -1,34 +1,40 @@
-// The terminal, taken and given back. A parent waits for the process that draws: it restores the terminal after a crash, for
-// which a signal handler would need global state, and after SIGKILL, for which there is no handler. When the parent is killed, the
-// child does.
+// The terminal, taken and given back by the process that draws on it. Signals that ask to stop are read
+// from a descriptor, so that the terminal is given back in the ordinary way; a handler gives it back
+// after a crash. SIGKILL leaves it raw, on the other screen: `reset` in the shell helps then.
 #include "agent/commands/screen.h"
 
-#include "agent/cli/cli.h"
 #include "port/port.h"
 
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
-#include <sys/wait.h>
 #include <sysexits.h>
 #include <termios.h>
 #include <unistd.h>
 
-enum { FRAME_BYTES_MAX = 1024 * 1024, COLUMNS_UNKNOWN = 80, ROWS_UNKNOWN = 24 };
+enum {
+    FRAME_BYTES_MAX = 1024 * 1024,
+    COLUMNS_UNKNOWN = 80,
+    ROWS_UNKNOWN = 24,
+    WAIT_MS_MAX = 60 * 1000,
+    // What is switched off while the screen is taken.
+    LOCAL_FLAGS = ICANON | ECHO | ISIG | IEXTEN,
+    INPUT_FLAGS = IXON | ICRNL,
+};
 
 struct ut_screen {
     int signals; // signalfd
     ut_buf frame;
 };
 
-// The other screen, without a cursor, lines cut at the edge; and back.
-static const char take_z[] = "\033[?1049h\033[?25l\033[?7l\033[H\033[2J";
-static const char give_z[] = "\033[?7h\033[?25h\033[?1049l";
+static const int stop_signals[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+static const int crash_signals[] = {SIGSEGV, SIGBUS, SIGABRT, SIGILL, SIGFPE};
+enum {
+    STOP_SIGNALS = sizeof(stop_signals) / sizeof(stop_signals[0]),
+    CRASH_SIGNALS = sizeof(crash_signals) / sizeof(crash_signals[0]),
+};
 
 static bool write_all(const void *data, size_t len)
 {
@@ -45,113 +51,67 @@ static bool write_all(const void *data, size_t len)
     return true;
 }
 
-static struct termios raw_of(const struct termios *before)
-{
-    struct termios raw = *before;
-    raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO | ISIG | IEXTEN);
-    raw.c_iflag &= ~(tcflag_t)(IXON | ICRNL);
-    raw.c_cc[VMIN] = 1;
-    raw.c_cc[VTIME] = 0;
-    return raw;
-}
-
+// Switches to the other screen, without a cursor, lines cut at the edge.
 static void take_terminal(const struct termios *before)
 {
-    const struct termios raw = raw_of(before);
+    static const char take_z[] = "\033[?1049h\033[?25l\033[?7l\033[H\033[2J";
+    struct termios raw = *before;
+    raw.c_lflag &= ~(tcflag_t)LOCAL_FLAGS;
+    raw.c_iflag &= ~(tcflag_t)INPUT_FLAGS;
+    raw.c_cc[VMIN] = 1;
+    raw.c_cc[VTIME] = 0;
     (void)tcsetattr(STDIN_FILENO, TCSANOW, &raw);
-    (void)write_all(take_z,
-                    sizeof(take_z) - 1); // a terminal that is gone shows with the first frame
+    (void)write_all(take_z, sizeof(take_z) - 1); // the first frame shows a terminal that is gone
 }
 
 static void give_terminal(const struct termios *before)
 {
+    static const char give_z[] = "\033[?7h\033[?25h\033[?1049l";
     (void)write_all(give_z, sizeof(give_z) - 1);
     (void)tcsetattr(STDIN_FILENO, TCSANOW, before);
 }
 
-// For the child, when nobody waits for it any more. A shell that has the terminal again has put its own
-// settings there, and they stay.
-static void give_terminal_alone(const struct termios *before)
+// A handler knows nothing of what the terminal was before (that would be a mutable global), so it
+// switches everything on that take_terminal switches off.
+static void on_crash(int number)
 {
-    const struct termios raw = raw_of(before);
-    struct termios now;
-    (void)signal(SIGTTOU, SIG_IGN); // we may be in the background by now
-    if (tcgetattr(STDIN_FILENO, &now) == 0 && now.c_lflag == raw.c_lflag &&
-        now.c_iflag == raw.c_iflag)
-        (void)tcsetattr(STDIN_FILENO, TCSANOW, before);
-    (void)write_all(give_z, sizeof(give_z) - 1);
-}
-
-static sigset_t watched_signals(void)
-{
-    sigset_t signals;
-    (void)sigemptyset(&signals);
-    const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
-    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++)
-        (void)sigaddset(&signals, numbers[i]);
-    return signals;
-}
-
-static int draw_in_child(int (*body)(void *context, ut_screen *screen), void *context, pid_t parent,
-                         const struct termios *before)
-{
-    const sigset_t signals = watched_signals();
-    ut_screen screen = {.signals = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK)};
-    int code = EX_OSERR;
-    // So that nothing is left drawing when the parent is killed.
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    ut_buf_init(&screen.frame, FRAME_BYTES_MAX);
-    if (screen.signals >= 0 && getppid() == parent)
-        code = body(context, &screen);
-    ut_buf_free(&screen.frame);
-    if (screen.signals >= 0)
-        (void)close(screen.signals);
-    if (getppid() != parent)
-        give_terminal_alone(before);
-    return code;
-}
-
-// Waits for the child; signals to end are passed on to it.
-static int wait_for_child(pid_t child, const sigset_t *signals)
-{
-    for (;;) {
-        int status = 0;
-        const pid_t ended = waitpid(child, &status, WNOHANG);
-        if (ended == child)
-            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-        if (ended < 0 && errno != EINTR)
-            return EX_OSERR;
-        siginfo_t info;
-        const int number = sigwaitinfo(signals, &info);
-        // What the terminal sends reaches both; what it has from elsewhere is for us only.
-        if (number > 0 && number != SIGCHLD && number != SIGWINCH && info.si_code <= 0)
-            (void)kill(child, number);
+    struct termios usual;
+    if (tcgetattr(STDIN_FILENO, &usual) == 0) {
+        usual.c_lflag |= LOCAL_FLAGS;
+        usual.c_iflag |= INPUT_FLAGS;
+        give_terminal(&usual);
     }
+    (void)raise(number); // the default action is back (SA_RESETHAND)
 }
 
 int ut_screen_run(int (*body)(void *context, ut_screen *screen), void *context)
 {
     struct termios before;
-    sigset_t signals = watched_signals();
-    sigset_t signals_before;
-    // Whoever started us may ignore SIGCHLD; then the end of the child would go by unseen.
-    const struct sigaction noticed = {.sa_handler = SIG_DFL};
-    struct sigaction child_before;
+    sigset_t stop;
+    sigset_t mask_before;
+    struct sigaction crash_before[CRASH_SIGNALS];
+    struct sigaction crash = {.sa_handler = on_crash, .sa_flags = (int)SA_RESETHAND};
     if (tcgetattr(STDIN_FILENO, &before) != 0)
         return EX_OSERR;
-    (void)sigaddset(&signals, SIGCHLD);
-    (void)sigprocmask(SIG_BLOCK, &signals, &signals_before);
-    (void)sigaction(SIGCHLD, &noticed, &child_before);
-    (void)fflush(NULL);
-    const pid_t parent = getpid();
+    (void)sigemptyset(&crash.sa_mask);
+    (void)sigemptyset(&stop);
+    for (size_t i = 0; i < STOP_SIGNALS; i++)
+        (void)sigaddset(&stop, stop_signals[i]);
+    ut_screen screen = {.signals = signalfd(-1, &stop, SFD_CLOEXEC | SFD_NONBLOCK)};
+    if (screen.signals < 0)
+        return EX_OSERR;
+    ut_buf_init(&screen.frame, FRAME_BYTES_MAX);
+    (void)sigprocmask(SIG_BLOCK, &stop, &mask_before);
+    for (size_t i = 0; i < CRASH_SIGNALS; i++)
+        (void)sigaction(crash_signals[i], &crash, &crash_before[i]);
     take_terminal(&before);
-    const pid_t child = fork();
-    if (child == 0)
-        exit(draw_in_child(body, context, parent, &before));
-    const int code = child < 0 ? EX_OSERR : wait_for_child(child, &signals);
+    const int code = body(context, &screen);
     give_terminal(&before);
-    (void)sigaction(SIGCHLD, &child_before, NULL);
-    (void)sigprocmask(SIG_SETMASK, &signals_before, NULL);
+    for (size_t i = 0; i < CRASH_SIGNALS; i++)
+        (void)sigaction(crash_signals[i], &crash_before[i], NULL);
+    (void)sigprocmask(SIG_SETMASK, &mask_before, NULL);
+    (void)close(screen.signals);
+    ut_buf_free(&screen.frame);
     return code;
 }
 
@@ -163,7 +123,7 @@ ut_screen_event ut_screen_wait(ut_screen *screen, uint64_t deadline_ms, int *key
         struct pollfd wanted[2] = {{.fd = screen->signals, .events = POLLIN},
                                    {.fd = STDIN_FILENO, .events = POLLIN}};
         *key = 0;
-        const int ready = poll(wanted, 2, left_ms > 60000 ? 60000 : (int)left_ms);
+        const int ready = poll(wanted, 2, left_ms > WAIT_MS_MAX ? WAIT_MS_MAX : (int)left_ms);
         if (ready < 0 && errno != EINTR)
             return UT_SCREEN_END;
         if (ready <= 0) {

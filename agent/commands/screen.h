@@ -1,10 +1,12 @@
 // The whole terminal for one command: drawn over itself, keys as they are pressed, its size as it
-// changes, and given back as it was whatever happens. Not for listings (term.h).
+// changes, and given back as it was. Not for listings (term.h).
 #ifndef UT_AGENT_SCREEN_H
 #define UT_AGENT_SCREEN_H
 
 #include "port/base/buf.h"
-#include "agent/cli/cli.h"
+
+#include <stdbool.h>
+#include <stdint.h>
 
 typedef struct ut_screen ut_screen;
 
@@ -15,10 +17,10 @@ typedef enum {
     UT_SCREEN_END,    // a signal asks to stop, or the terminal is gone; *key: its number, or 0
 } ut_screen_event;
 
-// Runs body with the screen taken, in a process of its own, so that the terminal is given back also when
-// that crashes or is killed. Standard input and output are the same terminal. Returns what body
-// returns, 128 + the number of the signal that ended it, or EX_OSERR. Main thread, before any other
-// exists.
+// Runs body with the screen taken, and gives it back when body returns. After a crash the terminal is
+// usable again, though its settings may differ from those before; only SIGKILL leaves it as it is.
+// Standard input and output are the same terminal. Returns what body returns, or EX_OSERR. Main
+// thread, before any other exists: signals to stop are blocked meanwhile, for ut_screen_wait.
 int ut_screen_run(int (*body)(void *context, ut_screen *screen), void *context);
 
 ut_screen_event ut_screen_wait(ut_screen *screen, uint64_t deadline_ms, int *key);

@@ -80,11 +80,6 @@ class Terminal:
         return (termios.tcgetattr(self.child) == self.before and self.bytes.rindex(b"\x1b[?1049l") >
                 self.bytes.rindex(b"\x1b[?1049h") and not self.screen.cursor.hidden and b"\x1b[?7h" in self.bytes)
 
-    def children(self, of=None):
-        pid = of or self.process.pid
-        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:
-            return [int(word) for word in file.read().split()]
-
     def close(self):
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)

@@ -25,7 +25,7 @@ typedef struct {
     uint64_t bytes_max;   // what the store may ever take; less while its disk has no more
     uint64_t bytes_used;  // what it takes, free pages not counted
     uint64_t bytes_ready; // what the next write transaction can take: free, and pinned by no reader
-    uint64_t bytes_pinned;  // free, but held by readers or by the state of the last sync
+    uint64_t bytes_pinned;  // free, but readers hold it
     uint64_t bytes_file;    // what the file takes on disk now
     uint64_t write_reserve; // what a write transaction may take beside the two following
     uint32_t touch_bytes;   // for each put or delete at a place of its own in the order of keys
@@ -48,8 +48,7 @@ typedef struct {
     // UT_EIO, UT_ENOMEM, UT_ELIMIT (too many readers), UT_EPERM (write on a read-only engine),
     // UT_ECORRUPT.
     ut_err (*begin)(ut_engine *engine, bool write, ut_txn **txn);
-    // Durable on return unless the engine was opened with sync off. On an error nothing of the
-    // transaction is stored; only after UT_EIO all of it may be, and whoever keeps numbers in
+    // Durable on return. On an error nothing of the transaction is stored; only after UT_EIO all of it may be, and whoever keeps numbers in
     // memory reads them again. txn is released in either case. UT_EFULL, UT_ENOSPC, UT_EIO,
     // UT_ENOMEM; the error of a put that failed.
     ut_err (*commit)(ut_txn *txn);
@@ -69,9 +68,6 @@ typedef struct {
     ut_err (*seek)(ut_cursor *cursor, ut_bytes key, bool reverse, ut_bytes *found_key,
                    ut_bytes *value);
     ut_err (*step)(ut_cursor *cursor, bool reverse, ut_bytes *found_key, ut_bytes *value);
-    // Makes all that was committed durable (for durability: interval). The thread of the write
-    // transactions.
-    ut_err (*sync)(ut_engine *engine);
     // The thread of the write transactions, outside of one.
     ut_err (*room)(ut_engine *engine, ut_engine_room *room);
     // One slice (about 10 ms) of rewriting the file without its free pages while all else goes on;
@@ -147,7 +143,6 @@ typedef struct {
     // Opens beside a running agent, after a crash, or on a copy; writes nothing to the data
     // file.
     bool read_only;
-    bool sync_each_commit; // false: commits are ordered but durable only after sync()
 } ut_engine_config;
 
 enum { UT_ENGINE_LMDB_BYTES_MIN = 1024 * 1024 };
@@ -159,9 +154,8 @@ enum { UT_ENGINE_LMDB_BYTES_MIN = 1024 * 1024 };
 //
 // Files in dir_z: store.mdb (the data), store.mdb-lock (readers and their transactions; may be
 // deleted while nobody has the store open, and need not be copied), store.lock (held by the one
-// process that writes), store.steady (only with sync off: the state of the last sync, to which a
-// power cut takes the store back; a kill loses nothing), store.mdb.new and its lock files (while
-// the file is made or compacted).
+// process that writes), store.mdb.new and its lock files (while the file is made or compacted).
+// store.steady, which earlier versions left, is removed (engine_lmdb_steady.h).
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **engine, ut_fault *fault);
 
 // The library's version text, for `untrace version`.

@@ -140,7 +140,7 @@ static int run(int argc, char **argv)
         (void)printf("kept for %llu days", (unsigned long long)(config->storage.ttl_ms / 86400000));
     else
         (void)printf("kept for %llu s", (unsigned long long)(config->storage.ttl_ms / 1000));
-    (void)printf(", durability %s\n", config->storage.durable_each_commit ? "commit" : "interval");
+    (void)printf("\n");
     print_encryption(&config->storage.encryption);
     (void)printf("  destinations     %zu\n", config->destinations.count);
     for (size_t i = 0; i < config->destinations.count; i++)

@@ -46,19 +46,34 @@ static ut_err read_evict(ut_yaml *yaml, yaml_node_t *node, void *target)
     return UT_OK;
 }
 
-static ut_err read_durability(ut_yaml *yaml, yaml_node_t *node, void *target)
+// durability and sync_interval were keys of earlier versions. Each gets a sentence that says what to
+// do instead; a list of the keys there are would not.
+static ut_err refuse_old_durability(ut_yaml *yaml, const yaml_node_t *node)
 {
-    static const char expected[] = "commit or interval";
-    char *text_z = NULL;
-    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
-    if (err != UT_OK)
-        return err;
-    if (strcmp(text_z, "commit") == 0)
-        *(bool *)target = true;
-    else if (strcmp(text_z, "interval") == 0)
-        *(bool *)target = false;
-    else
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    if (node->type != YAML_MAPPING_NODE)
+        return UT_OK; // ut_yaml_read_map says so
+    for (const yaml_node_pair_t *pair = node->data.mapping.pairs.start;
+         pair < node->data.mapping.pairs.top; pair++) {
+        const yaml_node_t *key = yaml_document_get_node(&yaml->document, pair->key);
+        const yaml_node_t *value = yaml_document_get_node(&yaml->document, pair->value);
+        if (ut_yaml_is_text(key, "sync_interval"))
+            return ut_yaml_fail_at(yaml, key, UT_EFORMAT,
+                                   "found \"sync_interval\", which is no key any more: each commit "
+                                   "is synced before it is answered. For fewer syncs set "
+                                   "storage.commit_delay");
+        if (!ut_yaml_is_text(key, "durability"))
+            continue;
+        if (ut_yaml_is_text(value, "commit"))
+            return ut_yaml_fail_at(
+                yaml, key, UT_EFORMAT,
+                "found \"durability\", which is no key any more: each commit is "
+                "synced before it is answered, as \"commit\" said. Leave it out");
+        return ut_yaml_fail_at(
+            yaml, key, UT_EFORMAT,
+            "found \"durability\", which is no key any more: each commit is "
+            "synced before it is answered. Leave it out, and for fewer syncs set "
+            "storage.commit_delay");
+    }
     return UT_OK;
 }
 
@@ -71,11 +86,10 @@ ut_err ut_config_storage_read(ut_yaml *yaml, yaml_node_t *node, void *storage)
         {"ttl", ut_yaml_read_duration, offsetof(ut_config_storage, ttl_ms)},
         {"rules", ut_config_rules_read, offsetof(ut_config_storage, rules)},
         {"encryption", ut_config_encryption_read, offsetof(ut_config_storage, encryption)},
-        {"durability", read_durability, offsetof(ut_config_storage, durable_each_commit)},
-        {"sync_interval", ut_yaml_read_duration32, offsetof(ut_config_storage, sync_interval_ms)},
         {NULL, NULL, 0},
     };
-    return ut_yaml_read_map(yaml, node, fields, storage, "storage");
+    const ut_err err = refuse_old_durability(yaml, node);
+    return err != UT_OK ? err : ut_yaml_read_map(yaml, node, fields, storage, "storage");
 }
 
 void ut_config_storage_default(void *target)
@@ -83,6 +97,4 @@ void ut_config_storage_default(void *target)
     ut_config_storage *storage = target;
     storage->bytes_max = 256 * 1024 * 1024;
     storage->ttl_ms = 30ULL * 24 * 3600 * 1000;
-    storage->durable_each_commit = true;
-    storage->sync_interval_ms = 1000;
 }

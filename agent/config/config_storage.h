@@ -12,8 +12,6 @@ typedef struct {
     uint64_t ttl_ms;    // default 30 d; 0: until the room is needed
     ut_rules rules;
     ut_config_encryption encryption;
-    bool durable_each_commit;  // durability: commit (default) or interval
-    uint32_t sync_interval_ms; // for interval: default 1000
 } ut_config_storage;
 
 // libyaml's types are only named here, so that users of the configuration need no libyaml.

@@ -117,11 +117,16 @@ done:
     return err;
 }
 
+bool ut_yaml_is_text(const yaml_node_t *node, const char *text_z)
+{
+    return node->type == YAML_SCALAR_NODE && node->data.scalar.length == strlen(text_z) &&
+           memcmp(node->data.scalar.value, text_z, node->data.scalar.length) == 0;
+}
+
 static const ut_yaml_field *field_named(const ut_yaml_field *fields, const yaml_node_t *key)
 {
     for (const ut_yaml_field *field = fields; field->key_z != NULL; field++) {
-        if (key->data.scalar.length == strlen(field->key_z) &&
-            memcmp(key->data.scalar.value, field->key_z, key->data.scalar.length) == 0)
+        if (ut_yaml_is_text(key, field->key_z))
             return field;
     }
     return NULL;

@@ -44,6 +44,9 @@ ut_err ut_yaml_fail(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const c
 ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *format_z,
                        ...) __attribute__((format(printf, 4, 5)));
 
+// Whether the node is a scalar that reads text_z, before substitution.
+bool ut_yaml_is_text(const yaml_node_t *node, const char *text_z);
+
 // The scalar with ${env:NAME}, ${env:NAME:-default} and $$ replaced, NUL-terminated, owned by the list.
 ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, char **text_z);
 

@@ -218,11 +218,6 @@ static void warn(const agent *d)
 {
     const ut_config *config = d->config;
     const ut_receiver_config *receiver = &config->receivers.otlp_http;
-    if (!config->storage.durable_each_commit)
-        ut_log_write(&d->log, UT_LOG_WARN, "agent",
-                     "durability is interval: when the machine goes down, up to %u ms of "
-                     "acknowledged spans are lost; durability: commit loses none",
-                     config->storage.sync_interval_ms);
     if (receiver->enabled && !receiver->tls && !ut_addr_is_loopback(&receiver->listen)) {
         char listen_z[UT_ADDR_TEXT_MAX];
         ut_addr_text(&receiver->listen, listen_z);
@@ -338,8 +333,6 @@ static int start(agent *d, ut_fault *fault)
     const ut_store_thread_config store_thread = {
         .store = d->store,
         .log = &d->log,
-        .sync_interval_ms =
-            config->storage.durable_each_commit ? 0 : config->storage.sync_interval_ms,
         .done_poller = d->poller,
         .committed = committed,
         .marks_taken = marks_taken,

@@ -196,7 +196,6 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
     const ut_engine_config engine_config = {
         .dir_z = config->data_dir_z,
         .bytes_max = config->storage.bytes_max,
-        .sync_each_commit = config->storage.durable_each_commit,
     };
     ut_engine *engine = NULL;
     ut_master_key key;

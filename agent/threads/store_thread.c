@@ -54,10 +54,7 @@ struct ut_store_thread {
     uint32_t backoff_ms; // 0: the last commit worked
     uint64_t sweep_at_ms;
     uint64_t swept_ms; // the last time
-    uint64_t sync_at_ms;
-    bool unsynced;
     bool sweep_failing;
-    bool sync_failing;
     uint64_t operation_at_ns;   // the next slice
     uint64_t operation_held_ns; // since when its slices can do nothing; 0: they can
     bool busy;                  // there was a commit since the last slice
@@ -272,7 +269,6 @@ static void worked(ut_store_thread *t)
         ut_log_write(t->config.log, UT_LOG_INFO, "store", "commits work again");
     t->backoff_ms = 0;
     t->retry_at_ms = 0;
-    t->unsynced = true;
     const uint64_t quiet_ms = ut_clock_mono_ms() + UT_STORE_THREAD_QUIET_MS;
     if (t->sweep_at_ms < quiet_ms && quiet_ms < t->swept_ms + UT_STORE_THREAD_QUIET_MAX_MS)
         t->sweep_at_ms = quiet_ms;
@@ -409,21 +405,6 @@ static void sweep(ut_store_thread *t, uint64_t now_ms)
     t->sweep_at_ms = err == UT_OK && more ? now_ms : now_ms + UT_STORE_THREAD_SWEEP_MS;
 }
 
-static void sync_engine(ut_store_thread *t, uint64_t now_ms)
-{
-    ut_engine *engine = ut_store_engine(t->config.store);
-    const ut_err err = engine->class->sync(engine);
-    if (err != UT_OK && !t->sync_failing)
-        ut_log_write(t->config.log, UT_LOG_ERROR, "store",
-                     "cannot sync: %s; what was acknowledged since the last sync is not safe",
-                     ut_err_text(err));
-    else if (err == UT_OK && t->sync_failing)
-        ut_log_write(t->config.log, UT_LOG_INFO, "store", "sync works again");
-    t->sync_failing = err != UT_OK;
-    t->unsynced = err != UT_OK;
-    t->sync_at_ms = now_ms + t->config.sync_interval_ms;
-}
-
 // Under the lock: moves what waits into the group, up to its limits, and the marks if there is room.
 static void take_group(ut_store_thread *t)
 {
@@ -545,7 +526,6 @@ static void run_call(ut_store_thread *t)
     call->next = NULL;
     (void)pthread_mutex_unlock(&t->lock);
     call->run(call, t->config.store);
-    t->unsynced = true; // it may have written
     (void)pthread_mutex_lock(&t->lock);
     if (t->called_last != NULL)
         t->called_last->next = call;
@@ -623,7 +603,6 @@ static void step_operation(ut_store_thread *t)
     const ut_err err =
         ut_operation_step(operation, t->config.store, ut_clock_wall_ns(), &more, &fault);
     const uint64_t end_ns = mono_ns();
-    t->unsynced = true;
     // While there are requests, at least half of the time is theirs.
     t->operation_at_ns = t->busy ? end_ns + (end_ns - begin_ns) : end_ns;
     t->busy = false;
@@ -665,9 +644,6 @@ static void *run(void *context)
             commit_at_ms = t->retry_at_ms;
         if (t->stopping && commit_at_ms != UINT64_MAX)
             commit_at_ms = now_ms;
-        const uint64_t sync_at_ms =
-            t->config.sync_interval_ms > 0 && t->unsynced ? t->sync_at_ms : UINT64_MAX;
-
         const uint64_t operation_at_ns = t->operation == NULL  ? UINT64_MAX
                                          : t->operation_cancel ? 0
                                                                : t->operation_at_ns;
@@ -675,8 +651,8 @@ static void *run(void *context)
             working = commit_waiting(t);
         } else if (t->stopping) {
             break;
-        } else if (now_ms < t->sweep_at_ms && now_ms < sync_at_ms) {
-            const uint64_t until_ms = earlier(commit_at_ms, earlier(t->sweep_at_ms, sync_at_ms));
+        } else if (now_ms < t->sweep_at_ms) {
+            const uint64_t until_ms = earlier(commit_at_ms, t->sweep_at_ms);
             if (mono_ns() >= operation_at_ns)
                 step_operation(t);
             else if (t->call_first == NULL) // one that came during the last gave no signal
@@ -685,8 +661,6 @@ static void *run(void *context)
         } else {
             (void)pthread_mutex_unlock(&t->lock);
         }
-        if (now_ms >= sync_at_ms)
-            sync_engine(t, now_ms);
         if (now_ms >= t->sweep_at_ms)
             sweep(t, now_ms); // a slice
         (void)pthread_mutex_lock(&t->lock);
@@ -699,8 +673,6 @@ static void *run(void *context)
     if (t->operation != NULL)
         end_operation(t, UT_STORE_OPERATION_CANCELED);
     (void)pthread_mutex_unlock(&t->lock);
-    if (t->config.sync_interval_ms > 0 && t->unsynced)
-        sync_engine(t, ut_clock_mono_ms());
     return NULL;
 }
 

@@ -53,8 +53,7 @@ struct ut_store_job {
 typedef struct {
     ut_store *store; // this thread's alone from start to join
     const ut_log *log;
-    uint32_t sync_interval_ms; // 0: each commit is durable; else the engine is synced so often
-    ut_poller *done_poller;    // woken once a group has been handed back
+    ut_poller *done_poller; // woken once a group has been handed back
     // Blocks up to seq are committed. On the store thread; may be NULL.
     void (*committed)(void *context, uint64_t seq);
     // There is room for marks again after UT_EAGAIN. On the store thread; may be NULL.

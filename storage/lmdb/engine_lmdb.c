@@ -5,6 +5,7 @@
 #include "storage/lmdb/engine_lmdb_core.h"
 
 #include "storage/lmdb/engine_lmdb_guard.h"
+#include "storage/lmdb/engine_lmdb_steady.h"
 #include "storage/lmdb/lmdb_file.h"
 
 #include <errno.h>
@@ -158,8 +159,6 @@ static int prepare_env(lmdb_engine *engine, const char *path_z, MDB_env *env, lm
         flags |= MDB_RDONLY; // the map's size is then what the writer's is
     else
         code = mdb_env_set_mapsize(env, (size_t)engine->bytes_max);
-    if (!engine->sync_each_commit)
-        flags |= MDB_NOSYNC;
     if (engine->lockless)
         flags |= MDB_NOLOCK;
     if (code == 0)
@@ -281,35 +280,6 @@ static int open_env(lmdb_engine *engine)
     return code;
 }
 
-// Syncs what is committed and makes it the state that a power cut leaves. No write transaction may
-// be open.
-static ut_err make_steady(lmdb_engine *engine)
-{
-    MDB_txn *state = NULL;
-    int file = -1;
-    int code = mdb_txn_begin(engine->env->mdb, NULL, MDB_RDONLY, &state);
-    if (code == 0 && engine->held != NULL && mdb_txn_id(state) == engine->held_id) {
-        mdb_txn_abort(state);
-        return UT_OK; // nothing was committed since
-    }
-    if (code == 0)
-        code = mdb_env_sync(engine->env->mdb, 1);
-    if (code == 0)
-        code = mdb_env_get_fd(engine->env->mdb, &file);
-    ut_err err = ut_lmdb_translate(code);
-    if (err == UT_OK)
-        err =
-            ut_lmdb_steady_note(&engine->steady, file, engine->env->page_bytes, mdb_txn_id(state));
-    if (err != UT_OK) {
-        mdb_txn_abort(state);
-        return err;
-    }
-    mdb_txn_abort(engine->held);
-    engine->held = state;
-    engine->held_id = mdb_txn_id(state);
-    return UT_OK;
-}
-
 static void free_idle(lmdb_env *env)
 {
     while (env->idle != NULL) {
@@ -331,8 +301,6 @@ void ut_lmdb_env_close(lmdb_env *env)
 
 static void close_env(lmdb_engine *engine)
 {
-    mdb_txn_abort(engine->held);
-    engine->held = NULL;
     ut_lmdb_env_close(engine->env);
     engine->env = NULL;
 }
@@ -440,25 +408,6 @@ static ut_err lock_directory(lmdb_engine *engine, const char *dir_z, ut_fault *f
     return UT_OK;
 }
 
-// An earlier process may have left commits that are not synced, and notes of a state before them.
-static ut_err begin_steady(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
-{
-    int code = access(engine->steady_z, F_OK) == 0 ? mdb_env_sync(engine->env->mdb, 1) : 0;
-    ut_err err = code == 0 ? ut_lmdb_steady_forget(&engine->steady, fault)
-                           : open_fault(fault, engine->path_z, code);
-    if (err == UT_OK && !engine->sync_each_commit) {
-        err = make_steady(engine);
-        if (err == UT_OK)
-            err = ut_lmdb_translate(ut_lmdb_sync_directory(dir_z));
-        if (err != UT_OK)
-            err = ut_fault_set(fault, err, "%s cannot be written: %s", engine->steady_z,
-                               ut_err_text(err));
-    }
-    if (err != UT_OK)
-        close_env(engine);
-    return err;
-}
-
 // For a reader that may not write the lock file. Whoever writes holds store.lock, and makes it where
 // it is missing; held shared, none begins while this one reads. False when that cannot be told.
 static bool keep_writers_out(lmdb_engine *engine)
@@ -480,7 +429,7 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
 {
     if (!engine->read_only)
         ut_lmdb_compact_clean(engine->path_z);
-    ut_err err = ut_lmdb_steady_recover(&engine->steady, engine->path_z, engine->read_only, fault);
+    ut_err err = ut_lmdb_steady_end(engine->dir_z, engine->path_z, engine->read_only, fault);
     ut_fault of_data;
     if (err == UT_EPERM && engine->read_only &&
         ut_lmdb_file_check(engine->path_z, &of_data) == UT_EPERM)
@@ -519,7 +468,7 @@ static ut_err open_file(lmdb_engine *engine, const char *dir_z, ut_fault *fault)
                                  AT_EACCESS) == 0;
         return open_fault(fault, of_lock ? lock_z : engine->path_z, code);
     }
-    return engine->read_only ? UT_OK : begin_steady(engine, dir_z, fault);
+    return UT_OK;
 }
 
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_fault *fault)
@@ -543,15 +492,12 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
     }
     engine->base.class = &lmdb_class;
     engine->lock_fd = -1;
-    engine->steady = (ut_lmdb_steady){.path_z = engine->steady_z, .fd = -1};
     engine->read_only = config->read_only;
-    engine->sync_each_commit = config->sync_each_commit;
     long os_page = sysconf(_SC_PAGESIZE);
     engine->bytes_max =
         config->bytes_max - config->bytes_max % (uint64_t)(os_page > 0 ? os_page : 4096);
     (void)snprintf(engine->dir_z, sizeof engine->dir_z, "%s", config->dir_z); // checked above
     (void)snprintf(engine->path_z, sizeof engine->path_z, "%s%s", config->dir_z, name_z);
-    (void)snprintf(engine->steady_z, sizeof engine->steady_z, "%s/store.steady", config->dir_z);
 
     ut_err err = UT_OK;
     if (!engine->read_only)
@@ -561,7 +507,6 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
     if (err != UT_OK) {
         if (engine->lock_fd >= 0)
             (void)close(engine->lock_fd); // nothing was written
-        ut_lmdb_steady_close(&engine->steady);
         (void)pthread_mutex_destroy(&engine->mutex);
         free(engine);
         return err;
@@ -579,15 +524,8 @@ static void engine_close(ut_engine *base)
     // process.
     if (atomic_load(&engine->damaged))
         return;
-    if (engine->env != NULL) {
-        // What cannot be synced now stays noted, and is brought back after a power cut.
-        ut_fault fault;
-        if (!engine->read_only && !engine->sync_each_commit &&
-            mdb_env_sync(engine->env->mdb, 1) == 0)
-            (void)ut_lmdb_steady_forget(&engine->steady, &fault);
+    if (engine->env != NULL)
         close_env(engine);
-    }
-    ut_lmdb_steady_close(&engine->steady);
     if (engine->lock_fd >= 0)
         (void)close(engine->lock_fd); // holds nothing that could be lost
     (void)pthread_mutex_destroy(&engine->mutex);
@@ -652,9 +590,6 @@ static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
         if (code != 0)
             return code;
     }
-    // Rarely: after the environment was opened again.
-    if (write && !engine->sync_each_commit && engine->held == NULL && make_steady(engine) != UT_OK)
-        return EIO;
     lmdb_env *env = engine->env;
     UT_ASSERT(env != NULL);
     lmdb_txn *txn = write ? NULL : env->idle;
@@ -1076,25 +1011,7 @@ static ut_err cursor_step(ut_cursor *base, bool reverse, ut_bytes *found_key, ut
     return hand_out(txn, code, k, v, found_key, value);
 }
 
-// ---- durability and room ----
-
-static ut_err engine_sync(ut_engine *base)
-{
-    lmdb_engine *engine = (lmdb_engine *)base;
-    if (engine->read_only)
-        return UT_EPERM;
-    if (engine->sync_each_commit)
-        return UT_OK;
-    // An open transaction keeps another thread from closing the environment meanwhile.
-    ut_txn *txn = NULL;
-    ut_err err = txn_begin(base, false, &txn);
-    if (err != UT_OK)
-        return err;
-    UT_ASSERT(txn != NULL);
-    err = make_steady(engine);
-    txn_abort(txn);
-    return err;
-}
+// ---- room ----
 
 typedef struct {
     size_t oldest; // transaction that a reader still sees
@@ -1233,7 +1150,6 @@ static const ut_engine_class lmdb_class = {
     .cursor_close = cursor_close,
     .seek = cursor_seek,
     .step = cursor_step,
-    .sync = engine_sync,
     .room = engine_room,
     .compact = ut_lmdb_compact,
     .compact_stop = ut_lmdb_compact_stop,

@@ -394,22 +394,6 @@ static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *e
     return err;
 }
 
-// With commits that are not synced one by one, a note says to which state a power cut takes the
-// file back. It is about the old file, and goes while that is wholly synced.
-static ut_err forget_steady(ut_lmdb_engine *engine, ut_fault *fault)
-{
-    if (engine->sync_each_commit)
-        return UT_OK;
-    int code = mdb_env_sync(engine->env->mdb, 1);
-    if (code != 0)
-        return ut_lmdb_translate(code);
-    ut_err err = ut_lmdb_steady_forget(&engine->steady, fault);
-    // Whatever became of it, the next write transaction notes its state before it begins.
-    mdb_txn_abort(engine->held);
-    engine->held = NULL;
-    return err;
-}
-
 // The lock file of the new file, for whom the one in use is.
 static int make_lock(const ut_lmdb_engine *engine, const ut_lmdb_compaction *c)
 {
@@ -422,7 +406,7 @@ static int make_lock(const ut_lmdb_engine *engine, const ut_lmdb_compaction *c)
 }
 
 // The last step. *again: nothing has happened yet, and the new file is open again.
-static ut_err finish(ut_lmdb_engine *engine, ut_lmdb_compaction *c, bool *again, ut_fault *fault)
+static ut_err finish(ut_lmdb_engine *engine, ut_lmdb_compaction *c, bool *again)
 {
     ut_lmdb_env *env = NULL;
     bool renamed = false;
@@ -437,8 +421,6 @@ static ut_err finish(ut_lmdb_engine *engine, ut_lmdb_compaction *c, bool *again,
     err = ut_lmdb_translate(make_lock(engine, c));
     if (err == UT_OK)
         err = ut_lmdb_translate(ut_lmdb_env_open(engine, c->path_z, &env));
-    if (err == UT_OK)
-        err = forget_steady(engine, fault);
     if (err == UT_OK)
         err = exchange(engine, c->path_z, env, again, &renamed);
     if (renamed) {
@@ -482,7 +464,7 @@ ut_err ut_lmdb_compact(ut_engine *base, ut_engine_compaction *progress, ut_fault
     ut_err err = copy_slice(engine, c);
     if (err == UT_OK && c->copied && c->changed.len == 0) {
         if (c->settled) {
-            err = finish(engine, c, &again, fault);
+            err = finish(engine, c, &again);
         } else {
             err = ut_lmdb_translate(mdb_env_sync(c->to, 1));
             c->settled = true;

@@ -5,7 +5,6 @@
 
 #include "storage/engine.h"
 #include "storage/lmdb/engine_lmdb_disk.h"
-#include "storage/lmdb/engine_lmdb_steady.h"
 #include "storage/lmdb/engine_lmdb_trust.h"
 
 #include <pthread.h>
@@ -66,7 +65,6 @@ typedef struct {
     char path_z[UT_LMDB_PATH_MAX];
     uint64_t bytes_max;
     bool read_only;
-    bool sync_each_commit;
     bool lockless; // read_only, and there is no lock file that could be written
     int lock_fd;   // of store.lock; -1 when read_only and not lockless
     // NULL: closed after a fatal error, and not yet open again. Changed with the mutex held; the
@@ -75,12 +73,6 @@ typedef struct {
     ut_lmdb_env *retired; // replaced, and still in use
     // A file was put in place of another, and its name is not durable yet: no commit may be.
     bool name_unsynced;
-    // When commits are not synced one by one: the state of the last sync, held by a reader, so that
-    // its pages stay as they are until the next one. NULL: there is none yet, and no commit may be.
-    MDB_txn *held;
-    size_t held_id;
-    ut_lmdb_steady steady;
-    char steady_z[UT_LMDB_PATH_MAX];
     ut_lmdb_compaction *compaction; // NULL: none. The thread of the write transactions
     atomic_bool damaged;            // a write transaction was trapped: nothing more is written
     pthread_mutex_t mutex;          // guards what follows

@@ -22,9 +22,7 @@ enum {
     RING_TOUCHES_MAX = 16 * 1024,
     MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
     HELD_BACK_PAGES = 16,
-    HELD_PART = 16,                    // of the budget may be held for the state of the last sync,
-    HELD_BYTES_MAX = 32 * 1024 * 1024, // and no more than so much
-    PINNED_PART = 8,                   // of the budget is kept free for readers at most
+    PINNED_PART = 8,     // of the budget is kept free for readers at most
     PINNED_AGES = 256,   // commits after which a reader that held much is mostly forgotten
     TICKS_MAX = 2,       // empty transactions that let pages of earlier ones become free
     PIECES_MAX = 1024,   // pieces deleted in one transaction
@@ -342,17 +340,6 @@ bool ut_retention_met_full_disk(ut_store *store)
     return get_room(store, &store->room) == UT_OK && store->disk_full;
 }
 
-// Where commits are not synced one by one, what they freed belongs to the state of the last sync
-// until the next. When more than that is wanted it is synced now. (Elsewhere a sync does nothing.)
-static ut_err get_ready(ut_store *store, uint64_t wanted, ut_engine_room *room)
-{
-    ut_err err = get_room(store, room);
-    if (err != UT_OK || room->bytes_ready >= wanted || room->bytes_pinned == 0)
-        return err;
-    err = store->engine->class->sync(store->engine);
-    return err == UT_OK ? get_room(store, room) : err;
-}
-
 // One transaction that removes blocks, or with bytes 0 does nothing: what the ones before it freed
 // becomes ready.
 static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t bytes, bool *empty)
@@ -373,23 +360,6 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
     if (err == UT_OK)
         return ut_store_end_write(store);
     ut_store_abort_write(store);
-    return err;
-}
-
-// Where commits are not synced one by one, a busy store would hold half the file for the state of
-// the last sync until the next: it is synced before. (Elsewhere a sync does nothing.) What is held
-// all the same is a reader's, and asks for no further sync.
-static ut_err sync_held(ut_store *store)
-{
-    ut_engine_room *room = &store->room;
-    uint64_t limit = least(room->bytes_max / HELD_PART, HELD_BYTES_MAX);
-    store->held_bytes = least(store->held_bytes, room->bytes_pinned);
-    if (room->bytes_pinned <= store->held_bytes + limit)
-        return UT_OK;
-    ut_err err = store->engine->class->sync(store->engine);
-    if (err == UT_OK)
-        err = get_room(store, room);
-    store->held_bytes = room->bytes_pinned;
     return err;
 }
 
@@ -422,19 +392,10 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         if (err != UT_OK)
             return err;
         const ut_engine_room *room = &store->room;
-        if (i == 0) {
-            err = sync_held(store);
-            if (err != UT_OK)
-                return err;
+        if (i == 0)
             note_pinned(store, room);
-        }
         uint64_t reserve = removal_bytes(store, room);
         uint64_t wanted = demand_bytes(room, demand) + reserve;
-        if (room->bytes_ready < wanted) {
-            err = get_ready(store, wanted, &store->room);
-            if (err != UT_OK)
-                return err;
-        }
         store->demand_bytes = demand_bytes(room, demand);
         store->demand_touches = demand->touches;
         if (room->bytes_ready >= wanted)
@@ -644,8 +605,6 @@ ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_prog
     ut_engine_room room = {0};
     ut_err err = get_room(store, &room);
     if (err == UT_OK)
-        err = get_ready(store, 2 * removal_bytes(store, &room), &room);
-    if (err == UT_OK)
         err = ut_store_begin_write(store);
     *done = (ut_removal_progress){
         .touches_max = most(step_touches(store), least(touches_max, touches_alone(store, &room)))};
@@ -657,8 +616,6 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
     *more = false;
     ut_engine_room room;
     ut_err err = get_room(store, &room);
-    if (err == UT_OK)
-        err = get_ready(store, 2 * removal_bytes(store, &room), &room);
     if (err == UT_OK)
         err = ut_store_begin_write(store);
     if (err != UT_OK)

@@ -91,7 +91,6 @@ struct ut_store {
     // Retention.
     uint32_t sealed_permille; // sealed bytes of a thousand bytes of span records, lately
     uint64_t need_bytes;      // what the larger ones of the last commits asked for
-    uint64_t held_bytes;      // pinned right after the last sync that was made because of it
     uint64_t pinned_bytes;    // free but held by readers: the most lately
     ut_engine_room room;      // when room was made for the commit under way
     uint64_t demand_bytes;    // what that commit may take

@@ -58,8 +58,7 @@ static void open_bench(bench *b, uint64_t mib)
 {
     *b = (bench){.seed = 1, .budget = mib * 1024 * 1024};
     ut_temp_dir_make(b->dir_z);
-    const ut_engine_config engine = {
-        .dir_z = b->dir_z, .bytes_max = b->budget, .sync_each_commit = true};
+    const ut_engine_config engine = {.dir_z = b->dir_z, .bytes_max = b->budget};
     const ut_store_config config = {.bytes_max = b->budget, .ttl_ms = 30 * UINT64_C(86400000)};
     ut_fault fault = {0};
     ut_err err = ut_engine_lmdb_open(&engine, &b->engine, &fault);

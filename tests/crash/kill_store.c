@@ -80,11 +80,10 @@ static void check(ut_err err, const char *what_z)
     _exit(2);
 }
 
-static ut_store *open_store(const job *j, bool sync)
+static ut_store *open_store(const job *j)
 {
     const uint64_t budget = j->small ? SMALL_BYTES : LARGE_BYTES;
-    const ut_engine_config config = {
-        .dir_z = j->dir_z, .bytes_max = budget, .sync_each_commit = sync};
+    const ut_engine_config config = {.dir_z = j->dir_z, .bytes_max = budget};
     const ut_store_config store_config = {.bytes_max = budget, .ttl_ms = 5 * UINT64_C(3600000)};
     ut_engine *engine = NULL;
     ut_store *store = NULL;
@@ -213,7 +212,7 @@ static void live(job *j)
     ut_operation *operation = NULL;
     doing operation_doing = CLEANING;
     s->doing = OPENING;
-    ut_store *store = open_store(j, ut_random_below(&j->random, 4) != 0);
+    ut_store *store = open_store(j);
     for (unsigned i = 0; i < APPENDS_MAX; i++)
         ut_batch_init(&batches[i], BATCH_BYTES_MAX);
     for (unsigned i = 0; i < DESTINATIONS; i++) {
@@ -283,7 +282,7 @@ static void tell(void *context, const char *text_z)
 static uint64_t verify(const job *j, unsigned round)
 {
     shared_state *s = j->shared;
-    ut_store *store = open_store(j, true);
+    ut_store *store = open_store(j);
     ut_store_view *view = NULL;
     occasion now = {.round = round, .killed_during = s->doing};
     ut_verify_report report = {0};

@@ -75,11 +75,10 @@ def turn_over(agent, requests):
 
 
 @pytest.mark.parametrize("size", ["3m", "8m"])
-@pytest.mark.parametrize("durability", ["commit", "interval"])
 def test_on_a_full_disk_the_oldest_leave_for_the_new_and_the_store_grows_once_there_is_room(agent, destination, to, unshare,
-                                                                                          durability, size):
+                                                                                          size):
     peer = destination(start=False)
-    under_test = agent([to(peer)], start=False, storage={"max_size": "64MiB", "durability": durability})
+    under_test = agent([to(peer)], start=False, storage={"max_size": "64MiB"})
     under_test.start(prefix=on_tmpfs(unshare, under_test.data_dir, size))
     turn_over(under_test, 1000)  # twice the disk or more
     assert under_test.log().count("no space is left on the disk") == 1

@@ -17,7 +17,6 @@ struct ut_engine_gate {
     size_t bad_key_len;
     ut_err bad_err;
     unsigned commits;
-    unsigned syncs;
     ut_txn *writer; // the write transaction that is open
 };
 
@@ -70,16 +69,6 @@ static ut_err gate_store(ut_txn *txn, ut_bytes key, ut_bytes value)
     return err == UT_OK ? gate->inner->put(txn, key, value) : err;
 }
 
-static ut_err gate_sync(ut_engine *engine)
-{
-    ut_engine_gate *gate = gate_of(engine);
-    (void)pthread_mutex_lock(&gate->lock);
-    gate->syncs++;
-    const ut_err err = gate->fail;
-    (void)pthread_mutex_unlock(&gate->lock);
-    return err != UT_OK ? err : gate->inner->sync(engine);
-}
-
 ut_engine_gate *ut_engine_gate_put(ut_engine *engine)
 {
     ut_engine_gate *gate = calloc(1, sizeof *gate);
@@ -89,7 +78,6 @@ ut_engine_gate *ut_engine_gate_put(ut_engine *engine)
     gate->class.begin = gate_begin;
     gate->class.put = gate_store;
     gate->class.commit = gate_commit;
-    gate->class.sync = gate_sync;
     UT_ASSERT(pthread_mutex_init(&gate->lock, NULL) == 0);
     UT_ASSERT(pthread_cond_init(&gate->opened, NULL) == 0);
     engine->class = &gate->class;
@@ -151,9 +139,4 @@ unsigned ut_engine_gate_waiting(ut_engine_gate *gate)
 unsigned ut_engine_gate_commits(ut_engine_gate *gate)
 {
     return read_count(gate, &gate->commits);
-}
-
-unsigned ut_engine_gate_syncs(ut_engine_gate *gate)
-{
-    return read_count(gate, &gate->syncs);
 }

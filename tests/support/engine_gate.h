@@ -22,8 +22,7 @@ void ut_engine_gate_fail(ut_engine_gate *gate, ut_err err);
 void ut_engine_gate_fail_once(ut_engine_gate *gate, ut_err err);
 // From now on what is put at this key fails with err; one key at a time, of at most 64 bytes.
 void ut_engine_gate_fail_key(ut_engine_gate *gate, ut_bytes key, ut_err err);
-// Commits of write transactions, failed ones included, and syncs.
+// Commits of write transactions, failed ones included.
 unsigned ut_engine_gate_commits(ut_engine_gate *gate);
-unsigned ut_engine_gate_syncs(ut_engine_gate *gate);
 
 #endif

@@ -346,12 +346,6 @@ static ut_err memory_step(ut_cursor *base, bool reverse, ut_bytes *found_key, ut
     return give(cursor, found_key, value);
 }
 
-static ut_err memory_sync(ut_engine *base)
-{
-    (void)base;
-    return UT_OK;
-}
-
 static ut_err memory_room(ut_engine *base, ut_engine_room *room)
 {
     const memory_engine *engine = (const memory_engine *)base;
@@ -379,7 +373,6 @@ static const ut_engine_class memory_class = {
     .cursor_close = memory_cursor_close,
     .seek = memory_seek,
     .step = memory_step,
-    .sync = memory_sync,
     .room = memory_room,
 };
 
@@ -572,12 +565,6 @@ static ut_err faulty_step(ut_cursor *base, bool reverse, ut_bytes *found_key, ut
                : inner->txn->engine->class->step(inner, reverse, found_key, value);
 }
 
-static ut_err faulty_sync(ut_engine *base)
-{
-    ut_engine *inner = inner_of(base);
-    return strike(base) ? struck(base) : inner->class->sync(inner);
-}
-
 static ut_err faulty_room(ut_engine *base, ut_engine_room *room)
 {
     ut_engine *inner = inner_of(base);
@@ -614,7 +601,6 @@ static const ut_engine_class faulty_class = {
     .cursor_close = faulty_cursor_close,
     .seek = faulty_seek,
     .step = faulty_step,
-    .sync = faulty_sync,
     .room = faulty_room,
     .compact = faulty_compact,
     .compact_stop = faulty_compact_stop,

@@ -15,7 +15,7 @@ ut_engine *ut_engine_memory_open(uint64_t bytes_max);
 ut_engine *ut_engine_memory_clone(const ut_engine *engine);
 
 // Wraps an engine, which it takes over: counts calls that may fail (begin, commit, get, put, del,
-// cursor_open, seek, step, sync, room, compact) and makes the chosen one fail. A commit that fails stores
+// cursor_open, seek, step, room, compact) and makes the chosen one fail. A commit that fails stores
 // nothing.
 typedef struct {
     uint64_t calls;   // made so far

@@ -60,7 +60,6 @@ static void an_empty_file_means_the_defaults(void **state)
     assert_string_equal(listen, "127.0.0.1:4318");
     assert_int_equal(config->storage.bytes_max, 256 * 1024 * 1024);
     assert_int_equal(config->storage.ttl_ms, 30ULL * 86400 * 1000);
-    assert_true(config->storage.durable_each_commit);
     assert_int_equal(config->destinations.count, 0);
     assert_int_equal(config->storage.spans_max, 0);
     assert_false(config->storage.evict_oldest);
@@ -75,33 +74,33 @@ static void every_key_is_read(void **state)
 {
     (void)state;
     assert_int_equal(setenv("UT_TEST_TOKEN", "s3cret", 1), 0);
-    ut_config *config = accept(
-        "data_dir: /tmp/x\n"
-        "log: { level: debug }\n"
-        "stop_timeout: 3s\n"
-        "receivers:\n"
-        "  otlp_http:\n"
-        "    listen: \"[::1]:0\"\n"
-        "    max_body_size: 1MiB\n"
-        "    max_memory: 8MiB\n"
-        "    max_connections: 7\n"
-        "    max_header_size: 8KiB\n"
-        "    header_timeout: 1s\n"
-        "    body_timeout: 2s\n"
-        "    idle_timeout: 3s\n"
-        "storage: { max_size: 16MiB, ttl: 36h, durability: interval, sync_interval: 250ms }\n"
-        "destinations:\n"
-        "  - name: central\n"
-        "    provider: otlp\n"
-        "    endpoint: http://example:1234/base/\n"
-        "    headers: { authorization: \"Bearer ${env:UT_TEST_TOKEN}\", x-a: "
-        "\"${env:UT_TEST_NONE:-dflt} $$\" }\n"
-        "    encoding: json\n"
-        "    compression: none\n"
-        "    connections: 4\n"
-        "    timeout: 7s\n"
-        "    batch: { max_spans: 10, max_bytes: 64KiB, max_delay: 20ms }\n"
-        "    retry: { initial: 2s, max: 9s, multiplier: 1.5, max_attempts: 5 }\n");
+    ut_config *config =
+        accept("data_dir: /tmp/x\n"
+               "log: { level: debug }\n"
+               "stop_timeout: 3s\n"
+               "receivers:\n"
+               "  otlp_http:\n"
+               "    listen: \"[::1]:0\"\n"
+               "    max_body_size: 1MiB\n"
+               "    max_memory: 8MiB\n"
+               "    max_connections: 7\n"
+               "    max_header_size: 8KiB\n"
+               "    header_timeout: 1s\n"
+               "    body_timeout: 2s\n"
+               "    idle_timeout: 3s\n"
+               "storage: { max_size: 16MiB, ttl: 36h }\n"
+               "destinations:\n"
+               "  - name: central\n"
+               "    provider: otlp\n"
+               "    endpoint: http://example:1234/base/\n"
+               "    headers: { authorization: \"Bearer ${env:UT_TEST_TOKEN}\", x-a: "
+               "\"${env:UT_TEST_NONE:-dflt} $$\" }\n"
+               "    encoding: json\n"
+               "    compression: none\n"
+               "    connections: 4\n"
+               "    timeout: 7s\n"
+               "    batch: { max_spans: 10, max_bytes: 64KiB, max_delay: 20ms }\n"
+               "    retry: { initial: 2s, max: 9s, multiplier: 1.5, max_attempts: 5 }\n");
     assert_string_equal(config->data_dir_z, "/tmp/x");
     assert_int_equal(config->log_level, UT_LOG_DEBUG);
     assert_int_equal(config->stop_timeout_ms, 3000);
@@ -109,8 +108,6 @@ static void every_key_is_read(void **state)
     assert_int_equal(config->receivers.otlp_http.connections_max, 7);
     assert_int_equal(config->receivers.otlp_http.body_timeout_ms, 2000);
     assert_int_equal(config->storage.ttl_ms, 36ULL * 3600 * 1000);
-    assert_false(config->storage.durable_each_commit);
-    assert_int_equal(config->storage.sync_interval_ms, 250);
     assert_int_equal(config->destinations.count, 1);
     const ut_destination_config *destination = &config->destinations.items[0];
     assert_string_equal(destination->url.host_z, "example");
@@ -136,7 +133,12 @@ static void a_wrong_line_is_named_with_what_was_found_and_expected(void **state)
     refuse("storage: { max_size: 1MiB }\n",
            ":1:22: found \"1MiB\", expected a size of at least 4MiB");
     refuse("storage: { ttl: 30 }\n", "found \"30\", expected a duration with its unit");
-    refuse("storage: { durability: never }\n", "found \"never\", expected commit or interval");
+    refuse(
+        "storage: { durability: commit }\n",
+        "durability\", which is no key any more: each commit is synced before it is answered, as "
+        "\"commit\" said. Leave it out");
+    refuse("storage: { durability: interval }\n", "for fewer syncs set storage.commit_delay");
+    refuse("storage: { sync_interval: 1s }\n", "For fewer syncs set storage.commit_delay");
     refuse("storage: [a]\n", ":1:10: found a list, expected a mapping (storage)");
     refuse("storage: { ttl: 1d, ttl: 2d }\n",
            ":1:21: found \"ttl\" a second time, first in line 1");

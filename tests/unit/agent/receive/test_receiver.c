@@ -77,8 +77,7 @@ static int set_up(void **state)
     ut_fault fault = {UT_OK, ""};
     assert_non_null(f);
     ut_temp_dir_make(f->dir_z);
-    const ut_engine_config engine = {
-        .dir_z = f->dir_z, .bytes_max = BUDGET, .sync_each_commit = true};
+    const ut_engine_config engine = {.dir_z = f->dir_z, .bytes_max = BUDGET};
     if (ut_engine_lmdb_open(&engine, &f->engine, &fault) != UT_OK)
         fail_msg("%s", fault.text_z);
     f->gate = ut_engine_gate_put(f->engine);

@@ -90,7 +90,7 @@ static void on_log(void *context, ut_log_level level, const char *line, size_t l
     }
 }
 
-static void start(fixture *f, uint64_t budget, uint32_t sync_interval_ms)
+static void start(fixture *f, uint64_t budget)
 {
     ut_fault fault = {UT_OK, ""};
     f->engine = ut_engine_memory_open(budget);
@@ -104,7 +104,6 @@ static void start(fixture *f, uint64_t budget, uint32_t sync_interval_ms)
     const ut_store_thread_config config = {
         .store = f->store,
         .log = &f->log,
-        .sync_interval_ms = sync_interval_ms,
         .done_poller = f->poller,
         .committed = on_committed,
         .marks_taken = on_marks_taken,
@@ -129,7 +128,7 @@ static int set_up_bare(void **state)
 static int set_up(void **state)
 {
     (void)set_up_bare(state);
-    start(*state, BUDGET, 0);
+    start(*state, BUDGET);
     return 0;
 }
 
@@ -322,7 +321,7 @@ static void a_failed_commit_fails_its_requests_and_later_ones_work(void **state)
 static void a_request_that_does_not_fit_fails_alone(void **state)
 {
     fixture *f = *state;
-    start(f, UT_STORE_BYTES_MIN, 0);
+    start(f, UT_STORE_BYTES_MIN);
     ut_batch big;
     ut_batch_init(&big, BATCH_BYTES_MAX);
     ut_make_big_spans(3, 20000, &big);
@@ -560,55 +559,6 @@ static void the_end_tries_once_more_what_failed_before_it(void **state)
     f->joined = true;
     ut_store_thread_deliver(f->thread);
     assert_int_equal(destination_of(f).counts.delivered, 10);
-}
-
-static void with_an_interval_the_engine_is_synced_later_and_at_the_end(void **state)
-{
-    fixture *f = *state;
-    start(f, BUDGET, 5);
-    const unsigned before = ut_engine_gate_syncs(f->gate);
-    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
-    wait_for_done(f, 1);
-    const uint64_t begin_ms = ut_clock_mono_ms();
-    while (ut_engine_gate_syncs(f->gate) == before)
-        give_up_after(begin_ms, "a sync");
-    // A sync that fails is tried again.
-    ut_engine_gate_fail(f->gate, UT_EIO);
-    const unsigned failing = ut_engine_gate_syncs(f->gate);
-    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
-    wait_for_done(f, 2);
-    assert_int_equal(f->jobs[1].job.result, UT_EIO);
-    ut_engine_gate_fail(f->gate, UT_OK);
-    assert_int_equal(submit(f, 2, &f->batch2), UT_OK);
-    wait_for_done(f, 3);
-    assert_int_equal(f->jobs[2].job.result, UT_OK);
-    join(f);
-    assert_true(ut_engine_gate_syncs(f->gate) > failing);
-}
-
-static void with_an_interval_the_end_syncs_what_is_left(void **state)
-{
-    fixture *f = *state;
-    start(f, BUDGET, 3600000);
-    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
-    wait_for_done(f, 1);
-    const uint64_t begin_ms = ut_clock_mono_ms();
-    while (ut_engine_gate_syncs(f->gate) == 0) // the first is due at once
-        give_up_after(begin_ms, "a sync");
-    assert_int_equal(submit(f, 1, &f->batch2), UT_OK);
-    wait_for_done(f, 2);
-    assert_int_equal(ut_engine_gate_syncs(f->gate), 1);
-    join(f);
-    assert_int_equal(ut_engine_gate_syncs(f->gate), 2);
-}
-
-static void without_an_interval_nothing_is_synced_beside_commits(void **state)
-{
-    fixture *f = *state;
-    assert_int_equal(submit(f, 0, &f->batch), UT_OK);
-    wait_for_done(f, 1);
-    join(f);
-    assert_int_equal(ut_engine_gate_syncs(f->gate), 0);
 }
 
 // ---- operations and calls
@@ -1018,9 +968,6 @@ int main(void)
         CLAIM(the_end_commits_marks_that_wait_alone),
         CLAIM(the_end_comes_although_commits_fail),
         CLAIM(the_end_tries_once_more_what_failed_before_it),
-        CLAIM_BARE(with_an_interval_the_engine_is_synced_later_and_at_the_end),
-        CLAIM_BARE(with_an_interval_the_end_syncs_what_is_left),
-        CLAIM(without_an_interval_nothing_is_synced_beside_commits),
         CLAIM(an_operation_runs_in_slices_to_its_end),
         CLAIM(one_operation_at_a_time_is_under_way),
         CLAIM(a_commit_waits_for_one_slice_at_most),

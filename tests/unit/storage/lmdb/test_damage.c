@@ -46,10 +46,8 @@ typedef struct {
 
 static ut_err open_engine(const char *dir_z, bool read_only, ut_engine **engine, ut_fault *fault)
 {
-    ut_engine_config config = {.dir_z = dir_z,
-                               .bytes_max = read_only ? 0 : BUDGET,
-                               .read_only = read_only,
-                               .sync_each_commit = true};
+    ut_engine_config config = {
+        .dir_z = dir_z, .bytes_max = read_only ? 0 : BUDGET, .read_only = read_only};
     return ut_engine_lmdb_open(&config, engine, fault);
 }
 

@@ -107,7 +107,6 @@ int wrap_open(const char *path_z, int flags, ...)
 
 typedef struct {
     char dir_z[UT_TEMP_PATH_MAX];
-    bool sync;
     bool at_library; // else at the engine's interface
     ut_faults faults;
     ut_store *store;
@@ -117,7 +116,7 @@ typedef struct {
 
 static ut_err open_store(fixture *f)
 {
-    ut_engine_config config = {.dir_z = f->dir_z, .bytes_max = BUDGET, .sync_each_commit = f->sync};
+    ut_engine_config config = {.dir_z = f->dir_z, .bytes_max = BUDGET};
     ut_store_config store_config = {.bytes_max = BUDGET};
     ut_engine *engine = NULL;
     ut_fault fault = {0};
@@ -156,12 +155,11 @@ static void next_batch(fixture *f)
     ut_realistic_batch(++f->seed, SPANS, now_ns, &f->batch);
 }
 
-static int set_up(void **state, bool sync, bool at_library)
+static int set_up(void **state, bool at_library)
 {
     fixture *f = calloc(1, sizeof *f);
     assert_non_null(f);
     ut_temp_dir_make(f->dir_z);
-    f->sync = sync;
     f->at_library = at_library;
     f->faults.err = UT_EIO;
     ut_batch_init(&f->batch, BUDGET);
@@ -176,15 +174,11 @@ static int set_up(void **state, bool sync, bool at_library)
 
 static int set_up_library(void **state)
 {
-    return set_up(state, true, true);
-}
-static int set_up_library_unsynced(void **state)
-{
-    return set_up(state, false, true);
+    return set_up(state, true);
 }
 static int set_up_engine(void **state)
 {
-    return set_up(state, true, false);
+    return set_up(state, false);
 }
 
 static int tear_down(void **state)
@@ -414,14 +408,12 @@ static void what_is_read_stays_when_the_new_file_does_not_get_its_name(void **st
 }
 
 #define WITH(test, up) cmocka_unit_test_setup_teardown(test, up, tear_down)
-#define AT_ALL(test) \
-    WITH(test, set_up_library), WITH(test, set_up_library_unsynced), WITH(test, set_up_engine)
+#define AT_ALL(test)   WITH(test, set_up_library), WITH(test, set_up_engine)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         WITH(opening_survives_each_failing_call, set_up_library),
-        WITH(opening_survives_each_failing_call, set_up_library_unsynced),
         AT_ALL(a_commit_survives_each_failing_call),
         AT_ALL(a_sweep_survives_each_failing_call),
         AT_ALL(a_compaction_survives_each_failing_call),
@@ -430,7 +422,6 @@ int main(void)
         WITH(queries_survive_each_failing_call, set_up_library),
         WITH(queries_survive_each_failing_call, set_up_engine),
         WITH(what_is_read_stays_when_the_new_file_does_not_get_its_name, set_up_library),
-        WITH(what_is_read_stays_when_the_new_file_does_not_get_its_name, set_up_library_unsynced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

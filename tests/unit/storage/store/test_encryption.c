@@ -187,7 +187,7 @@ static void the_file_tells_no_text_of_spans_and_answers(void **state)
     for (unsigned encrypted = 0; encrypted < 2; encrypted++) {
         char dir_z[UT_TEMP_PATH_MAX];
         ut_temp_dir_make(dir_z);
-        ut_engine_config config = {.dir_z = dir_z, .bytes_max = BUDGET, .sync_each_commit = true};
+        ut_engine_config config = {.dir_z = dir_z, .bytes_max = BUDGET};
         ut_engine *engine;
         ut_fault fault;
         assert_int_equal(ut_engine_lmdb_open(&config, &engine, &fault), UT_OK);

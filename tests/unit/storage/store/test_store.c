@@ -567,7 +567,7 @@ static void a_reader_of_an_empty_directory_sees_an_empty_store(void **state)
     fixture *f = *state;
     // A store.mdb that was made by a process killed before its first transaction.
     ut_temp_dir_make(f->dir_z);
-    ut_engine_config config = {.dir_z = f->dir_z, .bytes_max = BUDGET, .sync_each_commit = true};
+    ut_engine_config config = {.dir_z = f->dir_z, .bytes_max = BUDGET};
     ut_engine *engine;
     ut_fault fault;
     assert_int_equal(ut_engine_lmdb_open(&config, &engine, &fault), UT_OK);

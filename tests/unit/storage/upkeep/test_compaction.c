@@ -34,12 +34,10 @@ typedef struct {
     ut_engine *engine;
 } fixture;
 
-static ut_engine *open_engine(const char *dir_z, bool read_only, bool sync)
+static ut_engine *open_engine(const char *dir_z, bool read_only)
 {
-    ut_engine_config config = {.dir_z = dir_z,
-                               .bytes_max = read_only ? 0 : BUDGET,
-                               .read_only = read_only,
-                               .sync_each_commit = sync};
+    ut_engine_config config = {
+        .dir_z = dir_z, .bytes_max = read_only ? 0 : BUDGET, .read_only = read_only};
     ut_engine *engine = NULL;
     ut_fault fault = {0};
     if (ut_engine_lmdb_open(&config, &engine, &fault) != UT_OK)
@@ -51,16 +49,7 @@ static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof *f);
     ut_temp_dir_make(f->dir_z);
-    f->engine = open_engine(f->dir_z, false, true);
-    *state = f;
-    return 0;
-}
-
-static int set_up_unsynced(void **state)
-{
-    fixture *f = calloc(1, sizeof *f);
-    ut_temp_dir_make(f->dir_z);
-    f->engine = open_engine(f->dir_z, false, false);
+    f->engine = open_engine(f->dir_z, false);
     *state = f;
     return 0;
 }
@@ -149,10 +138,8 @@ static uint64_t file_bytes(ut_engine *engine)
 // Leaves most of the file free.
 static void fill_and_thin(ut_engine *engine, ut_random *random)
 {
-    for (unsigned i = 0; i < 40; i++) {
+    for (unsigned i = 0; i < 40; i++)
         change(engine, random, 200);
-        assert_int_equal(engine->class->sync(engine), UT_OK); // or what was freed stays held
-    }
     for (unsigned from = 0; from < KEYS; from += 500) {
         ut_txn *txn = NULL;
         assert_int_equal(ut_engine_begin(engine, true, &txn), UT_OK);
@@ -185,7 +172,7 @@ static void the_file_becomes_smaller_and_its_records_stay(void **state)
     assert_false(exists(f, "store.mdb.new-lock"));
     // And it is what is found the next time.
     f->engine->class->close(f->engine);
-    f->engine = open_engine(f->dir_z, false, true);
+    f->engine = open_engine(f->dir_z, false);
     assert_same(f->engine, data, len);
     assert_true(file_bytes(f->engine) < before / 2);
     change(f->engine, &random, 50);
@@ -317,7 +304,7 @@ static void a_reader_of_another_opening_takes_up_the_new_file(void **state)
     pid_t child = fork();
     if (child == 0) {
         (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-        ut_engine *reader = open_engine(f->dir_z, true, true);
+        ut_engine *reader = open_engine(f->dir_z, true);
         ut_txn *old = NULL;
         UT_ASSERT(ut_engine_begin(reader, false, &old) == UT_OK);
         uint8_t byte = 1;
@@ -372,7 +359,7 @@ static void what_is_given_up_leaves_nothing(void **state)
     assert_int_equal(slice(f->engine, &more), UT_OK);
     f->engine->class->close(f->engine); // in the middle
     assert_false(exists(f, "store.mdb.new"));
-    f->engine = open_engine(f->dir_z, false, true);
+    f->engine = open_engine(f->dir_z, false);
     assert_same(f->engine, data, len);
     free(data);
 }
@@ -404,7 +391,7 @@ static void a_transaction_keeps_the_page_size_of_its_file(void **state)
     fixture *f = *state;
     f->engine->class->close(f->engine);
     make_store_of_other_pages(f);
-    f->engine = open_engine(f->dir_z, false, true);
+    f->engine = open_engine(f->dir_z, false);
     ut_random random = {11};
     fill_and_thin(f->engine, &random);
     ut_engine_room room;
@@ -474,7 +461,7 @@ static void a_file_that_is_not_trusted_any_more_is_not_compacted(void **state)
         assert_true(child >= 0);
         if (child == 0) {
             (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-            f->engine = open_engine(f->dir_z, false, true);
+            f->engine = open_engine(f->dir_z, false);
             ut_random same = {10};
             for (unsigned i = 0; i < 400; i++) // until all pages were looked at
                 change(f->engine, &same, 1);
@@ -560,9 +547,9 @@ static bool locks_survive_a_kill(void)
 }
 
 // Commits counters and compacts until it is killed.
-static void work_until_killed(const char *dir_z, bool sync, int pipe_out)
+static void work_until_killed(const char *dir_z, int pipe_out)
 {
-    ut_engine *engine = open_engine(dir_z, false, sync);
+    ut_engine *engine = open_engine(dir_z, false);
     uint64_t count = 0;
     ut_txn *txn = NULL;
     ut_bytes value;
@@ -586,7 +573,7 @@ static void work_until_killed(const char *dir_z, bool sync, int pipe_out)
     }
 }
 
-static void kill_often(fixture *f, bool sync, unsigned rounds)
+static void kill_often(fixture *f, unsigned rounds)
 {
     f->engine->class->close(f->engine);
     f->engine = NULL;
@@ -598,7 +585,7 @@ static void kill_often(fixture *f, bool sync, unsigned rounds)
         if (child == 0) {
             (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
             (void)close(ends[0]);
-            work_until_killed(f->dir_z, sync, ends[1]);
+            work_until_killed(f->dir_z, ends[1]);
         }
         (void)close(ends[1]);
         uint64_t last = 0;
@@ -618,7 +605,7 @@ static void kill_often(fixture *f, bool sync, unsigned rounds)
         assert_true(WIFSIGNALED(status));
         assert_true(last > 0);
         // A reader comes first, as it may.
-        ut_engine *engine = open_engine(f->dir_z, round % 2 == 0, sync);
+        ut_engine *engine = open_engine(f->dir_z, round % 2 == 0);
         ut_txn *txn = NULL;
         ut_bytes value;
         assert_int_equal(ut_engine_begin(engine, false, &txn), UT_OK);
@@ -633,7 +620,7 @@ static void kill_often(fixture *f, bool sync, unsigned rounds)
         ut_txn_abort(txn);
         engine->class->close(engine);
     }
-    f->engine = open_engine(f->dir_z, false, sync);
+    f->engine = open_engine(f->dir_z, false);
     assert_false(exists(f, "store.mdb.new"));
     assert_false(exists(f, "store.mdb.new-lock"));
 }
@@ -642,64 +629,7 @@ static void a_kill_leaves_the_old_or_the_new_file(void **state)
 {
     if (!locks_survive_a_kill())
         skip();
-    kill_often(*state, true, 60);
-}
-
-static void a_kill_loses_nothing_that_was_not_synced(void **state)
-{
-    if (!locks_survive_a_kill())
-        skip();
-    kill_often(*state, false, 60);
-}
-
-// ---- commits that are not synced one by one ----
-
-// What the note says of the start of the machine is changed, as if it had been started again.
-static void start_the_machine_again(const char *steady_z)
-{
-    uint8_t note[4096 + 512] = {0};
-    FILE *file = fopen(steady_z, "r+b");
-    assert_non_null(file);
-    size_t len = fread(note, 1, sizeof note, file);
-    for (size_t at = 0; at + 512 <= len; at += 4096) {
-        note[at + 24] ^= 1;
-        ut_put_le32(note + at + 508, XXH32(note + at, 508, 0));
-    }
-    rewind(file);
-    assert_int_equal(fwrite(note, 1, len, file), len);
-    assert_int_equal(fclose(file), 0);
-}
-
-// The note says which state a power cut takes the file back to: never one of the file before.
-static void a_power_cut_finds_a_note_of_the_new_file(void **state)
-{
-    fixture *f = *state;
-    ut_random random = {8};
-    fill_and_thin(f->engine, &random);
-    assert_int_equal(f->engine->class->sync(f->engine), UT_OK);
-    assert_true(exists(f, "store.steady"));
-    compact(f->engine);
-    assert_false(exists(f, "store.steady"));
-    uint8_t *data;
-    size_t len;
-    ut_engine_dump(f->engine, &data, &len);
-    change(f->engine, &random, 10);
-    assert_true(exists(f, "store.steady"));
-    // A copy of the files, and another machine: back to the last sync, which the exchange was.
-    char command_z[4 * UT_TEMP_PATH_MAX];
-    char copy_z[UT_TEMP_PATH_MAX];
-    ut_temp_dir_make(copy_z);
-    (void)snprintf(command_z, sizeof command_z, "cp %s/store.mdb %s/store.steady %s/", f->dir_z,
-                   f->dir_z, copy_z);
-    assert_int_equal(system(command_z), 0);
-    char path_z[UT_TEMP_PATH_MAX + 32];
-    (void)snprintf(path_z, sizeof path_z, "%s/store.steady", copy_z);
-    start_the_machine_again(path_z);
-    ut_engine *engine = open_engine(copy_z, false, false);
-    assert_same(engine, data, len);
-    engine->class->close(engine);
-    ut_temp_dir_remove(copy_z);
-    free(data);
+    kill_often(*state, 60);
 }
 
 // ---- the operation ----
@@ -758,16 +688,13 @@ int main(void)
         WITH(the_new_file_has_the_owner_and_the_mode_of_the_old_one, set_up),
         WITH(an_empty_store_is_compacted, set_up),
         WITH(what_is_written_meanwhile_is_in_the_new_file, set_up),
-        WITH(what_is_written_meanwhile_is_in_the_new_file, set_up_unsynced),
         WITH(a_transaction_that_was_open_keeps_its_state, set_up),
         WITH(a_reader_of_another_opening_takes_up_the_new_file, set_up),
         WITH(what_is_given_up_leaves_nothing, set_up),
         WITH(a_transaction_keeps_the_page_size_of_its_file, set_up),
         WITH(a_file_that_is_not_trusted_any_more_is_not_compacted, set_up),
-        WITH(readers_on_other_threads_see_whole_transactions, set_up_unsynced),
+        WITH(readers_on_other_threads_see_whole_transactions, set_up),
         WITH(a_kill_leaves_the_old_or_the_new_file, set_up),
-        WITH(a_kill_loses_nothing_that_was_not_synced, set_up_unsynced),
-        WITH(a_power_cut_finds_a_note_of_the_new_file, set_up_unsynced),
         WITH(a_store_is_compacted_with_all_that_is_in_it, set_up),
         cmocka_unit_test(an_engine_that_cannot_compact_says_so),
     };

@@ -1,23 +1,20 @@
 // Wiring and life of the agent: lock, store, threads, signals, stop.
 #include "agent/daemon/daemon.h"
 
-#include "agent/cli/cli.h"
 #include "agent/control/control.h"
 #include "agent/process/data_dir.h"
+#include "agent/process/descriptors.h"
+#include "agent/process/exit_code.h"
+#include "agent/process/ready_note.h"
+#include "agent/process/signals.h"
+#include "agent/process/stderr_log.h"
 #include "agent/threads/dispatch_thread.h"
 #include "agent/receive/receiver_otlp_http.h"
 #include "agent/threads/store_thread.h"
-#include "port/base/text.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
 enum {
@@ -39,31 +36,13 @@ typedef struct {
     ut_poller *poller;               // of the network thread
     ut_receiver_otlp_http *receiver; // NULL when it is switched off
     ut_control *control;             // NULL where there can be none
-    pthread_t main;
+    ut_signals signals;
     pthread_t network;
     bool networking;
     atomic_int network_wish;
     atomic_bool network_ended;
     ut_store_destination_counts before[UT_CONFIG_DESTINATIONS_MAX]; // by place in the configuration
 } agent;
-
-// ---- log
-
-static void write_line(void *context, ut_log_level level, const char *line, size_t len)
-{
-    (void)context;
-    char time_z[UT_TEXT_SHORT_MAX];
-    char out[UT_LOG_LINE_MAX + 128];
-    ut_text_time(ut_clock_wall_ns(), time_z);
-    const int written =
-        snprintf(out, sizeof out, "%s %s %.*s\n", time_z, ut_log_level_name(level), (int)len, line);
-    // One call a line, so that lines of different threads do not mix. Nobody is left to be told
-    // when it fails.
-    if (written > 0) {
-        const ssize_t done = write(STDERR_FILENO, out, (size_t)written);
-        (void)done;
-    }
-}
 
 // ---- store
 
@@ -166,7 +145,7 @@ static void *network_run(void *context)
         ut_store_thread_deliver(d->store_thread);
     }
     atomic_store(&d->network_ended, true);
-    (void)pthread_kill(d->main, SIGUSR1);
+    ut_signals_wake(&d->signals);
     return NULL;
 }
 
@@ -203,7 +182,7 @@ static void marks_taken(void *context)
 static void dispatch_ended(void *context)
 {
     const agent *d = context;
-    (void)pthread_kill(d->main, SIGUSR1);
+    ut_signals_wake(&d->signals);
 }
 
 static ut_err mark(void *context, const ut_delivery *delivery)
@@ -238,40 +217,16 @@ static void warn(const agent *d)
 
 static void raise_descriptors(const agent *d)
 {
-    struct rlimit limit;
-    const rlim_t need = (rlim_t)d->config->receivers.otlp_http.connections_max +
-                        UT_HTTP_SERVER_TURNED_AWAY_MAX + DESCRIPTORS_BESIDE;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= need)
-        return;
-    limit.rlim_cur = limit.rlim_max < need ? limit.rlim_max : need;
-    if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < need)
+    const uint32_t connections = d->config->receivers.otlp_http.connections_max;
+    const uint64_t need =
+        (uint64_t)connections + UT_HTTP_SERVER_TURNED_AWAY_MAX + DESCRIPTORS_BESIDE;
+    uint64_t most = 0;
+    if (!ut_descriptors_raise(need, &most))
         ut_log_write(
             &d->log, UT_LOG_WARN, "agent",
             "at most %llu files may be open, but %u connections need %llu; raise the limit "
             "(ulimit -n) or lower connections_max",
-            (unsigned long long)limit.rlim_cur, d->config->receivers.otlp_http.connections_max,
-            (unsigned long long)need);
-}
-
-// What systemd and others wait for (sd_notify(3)): one datagram to the socket that they name.
-static void notify(const char *state_z)
-{
-    const char *path_z = getenv("NOTIFY_SOCKET");
-    struct sockaddr_un addr = {.sun_family = AF_UNIX};
-    if (path_z == NULL || (path_z[0] != '/' && path_z[0] != '@') ||
-        strlen(path_z) >= sizeof addr.sun_path)
-        return;
-    const size_t len = strlen(path_z);
-    memcpy(addr.sun_path, path_z, len);
-    if (path_z[0] == '@')
-        addr.sun_path[0] = '\0'; // a name without a file
-    const int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return;
-    // Whoever asked to be told waits in vain when this fails, and says so itself.
-    (void)sendto(fd, state_z, strlen(state_z), MSG_NOSIGNAL, (const struct sockaddr *)&addr,
-                 (socklen_t)(offsetof(struct sockaddr_un, sun_path) + len));
-    (void)close(fd);
+            (unsigned long long)most, connections, (unsigned long long)need);
 }
 
 // A file system without sockets, say, is no reason not to take spans.
@@ -387,9 +342,9 @@ static void say_ready(const agent *d)
         ut_http_server_addr(ut_receiver_otlp_http_server(d->receiver), &addr) == UT_OK)
         ut_addr_text(&addr, listen_z);
     // Written at every log level: programs wait for it.
-    const int len = snprintf(line, sizeof line, "agent: ready otlp_http=%s", listen_z);
-    write_line(NULL, UT_LOG_INFO, line, (size_t)len);
-    notify("READY=1");
+    (void)snprintf(line, sizeof line, "agent: ready otlp_http=%s", listen_z);
+    ut_stderr_log_always(line);
+    ut_ready_note("READY=1");
 }
 
 static void say_counts(const agent *d)
@@ -426,7 +381,7 @@ static void say_counts(const agent *d)
 
 // Waits for SIGTERM or SIGINT at most until deadline_ms (UINT64_MAX: no end) or until the threads
 // have ended. Returns the signal, or 0.
-static int wait_for_stop(const agent *d, const sigset_t *signals, uint64_t deadline_ms)
+static int wait_for_stop(const agent *d, uint64_t deadline_ms)
 {
     for (;;) {
         const bool network_ended = !d->networking || atomic_load(&d->network_ended);
@@ -438,15 +393,7 @@ static int wait_for_stop(const agent *d, const sigset_t *signals, uint64_t deadl
         // While nobody has asked them to end, a thread that has ended is one that failed.
         if (deadline_ms == UINT64_MAX ? one_ended : (all_ended || now_ms >= deadline_ms))
             return 0;
-        int got = 0;
-        if (deadline_ms == UINT64_MAX) {
-            got = sigwaitinfo(signals, NULL);
-        } else {
-            const uint64_t left_ms = deadline_ms - now_ms;
-            const struct timespec left = {.tv_sec = (time_t)(left_ms / 1000),
-                                          .tv_nsec = (long)(left_ms % 1000) * 1000000};
-            got = sigtimedwait(signals, NULL, &left);
-        }
+        const int got = ut_signals_wait(&d->signals, deadline_ms);
         if (got == SIGTERM || got == SIGINT)
             return got;
         if (got == SIGHUP)
@@ -494,43 +441,31 @@ static void end(agent *d)
 
 int ut_daemon_run(ut_config *config, ut_fault *fault)
 {
-    agent d = {.config = config, .lock_fd = -1, .main = pthread_self()};
-    d.log = (ut_log){.level = config->log_level, .write = write_line};
+    agent d = {.config = config, .lock_fd = -1, .log = ut_stderr_log(config->log_level)};
     atomic_init(&d.network_wish, RUNNING);
     atomic_init(&d.network_ended, false);
 
-    // All threads inherit this: signals are taken where they are waited for, and nowhere else.
-    sigset_t signals;
-    sigset_t stops;
-    (void)sigemptyset(&signals);
-    (void)sigaddset(&signals, SIGTERM);
-    (void)sigaddset(&signals, SIGINT);
-    stops = signals;
-    (void)sigaddset(&signals, SIGHUP);
-    (void)sigaddset(&signals, SIGUSR1); // from our threads
-    (void)pthread_sigmask(SIG_BLOCK, &signals, NULL);
-    (void)signal(SIGPIPE, SIG_IGN);
-
+    ut_signals_block(&d.signals);
     int code = start(&d, fault);
     if (code == EX_OK) {
         warn(&d);
         say_ready(&d);
-        if (wait_for_stop(&d, &signals, UINT64_MAX) == 0) {
+        if (wait_for_stop(&d, UINT64_MAX) == 0) {
             (void)ut_fault_set(fault, UT_EIO, "a thread of the agent has failed; the log says why");
             code = EX_SOFTWARE;
         }
-        notify("STOPPING=1");
+        ut_ready_note("STOPPING=1");
         ut_log_write(&d.log, UT_LOG_INFO, "agent", "stopping; a second signal stops at once");
         const uint64_t deadline_ms = ut_clock_mono_ms() + config->stop_timeout_ms;
         atomic_store(&d.network_wish, STOPPING);
         ut_poller_wake(d.poller);
         if (d.dispatching)
             ut_dispatch_thread_drain(d.dispatch);
-        const int again = wait_for_stop(&d, &signals, deadline_ms);
+        const int again = wait_for_stop(&d, deadline_ms);
         if (again != 0)
             _exit(128 + again); // what was acknowledged is on the disk
         // From here on the second signal does the same by itself.
-        (void)pthread_sigmask(SIG_UNBLOCK, &stops, NULL);
+        ut_signals_unblock_stops(&d.signals);
     }
     end(&d);
     return code;

@@ -1,5 +1,7 @@
 // Asking the Bloom filter of a block; see bloom.h.
 // Not for making one: bloom_build.c.
+#include "storage/store/bloom.h"
+
 #include "storage/store/bloom_bits.h"
 
 static ut_bloom_term ask_term(const ut_filter_term *term, ut_bytes key, uint64_t seed)

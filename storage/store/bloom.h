@@ -1,36 +1,13 @@
-// The Bloom filter in the summary of a block: which services, names and attributes stand in the
-// block, so that a search can pass it. docs/FORMAT.md states the bytes. It may say of something that
-// is not there that it may be; never the reverse.
+// Asking the Bloom filter in the summary of a block, so that a search can pass the block. The filter
+// may say of something that is not there that it may be; never the reverse. docs/FORMAT.md states
+// the bytes. Not for making one: bloom_build.h.
 //
-// The filter tells what it was asked about to whoever knows the seed. With a secret seed it tells
-// nothing to others; the reader must know the same one.
+// A filter tells what it was asked about to everybody who knows the seed. With a secret seed it
+// tells nothing to others; the reader must know the same one.
 #ifndef UT_STORAGE_BLOOM_H
 #define UT_STORAGE_BLOOM_H
 
-#include "storage/span/block.h"
 #include "storage/span/filter.h"
-
-enum {
-    UT_BLOOM_BYTES_MAX = 1024,   // of one filter, and at most
-    UT_BLOOM_BYTES_A_SPAN = 3,   // so many for each span
-    UT_BLOOM_BYTES_MIN = 32,     // but so many are always allowed
-    UT_BLOOM_VALUES_MAX = 24,    // different values of one key in a block; more are not told apart
-    UT_BLOOM_VALUE_LEN_MAX = 128 // bytes; longer texts are not told apart
-};
-
-// ---- building ----
-
-typedef struct ut_bloom_builder ut_bloom_builder;
-
-// spans_max: 1..UT_BLOCK_SPANS_MAX. NULL without memory.
-ut_bloom_builder *ut_bloom_builder_new(uint32_t spans_max);
-void ut_bloom_builder_free(ut_bloom_builder *builder); // NULL is ignored
-
-// The filter of the spans in block; borrowed until the next call with builder. Empty when a record
-// cannot be read.
-ut_bytes ut_bloom_build(ut_bloom_builder *builder, const ut_block_builder *block, uint64_t seed);
-
-// ---- asking ----
 
 // What a filter of spans needs to find in a block, as hashes.
 typedef struct {

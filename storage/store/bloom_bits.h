@@ -1,10 +1,19 @@
-// The bits of a Bloom filter and the hashes that set them, for bloom.c and bloom_build.c alone.
+// The bits of a Bloom filter, the hashes that set them, and its limits: what making and asking have
+// in common.
 #ifndef UT_STORAGE_BLOOM_BITS_H
 #define UT_STORAGE_BLOOM_BITS_H
 
-#include "storage/store/bloom.h"
+#include "port/base/bytes.h"
 
 #include <xxhash.h>
+
+enum {
+    UT_BLOOM_BYTES_MAX = 1024,    // the longest filter, without its head
+    UT_BLOOM_BYTES_A_SPAN = 3,    // a filter takes no more for each span of its block
+    UT_BLOOM_BYTES_MIN = 32,      // a filter may take that much, however few spans there are
+    UT_BLOOM_VALUES_MAX = 24,     // values of one key in a block; more are not told apart
+    UT_BLOOM_VALUE_LEN_MAX = 128, // bytes; longer texts are not told apart
+};
 
 enum {
     UT_BLOOM_HEAD = 1, // flags; the bits follow

@@ -1,7 +1,6 @@
-// Making the Bloom filter of a block; see bloom.h. This is on the way of every span, so most of what
-// stands here is about not looking at the same bytes twice.
-// Not for asking: bloom.c.
-#include "storage/store/bloom_bits.h"
+// Making the Bloom filter of a block; see bloom_build.h. This is on the way of every span, so most
+// of the code is about not looking at the same bytes twice.
+#include "storage/store/bloom_build.h"
 
 #include "port/base/order.h"
 

@@ -3,7 +3,7 @@
 #ifndef UT_STORAGE_STORE_CORE_H
 #define UT_STORAGE_STORE_CORE_H
 
-#include "storage/store/bloom.h"
+#include "storage/store/bloom_build.h"
 #include "storage/store/keyring.h"
 #include "storage/store/block_store.h"
 #include "storage/store/trace_index.h"

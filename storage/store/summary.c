@@ -1,6 +1,7 @@
 // The summary of a block: what a query has to know to pass the block without opening it.
 #include "storage/store/summary.h"
 
+#include "storage/store/bloom_build.h"
 #include "storage/store/store_core.h"
 
 #include "storage/store/key.h"

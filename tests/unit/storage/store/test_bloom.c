@@ -1,5 +1,7 @@
-// Tests of storage/store/bloom: that it never hides a span, and that it hides most blocks without one.
+// Tests of storage/store/bloom and bloom_build: a filter never hides a span, and hides most blocks
+// without one.
 #include "storage/store/bloom.h"
+#include "storage/store/bloom_build.h"
 #include "tests/support/random_filter.h"
 
 #include <setjmp.h>

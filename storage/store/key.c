@@ -159,6 +159,15 @@ ut_key ut_key_prefix(ut_key key, size_t len)
     return key;
 }
 
+bool ut_key_read_destination(ut_bytes key, uint32_t *org, uint32_t *dest)
+{
+    if (key.len != 1 + ORG_LEN + DEST_LEN || key.data[0] != UT_KEY_DESTINATION)
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *dest = ut_get_be32(key.data + 1 + ORG_LEN);
+    return true;
+}
+
 bool ut_key_read_summary(ut_bytes key, uint32_t *org, uint64_t *seq)
 {
     if (key.len != 1 + ORG_LEN + SEQ_LEN || key.data[0] != UT_KEY_SUMMARY)

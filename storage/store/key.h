@@ -82,6 +82,7 @@ static inline bool ut_key_begins_with(ut_bytes key, const ut_key *prefix)
 }
 
 // Readers; false when the bytes are not such a key.
+bool ut_key_read_destination(ut_bytes key, uint32_t *org, uint32_t *dest);
 bool ut_key_read_summary(ut_bytes key, uint32_t *org, uint64_t *seq);
 bool ut_key_read_piece(ut_bytes key, uint32_t *org, uint64_t *seq, uint32_t *piece);
 bool ut_key_read_trace(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID_LEN],

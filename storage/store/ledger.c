@@ -4,7 +4,6 @@
 #include "storage/store/store_core.h"
 
 #include "port/base/order.h"
-
 #include "storage/store/key.h"
 
 // ---- destinations ----
@@ -21,14 +20,16 @@ ut_err ut_ledger_read(ut_txn *txn, ut_ledger *ledger)
     ut_bytes value;
     err = ut_cursor_seek(cursor, (ut_bytes){from.data, 1}, &key, &value);
     while (err == UT_OK && key.data[0] == UT_KEY_DESTINATION) {
-        if (key.len != from.len || ledger->count == UT_STORE_DESTINATIONS_MAX) {
+        if (ledger->count == UT_STORE_DESTINATIONS_MAX) {
             err = UT_ECORRUPT;
             break;
         }
         ut_ledger_row *row = &ledger->rows[ledger->count];
         *row = (ut_ledger_row){0};
-        row->row.org = ut_get_be32(key.data + 1);
-        row->row.dest = ut_get_be32(key.data + 5);
+        if (!ut_key_read_destination(key, &row->row.org, &row->row.dest)) {
+            err = UT_ECORRUPT;
+            break;
+        }
         err = ut_record_read_destination(value, &row->row);
         if (err != UT_OK)
             break;

@@ -74,6 +74,9 @@ static void what_is_written_is_read(void **state)
         assert_true(ut_key_read_root(ut_key_bytes(&key), &got_org, &got_seq, got_id));
         assert_true(got_org == org && got_seq == seq);
         assert_memory_equal(got_id, trace_id, sizeof got_id);
+        key = ut_key_destination(org, dest);
+        assert_true(ut_key_read_destination(ut_key_bytes(&key), &got_org, &got_dest));
+        assert_true(got_org == org && got_dest == dest);
         key = ut_key_delivery(org, dest, seq);
         assert_true(ut_key_read_delivery(ut_key_bytes(&key), &got_org, &got_dest, &got_seq));
         assert_true(got_org == org && got_dest == dest && got_seq == seq);
@@ -92,6 +95,8 @@ static bool reader_takes(ut_bytes bytes, char kind)
     uint64_t seq;
     uint8_t id[UT_TRACE_ID_LEN];
     switch (kind) {
+    case 'P':
+        return ut_key_read_destination(bytes, &a, &b);
     case 'B':
         return ut_key_read_piece(bytes, &a, &seq, &b);
     case 'Z':
@@ -110,13 +115,13 @@ static bool reader_takes(ut_bytes bytes, char kind)
 static void a_reader_refuses_other_kinds_and_lengths(void **state)
 {
     (void)state;
-    static const char readers[] = "BZTRDX";
+    static const char readers[] = "PBZTRDX";
     const ut_key keys[] = {ut_key_meta("seq"),          ut_key_org(1),
                            ut_key_destination(1, 2),    ut_key_piece(1, 2, 3),
                            ut_key_summary(1, 2),        ut_key_trace(1, trace_id, 2),
                            ut_key_root(1, 2, trace_id), ut_key_delivery(1, 2, 3),
                            ut_key_dead(1, 2, 3),        ut_key_expiry(1, 2, 3)};
-    static const char reader_of[] = "   BZTRDDX";
+    static const char reader_of[] = "  PBZTRDDX";
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
         for (const char *reader = readers; *reader != '\0'; reader++) {
             for (size_t len = 0; len <= UT_KEY_MAX; len++) {

@@ -294,28 +294,44 @@ static void mark_duplicates(ut_trace_index *index, uint32_t number, const ut_rec
     }
 }
 
-// Goes over all entries of a trace; the cursor stands on the first, whose key and value are given.
-static ut_err scan_entries(ut_trace_index *index, ut_cursor *cursor, const ut_key *prefix,
-                           uint32_t number, ut_trace_filter *add_to, ut_bytes key, ut_bytes value,
+// The stored entries of one trace of the plan.
+typedef struct {
+    ut_cursor *cursor;
+    ut_key prefix; // of the keys of all its entries
+    ut_bytes key;  // of the entry under the cursor, as value; borrowed until the cursor moves
+    ut_bytes value;
+    uint32_t number; // of the trace in the plan
+} entry_walk;
+
+// Moves to the first entry of the trace, or to where it would stand.
+static ut_err seek_first(entry_walk *walk)
+{
+    return ut_cursor_seek(walk->cursor, ut_key_bytes(&walk->prefix), &walk->key, &walk->value);
+}
+
+// Goes over all entries, from the first one, where the walk stands. Without a filter it marks the
+// spans of the plan that they hold; else it adds their ids to the filter. *entries and *ids: out,
+// how many there are.
+static ut_err walk_entries(ut_trace_index *index, entry_walk *walk, ut_trace_filter *filter,
                            uint32_t *entries, size_t *ids)
 {
     ut_err err = UT_OK;
     *entries = 0;
     *ids = 0;
-    while (err == UT_OK && ut_key_begins_with(key, prefix)) {
+    while (err == UT_OK && ut_key_begins_with(walk->key, &walk->prefix)) {
         ut_record_trace entry;
         // A damaged entry hides its spans; they can then be stored twice, which is better than not
         // at all.
-        if (ut_record_read_trace(value, &entry) == UT_OK) {
-            if (add_to == NULL)
-                mark_duplicates(index, number, &entry);
-            for (uint32_t i = 0; i < entry.count && add_to != NULL; i++)
-                (void)probe_filter(index, add_to, entry.span_ids.data + (size_t)i * UT_SPAN_ID_LEN,
+        if (ut_record_read_trace(walk->value, &entry) == UT_OK) {
+            if (filter == NULL)
+                mark_duplicates(index, walk->number, &entry);
+            for (uint32_t i = 0; i < entry.count && filter != NULL; i++)
+                (void)probe_filter(index, filter, entry.span_ids.data + (size_t)i * UT_SPAN_ID_LEN,
                                    true);
             *ids += entry.count;
         }
         *entries += 1;
-        err = ut_cursor_next(cursor, &key, &value);
+        err = ut_cursor_next(walk->cursor, &walk->key, &walk->value);
     }
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
@@ -333,27 +349,26 @@ static bool probe_plan(ut_trace_index *index, ut_trace_filter *filter, const ut_
     return any;
 }
 
-static ut_err find_duplicates(ut_trace_index *index, ut_cursor *cursor, const ut_key *prefix,
-                              uint32_t number, ut_bytes key, ut_bytes value)
+// Marks the spans of the plan that the store has. The walk stands on the first entry.
+static ut_err find_duplicates(ut_trace_index *index, entry_walk *walk)
 {
-    ut_plan_trace *trace = &ut_trace_index_traces(index)[number];
+    ut_plan_trace *trace = &ut_trace_index_traces(index)[walk->number];
     ut_trace_filter *filter = find_filter(index, trace);
     if (filter != NULL && !probe_plan(index, filter, trace, false)) {
         (void)probe_plan(index, filter, trace, true); // adds
     } else {
         uint32_t entries;
         size_t ids;
-        ut_err err = scan_entries(index, cursor, prefix, number, NULL, key, value, &entries, &ids);
+        ut_err err = walk_entries(index, walk, NULL, &entries, &ids);
         if (err != UT_OK)
             return err;
         if (filter == NULL && entries >= UT_TRACE_LONG_FROM) {
             filter = make_filter(index, trace, ids);
             if (filter == NULL)
                 return UT_OK;
-            err = ut_cursor_seek(cursor, ut_key_bytes(prefix), &key, &value);
+            err = seek_first(walk);
             if (err == UT_OK)
-                err =
-                    scan_entries(index, cursor, prefix, number, filter, key, value, &entries, &ids);
+                err = walk_entries(index, walk, filter, &entries, &ids);
             if (err != UT_OK) {
                 drop_filter(index, filter);
                 return err;
@@ -401,22 +416,24 @@ static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
     trace->carried = false;
     trace->source = none;
     trace->block = 0;
-    ut_key prefix = ut_key_prefix(ut_key_trace(trace->org, trace->id, 0), UT_KEY_PREFIX_TRACE);
-    ut_bytes key;
-    ut_bytes value;
-    ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&prefix), &key, &value);
+    entry_walk walk = {
+        .cursor = cursor,
+        .prefix = ut_key_prefix(ut_key_trace(trace->org, trace->id, 0), UT_KEY_PREFIX_TRACE),
+        .number = number,
+    };
+    ut_err err = seek_first(&walk);
     uint32_t org;
     uint8_t id[UT_TRACE_ID_LEN];
-    if (err == UT_OK && ut_key_begins_with(key, &prefix) &&
-        ut_key_read_entry(key, &org, id, &trace->first_seq)) {
+    if (err == UT_OK && ut_key_begins_with(walk.key, &walk.prefix) &&
+        ut_key_read_entry(walk.key, &org, id, &trace->first_seq)) {
         ut_record_trace entry;
         trace->known = true;
-        if (ut_record_read_trace(value, &entry) == UT_OK && entry.carries) {
+        if (ut_record_read_trace(walk.value, &entry) == UT_OK && entry.carries) {
             trace->carried = true;
             trace->root_known = entry.root_known;
             trace->root_seen_ns = entry.root_seen_ns;
         }
-        err = find_duplicates(index, cursor, &prefix, number, key, value);
+        err = find_duplicates(index, &walk);
     } else if (err == UT_OK || err == UT_ENOTFOUND) {
         // All its entries have left. Nothing is added to a filter while the trace is not known, so
         // that an old one would not know the spans that come now.
@@ -481,12 +498,20 @@ void ut_trace_index_add(ut_trace_index *index, uint32_t number, uint32_t ordinal
     index->next[ordinal] = UINT16_MAX;
 }
 
-static ut_err put_root(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *trace,
-                       const ut_block_builder *builder, uint32_t ordinal, uint64_t seq)
+// The block whose entries and root records are written.
+typedef struct {
+    ut_txn *txn;
+    const ut_block_builder *builder;
+    uint64_t seq;
+    uint32_t ids_max; // span ids in one part of an entry
+} block_job;
+
+static ut_err put_root(ut_trace_index *index, const block_job *job, const ut_plan_trace *trace,
+                       uint32_t ordinal)
 {
-    const ut_batch_span *span = ut_block_builder_span(builder, ordinal);
+    const ut_batch_span *span = ut_block_builder_span(job->builder, ordinal);
     ut_record_root root = {
-        .seq = seq,
+        .seq = job->seq,
         .ordinal = ordinal,
         .has_root = trace->root_known,
         .start_ns = span->start_ns,
@@ -494,7 +519,7 @@ static ut_err put_root(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *
         .status = span->status,
         .names_hidden = index->hide_names,
     };
-    ut_err err = ut_block_builder_names(builder, ordinal, &root.name, &root.service);
+    ut_err err = ut_block_builder_names(job->builder, ordinal, &root.name, &root.service);
     if (err != UT_OK)
         return err;
     ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
@@ -502,7 +527,7 @@ static ut_err put_root(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *
     if (index->value.err != UT_OK)
         return index->value.err;
     ut_key key = ut_key_root(trace->org, trace->root_seen_ns, trace->id);
-    return ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
+    return ut_txn_put(job->txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
 }
 
 // Writes the entry at key again, now with the key of the root record in it.
@@ -538,17 +563,16 @@ static ut_err replace_stand_in(ut_trace_index *index, ut_txn *txn, const ut_plan
 }
 
 // Writes one part of an entry: spans of the chain from *ordinal on, as many as one value holds.
-static ut_err put_part(ut_trace_index *index, ut_txn *txn, ut_plan_trace *trace,
-                       const ut_block_builder *builder, uint64_t seq, uint8_t part,
-                       uint32_t count_max, uint16_t *ordinal)
+static ut_err put_part(ut_trace_index *index, const block_job *job, ut_plan_trace *trace,
+                       uint8_t part, uint16_t *ordinal)
 {
     ut_record_trace entry = {.start_ns = UINT64_MAX};
     uint64_t end_ns = 0;
     uint32_t last = UINT32_MAX;
     ut_buf_reset(&index->ordinals, UT_TRACE_MEMORY_KEEP);
     ut_buf_reset(&index->span_ids, UT_TRACE_MEMORY_KEEP);
-    for (; *ordinal != UINT16_MAX && entry.count < count_max; *ordinal = index->next[*ordinal]) {
-        const ut_batch_span *span = ut_block_builder_span(builder, *ordinal);
+    for (; *ordinal != UINT16_MAX && entry.count < job->ids_max; *ordinal = index->next[*ordinal]) {
+        const ut_batch_span *span = ut_block_builder_span(job->builder, *ordinal);
         ut_record_put_ordinal(&index->ordinals, &last, *ordinal);
         ut_buf_add(&index->span_ids, span->span_id, UT_SPAN_ID_LEN);
         entry.count += 1;
@@ -573,42 +597,56 @@ static ut_err put_part(ut_trace_index *index, ut_txn *txn, ut_plan_trace *trace,
     ut_record_write_trace(&index->value, &entry);
     if (index->ordinals.err != UT_OK || index->span_ids.err != UT_OK || index->value.err != UT_OK)
         return UT_ENOMEM;
-    ut_key key = ut_key_trace_part(trace->org, trace->id, seq, part);
-    return ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
+    ut_key key = ut_key_trace_part(trace->org, trace->id, job->seq, part);
+    return ut_txn_put(job->txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
+}
+
+// The ordinal of the span that the root record will tell of; none: it is not in this block, and
+// comes with a later one of the same transaction, or no root record is to be written.
+static uint32_t find_source(const ut_trace_index *index, const block_job *job,
+                            const ut_plan_trace *trace)
+{
+    if (trace->source == none)
+        return none;
+    const uint8_t *wanted = ut_trace_index_spans(index)[trace->source].span->span_id;
+    for (uint16_t at = trace->block_first; at != UINT16_MAX; at = index->next[at]) {
+        if (memcmp(ut_block_builder_span(job->builder, at)->span_id, wanted, UT_SPAN_ID_LEN) == 0)
+            return at;
+    }
+    return none;
+}
+
+// Writes what the block has of one trace: all parts of its entry, and its root record.
+static ut_err put_trace(ut_trace_index *index, const block_job *job, ut_plan_trace *trace)
+{
+    ut_err err = UT_OK;
+    uint16_t ordinal = trace->block_first;
+    for (unsigned part = 0; ordinal != UINT16_MAX && err == UT_OK; part++) {
+        UT_ASSERT(part <= UINT8_MAX);
+        err = put_part(index, job, trace, (uint8_t)part, &ordinal);
+    }
+    const uint32_t source = find_source(index, job, trace);
+    if (source == none || err != UT_OK)
+        return err;
+    if (trace->replaces)
+        err = replace_stand_in(index, job->txn, trace);
+    return err == UT_OK ? put_root(index, job, trace, source) : err;
 }
 
 ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn,
                                   const ut_block_builder *builder, uint64_t seq)
 {
-    uint32_t room = txn->engine->value_bytes_best;
+    const uint32_t room = txn->engine->value_bytes_best;
     UT_ASSERT(room >= 2 * VALUE_HEAD_MAX);
-    uint32_t count_max = (room - VALUE_HEAD_MAX) / (UT_SPAN_ID_LEN + ORDINAL_LEN_MAX);
-    const ut_plan_span *spans = ut_trace_index_spans(index);
+    const block_job job = {
+        .txn = txn,
+        .builder = builder,
+        .seq = seq,
+        .ids_max = (room - VALUE_HEAD_MAX) / (UT_SPAN_ID_LEN + ORDINAL_LEN_MAX),
+    };
     ut_err err = UT_OK;
-    for (uint32_t i = 0; i < index->member_count && err == UT_OK; i++) {
-        ut_plan_trace *trace = &ut_trace_index_traces(index)[index->members[i]];
-        // A source that is not in this block comes with a later one of the same transaction.
-        uint32_t source_ordinal = none;
-        for (uint16_t o = trace->block_first; o != UINT16_MAX && trace->source != none;
-             o = index->next[o]) {
-            const ut_batch_span *span = ut_block_builder_span(builder, o);
-            if (memcmp(span->span_id, spans[trace->source].span->span_id, UT_SPAN_ID_LEN) == 0) {
-                source_ordinal = o;
-                break;
-            }
-        }
-        uint16_t ordinal = trace->block_first;
-        for (unsigned part = 0; ordinal != UINT16_MAX && err == UT_OK; part++) {
-            UT_ASSERT(part <= UINT8_MAX);
-            err = put_part(index, txn, trace, builder, seq, (uint8_t)part, count_max, &ordinal);
-        }
-        if (source_ordinal == none || err != UT_OK)
-            continue;
-        if (trace->replaces)
-            err = replace_stand_in(index, txn, trace);
-        if (err == UT_OK)
-            err = put_root(index, txn, trace, builder, source_ordinal, seq);
-    }
+    for (uint32_t i = 0; i < index->member_count && err == UT_OK; i++)
+        err = put_trace(index, &job, &ut_trace_index_traces(index)[index->members[i]]);
     return err;
 }
 

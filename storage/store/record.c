@@ -15,7 +15,7 @@ enum {
     CONSUMER_FIELDS = 2,
     TRACE_STATUS = 0x03, // flags of a trace entry
     TRACE_HAS_ROOT = 0x04,
-    TRACE_CARRIES = 0x08,
+    TRACE_HAS_ROOT_KEY = 0x08,
     TRACE_ROOT_KNOWN = 0x10,
 };
 
@@ -148,18 +148,18 @@ void ut_record_write_trace(ut_buf *out, const ut_record_trace *trace)
     uint8_t flags = trace->status & TRACE_STATUS;
     if (trace->has_root)
         flags |= TRACE_HAS_ROOT;
-    if (trace->carries)
-        flags |= TRACE_CARRIES;
+    if (trace->has_root_key)
+        flags |= TRACE_HAS_ROOT_KEY;
     if (trace->root_known)
         flags |= TRACE_ROOT_KNOWN;
-    ut_mp_put_array(out, trace->carries ? TRACE_FIELDS + 1 : TRACE_FIELDS);
+    ut_mp_put_array(out, trace->has_root_key ? TRACE_FIELDS + 1 : TRACE_FIELDS);
     ut_mp_put_uint(out, flags);
     ut_mp_put_uint(out, trace->start_ns);
     ut_mp_put_uint(out, trace->length_ns);
     ut_mp_put_bin(out, trace->ordinals);
     ut_mp_put_bin(out, trace->span_ids);
     // A difference, because a root mostly starts with the first of its spans.
-    if (trace->carries)
+    if (trace->has_root_key)
         ut_mp_put_int(out, (int64_t)(trace->root_seen_ns - trace->start_ns));
 }
 
@@ -171,14 +171,14 @@ ut_err ut_record_read_trace(ut_bytes value, ut_record_trace *trace)
     *trace = (ut_record_trace){
         .status = (uint8_t)(flags & TRACE_STATUS),
         .has_root = (flags & TRACE_HAS_ROOT) != 0,
-        .carries = (flags & TRACE_CARRIES) != 0 && count > TRACE_FIELDS,
+        .has_root_key = (flags & TRACE_HAS_ROOT_KEY) != 0 && count > TRACE_FIELDS,
         .root_known = (flags & TRACE_ROOT_KNOWN) != 0,
     };
     trace->start_ns = ut_mp_get_uint(&reader);
     trace->length_ns = ut_mp_get_uint(&reader);
     trace->ordinals = ut_mp_get_bin(&reader);
     trace->span_ids = ut_mp_get_bin(&reader);
-    if (trace->carries)
+    if (trace->has_root_key)
         trace->root_seen_ns = trace->start_ns + (uint64_t)ut_mp_get_int(&reader);
     size_t spans = trace->span_ids.len / UT_SPAN_ID_LEN;
     if (trace->span_ids.len % UT_SPAN_ID_LEN != 0 || spans == 0 || spans > UT_BLOCK_SPANS_MAX ||

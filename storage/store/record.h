@@ -35,11 +35,11 @@ ut_err ut_record_read_destination(ut_bytes value, ut_store_destination *destinat
 // ---- T org trace seq [part] ----
 
 // The spans of one trace in one block, or a part of them. The entry of a trace that stands first
-// carries the key of its root record, so that a trace has exactly one.
+// names the key of its root record (root_seen_ns), so that a trace has exactly one.
 typedef struct {
     uint8_t status;     // worst of the spans
     bool has_root;      // one of the spans has no parent
-    bool carries;       // root_seen_ns is set
+    bool has_root_key;  // root_seen_ns is set
     bool root_known;    // the root record tells of a real root span, not of a stand-in
     uint64_t start_ns;  // earliest start
     uint64_t length_ns; // to the latest end

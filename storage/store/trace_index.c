@@ -396,8 +396,8 @@ static void choose_source(ut_trace_index *index, ut_plan_trace *trace)
         if (earliest == none || spans[i].span->start_ns < spans[earliest].span->start_ns)
             earliest = i;
     }
-    trace->replaces = trace->known && trace->carried && !trace->root_known && root != none;
-    if (trace->known && trace->carried && !trace->replaces)
+    trace->replaces = trace->known && trace->root_key_stored && !trace->root_known && root != none;
+    if (trace->known && trace->root_key_stored && !trace->replaces)
         return;
     trace->source = root != none ? root : earliest;
     if (trace->source == none)
@@ -413,7 +413,7 @@ static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
     trace->known = false;
     trace->root_known = false;
     trace->replaces = false;
-    trace->carried = false;
+    trace->root_key_stored = false;
     trace->source = none;
     trace->block = 0;
     entry_walk walk = {
@@ -428,8 +428,8 @@ static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
         ut_key_read_entry(walk.key, &org, id, &trace->first_seq)) {
         ut_record_trace entry;
         trace->known = true;
-        if (ut_record_read_trace(walk.value, &entry) == UT_OK && entry.carries) {
-            trace->carried = true;
+        if (ut_record_read_trace(walk.value, &entry) == UT_OK && entry.has_root_key) {
+            trace->root_key_stored = true;
             trace->root_known = entry.root_known;
             trace->root_seen_ns = entry.root_seen_ns;
         }
@@ -531,8 +531,8 @@ static ut_err put_root(ut_trace_index *index, const block_job *job, const ut_pla
 }
 
 // Writes the entry at key again, now with the key of the root record in it.
-static ut_err carry(ut_trace_index *index, ut_txn *txn, const ut_key *key, uint64_t root_seen_ns,
-                    bool root_known)
+static ut_err put_root_key(ut_trace_index *index, ut_txn *txn, const ut_key *key,
+                           uint64_t root_seen_ns, bool root_known)
 {
     ut_bytes value;
     ut_err err = ut_txn_get(txn, ut_key_bytes(key), &value);
@@ -541,7 +541,7 @@ static ut_err carry(ut_trace_index *index, ut_txn *txn, const ut_key *key, uint6
     ut_record_trace entry;
     if (ut_record_read_trace(value, &entry) != UT_OK)
         return UT_OK; // damaged: the next spans of the trace make a new root record
-    entry.carries = true;
+    entry.has_root_key = true;
     entry.root_known = root_known;
     entry.root_seen_ns = root_seen_ns;
     ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
@@ -559,7 +559,7 @@ static ut_err replace_stand_in(ut_trace_index *index, ut_txn *txn, const ut_plan
     if (err != UT_OK && err != UT_ENOTFOUND)
         return err;
     ut_key first = ut_key_trace(trace->org, trace->id, trace->first_seq);
-    return carry(index, txn, &first, trace->root_seen_ns, true);
+    return put_root_key(index, txn, &first, trace->root_seen_ns, true);
 }
 
 // Writes one part of an entry: spans of the chain from *ordinal on, as many as one value holds.
@@ -587,11 +587,11 @@ static ut_err put_part(ut_trace_index *index, const block_job *job, ut_plan_trac
     entry.length_ns = end_ns > entry.start_ns ? end_ns - entry.start_ns : 0;
     entry.ordinals = ut_buf_bytes(&index->ordinals);
     entry.span_ids = ut_buf_bytes(&index->span_ids);
-    if (!trace->carried) {
-        entry.carries = true;
+    if (!trace->root_key_stored) {
+        entry.has_root_key = true;
         entry.root_known = trace->root_known;
         entry.root_seen_ns = trace->root_seen_ns;
-        trace->carried = true;
+        trace->root_key_stored = true;
     }
     ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
     ut_record_write_trace(&index->value, &entry);
@@ -720,11 +720,12 @@ ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *curs
             err = UT_OK;
     }
     *touched += 1;
-    if (err != UT_OK || !found.readable || !found.entry.carries)
+    if (err != UT_OK || !found.readable || !found.entry.has_root_key)
         return err;
     *touched += 1;
     if (found.followed)
-        return carry(index, txn, &found.next, found.entry.root_seen_ns, found.entry.root_known);
+        return put_root_key(index, txn, &found.next, found.entry.root_seen_ns,
+                            found.entry.root_known);
     ut_key root = ut_key_root(org, found.entry.root_seen_ns, id);
     err = ut_txn_del(txn, ut_key_bytes(&root));
     return err == UT_ENOTFOUND ? UT_OK : err;

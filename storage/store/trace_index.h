@@ -43,10 +43,10 @@ typedef struct {
     uint32_t block;            // the block being written has spans of it: number of that block
     uint16_t block_first;      // ordinals of them, a chain
     uint16_t block_last;
-    bool known;      // the store has spans of it
-    bool root_known; // after this commit, the root record tells of a real root span
-    bool replaces;   // a stand-in is to go
-    bool carried;    // its first entry is in the store, or was written by this commit
+    bool known;           // the store has spans of it
+    bool root_known;      // after this commit, the root record tells of a real root span
+    bool replaces;        // a stand-in is to go
+    bool root_key_stored; // its first entry is in the store, or was written by this commit
 } ut_plan_trace;
 
 // Remembers which span ids a long trace may have: a no is certain.

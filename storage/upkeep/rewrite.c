@@ -181,7 +181,7 @@ static ut_err write_all(ut_rewrite *rewrite, ut_store *store, uint32_t org,
 static ut_err move_root(ut_rewrite *rewrite, ut_store *store, const ut_plan_trace *trace,
                         uint64_t seq)
 {
-    if (!trace->known || !trace->carried || trace->source != UINT32_MAX)
+    if (!trace->known || !trace->root_key_stored || trace->source != UINT32_MAX)
         return UT_OK;
     ut_key key = ut_key_root(trace->org, trace->root_seen_ns, trace->id);
     ut_bytes value;

@@ -325,11 +325,11 @@ static ut_err check_entry(verifier *v, ut_bytes key, ut_bytes value)
     }
     v->report.done += entry.count;
     uint64_t root_seen_ns = entry.root_seen_ns;
-    if (entry.carries != first)
+    if (entry.has_root_key != first)
         problem(v, "an entry of a trace in block %llu %s its root record", (number)seq,
                 first ? "does not know" : "should not know");
     ut_bytes ignored;
-    if (first && entry.carries) {
+    if (first && entry.has_root_key) {
         err = get(v, ut_key_root(org, root_seen_ns, trace_id), &ignored);
         if (err == UT_ENOTFOUND) {
             problem(v, "a trace of block %llu has no root record", (number)seq);
@@ -376,7 +376,7 @@ static ut_err check_root(verifier *v, ut_bytes key, ut_bytes value)
         return UT_OK;
     }
     if (err == UT_OK && ut_record_read_trace(value, &entry) == UT_OK &&
-        (!entry.carries || entry.root_seen_ns != seen_ns))
+        (!entry.has_root_key || entry.root_seen_ns != seen_ns))
         problem(v, "a trace has a root record that it does not know");
     return err;
 }

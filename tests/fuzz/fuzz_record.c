@@ -23,7 +23,7 @@ static void trace(ut_bytes value, ut_buf *out)
     ut_record_write_trace(out, &first);
     UT_ASSERT(ut_record_read_trace(ut_buf_bytes(out), &again) == UT_OK);
     UT_ASSERT(again.count == first.count && again.start_ns == first.start_ns &&
-              again.length_ns == first.length_ns && again.carries == first.carries &&
+              again.length_ns == first.length_ns && again.has_root_key == first.has_root_key &&
               again.root_seen_ns == first.root_seen_ns && again.status == first.status);
     uint32_t last = UINT32_MAX;
     uint32_t ordinal;

@@ -96,7 +96,7 @@ static void write_trace_sample(ut_buf *out)
     ut_record_put_ordinal(&ordinals, &last, 400);
     ut_record_trace trace = {.status = UT_STATUS_OK,
                              .has_root = true,
-                             .carries = true,
+                             .has_root_key = true,
                              .root_known = true,
                              .start_ns = 1000,
                              .length_ns = 77,
@@ -162,7 +162,7 @@ static void what_is_written_is_read(void **unused)
     assert_int_equal(ut_record_read_trace(ut_buf_bytes(&out), &trace), UT_OK);
     assert_int_equal(trace.count, 3);
     assert_int_equal(trace.status, UT_STATUS_OK);
-    assert_true(trace.has_root && trace.carries && trace.root_known);
+    assert_true(trace.has_root && trace.has_root_key && trace.root_known);
     assert_int_equal(trace.start_ns, 1000);
     assert_int_equal(trace.length_ns, 77);
     assert_int_equal(trace.root_seen_ns, 990);

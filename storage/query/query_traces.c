@@ -3,10 +3,9 @@
 #include "storage/query/query.h"
 
 #include "port/base/order.h"
-
+#include "storage/store/hidden_names.h"
 #include "storage/store/key.h"
 #include "storage/store/record.h"
-#include "storage/store/root_names.h"
 #include "storage/store/store_view.h"
 
 // What the entries of one trace say together.
@@ -90,8 +89,8 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
     ut_bytes key;
     ut_bytes value;
     uint32_t rows = 0;
-    ut_root_names names;
-    ut_root_names_init(&names, view, org);
+    ut_hidden_names names;
+    ut_hidden_names_init(&names, view, org);
     for (err = class->seek(roots, ut_key_bytes(&from), true, &key, &value);
          err == UT_OK && rows < limit; err = class->step(roots, true, &key, &value)) {
         uint8_t text[UT_RECORD_NAME_MAX + UT_RECORD_SERVICE_MAX];
@@ -105,7 +104,7 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
         if (ut_record_read_root(value, &root) != UT_OK)
             continue; // damaged
         if (root.names_hidden)
-            err = ut_root_names_fill(&names, row.trace_id, &root);
+            err = ut_hidden_names_fill(&names, row.trace_id, &root);
         if (err == UT_OK)
             err = fill_row(entries, org, &root, text, &row);
         if (err == UT_OK && row.span_count > 0) {
@@ -115,7 +114,7 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
         if (err != UT_OK)
             break;
     }
-    ut_root_names_free(&names);
+    ut_hidden_names_free(&names);
     ut_cursor_close(entries);
     ut_cursor_close(roots);
     return err == UT_ENOTFOUND ? UT_OK : err;

@@ -1,12 +1,12 @@
 // Spans by a filter; see query.h. Blocks are chosen by their summaries, or by the entries of a trace
 // where the filter names one; a block that is opened is walked once.
-// Not for whether a span matches (filter.c) and whether a block may hold one (summary.c).
+// Not for whether a span matches (filter.c) and whether a block may hold one (block_summary.c).
 #include "storage/query/query.h"
 
 #include "storage/span/block_tables.h"
+#include "storage/store/block_summary.h"
 #include "storage/store/key.h"
 #include "storage/store/store_view.h"
-#include "storage/store/summary.h"
 
 #include <stdlib.h>
 
@@ -31,7 +31,7 @@ typedef struct {
     ut_search_work *work;
     ut_trace_span_visit visit;
     void *context;
-    ut_summary_question question;
+    ut_block_summary_question question;
     uint64_t seed;    // that it was made for
     ut_cursor *index; // over the summaries, or the entries of the trace
     bool index_read;  // it stands on key and value, which are still to be looked at
@@ -290,9 +290,9 @@ static ut_err next_by_summary(search *s)
         uint64_t seed = ut_store_view_filter_seed(s->view, seq);
         if (seed != s->seed) {
             s->seed = seed;
-            ut_summary_ask(s->filter, seed, &s->question);
+            ut_block_summary_ask(s->filter, seed, &s->question);
         }
-        if (!ut_summary_excludes(&s->question, s->value))
+        if (!ut_block_summary_excludes(&s->question, s->value))
             return UT_OK;
         s->work->blocks_pruned += 1;
         leave_block(s);
@@ -363,7 +363,7 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
     s->summaries_left = UT_QUERY_WORK_SUMMARIES;
     s->spans_left = asked->spans_max > 0 ? asked->spans_max : UINT64_MAX;
     ut_buf_init(&s->payload, UT_BLOCK_PAYLOAD_MAX + 1);
-    ut_summary_ask(asked->filter, s->seed, &s->question);
+    ut_block_summary_ask(asked->filter, s->seed, &s->question);
     ut_err err = ut_txn_cursor(ut_store_view_txn(view), &s->index);
     if (err == UT_OK) {
         bool full = false;

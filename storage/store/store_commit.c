@@ -360,7 +360,7 @@ ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64
     err = ut_block_store_put(store->txn, org, seq, ut_buf_bytes(&store->members),
                              ut_buf_bytes(&store->sealed));
     if (err == UT_OK)
-        err = ut_summary_put(store, org, seq, received_ns, hour);
+        err = ut_block_summary_put(store, org, seq, received_ns, hour);
     if (err == UT_OK && hour != 0) {
         ut_key key = ut_key_expiry(hour, org, seq);
         err = ut_txn_put(store->txn, ut_key_bytes(&key), UT_BYTES_NONE);

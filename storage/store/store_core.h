@@ -157,10 +157,11 @@ ut_err ut_store_keys_keep_fresh(ut_store *store);
 ut_err ut_store_keys_seal(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,
                           uint32_t hour);
 
-// ---- summary.c ----
+// ---- block_summary.c ----
 
 // Writes the summary of the block that stands in builder and in sealed. Errors of the engine.
-ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns, uint32_t hour);
+ut_err ut_block_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,
+                            uint32_t hour);
 
 // ---- ledger.c ----
 

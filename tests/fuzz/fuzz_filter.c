@@ -1,7 +1,7 @@
 // Fuzzes what a search reads from people and from a damaged disk: conditions, cursors, patterns,
 // spans with broken attributes, summaries and their Bloom filters. The first byte chooses.
 #include "storage/query/query.h"
-#include "storage/store/summary.h"
+#include "storage/store/block_summary.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -88,14 +88,14 @@ static void summary(ut_bytes value)
                                        .key = UT_BYTES_LIT("a"),
                                        .or_key = UT_BYTES_LIT("b"),
                                        .text = UT_BYTES_LIT("5")};
-    ut_summary_question question;
-    ut_summary_ask(&filter, 0, &question);
-    (void)ut_summary_excludes(&question, value);
+    ut_block_summary_question question;
+    ut_block_summary_ask(&filter, 0, &question);
+    (void)ut_block_summary_excludes(&question, value);
     (void)ut_bloom_excludes(&question.bloom, value);
     // Whatever it says, it says it of no question that asks for nothing.
     filter = ut_filter_all();
-    ut_summary_ask(&filter, 0, &question);
-    UT_ASSERT(!ut_summary_excludes(&question, value));
+    ut_block_summary_ask(&filter, 0, &question);
+    UT_ASSERT(!ut_block_summary_excludes(&question, value));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -1,7 +1,7 @@
 // What the summary of a block says to a filter: that no span of the block can match. Never says so
-// wrongly. ut_summary_put (store_core.h) writes summaries.
-#ifndef UT_STORAGE_SUMMARY_H
-#define UT_STORAGE_SUMMARY_H
+// wrongly. ut_block_summary_put (store_core.h) writes summaries.
+#ifndef UT_STORAGE_BLOCK_SUMMARY_H
+#define UT_STORAGE_BLOCK_SUMMARY_H
 
 #include "storage/store/bloom.h"
 #include "storage/store/record.h"
@@ -10,12 +10,13 @@
 typedef struct {
     const ut_filter *filter;
     ut_bloom_question bloom;
-} ut_summary_question;
+} ut_block_summary_question;
 
 // seed: of the Bloom filters, as the writer has it.
-void ut_summary_ask(const ut_filter *filter, uint64_t seed, ut_summary_question *question);
+void ut_block_summary_ask(const ut_filter *filter, uint64_t seed,
+                          ut_block_summary_question *question);
 
 // value: of a Z record. False also when it is damaged.
-bool ut_summary_excludes(const ut_summary_question *question, ut_bytes value);
+bool ut_block_summary_excludes(const ut_block_summary_question *question, ut_bytes value);
 
 #endif

@@ -1,12 +1,13 @@
 // The summary of a block: what a query has to know to pass the block without opening it.
-#include "storage/store/summary.h"
+#include "storage/store/block_summary.h"
 
 #include "storage/store/bloom_build.h"
 #include "storage/store/store_core.h"
 
 #include "storage/store/key.h"
 
-ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns, uint32_t hour)
+ut_err ut_block_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,
+                            uint32_t hour)
 {
     ut_block_info info;
     ut_err err = ut_block_peek(ut_buf_bytes(&store->sealed), &info);
@@ -43,7 +44,8 @@ ut_err ut_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_
 
 // ---- asking ----
 
-void ut_summary_ask(const ut_filter *filter, uint64_t seed, ut_summary_question *question)
+void ut_block_summary_ask(const ut_filter *filter, uint64_t seed,
+                          ut_block_summary_question *question)
 {
     question->filter = filter;
     ut_bloom_ask(filter, seed, &question->bloom);
@@ -61,7 +63,7 @@ static bool excludes_statuses(const ut_filter *filter, const ut_record_summary *
     return true;
 }
 
-bool ut_summary_excludes(const ut_summary_question *question, ut_bytes value)
+bool ut_block_summary_excludes(const ut_block_summary_question *question, ut_bytes value)
 {
     const ut_filter *filter = question->filter;
     ut_record_summary summary;

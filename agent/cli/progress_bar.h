@@ -5,19 +5,14 @@
 
 #include "port/base/buf.h"
 
-enum {
-    UT_PROGRESS_BAR_PAUSE_MS = 100, // between two drawings
-    UT_PROGRESS_BAR_COLUMNS_MAX = 100,
-};
+enum { UT_PROGRESS_BAR_PAUSE_MS = 100 }; // between two drawings
 
 // All zero: not begun; the first drawing begins it.
 typedef struct {
     bool begun;
     bool silent; // standard error is not a terminal
     bool drawn;  // a line stands there
-    uint64_t began_ms;
     uint64_t drawn_ms;
-    uint32_t turns; // of the spinner
 } ut_progress_bar;
 
 // Draws when the last drawing is UT_PROGRESS_BAR_PAUSE_MS ago, so it may be called for every item.
@@ -27,9 +22,10 @@ void ut_progress_bar_draw(ut_progress_bar *bar, uint64_t done, uint64_t total, c
 // Takes the line away, so that what is printed next stands alone. The bar is then as not begun.
 void ut_progress_bar_end(ut_progress_bar *bar);
 
-// The text of a drawing of at most `columns` columns, without control characters: bar, percent,
-// count, rate, time left, as many of them as there is room for.
+// Appends the text of a drawing, of at most `columns` columns and without control characters: bar,
+// percent and count; where these are too wide percent and count, else the percent, else nothing.
+// Without a total the count, or nothing.
 void ut_progress_bar_line(ut_buf *out, uint32_t columns, uint64_t done, uint64_t total,
-                          const char *unit_z, uint64_t elapsed_ms, uint32_t turn);
+                          const char *unit_z);
 
 #endif

@@ -60,7 +60,8 @@ static void give_back(void *context, void *pointer)
 
 // ---- reading ----
 
-// Whether the text nests deeper than UT_JSON_DEPTH_MAX, and where. Of a text that is not JSON the answer may be either.
+// Whether the text nests deeper than UT_JSON_DEPTH_MAX, and where. Of a text that is not JSON the
+// answer may be either.
 static bool too_deep(ut_bytes text, size_t *where)
 {
     size_t depth = 0;
@@ -275,6 +276,16 @@ ut_json_number ut_json_integer(ut_bytes text, bool *negative, uint64_t *magnitud
         range = !push_digit(&value, 0);
     *magnitude = value;
     return range ? UT_JSON_NUMBER_RANGE : UT_JSON_NUMBER_OK;
+}
+
+bool ut_json_uint(yyjson_val *value, uint64_t *number)
+{
+    bool negative = false;
+    const char *text_z = yyjson_get_raw(value);
+    return text_z != NULL &&
+           ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative, number) ==
+               UT_JSON_NUMBER_OK &&
+           !negative;
 }
 
 enum { NUMBER_LEN_MAX = 800 }; // digits that can matter for a double, with some to spare

@@ -1,5 +1,5 @@
-// Reading JSON with yyjson within a bounded amount of memory. Not for writing (json_write.h), and not
-// for what the values mean.
+// Reading JSON with yyjson within a bounded amount of memory. Not for writing (json_write.h), and
+// not for what the values mean.
 #ifndef UT_ADAPTERS_JSON_H
 #define UT_ADAPTERS_JSON_H
 
@@ -8,8 +8,8 @@
 #include <yyjson.h>
 
 enum {
-    // Memory that reading may take: so many times the length of the text (a copy of it, and 16 bytes a value; a list of trace
-    // spans takes 3 to 4 times) and this much more.
+    // Memory that reading may take: so many times the length of the text (a copy of it, and 16
+    // bytes a value; a list of trace spans takes 3 to 4 times) and this much more.
     UT_JSON_MEMORY_FACTOR = 6,
     UT_JSON_MEMORY_BASE = 64 * 1024,
     UT_JSON_DEPTH_MAX = 192, // nesting of arrays and objects, also of those that nobody reads
@@ -24,9 +24,10 @@ typedef struct {
     bool refused; // the ceiling was reached
 } ut_json;
 
-// Parses a whole text (RFC 8259, UTF-8 checked). Numbers stay text (yyjson's raw type), so that none is rounded. The values live until
-// ut_json_free; text is copied. json is not to be moved meanwhile. Nothing is to be freed after an error.
-// UT_EFORMAT (with the byte where it went wrong; also when nested deeper than UT_JSON_DEPTH_MAX), UT_ELIMIT (memory), UT_ENOMEM.
+// Parses a whole text (RFC 8259, UTF-8 checked). Numbers stay text (yyjson's raw type), so that
+// none is rounded. The values live until ut_json_free; text is copied. json is not to be moved
+// meanwhile. Nothing is to be freed after an error. UT_EFORMAT (with the byte where it went wrong;
+// also when nested deeper than UT_JSON_DEPTH_MAX), UT_ELIMIT (memory), UT_ENOMEM.
 ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault);
 // The same within memory_max bytes, if that is less.
 ut_err ut_json_read_within(ut_json *json, ut_bytes text, size_t memory_max, ut_fault *fault);
@@ -37,9 +38,13 @@ const char *ut_json_type_text(yyjson_val *value);
 
 typedef enum { UT_JSON_NUMBER_OK, UT_JSON_NUMBER_MALFORMED, UT_JSON_NUMBER_RANGE } ut_json_number;
 
-// The integer that a number or a string of one stands for, exactly; "1e3" and "5.0" are integers, "0.5" is not (MALFORMED).
-// magnitude: of up to 64 bits; beyond is RANGE.
+// The integer that a number or a string of one stands for, exactly; "1e3" and "5.0" are integers,
+// "0.5" is not (MALFORMED). magnitude: of up to 64 bits; beyond is RANGE.
 ut_json_number ut_json_integer(ut_bytes text, bool *negative, uint64_t *magnitude);
+
+// Reads a number (not a string) that is an integer of 0 to 2^64 - 1. False: value is another one,
+// another kind, or NULL.
+bool ut_json_uint(yyjson_val *value, uint64_t *number);
 
 // The double nearest to the text of a number. RANGE: would be infinite.
 ut_json_number ut_json_double(ut_bytes text, double *value);

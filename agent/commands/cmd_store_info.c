@@ -85,18 +85,13 @@ static uint64_t find_agent(const char *dir_z)
     ut_control_client *client = NULL;
     ut_bytes body = UT_BYTES_NONE;
     uint64_t pid = 0;
-    bool negative = false;
     if (ut_control_client_open(dir_z, &client, NULL) != UT_OK)
         return 0;
     ut_json json;
     if (ut_control_client_ask(client, "GET", "/status", UT_BYTES_NONE, ASK_MS, &body, NULL) ==
             UT_OK &&
         ut_json_read(&json, body, NULL) == UT_OK) {
-        yyjson_val *value = yyjson_obj_get(yyjson_doc_get_root(json.doc), "pid");
-        const char *text_z = yyjson_get_raw(value);
-        if (text_z == NULL || ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative,
-                                              &pid) != UT_JSON_NUMBER_OK)
-            pid = 0;
+        pid = ut_control_uint(yyjson_doc_get_root(json.doc), "pid");
         ut_json_free(&json);
     }
     ut_control_client_close(client);

@@ -64,22 +64,9 @@ typedef struct {
     ut_operation_progress progress;
 } answer;
 
-static uint64_t member_uint(yyjson_val *object, const char *name_z)
+static void copy_text(yyjson_val *object, const char *name_z, char *out_z, size_t cap)
 {
-    yyjson_val *value = yyjson_obj_get(object, name_z);
-    const char *text_z = yyjson_get_raw(value);
-    bool negative = false;
-    uint64_t number = 0;
-    if (text_z == NULL || ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative,
-                                          &number) != UT_JSON_NUMBER_OK)
-        return 0;
-    return number;
-}
-
-static void member_text(yyjson_val *object, const char *name_z, char *out_z, size_t cap)
-{
-    const char *text_z = yyjson_get_str(yyjson_obj_get(object, name_z));
-    (void)snprintf(out_z, cap, "%s", text_z != NULL ? text_z : "");
+    (void)snprintf(out_z, cap, "%s", ut_control_text(object, name_z));
 }
 
 static ut_err ask(job *j, ut_control_client *client, const char *method_z, const char *path_z,
@@ -101,16 +88,16 @@ static ut_err ask(job *j, ut_control_client *client, const char *method_z, const
         return ut_fault_set(&j->fault, UT_EPROTO, "the answer of the agent of %s cannot be read",
                             j->dir_z);
     yyjson_val *root = yyjson_doc_get_root(json.doc);
-    *a = (answer){.number = member_uint(root, "number"),
-                  .progress = {.done = member_uint(root, "done"),
-                               .total = member_uint(root, "total"),
-                               .blocks = member_uint(root, "blocks"),
-                               .spans = member_uint(root, "spans"),
-                               .bytes = member_uint(root, "bytes"),
-                               .pending = member_uint(root, "pending")}};
-    member_text(root, "state", a->state_z, sizeof a->state_z);
-    member_text(root, "error", a->error_z, sizeof a->error_z);
-    member_text(root, "error_code", a->code_z, sizeof a->code_z);
+    *a = (answer){.number = ut_control_uint(root, "number"),
+                  .progress = {.done = ut_control_uint(root, "done"),
+                               .total = ut_control_uint(root, "total"),
+                               .blocks = ut_control_uint(root, "blocks"),
+                               .spans = ut_control_uint(root, "spans"),
+                               .bytes = ut_control_uint(root, "bytes"),
+                               .pending = ut_control_uint(root, "pending")}};
+    copy_text(root, "state", a->state_z, sizeof a->state_z);
+    copy_text(root, "error", a->error_z, sizeof a->error_z);
+    copy_text(root, "error_code", a->code_z, sizeof a->code_z);
     ut_json_free(&json);
     return UT_OK;
 }

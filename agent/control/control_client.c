@@ -2,7 +2,7 @@
 #include "agent/control/control_client.h"
 
 #include "adapters/encoding/json.h"
-#include "agent/control/control.h"
+#include "agent/control/control_limits.h"
 #include "agent/control/control_path.h"
 #include "transport/http/http_reader.h"
 
@@ -251,15 +251,8 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
 
 uint64_t ut_control_uint(yyjson_val *object, const char *name_z)
 {
-    // Numbers are kept as text (adapters/encoding/json.h).
-    yyjson_val *value = yyjson_obj_get(object, name_z);
-    const char *text_z = yyjson_get_raw(value);
-    bool negative = false;
     uint64_t number = 0;
-    if (text_z == NULL || ut_json_integer(ut_bytes_of(text_z, yyjson_get_len(value)), &negative,
-                                          &number) != UT_JSON_NUMBER_OK)
-        return 0;
-    return negative ? 0 : number;
+    return ut_json_uint(yyjson_obj_get(object, name_z), &number) ? number : 0;
 }
 
 bool ut_control_bool(yyjson_val *object, const char *name_z)

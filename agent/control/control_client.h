@@ -22,18 +22,18 @@ void ut_control_client_close(ut_control_client *client); // NULL is ignored
 // method_z: "GET" or "POST". body: JSON, or empty. *answer: its body, borrowed until the next call.
 // Connects again where the agent has closed the connection meanwhile. UT_ENOTFOUND: no agent is
 // there any more; UT_ETIMEOUT; UT_EPROTO. What the agent refuses is an error too, with its text:
-// UT_EBUSY (409: another operation is under way, or none), UT_EINVAL (400), UT_ELIMIT (413), UT_EAGAIN
-// (503), UT_EIO; answer is then the body that says so.
+// UT_EBUSY (409: another operation is under way, or none), UT_EINVAL (400), UT_ELIMIT (413),
+// UT_EAGAIN (503), UT_EIO; answer is then the body that says so.
 ut_err ut_control_client_ask(ut_control_client *client, const char *method_z, const char *path_z,
                              ut_bytes body, uint32_t timeout_ms, ut_bytes *answer, ut_fault *fault);
 
-// give_up is asked about every UT_CONTROL_CLIENT_LOOK_MS while an answer does not come; true ends the
-// wait with UT_ECANCELED. NULL: nobody is asked, as at first.
+// give_up is asked about every UT_CONTROL_CLIENT_LOOK_MS while an answer does not come; true ends
+// the wait with UT_ECANCELED. NULL: nobody is asked, as at first.
 void ut_control_client_watch(ut_control_client *client, bool (*give_up)(void *context),
                              void *context);
 
-// Members of an answer's object: 0, false and "" where there is none, or it is something else. The text is
-// borrowed from the document.
+// Members of an answer's object: 0, false and "" where there is none, or it is something else. The
+// text is borrowed from the document.
 uint64_t ut_control_uint(yyjson_val *object, const char *name_z);
 bool ut_control_bool(yyjson_val *object, const char *name_z);
 const char *ut_control_text(yyjson_val *object, const char *name_z);

@@ -2,7 +2,7 @@
 #include "agent/files/span_import.h"
 
 #include "agent/cli/cli.h"
-#include "agent/control/control.h"
+#include "agent/control/control_limits.h"
 #include "agent/control/control_client.h"
 #include "agent/process/data_dir.h"
 #include "transport/deliver/backoff.h"

@@ -165,6 +165,24 @@ static void integers_are_exact(void **state)
     }
 }
 
+static void a_number_is_read_from_a_value_where_it_fits(void **state)
+{
+    (void)state;
+    ut_json json;
+    ut_bytes text =
+        UT_BYTES_LIT("[18446744073709551615, 1e3, -1, 0.5, \"7\", 18446744073709551616]");
+    assert_int_equal(ut_json_read(&json, text, NULL), UT_OK);
+    yyjson_val *root = yyjson_doc_get_root(json.doc);
+    uint64_t number = 0;
+    assert_true(ut_json_uint(yyjson_arr_get(root, 0), &number));
+    assert_true(number == UINT64_MAX);
+    assert_true(ut_json_uint(yyjson_arr_get(root, 1), &number));
+    assert_true(number == 1000);
+    for (size_t i = 2; i <= 6; i++) // the last is none at all
+        assert_false(ut_json_uint(yyjson_arr_get(root, i), &number));
+    ut_json_free(&json);
+}
+
 static uint64_t bits_of(double value)
 {
     uint64_t bits;
@@ -209,6 +227,7 @@ int main(void)
         cmocka_unit_test(siblings_do_not_count_as_nesting),
         cmocka_unit_test(memory_has_a_ceiling_in_proportion_to_the_text),
         cmocka_unit_test(integers_are_exact),
+        cmocka_unit_test(a_number_is_read_from_a_value_where_it_fits),
         cmocka_unit_test(doubles_are_read_exactly),
         cmocka_unit_test(a_number_of_many_digits_is_read),
     };

@@ -1,6 +1,6 @@
 // Fuzzes the HTTP server with what a client may send, over a socket pair: whole, then again in pieces, which must reach
 // the handler alike. The first byte chooses limits and pieces, the rest is the stream. Not for what bodies mean.
-#include "transport/http/http_conn.h"
+#include "transport/http/http_server.h"
 
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -127,10 +127,7 @@ static uint64_t run(bool small, const uint8_t *data, size_t size, size_t piece)
     UT_ASSERT(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair) == 0);
     const int room = 4 * STREAM_MAX;
     UT_ASSERT(setsockopt(pair[1], SOL_SOCKET, SO_SNDBUF, &room, sizeof room) == 0);
-    ut_http_conn *conn = ut_http_conn_new(h.server, pair[0], &config.listen);
-    UT_ASSERT(conn != NULL);
-    h.server->connection_count++;
-    ut_http_conn_settle(conn);
+    ut_http_server_adopt(h.server, pair[0], &config.listen);
 
     for (size_t at = 0; at < size; at += piece) {
         const size_t len = size - at < piece ? size - at : piece;

@@ -1,141 +1,147 @@
-// One connection of the HTTP server: reading, answering in order, waiting, ending. What the bytes
-// mean is http_request.c's.
+// What a connection does with the events of its socket, its timer and its parser.
 #include "transport/http/http_conn.h"
 
 #include <stdlib.h>
 
 enum { FLUSH_BYTES = 256 * 1024 }; // answers formatted for one write
 
-// ---- timers: one list for each kind; its timeout is the same for all, so its order is by deadline
-
-static void timer_unlink(ut_http_conn *c)
+bool ut_http_shared_may_log(ut_http_shared *shared)
 {
-    ut_http_timer_list *list = &c->end.server->timers[c->timer];
-    if (c->prev != NULL)
-        c->prev->next = c->next;
-    else
-        list->first = c->next;
-    if (c->next != NULL)
-        c->next->prev = c->prev;
-    else
-        list->last = c->prev;
+    if (shared->now_ms < shared->quiet_until_ms)
+        return false;
+    shared->quiet_until_ms = shared->now_ms + 1000;
+    return true;
 }
 
-static void append_timer(ut_http_conn *c, ut_http_timer kind)
+// ---- timers ----
+
+static void timer_unlink(ut_http_conn *conn)
 {
-    ut_http_timer_list *list = &c->end.server->timers[kind];
-    c->timer = kind;
-    c->deadline_ms = c->end.server->now_ms + list->timeout_ms;
-    c->next = NULL;
-    c->prev = list->last;
+    ut_http_timer_list *list = &conn->shared->timers[conn->timer];
+    if (conn->prev != NULL)
+        conn->prev->next = conn->next;
+    else
+        list->first = conn->next;
+    if (conn->next != NULL)
+        conn->next->prev = conn->prev;
+    else
+        list->last = conn->prev;
+}
+
+static void append_timer(ut_http_conn *conn, ut_http_timer kind)
+{
+    ut_http_timer_list *list = &conn->shared->timers[kind];
+    conn->timer = kind;
+    conn->deadline_ms = conn->shared->now_ms + list->timeout_ms;
+    conn->next = NULL;
+    conn->prev = list->last;
     if (list->last != NULL)
-        list->last->next = c;
+        list->last->next = conn;
     else
-        list->first = c;
-    list->last = c;
+        list->first = conn;
+    list->last = conn;
 }
 
-void ut_http_conn_set_timer(ut_http_conn *c, ut_http_timer kind, bool restart)
+static void set_timer(ut_http_conn *conn, ut_http_timer kind, bool restart)
 {
-    if (c->timer == kind && !restart)
+    if (conn->timer == kind && !restart)
         return;
-    timer_unlink(c);
-    append_timer(c, kind);
+    timer_unlink(conn);
+    append_timer(conn, kind);
 }
 
-// ---- the life of a connection
+// ---- ends ----
 
-void ut_http_conn_mark_dirty(ut_http_conn *c)
+void ut_http_conn_mark_dirty(ut_http_conn *conn)
 {
-    ut_http_server *server = c->end.server;
-    if (c->dirty)
+    if (conn->dirty)
         return;
-    c->dirty = true;
-    c->next_dirty = NULL;
-    if (server->dirty_last != NULL)
-        server->dirty_last->next_dirty = c;
-    else
-        server->dirty_first = c;
-    server->dirty_last = c;
+    conn->dirty = true;
+    ut_http_conn_list_push(&conn->shared->dirty, conn);
 }
 
-void ut_http_conn_bury(ut_http_conn *c)
+// Takes a request that will never be complete out of the line of answers.
+static void forget_current(ut_http_conn *conn)
 {
-    c->state = UT_HTTP_CONN_DEAD;
-    if (c->dirty)
-        return; // the step that takes it off the dirty list sees that it is dead
-    c->next_dirty = c->end.server->dead;
-    c->end.server->dead = c;
-}
-
-void ut_http_conn_end(ut_http_conn *c)
-{
-    ut_http_server *server = c->end.server;
-    if (c->state == UT_HTTP_CONN_DEAD)
+    ut_http_exchange_list *exchanges = &conn->exchanges;
+    ut_http_exchange *gone = conn->current;
+    conn->current = NULL;
+    if (gone == NULL)
         return;
-    ut_poller_forget(server->config.poller, c->stream.sock);
-    ut_stream_close(&c->stream);
-    timer_unlink(c);
-    ut_http_request_drop(c);
-    while (c->first != NULL) {
-        ut_http_waiting *x = c->first;
-        c->first = x->next;
-        x->conn = NULL;
-        if (x->answered)
-            ut_http_waiting_give(server, x);
-        else
-            server->orphan_count++;
+    UT_ASSERT(exchanges->last == gone);
+    ut_http_exchange *before = NULL;
+    for (ut_http_exchange *at = exchanges->first; at != gone; at = at->next)
+        before = at;
+    (void)ut_http_exchange_list_pop_behind(exchanges, before); // gone
+    ut_http_pool_give_exchange(&conn->shared->pool, gone);
+}
+
+void ut_http_conn_end(ut_http_conn *conn)
+{
+    ut_http_shared *shared = conn->shared;
+    if (conn->state == UT_HTTP_CONN_DEAD)
+        return;
+    ut_poller_forget(shared->poller, conn->stream.sock);
+    ut_stream_close(&conn->stream);
+    timer_unlink(conn);
+    forget_current(conn);
+    for (ut_http_exchange *exchange;
+         (exchange = ut_http_exchange_list_pop(&conn->exchanges)) != NULL;) {
+        exchange->conn = NULL;
+        if (exchange->answered)
+            ut_http_pool_give_exchange(&shared->pool, exchange);
     }
-    ut_http_request_drop_head(c);
-    ut_http_request_drop_body(c);
-    ut_http_server_discharge(server, c->held.cap);
-    ut_buf_free(&c->body);
-    ut_buf_free(&c->held);
-    ut_buf_free(&c->out);
-    if (c->turned_away)
-        server->turned_away_count--;
+    ut_http_request_release(&conn->parser);
+    ut_http_pool_discharge(&shared->pool, conn->held.cap);
+    ut_buf_free(&conn->held);
+    ut_buf_free(&conn->out);
+    if (conn->turned_away)
+        shared->turned_away_count--;
     else
-        server->connection_count--;
-    ut_http_conn_bury(c);
-    if (server->accept_paused)
-        server->accept_at_ms = server->now_ms; // there is a descriptor again
+        shared->connection_count--;
+    shared->ended++;
+    conn->state = UT_HTTP_CONN_DEAD;
+    if (!conn->dirty) // else a flush finds it dead
+        ut_http_conn_list_push(&shared->dead, conn);
 }
 
-void ut_http_conn_stop(ut_http_conn *c)
+// Reads no more requests. What is under way gets its answers, then the connection lingers.
+static void stop(ut_http_conn *conn)
 {
-    if (c->state == UT_HTTP_CONN_DEAD)
+    if (conn->state == UT_HTTP_CONN_DEAD)
         return;
-    c->state = UT_HTTP_CONN_STOPPED;
-    ut_http_request_drop_head(c);
-    ut_http_request_drop_body(c);
-    ut_http_conn_mark_dirty(c);
+    conn->state = UT_HTTP_CONN_STOPPED;
+    ut_http_request_release(&conn->parser);
+    ut_http_conn_mark_dirty(conn);
 }
 
-void ut_http_conn_linger(ut_http_conn *c)
+// All answers are sent.
+static void linger(ut_http_conn *conn)
 {
     uint32_t want = 0;
-    if (c->eof) {
-        ut_http_conn_end(c);
+    if (conn->eof) {
+        ut_http_conn_end(conn);
         return;
     }
-    if (c->stream.tls != NULL)
-        (void)ut_tls_shutdown(c->stream.tls, &want); // a courtesy: the end of the stream follows
-    ut_sock_shutdown_write(c->stream.sock);
-    c->state = UT_HTTP_CONN_LINGER;
-    c->linger_since_ms = c->end.server->now_ms;
+    if (conn->stream.tls != NULL)
+        (void)ut_tls_shutdown(conn->stream.tls, &want); // a courtesy: the end of the stream follows
+    ut_sock_shutdown_write(conn->stream.sock);
+    conn->state = UT_HTTP_CONN_LINGER;
+    conn->linger_since_ms = conn->shared->now_ms;
 }
 
-void ut_http_conn_settle(ut_http_conn *c)
+// Sets the timer, and what the poller watches for, by what the connection waits for now.
+static void settle(ut_http_conn *conn)
 {
     ut_http_timer kind = UT_HTTP_TIMER_NONE;
     uint32_t interest = 0;
-    const bool unsent = c->out.len > 0;
-    switch (c->state) {
+    const bool unsent = conn->out.len > 0;
+    switch (conn->state) {
     case UT_HTTP_CONN_DEAD:
         return;
     case UT_HTTP_CONN_HANDSHAKE:
         kind = UT_HTTP_TIMER_HEAD;
-        interest = c->read_want;
+        interest = conn->read_want;
         break;
     case UT_HTTP_CONN_LINGER:
         kind = UT_HTTP_TIMER_LINGER;
@@ -144,223 +150,361 @@ void ut_http_conn_settle(ut_http_conn *c)
     case UT_HTTP_CONN_STOPPED:
         break;
     case UT_HTTP_CONN_OPEN:
-        if (c->phase == UT_HTTP_PHASE_BODY)
+        if (conn->parser.phase == UT_HTTP_PHASE_BODY)
             kind = UT_HTTP_TIMER_BODY;
-        else if (c->phase == UT_HTTP_PHASE_HEAD)
+        else if (conn->parser.phase == UT_HTTP_PHASE_HEAD)
             kind = UT_HTTP_TIMER_HEAD;
-        else if (c->exchange_count == 0)
-            kind = c->requests == 0 ? UT_HTTP_TIMER_HEAD : UT_HTTP_TIMER_IDLE;
-        // Who does not read answers sends no more requests.
-        if (c->held.len == 0 && !unsent)
-            interest = c->read_want;
+        else if (ut_http_exchange_list_empty(&conn->exchanges))
+            kind = conn->requests == 0 ? UT_HTTP_TIMER_HEAD : UT_HTTP_TIMER_IDLE;
+        // A client that does not read its answers is not read from.
+        if (conn->held.len == 0 && !unsent)
+            interest = conn->read_want;
         break;
     }
     if (unsent) {
         kind = UT_HTTP_TIMER_WRITE;
-        interest |= c->write_want;
+        interest |= conn->write_want;
     }
     bool progress = false;
-    if (kind == UT_HTTP_TIMER_BODY && c->progress >= UT_HTTP_SERVER_PROGRESS_MIN) {
-        c->progress = 0;
+    if (kind == UT_HTTP_TIMER_BODY &&
+        conn->parser.body_got - conn->body_seen >= UT_HTTP_SERVER_PROGRESS_MIN) {
+        conn->body_seen = conn->parser.body_got;
         progress = true;
     }
-    ut_http_conn_set_timer(c, kind, progress);
-    if (interest != c->interest) {
-        c->interest = interest;
-        if (ut_poller_watch(c->end.server->config.poller, c->stream.sock, interest, c) != UT_OK)
-            ut_http_conn_end(c);
+    set_timer(conn, kind, progress);
+    if (interest != conn->interest) {
+        conn->interest = interest;
+        if (ut_poller_watch(conn->shared->poller, conn->stream.sock, interest, conn) != UT_OK)
+            ut_http_conn_end(conn);
     }
 }
 
 // The peer sends nothing more: what is complete gets its answers, what is not is forgotten.
-static void conn_eof(ut_http_conn *c)
+static void input_ended(ut_http_conn *conn)
 {
-    ut_http_request_drop(c);
-    c->eof = true;
-    ut_http_conn_stop(c);
+    forget_current(conn);
+    conn->eof = true;
+    stop(conn);
 }
 
-void ut_http_conn_read(ut_http_conn *c)
+// ---- requests ----
+
+// Puts an exchange for the request that is being received last in line. NULL without memory.
+static ut_http_exchange *begin_exchange(ut_http_conn *conn)
 {
-    ut_http_server *server = c->end.server;
+    ut_http_exchange *exchange = ut_http_pool_take_exchange(&conn->shared->pool);
+    if (exchange == NULL)
+        return NULL;
+    exchange->conn = conn;
+    ut_http_exchange_list_push(&conn->exchanges, exchange);
+    return exchange;
+}
+
+static void answer_text(ut_http_conn *conn, ut_http_exchange *exchange, int status,
+                        const char *text_z)
+{
+    char line[UT_HTTP_REASON_MAX + 1];
+    size_t len = strlen(text_z);
+    if (len > sizeof(line) - 1)
+        len = sizeof(line) - 1;
+    memcpy(line, text_z, len);
+    line[len] = '\n';
+    const ut_http_reply reply = {
+        .status = status,
+        .content_type_z = "text/plain; charset=utf-8",
+        .body = ut_bytes_of(line, len + 1),
+        .retry_after_s = status == 503 ? 1 : 0,
+    };
+    ut_http_exchange_answer(exchange, &reply);
+    ut_http_conn_mark_dirty(conn);
+}
+
+// Answers what is being received with an error of ours. A request whose head the handler has taken
+// gets its answer from there, in the form that its clients read.
+static void refuse(ut_http_conn *conn, int status, const char *reason_z)
+{
+    const ut_http_handler *handler = &conn->shared->handler;
+    ut_http_exchange *exchange = conn->current;
+    conn->shared->refused++;
+    if (exchange != NULL) {
+        handler->on_refuse(handler->context, exchange, status, reason_z);
+        UT_ASSERT(exchange->answered);
+        conn->current = NULL;
+        return;
+    }
+    if (conn->parser.phase == UT_HTTP_PHASE_BODY)
+        return; // it has its answer already
+    exchange = begin_exchange(conn);
+    if (exchange == NULL) {
+        ut_http_conn_end(conn);
+        return;
+    }
+    answer_text(conn, exchange, status, reason_z);
+}
+
+// Passes over the body of a request that has its answer, or ends the connection where that is long.
+static void skip_body(ut_http_conn *conn)
+{
+    ut_http_request_parser *parser = &conn->parser;
+    const uint64_t left = ut_http_request_body_left(parser);
+    if (parser->chunked || left > UT_HTTP_SERVER_DISCARD_MAX ||
+        (conn->expects_continue && left > 0))
+        stop(conn);
+    else
+        ut_http_request_discard(parser);
+}
+
+static void head_came(ut_http_conn *conn, const ut_http_head *head)
+{
+    ut_http_shared *shared = conn->shared;
+    ut_http_request_parser *parser = &conn->parser;
+    ut_http_exchange *exchange = begin_exchange(conn);
+    if (exchange == NULL) {
+        ut_http_conn_end(conn);
+        return;
+    }
+    exchange->without_body = strcmp(head->method_z, "HEAD") == 0;
+    if (!parser->keep_alive)
+        exchange->end = UT_HTTP_REPLY_CLOSES;
+    else if (parser->http10)
+        exchange->end = UT_HTTP_REPLY_KEPT_SAY_SO;
+    conn->current = exchange;
+    conn->body_seen = 0;
+    shared->requests++;
+    shared->busy_ms = shared->now_ms;
+    set_timer(conn, UT_HTTP_TIMER_BODY, true);
+
+    ut_bytes expect = UT_BYTES_NONE;
+    conn->expects_continue = !parser->http10 && ut_http_head_find(head, "expect", &expect) > 0;
+    conn->continue_due = false;
+    const bool understood = ut_bytes_equal_fold(expect, UT_BYTES_LIT("100-continue"));
+    shared->handler.on_head(shared->handler.context, exchange, head);
+    ut_http_request_release(parser);
+    if (exchange->answered) {
+        conn->current = NULL;
+        skip_body(conn);
+    } else if (conn->expects_continue && !understood) {
+        refuse(conn, 417, "the only expectation taken is 100-continue");
+        skip_body(conn);
+    } else if (parser->content_length > shared->pool.body_bytes_max) {
+        refuse(conn, 413, "the body is larger than this receiver takes");
+        skip_body(conn);
+    } else if (conn->expects_continue && (parser->chunked || parser->content_length > 0)) {
+        conn->continue_due = true;
+        ut_http_conn_mark_dirty(conn);
+    }
+}
+
+static void message_came(ut_http_conn *conn, ut_bytes body)
+{
+    const ut_http_handler *handler = &conn->shared->handler;
+    ut_http_exchange *exchange = conn->current;
+    conn->current = NULL;
+    conn->requests++;
+    conn->continue_due = false;
+    if (exchange != NULL)
+        handler->on_body(handler->context, exchange, body);
+    ut_http_request_release(&conn->parser);
+    if (!conn->parser.keep_alive || conn->shared->stopping)
+        stop(conn);
+}
+
+// Keeps bytes until there is room for another request.
+static void hold(ut_http_conn *conn, ut_bytes bytes)
+{
+    ut_buf_add_bytes(&conn->held, bytes);
+    if (conn->held.err != UT_OK || !ut_http_pool_charge(&conn->shared->pool, conn->held.cap)) {
+        ut_buf_free(&conn->held);
+        ut_http_conn_end(conn); // nothing of it has been promised anything yet
+    }
+}
+
+// Parses what has been read, and acts on what the parser met.
+static void feed(ut_http_conn *conn, ut_bytes bytes)
+{
+    ut_http_met met;
+    ut_http_request_event event = UT_HTTP_REQUEST_HEAD;
+    while (event != UT_HTTP_REQUEST_MORE && conn->state == UT_HTTP_CONN_OPEN) {
+        if (bytes.len > 0 && conn->parser.phase == UT_HTTP_PHASE_IDLE &&
+            conn->exchanges.count >= UT_HTTP_SERVER_PIPELINE_MAX) {
+            hold(conn, bytes);
+            return;
+        }
+        event = ut_http_request_parse(&conn->parser, &bytes, &met);
+        switch (event) {
+        case UT_HTTP_REQUEST_MORE:
+            break;
+        case UT_HTTP_REQUEST_HEAD:
+            head_came(conn, &met.head);
+            break;
+        case UT_HTTP_REQUEST_MESSAGE:
+            message_came(conn, met.body);
+            break;
+        case UT_HTTP_REQUEST_REFUSED:
+            refuse(conn, met.status, met.reason_z);
+            stop(conn);
+            break;
+        case UT_HTTP_REQUEST_BODY_REFUSED:
+            refuse(conn, met.status, met.reason_z);
+            break;
+        }
+    }
+}
+
+// ---- reading ----
+
+static void read_requests(ut_http_conn *conn)
+{
+    ut_http_shared *shared = conn->shared;
     ut_err err = UT_OK;
     do {
         size_t len = 0;
         do {
             size_t n = 0;
             uint32_t want = UT_READABLE;
-            err = ut_stream_read(&c->stream, server->read_buf + len, sizeof server->read_buf - len,
-                                 &n, &want);
+            err = ut_stream_read(&conn->stream, shared->read_buf + len,
+                                 sizeof shared->read_buf - len, &n, &want);
             if (err == UT_OK)
                 len += n;
             else if (err == UT_EAGAIN)
-                c->read_want = want;
+                conn->read_want = want;
             // TLS gives a record at a time, and what it holds back no poller tells of.
-        } while (c->stream.tls != NULL && err == UT_OK && len < sizeof server->read_buf);
+        } while (conn->stream.tls != NULL && err == UT_OK && len < sizeof shared->read_buf);
         if (len > 0)
-            ut_http_request_feed(c, server->read_buf, len);
-    } while (c->stream.tls != NULL && err == UT_OK && c->state == UT_HTTP_CONN_OPEN &&
-             c->held.len == 0);
-    if (c->state != UT_HTTP_CONN_OPEN || err == UT_OK || err == UT_EAGAIN)
+            feed(conn, ut_bytes_of(shared->read_buf, len));
+    } while (conn->stream.tls != NULL && err == UT_OK && conn->state == UT_HTTP_CONN_OPEN &&
+             conn->held.len == 0);
+    if (conn->state != UT_HTTP_CONN_OPEN || err == UT_OK || err == UT_EAGAIN)
         return;
     if (err == UT_ECLOSED)
-        conn_eof(c);
+        input_ended(conn);
     else
-        ut_http_conn_end(c);
+        ut_http_conn_end(conn);
 }
 
-static void conn_discard(ut_http_conn *c)
+// Throws away what comes while the connection lingers.
+static void read_on(ut_http_conn *conn)
 {
-    ut_http_server *server = c->end.server;
+    ut_http_shared *shared = conn->shared;
     size_t n = 0;
-    const ut_err err = ut_sock_read(c->stream.sock, server->read_buf, sizeof server->read_buf, &n);
+    const ut_err err =
+        ut_sock_read(conn->stream.sock, shared->read_buf, sizeof shared->read_buf, &n);
     if ((err != UT_OK && err != UT_EAGAIN) ||
-        server->now_ms - c->linger_since_ms > UT_HTTP_SERVER_LINGER_TOTAL_MS)
-        ut_http_conn_end(c);
+        shared->now_ms - conn->linger_since_ms > UT_HTTP_SERVER_LINGER_TOTAL_MS)
+        ut_http_conn_end(conn);
     else
-        ut_http_conn_set_timer(c, UT_HTTP_TIMER_LINGER, true);
+        set_timer(conn, UT_HTTP_TIMER_LINGER, true);
 }
 
-static void conn_handshake(ut_http_conn *c)
+static void shake_hands(ut_http_conn *conn)
 {
-    ut_http_server *server = c->end.server;
+    ut_http_shared *shared = conn->shared;
     ut_fault fault = {UT_OK, ""};
     uint32_t want = UT_READABLE;
-    const ut_err err = ut_tls_handshake(c->stream.tls, &want, &fault);
+    const ut_err err = ut_tls_handshake(conn->stream.tls, &want, &fault);
     if (err == UT_EAGAIN) {
-        c->read_want = want;
+        conn->read_want = want;
         return;
     }
     if (err == UT_OK) {
-        c->state = UT_HTTP_CONN_OPEN;
-        c->read_want = UT_READABLE;
-        ut_http_conn_read(c);
+        conn->state = UT_HTTP_CONN_OPEN;
+        conn->read_want = UT_READABLE;
+        read_requests(conn);
         return;
     }
-    if (ut_http_server_may_log(server)) {
+    if (ut_http_shared_may_log(shared)) {
         char peer_z[UT_ADDR_TEXT_MAX];
-        ut_addr_text(&c->peer, peer_z);
-        ut_log_write(server->config.log, UT_LOG_WARN, server->config.area_z,
-                     "TLS handshake with %s failed: %s", peer_z, fault.text_z);
+        ut_addr_text(&conn->peer, peer_z);
+        ut_log_write(shared->log, UT_LOG_WARN, shared->area_z, "TLS handshake with %s failed: %s",
+                     peer_z, fault.text_z);
     }
-    ut_http_conn_end(c);
+    ut_http_conn_end(conn);
 }
 
-void ut_http_conn_event(ut_http_conn *c, uint32_t ready)
+void ut_http_conn_event(ut_http_conn *conn, uint32_t ready)
 {
-    if (c->state == UT_HTTP_CONN_DEAD)
+    if (conn->state == UT_HTTP_CONN_DEAD)
         return;
-    if ((ready & UT_HANGUP) != 0 && (ready & c->interest & UT_READABLE) == 0) {
-        ut_http_conn_end(c); // both directions are closed, and nothing is left to read
+    if ((ready & UT_HANGUP) != 0 && (ready & conn->interest & UT_READABLE) == 0) {
+        ut_http_conn_end(conn); // both directions are closed, and nothing is left to read
         return;
     }
-    if (c->out.len > 0 && (ready & c->write_want) != 0)
-        ut_http_conn_mark_dirty(c);
-    if (c->state == UT_HTTP_CONN_HANDSHAKE)
-        conn_handshake(c);
-    else if (c->state == UT_HTTP_CONN_LINGER && (ready & UT_READABLE) != 0)
-        conn_discard(c);
-    else if (c->state == UT_HTTP_CONN_OPEN && (ready & c->interest & c->read_want) != 0)
-        ut_http_conn_read(c);
-    ut_http_conn_settle(c);
+    if (conn->out.len > 0 && (ready & conn->write_want) != 0)
+        ut_http_conn_mark_dirty(conn);
+    if (conn->state == UT_HTTP_CONN_HANDSHAKE)
+        shake_hands(conn);
+    else if (conn->state == UT_HTTP_CONN_LINGER && (ready & UT_READABLE) != 0)
+        read_on(conn);
+    else if (conn->state == UT_HTTP_CONN_OPEN && (ready & conn->interest & conn->read_want) != 0)
+        read_requests(conn);
+    settle(conn);
 }
 
-void ut_http_conn_timeout(ut_http_conn *c)
+void ut_http_conn_timeout(ut_http_conn *conn)
 {
-    switch (c->timer) {
+    switch (conn->timer) {
     case UT_HTTP_TIMER_HEAD:
-        if (c->state != UT_HTTP_CONN_OPEN || c->phase != UT_HTTP_PHASE_HEAD) {
-            ut_http_conn_end(c); // not a byte of a request has come
+        if (conn->state != UT_HTTP_CONN_OPEN || conn->parser.phase != UT_HTTP_PHASE_HEAD) {
+            ut_http_conn_end(conn); // not a byte of a request has come
             return;
         }
-        ut_http_request_refuse(c, 408, "the request line and header fields took too long");
-        ut_http_conn_stop(c);
+        refuse(conn, 408, "the request line and header fields took too long");
+        stop(conn);
         break;
     case UT_HTTP_TIMER_BODY:
         // No 408: to an OTLP client that would be final, while a lost connection is tried again.
-        conn_eof(c);
+        input_ended(conn);
         break;
     default:
-        ut_http_conn_end(c);
+        ut_http_conn_end(conn);
         return;
     }
-    ut_http_conn_settle(c);
+    settle(conn);
 }
 
-// ---- answers
+// ---- answers ----
 
-void ut_http_server_reply(ut_http_server *server, ut_http_exchange *base,
-                          const ut_http_reply *reply)
+static void write_answers(ut_http_conn *conn, ut_buf *out)
 {
-    ut_http_waiting *x = (ut_http_waiting *)(void *)base;
-    UT_ASSERT(!x->answered);
-    x->answered = true;
-    if (x->conn == NULL) {
-        server->orphan_count--;
-        ut_http_waiting_give(server, x);
-        return;
+    ut_http_shared *shared = conn->shared;
+    ut_http_exchange_list *exchanges = &conn->exchanges;
+    while (exchanges->first != NULL && exchanges->first->answered && out->len < FLUSH_BYTES) {
+        ut_http_exchange *exchange = ut_http_exchange_list_pop(exchanges);
+        const bool closes = conn->state == UT_HTTP_CONN_STOPPED && exchanges->first == NULL;
+        ut_http_exchange_write(exchange, shared->date_z, closes, out);
+        ut_http_pool_give_exchange(&shared->pool, exchange);
     }
-    x->status = reply->status;
-    x->retry_after_s = reply->retry_after_s;
-    x->content_type_z = reply->content_type_z;
-    x->fields_z = reply->fields_z;
-    ut_buf_add_bytes(&x->body, reply->body);
-    ut_http_conn_mark_dirty(x->conn);
-}
-
-static void write_answers(ut_http_conn *c, ut_buf *out)
-{
-    ut_http_server *server = c->end.server;
-    while (c->first != NULL && c->first->answered && out->len < FLUSH_BYTES) {
-        ut_http_waiting *x = c->first;
-        c->first = x->next;
-        if (c->first == NULL)
-            c->last = NULL;
-        c->exchange_count--;
-        const ut_http_reply reply = {
-            .status = x->status,
-            .content_type_z = x->content_type_z,
-            .body = ut_buf_bytes(&x->body),
-            .retry_after_s = x->retry_after_s,
-            .fields_z = x->fields_z,
-        };
-        const bool closes = x->closes || (c->state == UT_HTTP_CONN_STOPPED && c->first == NULL);
-        ut_http_reply_write(&reply, server->date_z,
-                            closes      ? UT_HTTP_REPLY_CLOSES
-                            : x->http10 ? UT_HTTP_REPLY_KEPT_SAY_SO
-                                        : UT_HTTP_REPLY_KEPT,
-                            x->without_body, out);
-        ut_http_waiting_give(server, x);
-    }
-    if (c->continue_due && c->state == UT_HTTP_CONN_OPEN && c->first == c->current) {
+    // A client that has begun its body does not wait.
+    if (conn->continue_due && conn->parser.body_got == 0 && conn->state == UT_HTTP_CONN_OPEN &&
+        exchanges->first == conn->current) {
         ut_buf_add_z(out, "HTTP/1.1 100 Continue\r\n\r\n");
-        c->continue_due = false;
-        c->expects_continue = false;
+        conn->continue_due = false;
+        conn->expects_continue = false;
     }
 }
 
 // Sends what the socket takes; *sent: how much of bytes. False: the connection is broken.
-static bool send_bytes(ut_http_conn *c, ut_bytes bytes, size_t *sent)
+static bool send_bytes(ut_http_conn *conn, ut_bytes bytes, size_t *sent)
 {
     *sent = 0;
     while (*sent < bytes.len) {
         ut_bytes part = {bytes.data + *sent, bytes.len - *sent};
-        if (c->out_again > 0)
-            part.len = c->out_again;
+        if (conn->out_again > 0)
+            part.len = conn->out_again;
         size_t n = 0;
         uint32_t want = UT_WRITABLE;
-        const ut_err err = ut_stream_write(&c->stream, &part, 1, &n, &want);
+        const ut_err err = ut_stream_write(&conn->stream, &part, 1, &n, &want);
         if (err == UT_EAGAIN) {
-            c->write_want = want;
-            c->out_again = c->stream.tls != NULL ? part.len : 0;
+            conn->write_want = want;
+            conn->out_again = conn->stream.tls != NULL ? part.len : 0;
             return true;
         }
         if (err != UT_OK)
             return false;
-        c->out_again = 0;
+        conn->out_again = 0;
         *sent += n;
-        if (n < part.len && c->stream.tls == NULL) {
-            c->write_want = UT_WRITABLE;
+        if (n < part.len && conn->stream.tls == NULL) {
+            conn->write_want = UT_WRITABLE;
             return true;
         }
     }
@@ -368,73 +512,131 @@ static bool send_bytes(ut_http_conn *c, ut_bytes bytes, size_t *sent)
 }
 
 // Returns false when the connection has ended.
-static bool conn_send(ut_http_conn *c)
+static bool send_answers(ut_http_conn *conn)
 {
-    ut_http_server *server = c->end.server;
-    const bool waiting = c->out.len > 0;
-    ut_buf *out = waiting ? &c->out : &server->scratch;
+    ut_http_shared *shared = conn->shared;
+    const bool waiting = conn->out.len > 0;
+    ut_buf *out = waiting ? &conn->out : &shared->scratch;
     if (!waiting)
         ut_buf_reset(out, UT_HTTP_SPARE_BODY_BYTES_MAX);
-    write_answers(c, out);
+    write_answers(conn, out);
     if (out->err != UT_OK)
         return false;
-    const size_t from = waiting ? c->out_sent : 0;
+    const size_t from = waiting ? conn->out_sent : 0;
     size_t sent = 0;
-    if (out->len > from && !send_bytes(c, ut_bytes_of(out->data + from, out->len - from), &sent))
+    if (out->len > from && !send_bytes(conn, ut_bytes_of(out->data + from, out->len - from), &sent))
         return false;
     if (from + sent == out->len) {
-        ut_buf_free(&c->out);
-        c->out_sent = 0;
+        ut_buf_free(&conn->out);
+        conn->out_sent = 0;
     } else if (waiting) {
-        c->out_sent += sent;
+        conn->out_sent += sent;
         if (sent > 0)
-            ut_http_conn_set_timer(c, UT_HTTP_TIMER_WRITE, true);
+            set_timer(conn, UT_HTTP_TIMER_WRITE, true);
     } else {
-        ut_buf_add(&c->out, out->data + sent, out->len - sent);
-        c->out_sent = 0;
+        ut_buf_add(&conn->out, out->data + sent, out->len - sent);
+        conn->out_sent = 0;
     }
-    return c->out.err == UT_OK;
+    return conn->out.err == UT_OK;
 }
 
-void ut_http_conn_flush(ut_http_conn *c)
+void ut_http_conn_flush(ut_http_conn *conn)
 {
-    if (!conn_send(c)) {
-        ut_http_conn_end(c);
+    conn->dirty = false;
+    if (conn->state == UT_HTTP_CONN_DEAD) {
+        ut_http_conn_list_push(&conn->shared->dead, conn);
         return;
     }
-    if (c->out.len == 0 && c->state == UT_HTTP_CONN_STOPPED && c->first == NULL)
-        ut_http_conn_linger(c);
-    if (c->out.len == 0 && c->state == UT_HTTP_CONN_OPEN && c->held.len > 0 &&
-        c->exchange_count < UT_HTTP_SERVER_PIPELINE_MAX) {
-        ut_buf held = c->held;
-        ut_buf_init(&c->held, UT_HTTP_READ_BYTES);
-        ut_http_request_feed(c, held.data, held.len);
-        ut_http_server_discharge(c->end.server, held.cap);
-        ut_buf_free(&held);
-        if (c->stream.tls != NULL && c->state == UT_HTTP_CONN_OPEN && c->held.len == 0)
-            ut_http_conn_read(c);
+    if (!send_answers(conn)) {
+        ut_http_conn_end(conn);
+        return;
     }
-    if (c->first != NULL && c->first->answered && c->out.len == 0)
-        ut_http_conn_mark_dirty(c); // more than one write takes
-    ut_http_conn_settle(c);
+    if (conn->out.len == 0 && conn->state == UT_HTTP_CONN_STOPPED &&
+        ut_http_exchange_list_empty(&conn->exchanges))
+        linger(conn);
+    if (conn->out.len == 0 && conn->state == UT_HTTP_CONN_OPEN && conn->held.len > 0 &&
+        conn->exchanges.count < UT_HTTP_SERVER_PIPELINE_MAX) {
+        ut_buf held = conn->held;
+        ut_buf_init(&conn->held, UT_HTTP_READ_BYTES);
+        feed(conn, ut_buf_bytes(&held));
+        ut_http_pool_discharge(&conn->shared->pool, held.cap);
+        ut_buf_free(&held);
+        if (conn->stream.tls != NULL && conn->state == UT_HTTP_CONN_OPEN && conn->held.len == 0)
+            read_requests(conn);
+    }
+    if (conn->exchanges.first != NULL && conn->exchanges.first->answered && conn->out.len == 0)
+        ut_http_conn_mark_dirty(conn); // more than one write takes
+    settle(conn);
 }
 
-ut_http_conn *ut_http_conn_new(ut_http_server *server, ut_sock sock, const ut_addr *peer)
+// ---- beginning and drain ----
+
+// NULL without memory: the socket is closed.
+static ut_http_conn *conn_new(ut_http_shared *shared, ut_sock sock, const ut_addr *peer)
 {
-    ut_http_conn *c = calloc(1, sizeof *c);
-    if (c == NULL)
+    ut_http_conn *conn = calloc(1, sizeof(*conn));
+    if (conn == NULL) {
+        ut_sock_close(sock);
         return NULL;
-    c->end.server = server;
-    c->stream.sock = sock;
-    c->peer = *peer;
-    c->state = UT_HTTP_CONN_OPEN;
-    c->read_want = UT_READABLE;
-    c->write_want = UT_WRITABLE;
-    ut_buf_init(&c->body, (size_t)server->config.body_bytes_max);
-    ut_buf_init(&c->held, UT_HTTP_READ_BYTES);
-    ut_buf_init(&c->out, UT_HTTP_OUT_BYTES_MAX);
-    llhttp_init(&c->parser, HTTP_REQUEST, &server->settings);
-    c->parser.data = c;
-    append_timer(c, UT_HTTP_TIMER_NONE);
-    return c;
+    }
+    conn->shared = shared;
+    conn->stream.sock = sock;
+    conn->peer = *peer;
+    conn->state = UT_HTTP_CONN_OPEN;
+    conn->read_want = UT_READABLE;
+    conn->write_want = UT_WRITABLE;
+    ut_http_request_init(&conn->parser, &shared->pool);
+    ut_buf_init(&conn->held, UT_HTTP_READ_BYTES);
+    ut_buf_init(&conn->out, UT_HTTP_SERVER_OUT_MAX);
+    append_timer(conn, UT_HTTP_TIMER_NONE);
+    return conn;
+}
+
+void ut_http_conn_open(ut_http_shared *shared, ut_tls_context *tls, ut_sock sock,
+                       const ut_addr *peer)
+{
+    ut_http_conn *conn = conn_new(shared, sock, peer);
+    if (conn == NULL)
+        return;
+    shared->connection_count++;
+    if (tls != NULL) {
+        if (ut_tls_open(tls, sock, NULL, &conn->stream.tls) != UT_OK) {
+            ut_http_conn_end(conn);
+            return;
+        }
+        conn->state = UT_HTTP_CONN_HANDSHAKE;
+    }
+    settle(conn);
+}
+
+void ut_http_conn_turn_away(ut_http_shared *shared, ut_sock sock, const ut_addr *peer)
+{
+    ut_http_conn *conn = conn_new(shared, sock, peer);
+    if (conn == NULL)
+        return;
+    conn->turned_away = true;
+    shared->turned_away_count++;
+    linger(conn);
+    settle(conn);
+}
+
+// True when no byte of a request without an exchange has come.
+static bool between_requests(const ut_http_conn *conn)
+{
+    return conn->state == UT_HTTP_CONN_OPEN && conn->parser.phase == UT_HTTP_PHASE_IDLE &&
+           conn->held.len == 0;
+}
+
+void ut_http_conn_drain(ut_http_conn *conn)
+{
+    if (conn->state == UT_HTTP_CONN_HANDSHAKE) {
+        ut_http_conn_end(conn);
+        return;
+    }
+    if (!between_requests(conn))
+        return;          // ends by itself after what has begun to arrive
+    read_requests(conn); // what the socket holds has begun to arrive, too
+    if (between_requests(conn))
+        stop(conn);
+    settle(conn);
 }

@@ -1,75 +1,15 @@
 // An HTTP/1.1 server on one listening address: connections, parsing (llhttp), limits, timeouts,
 // answers in order. What is asked and what it means is the handler's; nothing here knows of OTLP.
 // A step machine on the thread of its poller: it never blocks and reads no clock but the wall clock
-// for the Date field.
+// for the Date field. Its fixed limits stand in http_limits.h.
 #ifndef UT_TRANSPORT_HTTP_SERVER_H
 #define UT_TRANSPORT_HTTP_SERVER_H
 
-#include "transport/http/http_reply.h"
 #include "port/base/log.h"
+#include "transport/http/http_exchange.h"
 #include "transport/tls/stream.h"
 
-enum {
-    // Requests of one connection that wait for their answers; reading pauses there.
-    UT_HTTP_SERVER_PIPELINE_MAX = 32,
-    // Bytes of a request target; longer is 414.
-    UT_HTTP_SERVER_TARGET_MAX = 8 * 1024,
-    // Header fields of a request; more is 431.
-    UT_HTTP_SERVER_FIELDS_MAX = 100,
-    // The rest of a refused body is read and thrown away up to this many bytes, so that the
-    // connection can go on; a longer one ends the connection.
-    UT_HTTP_SERVER_DISCARD_MAX = 256 * 1024,
-    // Bytes of a body that must arrive within each body timeout, or its rest if that is less.
-    UT_HTTP_SERVER_PROGRESS_MIN = 16 * 1024,
-    // Connections over the limit that are told why at one time; further ones are just closed.
-    UT_HTTP_SERVER_TURNED_AWAY_MAX = 64,
-    // A connection that ends after an answer is read on (and what comes is thrown away) until the
-    // peer closes it, so that the peer gets to see the answer: at most so long between two reads,
-    // and so long in all.
-    UT_HTTP_SERVER_LINGER_MS = 2000,
-    UT_HTTP_SERVER_LINGER_TOTAL_MS = 20000,
-    // Out of descriptors, no connection is taken for so long, or until one closes.
-    UT_HTTP_SERVER_ACCEPT_PAUSE_MS = 500,
-    // Buffers kept for the next requests are given back after so long without a request.
-    UT_HTTP_SERVER_TRIM_MS = 1000,
-};
-
 typedef struct ut_http_server ut_http_server;
-
-// A request under way and the place of its answer. Lives from on_head to ut_http_server_reply, even
-// when the connection is gone in between.
-typedef struct {
-    uint64_t note; // the handler's own; 0 at first. Must own nothing: see on_head
-} ut_http_exchange;
-
-typedef struct {
-    ut_bytes name; // as sent, in any case
-    ut_bytes value;
-} ut_http_field;
-
-// The head of a request; borrowed for the call of on_head.
-typedef struct {
-    const char *method_z;
-    ut_bytes path;  // up to the '?', not decoded; of "http://host/path" the part behind the host
-    ut_bytes query; // behind the '?', empty when there is none
-    const ut_http_field *fields;
-    size_t field_count;
-} ut_http_head;
-
-// How often the field occurs (name_z in any case); value: out, of the first one.
-size_t ut_http_head_find(const ut_http_head *head, const char *name_z, ut_bytes *value);
-
-typedef struct {
-    void *context;
-    // A head is complete. The handler may reply at once; the body is then never asked for.
-    // Otherwise on_body follows, or on_refuse, or nothing at all when the connection ends before.
-    void (*on_head)(void *context, ut_http_exchange *exchange, const ut_http_head *head);
-    // The body is complete; borrowed for the call. The handler replies now or later, once.
-    void (*on_body)(void *context, ut_http_exchange *exchange, ut_bytes body);
-    // The server refuses a request after its head was accepted (400, 413, 417, 503); the handler
-    // replies within the call with that status, in the form that its clients read.
-    void (*on_refuse)(void *context, ut_http_exchange *exchange, int status, const char *reason_z);
-} ut_http_handler;
 
 typedef struct {
     ut_poller *poller;
@@ -98,6 +38,9 @@ void ut_http_server_close(ut_http_server *server);
 
 // The address it listens on, with the port that the system chose for port 0.
 ut_err ut_http_server_addr(const ut_http_server *server, ut_addr *addr);
+
+// Takes over a connected socket as if it had been accepted.
+void ut_http_server_adopt(ut_http_server *server, ut_sock sock, const ut_addr *peer);
 
 // One event of the poller whose tag is of a server (of any: the tag knows its own).
 void ut_http_server_event(const ut_poll_event *event, uint64_t now_ms);

@@ -1,6 +1,8 @@
 // The thread that owns the store: queue, group commit, marks, sweeps.
 #include "agent/threads/store_thread.h"
 
+#include "agent/threads/mark_list.h"
+
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,12 +11,6 @@
 enum { STACK_BYTES = 512 * 1024 };
 static const uint64_t NS_PER_S = 1000000000;
 static const uint64_t NS_PER_MS = 1000000;
-
-typedef struct {
-    ut_delivery *items;  // UT_STORE_THREAD_MARKS_MAX of them
-    uint16_t **ordinals; // likewise: what dead_ordinals of the item points to, owned; or NULL
-    size_t count;
-} mark_list;
 
 struct ut_store_thread {
     ut_store_thread_config config;
@@ -28,7 +24,7 @@ struct ut_store_thread {
     size_t queue_count;
     ut_store_job *done_first;
     ut_store_job *done_last;
-    mark_list marks_in;
+    ut_mark_list marks_in;
     uint64_t marks_since_ms;
     bool marks_refused;
     bool asleep;
@@ -47,7 +43,7 @@ struct ut_store_thread {
     ut_store_job *group[UT_STORE_THREAD_GROUP_MAX];
     ut_store_append appends[UT_STORE_THREAD_GROUP_MAX];
     size_t group_count;
-    mark_list marks;    // taken; kept until they are committed
+    ut_mark_list marks; // taken; kept until they are committed
     size_t senders;     // requests that were under way when the last group was handed back
     uint64_t commit_ns; // how long the last commit took
     uint64_t retry_at_ms;
@@ -59,37 +55,6 @@ struct ut_store_thread {
     uint64_t operation_held_ns; // since when its slices can do nothing; 0: they can
     bool busy;                  // there was a commit since the last slice
 };
-
-static void marks_clear(mark_list *marks)
-{
-    for (size_t i = 0; i < marks->count; i++)
-        free(marks->ordinals[i]);
-    marks->count = 0;
-}
-
-static void marks_drop_first(mark_list *marks, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        free(marks->ordinals[i]);
-    marks->count -= count;
-    memmove(marks->items, marks->items + count, marks->count * sizeof *marks->items);
-    memmove(marks->ordinals, marks->ordinals + count, marks->count * sizeof *marks->ordinals);
-}
-
-static bool marks_init(mark_list *marks)
-{
-    marks->count = 0;
-    marks->items = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *marks->items);
-    marks->ordinals = malloc(UT_STORE_THREAD_MARKS_MAX * sizeof *marks->ordinals);
-    return marks->items != NULL && marks->ordinals != NULL;
-}
-
-static void marks_free(mark_list *marks)
-{
-    marks_clear(marks);
-    free(marks->items);
-    free(marks->ordinals);
-}
 
 ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job)
 {
@@ -211,40 +176,22 @@ bool ut_store_thread_cancel(ut_store_thread *thread, uint64_t number)
 ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
 {
     ut_store_thread *thread = context;
-    ut_delivery copy = *mark;
-    uint16_t *ordinals = NULL;
-    bool room = true;
-    if (mark->dead_ordinals != NULL && mark->spans_dead > 0) {
-        const size_t size = mark->spans_dead * sizeof *ordinals;
-        ordinals = malloc(size);
-        if (ordinals != NULL)
-            memcpy(ordinals, mark->dead_ordinals, size);
-        else
-            room = false; // as good as full
-    }
-    copy.dead_ordinals = ordinals;
-
+    ut_mark_copy copy;
+    bool taken = ut_mark_copy_make(&copy, mark) == UT_OK; // without memory: as good as full
     (void)pthread_mutex_lock(&thread->lock);
-    mark_list *marks = &thread->marks_in;
-    room = room && !thread->stopping && marks->count < UT_STORE_THREAD_MARKS_MAX;
-    bool wake = false;
-    if (room) {
-        if (marks->count == 0) {
-            thread->marks_since_ms = ut_clock_mono_ms();
-            wake = thread->asleep; // to set its alarm
-        }
-        marks->items[marks->count] = copy;
-        marks->ordinals[marks->count] = ordinals;
-        marks->count++;
-    } else {
+    const bool first = thread->marks_in.count == 0;
+    taken = taken && !thread->stopping && ut_mark_list_add(&thread->marks_in, &copy);
+    if (taken && first)
+        thread->marks_since_ms = ut_clock_mono_ms();
+    if (!taken)
         thread->marks_refused = true;
-    }
+    const bool wake = taken && first && thread->asleep; // to set its alarm
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
         (void)pthread_cond_signal(&thread->work);
-    if (!room)
-        free(ordinals);
-    return room ? UT_OK : UT_EAGAIN;
+    if (!taken)
+        ut_mark_copy_drop(&copy);
+    return taken ? UT_OK : UT_EAGAIN;
 }
 
 // ---- on the store thread
@@ -314,7 +261,7 @@ static ut_err commit_marks(ut_store_thread *t, bool *any)
         err = commit(t, 0, 0, count);
         if (err == UT_OK) {
             *any = true;
-            marks_drop_first(&t->marks, count);
+            ut_mark_list_drop_first(&t->marks, count);
             count = t->marks.count;
         } else if (count > 1 && !is_of_disk(err)) {
             count /= 2;
@@ -324,7 +271,7 @@ static ut_err commit_marks(ut_store_thread *t, bool *any)
                          "cannot note what became of block %llu at destination %u: %s; it may be "
                          "sent again after a restart",
                          (unsigned long long)mark->seq, (unsigned)mark->dest, ut_err_text(err));
-            marks_drop_first(&t->marks, 1);
+            ut_mark_list_drop_first(&t->marks, 1);
             count = t->marks.count;
             err = UT_OK; // of the others
         } else {
@@ -366,7 +313,7 @@ static void commit_group(ut_store_thread *t)
     ut_err err = commit(t, 0, t->group_count, mark_count);
     set_results(t, 0, t->group_count, err);
     if (err == UT_OK) {
-        marks_clear(&t->marks);
+        ut_mark_list_clear(&t->marks);
     } else if (!is_of_disk(err)) {
         // Requests first, together: it may have been for the marks alone.
         if (t->group_count > 0 && mark_count > 0) {
@@ -422,7 +369,7 @@ static void take_group(ut_store_thread *t)
         t->group[t->group_count++] = job;
     }
     if (t->marks.count == 0) {
-        const mark_list empty = t->marks;
+        const ut_mark_list empty = t->marks;
         t->marks = t->marks_in;
         t->marks_in = empty;
     }
@@ -684,9 +631,10 @@ ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thre
     if (t == NULL)
         return UT_ENOMEM;
     t->config = *config;
-    if (!marks_init(&t->marks_in) || !marks_init(&t->marks)) {
-        marks_free(&t->marks_in);
-        marks_free(&t->marks);
+    if (ut_mark_list_init(&t->marks_in, UT_STORE_THREAD_MARKS_MAX) != UT_OK ||
+        ut_mark_list_init(&t->marks, UT_STORE_THREAD_MARKS_MAX) != UT_OK) {
+        ut_mark_list_free(&t->marks_in);
+        ut_mark_list_free(&t->marks);
         free(t);
         return UT_ENOMEM;
     }
@@ -725,8 +673,8 @@ void ut_store_thread_free(ut_store_thread *t)
         return;
     UT_ASSERT(t->queue_first == NULL && t->done_first == NULL);
     UT_ASSERT(t->call_first == NULL && t->called_first == NULL && t->operation == NULL);
-    marks_free(&t->marks_in);
-    marks_free(&t->marks);
+    ut_mark_list_free(&t->marks_in);
+    ut_mark_list_free(&t->marks);
     (void)pthread_cond_destroy(&t->work);
     (void)pthread_mutex_destroy(&t->lock);
     free(t);

@@ -32,18 +32,18 @@ void ut_dispatch_thread_advance(ut_dispatch_thread *thread, uint64_t seq);
 // Lets the dispatcher look again at what it could not do: marks are taken again. Any thread.
 void ut_dispatch_thread_wake(ut_dispatch_thread *thread);
 
-// How each destination does, as of the dispatcher's last step; names are those of the configuration.
-// Returns how many were written. Any thread.
+// How each destination does, as of the dispatcher's last step; names are those of the
+// configuration. Returns how many were written. Any thread.
 size_t ut_dispatch_thread_get_status(ut_dispatch_thread *thread, ut_dispatcher_status *out,
                                      size_t cap);
 
-// Begins no more batches; the thread ends when those in flight have ended and their marks are handed
-// over. Any thread.
+// Begins no more batches; the thread ends when those in flight have ended and their marks are
+// handed over. Any thread.
 void ut_dispatch_thread_drain(ut_dispatch_thread *thread);
 bool ut_dispatch_thread_ended(const ut_dispatch_thread *thread); // any thread
 
-// Ends the thread, waits for it and closes all connections; what was in flight stays pending. Leaves
-// the engine alone from here on.
+// Ends the thread, waits for it and closes all connections; what was in flight stays pending.
+// Leaves the engine alone from here on.
 void ut_dispatch_thread_join(ut_dispatch_thread *thread);
 // After join, or without start; NULL is ignored. Waits for a name look-up that is still under way.
 void ut_dispatch_thread_free(ut_dispatch_thread *thread);

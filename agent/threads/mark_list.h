@@ -1,5 +1,6 @@
 // Marks (what became of a block at a destination) that wait for their commit, with copies of all
-// that they point to. Not shared between threads by itself: store_thread.c holds its lock around it.
+// that they point to. Not shared between threads by itself: store_thread.c holds its lock around
+// it.
 #ifndef UT_AGENT_MARK_LIST_H
 #define UT_AGENT_MARK_LIST_H
 

@@ -1,7 +1,15 @@
-// The thread that owns the store: queue, group commit, marks, sweeps.
+// The thread that owns the store. `run` is its loop; in each round it
+//   1. runs one call that waits;
+//   2. commits requests and marks in one group, when a commit is due, and hands the requests back;
+//   3. sweeps what has expired, when that is due;
+//   4. runs a slice of the operation, when that is due, and otherwise sleeps;
+// the list above `run` says with which lock. Not for what a commit writes: storage/store does that.
 #include "agent/threads/store_thread.h"
 
 #include "agent/threads/mark_list.h"
+#include "port/base/list.h"
+#include "port/base/order.h"
+#include "port/base/time_units.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -9,8 +17,9 @@
 #include <time.h>
 
 enum { STACK_BYTES = 512 * 1024 };
-static const uint64_t NS_PER_S = 1000000000;
-static const uint64_t NS_PER_MS = 1000000;
+
+UT_LIST_DEFINE(job_list, ut_store_job, next);
+UT_LIST_DEFINE(call_list, ut_store_call, next);
 
 struct ut_store_thread {
     ut_store_thread_config config;
@@ -19,22 +28,16 @@ struct ut_store_thread {
     pthread_cond_t work;
 
     // Under the lock.
-    ut_store_job *queue_first;
-    ut_store_job *queue_last;
-    size_t queue_count;
-    ut_store_job *done_first;
-    ut_store_job *done_last;
-    ut_mark_list marks_in;
-    uint64_t marks_since_ms;
-    bool marks_refused;
+    job_list queue;          // requests that wait
+    job_list done;           // for ut_store_thread_deliver
+    ut_mark_list marks_in;   // marks that wait
+    uint64_t marks_since_ms; // when the first of them came
+    bool marks_refused;      // since the last time that marks_taken was called
     bool asleep;
     bool stopping;
-    size_t wake_count; // of requests in the queue, at which a sleeping thread is woken
-    ut_store_call *call_first;
-    ut_store_call *call_last;
-    size_t call_count;
-    ut_store_call *called_first;
-    ut_store_call *called_last;
+    size_t wake_count; // requests in the queue at which the thread is woken
+    call_list calls;
+    call_list called;        // for ut_store_thread_deliver
     ut_operation *operation; // NULL: none is under way. Stepped and freed by the store thread only
     ut_store_operation_status operation_status;
     bool operation_cancel;
@@ -43,34 +46,28 @@ struct ut_store_thread {
     ut_store_job *group[UT_STORE_THREAD_GROUP_MAX];
     ut_store_append appends[UT_STORE_THREAD_GROUP_MAX];
     size_t group_count;
-    ut_mark_list marks; // taken; kept until they are committed
+    ut_mark_list marks; // of the group; they stay until they are committed
     size_t senders;     // requests that were under way when the last group was handed back
     uint64_t commit_ns; // how long the last commit took
     uint64_t retry_at_ms;
     uint32_t backoff_ms; // 0: the last commit worked
     uint64_t sweep_at_ms;
-    uint64_t swept_ms; // the last time
+    uint64_t swept_ms; // when it swept last
     bool sweep_failing;
     uint64_t operation_at_ns;   // the next slice
     uint64_t operation_held_ns; // since when its slices can do nothing; 0: they can
     bool busy;                  // there was a commit since the last slice
 };
 
+// ---- what other threads call ----
+
 ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job)
 {
     (void)pthread_mutex_lock(&thread->lock);
-    const bool room = !thread->stopping && thread->queue_count < UT_STORE_THREAD_QUEUE_MAX;
-    bool wake = false;
-    if (room) {
-        job->next = NULL;
-        if (thread->queue_last != NULL)
-            thread->queue_last->next = job;
-        else
-            thread->queue_first = job;
-        thread->queue_last = job;
-        thread->queue_count++;
-        wake = thread->asleep && thread->queue_count >= thread->wake_count;
-    }
+    const bool room = !thread->stopping && thread->queue.count < UT_STORE_THREAD_QUEUE_MAX;
+    if (room)
+        job_list_push(&thread->queue, job);
+    const bool wake = room && thread->asleep && thread->queue.count >= thread->wake_count;
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
         (void)pthread_cond_signal(&thread->work);
@@ -79,30 +76,22 @@ ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job)
 
 void ut_store_thread_deliver(ut_store_thread *thread)
 {
+    job_list done = {0};
+    call_list called = {0};
     (void)pthread_mutex_lock(&thread->lock);
-    ut_store_job *job = thread->done_first;
-    ut_store_call *call = thread->called_first;
-    thread->done_first = NULL;
-    thread->done_last = NULL;
-    thread->called_first = NULL;
-    thread->called_last = NULL;
+    job_list_append(&done, &thread->done);
+    call_list_append(&called, &thread->called);
     (void)pthread_mutex_unlock(&thread->lock);
-    while (job != NULL) {
-        ut_store_job *next = job->next;
+    for (ut_store_job *job = job_list_pop(&done); job != NULL; job = job_list_pop(&done))
         job->done(job);
-        job = next;
-    }
-    while (call != NULL) {
-        ut_store_call *next = call->next;
+    for (ut_store_call *call = call_list_pop(&called); call != NULL; call = call_list_pop(&called))
         call->done(call);
-        call = next;
-    }
 }
 
 size_t ut_store_thread_waiting(ut_store_thread *thread)
 {
     (void)pthread_mutex_lock(&thread->lock);
-    const size_t count = thread->queue_count;
+    const size_t count = thread->queue.count;
     (void)pthread_mutex_unlock(&thread->lock);
     return count;
 }
@@ -110,17 +99,10 @@ size_t ut_store_thread_waiting(ut_store_thread *thread)
 ut_err ut_store_thread_call(ut_store_thread *thread, ut_store_call *call)
 {
     (void)pthread_mutex_lock(&thread->lock);
-    const bool room = !thread->stopping && thread->call_count < UT_STORE_THREAD_CALLS_MAX;
+    const bool room = !thread->stopping && thread->calls.count < UT_STORE_THREAD_CALLS_MAX;
+    if (room)
+        call_list_push(&thread->calls, call);
     const bool wake = room && thread->asleep;
-    if (room) {
-        call->next = NULL;
-        if (thread->call_last != NULL)
-            thread->call_last->next = call;
-        else
-            thread->call_first = call;
-        thread->call_last = call;
-        thread->call_count++;
-    }
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
         (void)pthread_cond_signal(&thread->work);
@@ -194,85 +176,83 @@ ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
     return taken ? UT_OK : UT_EAGAIN;
 }
 
-// ---- on the store thread
+// ---- commits, without the lock ----
 
-static void failed(ut_store_thread *t, ut_err err)
+static void failed(ut_store_thread *thread, ut_err err)
 {
-    if (t->backoff_ms == 0) {
-        ut_log_write(t->config.log, UT_LOG_ERROR, "store",
+    if (thread->backoff_ms == 0) {
+        ut_log_write(thread->config.log, UT_LOG_ERROR, "store",
                      "cannot commit: %s; requests get 503 until it works again", ut_err_text(err));
-        t->backoff_ms = UT_STORE_THREAD_BACKOFF_MS;
-    } else if (t->backoff_ms < UT_STORE_THREAD_BACKOFF_MAX_MS) {
-        t->backoff_ms *= 2;
-        if (t->backoff_ms > UT_STORE_THREAD_BACKOFF_MAX_MS)
-            t->backoff_ms = UT_STORE_THREAD_BACKOFF_MAX_MS;
+        thread->backoff_ms = UT_STORE_THREAD_BACKOFF_MS;
+    } else {
+        thread->backoff_ms = ut_min_u32(2 * thread->backoff_ms, UT_STORE_THREAD_BACKOFF_MAX_MS);
     }
-    t->retry_at_ms = ut_clock_mono_ms() + t->backoff_ms;
+    thread->retry_at_ms = ut_clock_mono_ms() + thread->backoff_ms;
 }
 
-static void worked(ut_store_thread *t)
+static void worked(ut_store_thread *thread)
 {
-    if (t->backoff_ms != 0)
-        ut_log_write(t->config.log, UT_LOG_INFO, "store", "commits work again");
-    t->backoff_ms = 0;
-    t->retry_at_ms = 0;
+    if (thread->backoff_ms != 0)
+        ut_log_write(thread->config.log, UT_LOG_INFO, "store", "commits work again");
+    thread->backoff_ms = 0;
+    thread->retry_at_ms = 0;
     const uint64_t quiet_ms = ut_clock_mono_ms() + UT_STORE_THREAD_QUIET_MS;
-    if (t->sweep_at_ms < quiet_ms && quiet_ms < t->swept_ms + UT_STORE_THREAD_QUIET_MAX_MS)
-        t->sweep_at_ms = quiet_ms;
-    if (t->config.committed != NULL)
-        t->config.committed(t->config.context, ut_store_last_seq(t->config.store));
+    if (thread->sweep_at_ms < quiet_ms &&
+        quiet_ms < thread->swept_ms + UT_STORE_THREAD_QUIET_MAX_MS)
+        thread->sweep_at_ms = quiet_ms;
+    if (thread->config.committed != NULL)
+        thread->config.committed(thread->config.context, ut_store_last_seq(thread->config.store));
 }
 
-// Requests of the group from `from` on, and the first mark_count of the marks.
-static ut_err commit(ut_store_thread *t, size_t from, size_t count, size_t mark_count)
+// Commits count requests of the group, those from `from` on, and the first mark_count marks.
+static ut_err commit(ut_store_thread *thread, size_t from, size_t count, size_t mark_count)
 {
     for (size_t i = from; i < from + count; i++) {
-        t->appends[i].stored = 0;
-        t->appends[i].duplicates = 0;
+        thread->appends[i].stored = 0;
+        thread->appends[i].duplicates = 0;
     }
-    return ut_store_commit(t->config.store, ut_clock_wall_ns(), t->appends + from, count,
-                           t->marks.items, mark_count);
+    return ut_store_commit(thread->config.store, ut_clock_wall_ns(), thread->appends + from, count,
+                           thread->marks.items, mark_count);
 }
 
-static void set_results(ut_store_thread *t, size_t from, size_t count, ut_err err)
+static void set_results(ut_store_thread *thread, size_t from, size_t count, ut_err err)
 {
     for (size_t i = from; i < from + count; i++) {
-        t->group[i]->result = err;
-        t->group[i]->append = t->appends[i];
+        thread->group[i]->result = err;
+        thread->group[i]->append = thread->appends[i];
     }
 }
 
-// An error that speaks of the disk, not of what was to be written: trying parts of it is in vain.
+// Whether an error is about the disk and not about the records: then parts of them fail as well.
 static bool is_of_disk(ut_err err)
 {
     return err == UT_EIO || err == UT_ENOSPC;
 }
 
-// The marks without requests. What fails as a whole is halved until the mark that cannot be written
-// stands alone: it is dropped, or it would fail every commit to come. *any: set when one was
-// committed.
-static ut_err commit_marks(ut_store_thread *t, bool *any)
+// Commits the marks without requests. Marks that fail as a whole are halved until the one that
+// cannot be written stands alone: it is dropped, or it would fail every commit to come. *any: set
+// when one was committed.
+static ut_err commit_marks(ut_store_thread *thread, bool *any)
 {
     ut_err err = UT_OK;
-    size_t count = t->marks.count;
-    while (t->marks.count > 0) {
-        if (count > t->marks.count)
-            count = t->marks.count;
-        err = commit(t, 0, 0, count);
+    size_t count = thread->marks.count;
+    while (thread->marks.count > 0) {
+        count = ut_min_size(count, thread->marks.count);
+        err = commit(thread, 0, 0, count);
         if (err == UT_OK) {
             *any = true;
-            ut_mark_list_drop_first(&t->marks, count);
-            count = t->marks.count;
+            ut_mark_list_drop_first(&thread->marks, count);
+            count = thread->marks.count;
         } else if (count > 1 && !is_of_disk(err)) {
             count /= 2;
         } else if (err == UT_EINVAL || err == UT_ECORRUPT || err == UT_ENOTFOUND) {
-            const ut_delivery *mark = &t->marks.items[0];
-            ut_log_write(t->config.log, UT_LOG_ERROR, "store",
+            const ut_delivery *mark = &thread->marks.items[0];
+            ut_log_write(thread->config.log, UT_LOG_ERROR, "store",
                          "cannot note what became of block %llu at destination %u: %s; it may be "
                          "sent again after a restart",
                          (unsigned long long)mark->seq, (unsigned)mark->dest, ut_err_text(err));
-            ut_mark_list_drop_first(&t->marks, 1);
-            count = t->marks.count;
+            ut_mark_list_drop_first(&thread->marks, 1);
+            count = thread->marks.count;
             err = UT_OK; // of the others
         } else {
             break;
@@ -281,16 +261,17 @@ static ut_err commit_marks(ut_store_thread *t, bool *any)
     return err;
 }
 
-// A group that failed as a whole: one of it may be the only one that cannot be written.
-static ut_err commit_singly(ut_store_thread *t, ut_err group_err)
+// Commits the requests of a group that failed as a whole one by one: only one of them may be too
+// big.
+static ut_err commit_singly(ut_store_thread *thread, ut_err group_err)
 {
     ut_err last_err = group_err;
     bool any = false;
     uint32_t in_a_row = 0;
     size_t i = 0;
-    for (; i < t->group_count && in_a_row < UT_STORE_THREAD_SINGLES_MAX; i++) {
-        const ut_err err = commit(t, i, 1, 0);
-        set_results(t, i, 1, err);
+    for (; i < thread->group_count && in_a_row < UT_STORE_THREAD_SINGLES_MAX; i++) {
+        const ut_err err = commit(thread, i, 1, 0);
+        set_results(thread, i, 1, err);
         if (err == UT_OK) {
             any = true;
             in_a_row = 0;
@@ -299,93 +280,83 @@ static ut_err commit_singly(ut_store_thread *t, ut_err group_err)
             in_a_row++;
         }
         if (is_of_disk(err))
-            in_a_row = UT_STORE_THREAD_SINGLES_MAX; // the others fare no better
+            in_a_row = UT_STORE_THREAD_SINGLES_MAX; // the others would fail as well
     }
-    set_results(t, i, t->group_count - i, last_err);
+    set_results(thread, i, thread->group_count - i, last_err);
     return any ? UT_OK : last_err;
 }
 
-static void commit_group(ut_store_thread *t)
+// Commits the group and the marks together; where that fails, whatever of them can be committed.
+static void commit_group(ut_store_thread *thread)
 {
-    for (size_t i = 0; i < t->group_count; i++)
-        t->appends[i] = t->group[i]->append;
-    const size_t mark_count = t->marks.count;
-    ut_err err = commit(t, 0, t->group_count, mark_count);
-    set_results(t, 0, t->group_count, err);
+    for (size_t i = 0; i < thread->group_count; i++)
+        thread->appends[i] = thread->group[i]->append;
+    const size_t mark_count = thread->marks.count;
+    ut_err err = commit(thread, 0, thread->group_count, mark_count);
+    set_results(thread, 0, thread->group_count, err);
     if (err == UT_OK) {
-        ut_mark_list_clear(&t->marks);
+        ut_mark_list_clear(&thread->marks);
     } else if (!is_of_disk(err)) {
         // Requests first, together: it may have been for the marks alone.
-        if (t->group_count > 0 && mark_count > 0) {
-            err = commit(t, 0, t->group_count, 0);
-            set_results(t, 0, t->group_count, err);
+        if (thread->group_count > 0 && mark_count > 0) {
+            err = commit(thread, 0, thread->group_count, 0);
+            set_results(thread, 0, thread->group_count, err);
         }
         const bool too_big = err == UT_EFULL || err == UT_ENOMEM || err == UT_ELIMIT;
-        if (too_big && t->group_count > 1)
-            err = commit_singly(t, err);
+        if (too_big && thread->group_count > 1)
+            err = commit_singly(thread, err);
         if (mark_count > 0 && !is_of_disk(err)) {
             bool any = false;
-            const ut_err marks_err = commit_marks(t, &any);
+            const ut_err marks_err = commit_marks(thread, &any);
             if (any)
                 err = UT_OK; // commits work
-            else if (t->group_count == 0)
+            else if (thread->group_count == 0)
                 err = marks_err;
         }
     }
     if (err == UT_OK)
-        worked(t);
+        worked(thread);
     else if (err != UT_ELIMIT) // which is about the request, not about the store
-        failed(t, err);
+        failed(thread, err);
 }
 
-static void sweep(ut_store_thread *t, uint64_t now_ms)
+// ---- steps of the loop ----
+
+// Removes some of what has expired. Under the lock, which is left meanwhile.
+static void sweep(ut_store_thread *thread, uint64_t now_ms)
 {
+    (void)pthread_mutex_unlock(&thread->lock);
     bool more = false;
-    const ut_err err = ut_store_sweep(t->config.store, ut_clock_wall_ns(), &more);
-    if (err != UT_OK && !t->sweep_failing)
-        ut_log_write(t->config.log, UT_LOG_ERROR, "store",
+    const ut_err err = ut_store_sweep(thread->config.store, ut_clock_wall_ns(), &more);
+    if (err != UT_OK && !thread->sweep_failing)
+        ut_log_write(thread->config.log, UT_LOG_ERROR, "store",
                      "cannot remove what has expired: %s; trying again", ut_err_text(err));
-    else if (err == UT_OK && t->sweep_failing)
-        ut_log_write(t->config.log, UT_LOG_INFO, "store", "removing what has expired works again");
-    t->sweep_failing = err != UT_OK;
-    t->swept_ms = now_ms;
-    t->sweep_at_ms = err == UT_OK && more ? now_ms : now_ms + UT_STORE_THREAD_SWEEP_MS;
+    else if (err == UT_OK && thread->sweep_failing)
+        ut_log_write(thread->config.log, UT_LOG_INFO, "store",
+                     "removing what has expired works again");
+    thread->sweep_failing = err != UT_OK;
+    thread->swept_ms = now_ms;
+    thread->sweep_at_ms = err == UT_OK && more ? now_ms : now_ms + UT_STORE_THREAD_SWEEP_MS;
+    (void)pthread_mutex_lock(&thread->lock);
 }
 
-// Under the lock: moves what waits into the group, up to its limits, and the marks if there is room.
-static void take_group(ut_store_thread *t)
+// Moves requests that wait into the group, up to its limits, and the marks if none are left over
+// from a commit that failed. Under the lock.
+static void take_group(ut_store_thread *thread)
 {
     size_t bytes = 0;
-    t->group_count = 0;
-    while (t->queue_first != NULL && t->group_count < UT_STORE_THREAD_GROUP_MAX) {
-        ut_store_job *job = t->queue_first;
-        if (t->group_count > 0 && bytes + job->bytes > UT_STORE_THREAD_GROUP_BYTES_MAX)
+    thread->group_count = 0;
+    while (!job_list_empty(&thread->queue) && thread->group_count < UT_STORE_THREAD_GROUP_MAX) {
+        const size_t job_bytes = thread->queue.first->bytes;
+        if (thread->group_count > 0 && bytes + job_bytes > UT_STORE_THREAD_GROUP_BYTES_MAX)
             break;
-        bytes += job->bytes;
-        t->queue_first = job->next;
-        if (t->queue_first == NULL)
-            t->queue_last = NULL;
-        t->queue_count--;
-        t->group[t->group_count++] = job;
+        bytes += job_bytes;
+        thread->group[thread->group_count++] = job_list_pop(&thread->queue);
     }
-    if (t->marks.count == 0) {
-        const ut_mark_list empty = t->marks;
-        t->marks = t->marks_in;
-        t->marks_in = empty;
-    }
-}
-
-// Under the lock.
-static void hand_back(ut_store_thread *t)
-{
-    for (size_t i = 0; i < t->group_count; i++) {
-        ut_store_job *job = t->group[i];
-        job->next = NULL;
-        if (t->done_last != NULL)
-            t->done_last->next = job;
-        else
-            t->done_first = job;
-        t->done_last = job;
+    if (thread->marks.count == 0) {
+        const ut_mark_list empty = thread->marks;
+        thread->marks = thread->marks_in;
+        thread->marks_in = empty;
     }
 }
 
@@ -393,107 +364,109 @@ static uint64_t mono_ns(void)
 {
     struct timespec now;
     UT_ASSERT(clock_gettime(CLOCK_MONOTONIC, &now) == 0);
-    return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+    return (uint64_t)now.tv_sec * UT_NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
-// Under the lock: sleeps until so many requests wait, or until_ns. Returns true when the time is up.
-static bool sleep_until(ut_store_thread *t, size_t wake_count, uint64_t until_ns)
+// Sleeps until wake_count requests wait, something else is handed over, or until_ns. True: the time
+// is up. Under the lock, which is left meanwhile.
+static bool sleep_until(ut_store_thread *thread, size_t wake_count, uint64_t until_ns)
 {
-    const struct timespec until = {.tv_sec = (time_t)(until_ns / NS_PER_S),
-                                   .tv_nsec = (long)(until_ns % NS_PER_S)};
-    t->wake_count = wake_count;
-    t->asleep = true;
-    const int result = pthread_cond_timedwait(&t->work, &t->lock, &until);
-    t->asleep = false;
+    const struct timespec until = {.tv_sec = (time_t)(until_ns / UT_NS_PER_S),
+                                   .tv_nsec = (long)(until_ns % UT_NS_PER_S)};
+    thread->wake_count = wake_count;
+    thread->asleep = true;
+    const int result = pthread_cond_timedwait(&thread->work, &thread->lock, &until);
+    thread->asleep = false;
     return result == ETIMEDOUT;
 }
 
-// Under the lock: whoever sends one request after the other has just been answered, and is about to
-// send again. A commit without those requests makes them wait for it, and the ones in it wait for
-// theirs, in turns; half as many commits carry them all together.
-static void gather(ut_store_thread *t)
+// Senders that were just answered, and send one request after the other, are about to send again. A
+// commit without their requests makes them wait for it, and those in it wait for theirs, in turns;
+// half as many commits carry them all together. Under the lock, which is left meanwhile.
+static void gather(ut_store_thread *thread)
 {
-    size_t count = t->senders;
-    if (count > UT_STORE_THREAD_GROUP_MAX)
-        count = UT_STORE_THREAD_GROUP_MAX;
-    if (t->commit_ns < UT_STORE_THREAD_SLOW_COMMIT_MS * NS_PER_MS)
+    const size_t count = ut_min_size(thread->senders, UT_STORE_THREAD_GROUP_MAX);
+    if (thread->commit_ns < UT_STORE_THREAD_SLOW_COMMIT_MS * UT_NS_PER_MS)
         return;
-    const uint64_t until_ns = mono_ns() + UT_STORE_THREAD_GATHER_MS * NS_PER_MS;
-    while (t->queue_count < count && !t->stopping) {
-        if (sleep_until(t, count, until_ns))
+    const uint64_t until_ns = mono_ns() + UT_STORE_THREAD_GATHER_MS * UT_NS_PER_MS;
+    while (thread->queue.count < count && !thread->stopping) {
+        if (sleep_until(thread, count, until_ns))
             break;
     }
 }
 
-static uint64_t earlier(uint64_t a, uint64_t b)
+// When the next commit is due; UINT64_MAX: nothing waits for one. Under the lock.
+static uint64_t commit_due_ms(const ut_store_thread *thread, uint64_t now_ms)
 {
-    return a < b ? a : b;
-}
-
-// Commits what waits. Entered under the lock, left without it. False: give up, the store does not
-// work and the thread is to end; a try that began before the end was asked for is not the last.
-static bool commit_waiting(ut_store_thread *t)
-{
-    const bool ending = t->stopping;
-    if (t->queue_count > 0)
-        gather(t);
-    take_group(t);
-    const bool tell = t->marks_refused && t->marks_in.count == 0;
-    t->marks_refused = t->marks_refused && !tell;
-    (void)pthread_mutex_unlock(&t->lock);
-
-    if (tell && t->config.marks_taken != NULL)
-        t->config.marks_taken(t->config.context);
-    const uint64_t begin_ns = mono_ns();
-    commit_group(t);
-
-    (void)pthread_mutex_lock(&t->lock);
-    t->commit_ns = mono_ns() - begin_ns;
-    t->busy = t->busy || t->group_count > 0;
-    t->senders = t->group_count + t->queue_count;
-    hand_back(t);
-    const bool last = ending && t->queue_first == NULL;
-    (void)pthread_mutex_unlock(&t->lock);
-    if (t->group_count > 0)
-        ut_poller_wake(t->config.done_poller); // once for all of them
-    return !(last && t->backoff_ms != 0);
-}
-
-// ---- calls and the operation
-
-// Under the lock, which is left meanwhile: the first of the calls that wait.
-static void run_call(ut_store_thread *t)
-{
-    ut_store_call *call = t->call_first;
-    UT_ASSERT(call != NULL);
-    t->call_first = call->next;
-    if (t->call_first == NULL)
-        t->call_last = NULL;
-    t->call_count--;
-    call->next = NULL;
-    (void)pthread_mutex_unlock(&t->lock);
-    call->run(call, t->config.store);
-    (void)pthread_mutex_lock(&t->lock);
-    if (t->called_last != NULL)
-        t->called_last->next = call;
+    uint64_t due_ms = 0;
+    if (!job_list_empty(&thread->queue))
+        due_ms = now_ms;
+    else if (thread->marks.count > 0)
+        due_ms = thread->retry_at_ms; // a commit of these has failed
+    else if (thread->marks_in.count > 0)
+        due_ms = thread->marks_since_ms + UT_STORE_THREAD_MARK_DELAY_MS;
     else
-        t->called_first = call;
-    t->called_last = call;
-    ut_poller_wake(t->config.done_poller);
+        return UINT64_MAX;
+    return thread->stopping ? now_ms : ut_max_u64(due_ms, thread->retry_at_ms);
 }
 
-// Under the lock, which is left meanwhile.
-static void end_operation(ut_store_thread *t, ut_store_operation_state state)
+// Commits what waits, and hands the requests back. False: give up, the store does not work and the
+// thread is to end; a try that began before the end was asked for is not the last. Under the lock,
+// which is left meanwhile.
+static bool commit_waiting(ut_store_thread *thread)
 {
-    ut_operation *operation = t->operation;
-    const ut_store_operation_status *status = &t->operation_status; // ours until operation is NULL
+    const bool ending = thread->stopping;
+    if (!job_list_empty(&thread->queue))
+        gather(thread);
+    take_group(thread);
+    const bool tell = thread->marks_refused && thread->marks_in.count == 0;
+    thread->marks_refused = thread->marks_refused && !tell;
+    (void)pthread_mutex_unlock(&thread->lock);
+
+    if (tell && thread->config.marks_taken != NULL)
+        thread->config.marks_taken(thread->config.context);
+    const uint64_t begin_ns = mono_ns();
+    commit_group(thread);
+    thread->commit_ns = mono_ns() - begin_ns;
+    thread->busy = thread->busy || thread->group_count > 0;
+
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->senders = thread->group_count + thread->queue.count;
+    for (size_t i = 0; i < thread->group_count; i++)
+        job_list_push(&thread->done, thread->group[i]);
+    const bool last = ending && job_list_empty(&thread->queue);
+    (void)pthread_mutex_unlock(&thread->lock);
+    if (thread->group_count > 0)
+        ut_poller_wake(thread->config.done_poller); // once for all of them
+    (void)pthread_mutex_lock(&thread->lock);
+    return !(last && thread->backoff_ms != 0);
+}
+
+// Runs the first of the calls that wait. Under the lock, which is left meanwhile.
+static void run_call(ut_store_thread *thread)
+{
+    ut_store_call *call = call_list_pop(&thread->calls);
+    UT_ASSERT(call != NULL);
+    (void)pthread_mutex_unlock(&thread->lock);
+    call->run(call, thread->config.store);
+    (void)pthread_mutex_lock(&thread->lock);
+    call_list_push(&thread->called, call);
+    ut_poller_wake(thread->config.done_poller);
+}
+
+// Frees the operation and says what became of it. Under the lock, which is left meanwhile.
+static void end_operation(ut_store_thread *thread, ut_store_operation_state state)
+{
+    ut_operation *operation = thread->operation;
+    const ut_store_operation_status *status =
+        &thread->operation_status; // ours until operation is NULL
     UT_ASSERT(operation != NULL);
     const bool dry_run = operation->dry_run;
-    (void)pthread_mutex_unlock(&t->lock);
+    (void)pthread_mutex_unlock(&thread->lock);
     operation->class->free(operation); // may take a while: it undoes what is not finished
     ut_log_write(
-        t->config.log, state == UT_STORE_OPERATION_FAILED ? UT_LOG_ERROR : UT_LOG_INFO, "store",
-        "%s%s %s: %llu blocks, %llu spans, %llu bytes%s%s", status->name_z,
+        thread->config.log, state == UT_STORE_OPERATION_FAILED ? UT_LOG_ERROR : UT_LOG_INFO,
+        "store", "%s%s %s: %llu blocks, %llu spans, %llu bytes%s%s", status->name_z,
         dry_run ? " as a dry run, which changes nothing," : "",
         state == UT_STORE_OPERATION_DONE       ? "is done"
         : state == UT_STORE_OPERATION_CANCELED ? "was cancelled"
@@ -501,25 +474,25 @@ static void end_operation(ut_store_thread *t, ut_store_operation_state state)
         (unsigned long long)status->progress.blocks, (unsigned long long)status->progress.spans,
         (unsigned long long)status->progress.bytes, state == UT_STORE_OPERATION_FAILED ? "; " : "",
         state == UT_STORE_OPERATION_FAILED ? status->fault.text_z : "");
-    (void)pthread_mutex_lock(&t->lock);
-    t->operation = NULL;
-    t->operation_status.state = state;
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->operation = NULL;
+    thread->operation_status.state = state;
 }
 
-// A slice that can do nothing for long waits for a reader, maybe one that was stopped: whoever waits
-// for the operation is told.
-static bool is_held_up(ut_store_thread *t, ut_err err, uint64_t end_ns, ut_fault *fault)
+// Slices that can do nothing for long wait for a reader, maybe for one that was stopped. True: it
+// has lasted too long, and *fault says who it is. Without the lock.
+static bool is_held_up(ut_store_thread *thread, ut_err err, uint64_t end_ns, ut_fault *fault)
 {
     if (err != UT_EAGAIN) {
-        t->operation_held_ns = 0;
+        thread->operation_held_ns = 0;
         return false;
     }
-    if (t->operation_held_ns == 0)
-        t->operation_held_ns = end_ns;
-    if (end_ns - t->operation_held_ns < UT_STORE_THREAD_OPERATION_HELD_MS * NS_PER_MS)
+    if (thread->operation_held_ns == 0)
+        thread->operation_held_ns = end_ns;
+    if (end_ns - thread->operation_held_ns < UT_STORE_THREAD_OPERATION_HELD_MS * UT_NS_PER_MS)
         return false;
-    t->operation_held_ns = 0;
-    ut_engine *engine = ut_store_engine(t->config.store);
+    thread->operation_held_ns = 0;
+    ut_engine *engine = ut_store_engine(thread->config.store);
     ut_engine_room room = {0};
     if (engine->class->room(engine, &room) == UT_OK && room.pinned_by != 0)
         (void)ut_fault_set(fault, err,
@@ -533,149 +506,161 @@ static bool is_held_up(ut_store_thread *t, ut_err err, uint64_t end_ns, ut_fault
     return true;
 }
 
-// Under the lock, which is left meanwhile: one slice of the operation.
-static void step_operation(ut_store_thread *t)
+// Whether the operation, if there is one, gets a slice now. Under the lock.
+static bool slice_is_due(const ut_store_thread *thread)
 {
-    if (t->operation_cancel) {
-        end_operation(t, UT_STORE_OPERATION_CANCELED);
+    return thread->operation != NULL &&
+           (thread->operation_cancel || mono_ns() >= thread->operation_at_ns);
+}
+
+// Runs one slice of the operation, or ends it. Under the lock, which is left meanwhile.
+static void step_operation(ut_store_thread *thread)
+{
+    if (thread->operation_cancel) {
+        end_operation(thread, UT_STORE_OPERATION_CANCELED);
         return;
     }
-    ut_operation *operation = t->operation;
+    ut_operation *operation = thread->operation;
     UT_ASSERT(operation != NULL);
-    (void)pthread_mutex_unlock(&t->lock);
+    (void)pthread_mutex_unlock(&thread->lock);
     ut_fault fault = {UT_OK, ""};
     bool more = false;
-    const uint64_t last_seq = ut_store_last_seq(t->config.store);
+    const uint64_t last_seq = ut_store_last_seq(thread->config.store);
     const uint64_t begin_ns = mono_ns();
     const ut_err err =
-        ut_operation_step(operation, t->config.store, ut_clock_wall_ns(), &more, &fault);
+        ut_operation_step(operation, thread->config.store, ut_clock_wall_ns(), &more, &fault);
     const uint64_t end_ns = mono_ns();
     // While there are requests, at least half of the time is theirs.
-    t->operation_at_ns = t->busy ? end_ns + (end_ns - begin_ns) : end_ns;
-    t->busy = false;
+    thread->operation_at_ns = thread->busy ? end_ns + (end_ns - begin_ns) : end_ns;
+    thread->busy = false;
     if (err == UT_EAGAIN)
-        t->operation_at_ns = end_ns + UT_STORE_THREAD_OPERATION_AGAIN_MS * NS_PER_MS;
-    const bool held_up = is_held_up(t, err, end_ns, &fault);
+        thread->operation_at_ns = end_ns + UT_STORE_THREAD_OPERATION_AGAIN_MS * UT_NS_PER_MS;
+    const bool held_up = is_held_up(thread, err, end_ns, &fault);
     // Blocks may have been written anew, under new numbers.
-    if (ut_store_last_seq(t->config.store) != last_seq && t->config.committed != NULL)
-        t->config.committed(t->config.context, ut_store_last_seq(t->config.store));
+    if (ut_store_last_seq(thread->config.store) != last_seq && thread->config.committed != NULL)
+        thread->config.committed(thread->config.context, ut_store_last_seq(thread->config.store));
     if (err != UT_OK && err != UT_EAGAIN && fault.text_z[0] == '\0')
         (void)ut_fault_set(&fault, err, "%s", ut_err_text(err));
 
-    (void)pthread_mutex_lock(&t->lock);
-    t->operation_status.progress = operation->progress;
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->operation_status.progress = operation->progress;
     if ((err != UT_OK && err != UT_EAGAIN) || held_up) {
-        t->operation_status.fault = fault;
-        end_operation(t, UT_STORE_OPERATION_FAILED);
+        thread->operation_status.fault = fault;
+        end_operation(thread, UT_STORE_OPERATION_FAILED);
     } else if (err == UT_OK && !more) {
-        end_operation(t, UT_STORE_OPERATION_DONE);
+        end_operation(thread, UT_STORE_OPERATION_DONE);
     }
 }
 
+// Sleeps until the next thing is due. Under the lock, which is left meanwhile.
+static void rest(ut_store_thread *thread, uint64_t commit_at_ms)
+{
+    uint64_t until_ns = ut_min_u64(commit_at_ms, thread->sweep_at_ms) * UT_NS_PER_MS;
+    if (thread->operation != NULL)
+        until_ns = ut_min_u64(until_ns, thread->operation_at_ns);
+    (void)sleep_until(thread, 1, until_ns);
+}
+
+// ---- the loop ----
+
+// Each round, in this order:
+//
+//   step                                       the lock is
+//   1. one call, if one waits   run_call       left while it runs
+//   2. is a commit due?         commit_due_ms  held
+//   3. the commit, if it is due commit_waiting left while it gathers and commits
+//      the end, if it is not and the end is asked for
+//   4. a sweep, if one is due   sweep          left
+//   5. a slice, if one is due   step_operation left while it runs
+//      otherwise, and if nothing was done in 3 and 4: sleep, left meanwhile
+//
+// Only one call a round, so that a commit or a slice that waits comes before the next call; and a
+// slice in rounds with a commit too, or requests that never cease would keep the operation out.
 static void *run(void *context)
 {
-    ut_store_thread *t = context;
-    bool working = true;
-    (void)pthread_mutex_lock(&t->lock);
-    while (working) {
-        if (t->call_first != NULL)
-            run_call(t); // one only: a commit or a slice that waits comes before the next
+    ut_store_thread *thread = context;
+    (void)pthread_mutex_lock(&thread->lock);
+    for (;;) {
+        if (!call_list_empty(&thread->calls))
+            run_call(thread);
         const uint64_t now_ms = ut_clock_mono_ms();
-        uint64_t marks_at_ms = UINT64_MAX;
-        if (t->marks.count > 0)
-            marks_at_ms = t->retry_at_ms; // a commit of these has failed
-        else if (t->marks_in.count > 0)
-            marks_at_ms = t->stopping ? now_ms : t->marks_since_ms + UT_STORE_THREAD_MARK_DELAY_MS;
-        uint64_t commit_at_ms = t->queue_first != NULL ? now_ms : marks_at_ms;
-        if (commit_at_ms < t->retry_at_ms)
-            commit_at_ms = t->retry_at_ms;
-        if (t->stopping && commit_at_ms != UINT64_MAX)
-            commit_at_ms = now_ms;
-        const uint64_t operation_at_ns = t->operation == NULL  ? UINT64_MAX
-                                         : t->operation_cancel ? 0
-                                                               : t->operation_at_ns;
-        if (commit_at_ms <= now_ms) {
-            working = commit_waiting(t);
-        } else if (t->stopping) {
+        const uint64_t commit_at_ms = commit_due_ms(thread, now_ms);
+        const bool commits = commit_at_ms <= now_ms;
+        if (commits ? !commit_waiting(thread) : thread->stopping)
             break;
-        } else if (now_ms < t->sweep_at_ms) {
-            const uint64_t until_ms = earlier(commit_at_ms, t->sweep_at_ms);
-            if (mono_ns() >= operation_at_ns)
-                step_operation(t);
-            else if (t->call_first == NULL) // one that came during the last gave no signal
-                (void)sleep_until(t, 1, earlier(until_ms * NS_PER_MS, operation_at_ns));
-            continue;
-        } else {
-            (void)pthread_mutex_unlock(&t->lock);
-        }
-        if (now_ms >= t->sweep_at_ms)
-            sweep(t, now_ms); // a slice
-        (void)pthread_mutex_lock(&t->lock);
-        if (working && t->operation != NULL && !t->stopping && mono_ns() >= operation_at_ns)
-            step_operation(t); // else requests that never cease, or a long sweep, would keep it out
+        const bool sweeps = thread->sweep_at_ms <= now_ms; // a commit may have put it off
+        if (sweeps)
+            sweep(thread, now_ms);
+        if (!thread->stopping && slice_is_due(thread))
+            step_operation(thread);
+        else if (!commits && !sweeps && call_list_empty(&thread->calls))
+            rest(thread, commit_at_ms);
     }
-    t->stopping = true; // also when it ends by itself: nobody is to wait for a call
-    while (t->call_first != NULL)
-        run_call(t);
-    if (t->operation != NULL)
-        end_operation(t, UT_STORE_OPERATION_CANCELED);
-    (void)pthread_mutex_unlock(&t->lock);
+    thread->stopping = true; // also when it ends by itself: no caller is to wait for a call
+    while (!call_list_empty(&thread->calls))
+        run_call(thread);
+    if (thread->operation != NULL)
+        end_operation(thread, UT_STORE_OPERATION_CANCELED);
+    (void)pthread_mutex_unlock(&thread->lock);
     return NULL;
 }
+
+// ---- start and end ----
 
 ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thread **out)
 {
     pthread_attr_t attr;
     pthread_condattr_t cond;
-    ut_store_thread *t = calloc(1, sizeof *t);
-    if (t == NULL)
+    ut_store_thread *thread = calloc(1, sizeof(*thread));
+    if (thread == NULL)
         return UT_ENOMEM;
-    t->config = *config;
-    if (ut_mark_list_init(&t->marks_in, UT_STORE_THREAD_MARKS_MAX) != UT_OK ||
-        ut_mark_list_init(&t->marks, UT_STORE_THREAD_MARKS_MAX) != UT_OK) {
-        ut_mark_list_free(&t->marks_in);
-        ut_mark_list_free(&t->marks);
-        free(t);
+    thread->config = *config;
+    if (ut_mark_list_init(&thread->marks_in, UT_STORE_THREAD_MARKS_MAX) != UT_OK ||
+        ut_mark_list_init(&thread->marks, UT_STORE_THREAD_MARKS_MAX) != UT_OK) {
+        ut_mark_list_free(&thread->marks_in);
+        ut_mark_list_free(&thread->marks);
+        free(thread);
         return UT_ENOMEM;
     }
-    t->sweep_at_ms = ut_clock_mono_ms() + UT_STORE_THREAD_SWEEP_MS;
+    thread->sweep_at_ms = ut_clock_mono_ms() + UT_STORE_THREAD_SWEEP_MS;
     // None of these fails on Linux with arguments like these.
-    (void)pthread_mutex_init(&t->lock, NULL);
+    (void)pthread_mutex_init(&thread->lock, NULL);
     (void)pthread_condattr_init(&cond);
     (void)pthread_condattr_setclock(&cond, CLOCK_MONOTONIC);
-    (void)pthread_cond_init(&t->work, &cond);
+    (void)pthread_cond_init(&thread->work, &cond);
     (void)pthread_condattr_destroy(&cond);
     (void)pthread_attr_init(&attr);
     (void)pthread_attr_setstacksize(&attr, STACK_BYTES);
-    const int failure = pthread_create(&t->handle, &attr, run, t);
+    const int failure = pthread_create(&thread->handle, &attr, run, thread);
     (void)pthread_attr_destroy(&attr);
     if (failure != 0) {
-        t->stopping = true;
-        ut_store_thread_free(t);
+        thread->stopping = true;
+        ut_store_thread_free(thread);
         return UT_EIO;
     }
-    *out = t;
+    *out = thread;
     return UT_OK;
 }
 
-void ut_store_thread_join(ut_store_thread *t)
+void ut_store_thread_join(ut_store_thread *thread)
 {
-    (void)pthread_mutex_lock(&t->lock);
-    t->stopping = true;
-    (void)pthread_mutex_unlock(&t->lock);
-    (void)pthread_cond_signal(&t->work);
-    (void)pthread_join(t->handle, NULL);
+    (void)pthread_mutex_lock(&thread->lock);
+    thread->stopping = true;
+    (void)pthread_mutex_unlock(&thread->lock);
+    (void)pthread_cond_signal(&thread->work);
+    (void)pthread_join(thread->handle, NULL);
 }
 
-void ut_store_thread_free(ut_store_thread *t)
+void ut_store_thread_free(ut_store_thread *thread)
 {
-    if (t == NULL)
+    if (thread == NULL)
         return;
-    UT_ASSERT(t->queue_first == NULL && t->done_first == NULL);
-    UT_ASSERT(t->call_first == NULL && t->called_first == NULL && t->operation == NULL);
-    ut_mark_list_free(&t->marks_in);
-    ut_mark_list_free(&t->marks);
-    (void)pthread_cond_destroy(&t->work);
-    (void)pthread_mutex_destroy(&t->lock);
-    free(t);
+    UT_ASSERT(job_list_empty(&thread->queue) && job_list_empty(&thread->done));
+    UT_ASSERT(call_list_empty(&thread->calls) && call_list_empty(&thread->called));
+    UT_ASSERT(thread->operation == NULL);
+    ut_mark_list_free(&thread->marks_in);
+    ut_mark_list_free(&thread->marks);
+    (void)pthread_cond_destroy(&thread->work);
+    (void)pthread_mutex_destroy(&thread->lock);
+    free(thread);
 }

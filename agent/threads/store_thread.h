@@ -11,35 +11,35 @@ enum {
     UT_STORE_THREAD_QUEUE_MAX = 4096,                  // requests that wait; more is UT_EAGAIN
     UT_STORE_THREAD_GROUP_MAX = 256,                   // requests of one commit
     UT_STORE_THREAD_GROUP_BYTES_MAX = 4 * 1024 * 1024, // of batches; a single request may pass it
-    // On a disk whose commits take so long, a group that has fewer requests than senders seem to be
-    // there waits for the others, at most for the second figure. With 15 ms a commit and 16 senders
-    // this more than doubles the rate and halves the answer time; a fast disk only loses by it.
+    // Where a commit takes SLOW_COMMIT_MS or more, a group with fewer requests than there seem to
+    // be senders waits up to GATHER_MS for the others. With 15 ms a commit and 16 senders this more
+    // than doubles the rate and halves the answer time; a fast disk only loses by it.
     UT_STORE_THREAD_SLOW_COMMIT_MS = 4,
     UT_STORE_THREAD_GATHER_MS = 2,
     UT_STORE_THREAD_MARKS_MAX = 1024, // marks that wait; more is UT_EAGAIN
-    // Marks are committed with the next requests, or after so long by themselves. A crash within
-    // this time sends their blocks a second time.
+    // Marks are committed with the next requests, or by themselves after this time. A crash within
+    // it sends their blocks a second time.
     UT_STORE_THREAD_MARK_DELAY_MS = 200,
     UT_STORE_THREAD_SWEEP_MS = 1000, // between two looks at what has expired
-    // A sweep waits for a pause of so long between commits, which remove what has expired as well,
-    // so that no request waits for its sync; but not longer than the second figure.
+    // A sweep waits for a pause of QUIET_MS after a commit, so that no request waits for the sync
+    // of a sweep (commits remove expired blocks as well), but for QUIET_MAX_MS at most.
     UT_STORE_THREAD_QUIET_MS = 100,
     UT_STORE_THREAD_QUIET_MAX_MS = 5000,
-    // After a commit that failed as a whole the next is tried after so long; it doubles up to the
-    // second figure.
+    // The time before the next try after a commit that failed as a whole; it doubles up to
+    // BACKOFF_MAX_MS.
     UT_STORE_THREAD_BACKOFF_MS = 50,
     UT_STORE_THREAD_BACKOFF_MAX_MS = 1000,
-    // A group that did not fit is tried request by request until so many in a row do not fit.
+    // Requests in a row that do not fit by themselves before the rest of their group is given up.
     UT_STORE_THREAD_SINGLES_MAX = 3,
     UT_STORE_THREAD_CALLS_MAX = 64, // calls that wait; more is UT_EAGAIN
-    // An operation whose slice said UT_EAGAIN gets the next one after so long.
+    // The time before the next slice of an operation whose last one said UT_EAGAIN.
     UT_STORE_THREAD_OPERATION_AGAIN_MS = 50,
-    UT_STORE_THREAD_OPERATION_HELD_MS = 10000, // in a row; then a reader holds it up, and it fails
+    UT_STORE_THREAD_OPERATION_HELD_MS = 10000, // of such slices in a row, before it fails
 };
 
 typedef struct ut_store_thread ut_store_thread;
 
-// One request on its way through the store thread. Owned by whoever submits it; not to be touched
+// One request on its way through the store thread. Its submitter owns it, and does not touch it
 // between ut_store_thread_submit and done.
 typedef struct ut_store_job ut_store_job;
 struct ut_store_job {
@@ -79,7 +79,7 @@ size_t ut_store_thread_waiting(ut_store_thread *thread);
 
 // ---- calls: anything else that only this thread may do with the store ----
 
-// Owned by whoever makes it; not to be touched between ut_store_thread_call and done.
+// Its maker owns a call, and does not touch it between ut_store_thread_call and done.
 typedef struct ut_store_call ut_store_call;
 struct ut_store_call {
     void (*run)(ut_store_call *call, ut_store *store); // on the store thread, at once; short
@@ -116,12 +116,12 @@ typedef struct {
 // UT_ECANCELED: the thread is about to end. The operation then stays the caller's. Any thread.
 ut_err ut_store_thread_begin(ut_store_thread *thread, ut_operation *operation, uint64_t *number);
 void ut_store_thread_operation(ut_store_thread *thread, ut_store_operation_status *status);
-// Ends the operation of this number (0: whichever it is) before its next slice; what is done stays
-// done. False: it is not under way.
+// Ends the operation of this number (0: of any number) before its next slice; what its slices did
+// stays done. False: it is not under way.
 bool ut_store_thread_cancel(ut_store_thread *thread, uint64_t number);
 
-// Commits what waits, cancels the operation, ends the thread and waits for it. What could not be committed is handed back
-// with its error; call ut_store_thread_deliver once more.
+// Commits what waits, cancels the operation, ends the thread and waits for it. Requests that could
+// not be committed are handed back with their error; call ut_store_thread_deliver once more.
 void ut_store_thread_join(ut_store_thread *thread);
 void ut_store_thread_free(ut_store_thread *thread); // after join; NULL is ignored
 

@@ -1,4 +1,5 @@
 // Reads store.steady and takes it away; see engine_lmdb_steady.h. Its bytes are in docs/FORMAT.md.
+#define _GNU_SOURCE
 #include "storage/lmdb/engine_lmdb_steady.h"
 
 #include "port/base/bytes.h"

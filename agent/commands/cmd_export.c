@@ -92,38 +92,43 @@ static int export_spans(export_options *options, ut_reader *reader)
     ut_output_file file;
     ut_fault fault;
     ut_progress_bar bar = {.silent = options->quiet};
-    ut_export_counts counts = {0};
-    int signal_number = 0;
+    ut_export_result result;
 
     ut_err err = ut_output_file_open(&file, options->output_z, &fault);
     if (err != UT_OK)
         return ut_cli_fail(&fault);
     const uint64_t began_ms = ut_clock_mono_ms();
-    err = ut_span_export(reader, &options->filter.filter, options->format, &file, &bar, &counts,
-                         &signal_number, &fault);
+    const ut_export_job job = {
+        .reader = reader,
+        .filter = &options->filter.filter,
+        .format = options->format,
+        .file = &file,
+        .bar = &bar,
+    };
+    err = ut_span_export(&job, &result, &fault);
     ut_progress_bar_end(&bar);
     if (err != UT_OK)
         ut_output_file_abandon(&file);
     else
         err = ut_output_file_commit(&file, &fault);
     if (err != UT_OK)
-        return say_failure(err, &fault, options, signal_number);
-    if (counts.blocks_damaged > 0)
+        return say_failure(err, &fault, options, result.signal_number);
+    if (result.blocks_damaged > 0)
         (void)fprintf(
             stderr,
             "untrace export: %llu damaged blocks were passed over; `untrace store verify` "
             "names them\n",
-            (unsigned long long)counts.blocks_damaged);
-    ut_leavers_warn(&counts.leavers);
+            (unsigned long long)result.blocks_damaged);
+    ut_leavers_warn(&result.leavers);
     if (options->output_z != NULL && !options->quiet) {
         char size_z[UT_TEXT_SHORT_MAX];
         char took_z[UT_TEXT_SHORT_MAX];
-        ut_text_size(counts.bytes, size_z);
+        ut_text_size(result.bytes, size_z);
         ut_text_duration((ut_clock_mono_ms() - began_ms) * 1000000, took_z);
-        (void)fprintf(stderr, "%llu spans exported, %s, %s\n", (unsigned long long)counts.spans,
+        (void)fprintf(stderr, "%llu spans exported, %s, %s\n", (unsigned long long)result.spans,
                       size_z, took_z);
     }
-    return counts.blocks_damaged > 0 ? EX_DATAERR : EX_OK;
+    return result.blocks_damaged > 0 ? EX_DATAERR : EX_OK;
 }
 
 static int run(int argc, char **argv)

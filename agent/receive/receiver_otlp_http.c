@@ -1,4 +1,14 @@
-// Routing, decoding and answers of OTLP over HTTP.
+// Routing, decoding and answers of OTLP over HTTP; see receiver_otlp_http.h.
+//
+// How a request goes, all of it on the network thread:
+//   on_head         path, method, type, coding and x-untrace-ttl decide; a refusal is answered before
+//                   the body is sent
+//   on_body         the body is expanded if it is packed, and decoded into the batch of a submission;
+//                   each of these counts against the memory for requests
+//   submit          the submission goes to the store thread
+//   answer_stored   its group is durable, or has failed: the request is answered, and the submission
+//                   is kept for another one
+//   on_refuse       instead of any of these: the server ends a request itself (too large, no memory)
 #include "agent/receive/receiver_otlp_http.h"
 
 #include "adapters/encoding/gzip.h"
@@ -25,11 +35,11 @@ enum {
 };
 
 // A request on its way through the store.
-typedef struct receipt receipt;
-struct receipt {
+typedef struct ut_submission ut_submission;
+struct ut_submission {
     ut_store_job job; // first member: the store's pointer is ours
     ut_receiver_otlp_http *receiver;
-    receipt *next; // spare ones
+    ut_submission *next; // spare ones
     ut_http_exchange *exchange;
     ut_batch batch;
     size_t charged;
@@ -44,7 +54,7 @@ struct ut_receiver_otlp_http {
     ut_buf expanded;
     size_t held; // charged for the body at hand, as sent and expanded
     ut_buf answer;
-    receipt *spare;
+    ut_submission *spare;
     size_t spare_count;
     size_t in_store;
     uint64_t busy_ms;
@@ -65,7 +75,7 @@ static const char *content_type_of(const ut_http_exchange *exchange)
 
 // ---- answers
 
-static void answer_text(ut_receiver_otlp_http *r, ut_http_exchange *exchange, int status,
+static void answer_text(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, int status,
                         const char *text_z, const char *fields_z)
 {
     const ut_http_reply reply = {
@@ -74,87 +84,88 @@ static void answer_text(ut_receiver_otlp_http *r, ut_http_exchange *exchange, in
         .body = ut_bytes_of_z(text_z),
         .fields_z = fields_z,
     };
-    r->stats.requests_bad++;
-    ut_http_server_reply(r->server, exchange, &reply);
+    receiver->stats.requests_bad++;
+    ut_http_server_reply(receiver->server, exchange, &reply);
 }
 
 // An error with a google.rpc.Status in the request's content type.
-static void answer_error(ut_receiver_otlp_http *r, ut_http_exchange *exchange, int status,
+static void answer_error(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, int status,
                          int32_t code, uint32_t retry_after_s, const char *message_z)
 {
-    ut_buf_reset(&r->answer, ANSWER_BYTES_MAX);
-    ut_otlp_status_write(encoding_of(exchange), code, message_z, &r->answer);
+    ut_buf_reset(&receiver->answer, ANSWER_BYTES_MAX);
+    ut_otlp_status_write(encoding_of(exchange), code, message_z, &receiver->answer);
     const ut_http_reply reply = {
         .status = status,
         .content_type_z = content_type_of(exchange),
-        .body = r->answer.err == UT_OK ? ut_buf_bytes(&r->answer) : UT_BYTES_NONE,
+        .body = receiver->answer.err == UT_OK ? ut_buf_bytes(&receiver->answer) : UT_BYTES_NONE,
         .retry_after_s = retry_after_s,
     };
     if (status == 503)
-        r->stats.requests_refused++;
+        receiver->stats.requests_refused++;
     else
-        r->stats.requests_bad++;
-    ut_http_server_reply(r->server, exchange, &reply);
+        receiver->stats.requests_bad++;
+    ut_http_server_reply(receiver->server, exchange, &reply);
 }
 
-static void answer_unavailable(ut_receiver_otlp_http *r, ut_http_exchange *exchange, int32_t code,
-                               uint32_t retry_after_s, const char *message_z)
+static void answer_unavailable(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
+                               int32_t code, uint32_t retry_after_s, const char *message_z)
 {
     const uint64_t now_ms = ut_clock_mono_ms();
-    if (now_ms >= r->quiet_until_ms) {
-        r->quiet_until_ms = now_ms + QUIET_MS;
-        ut_log_write(r->config.log, UT_LOG_WARN, "otlp_http", "answering 503: %s", message_z);
+    if (now_ms >= receiver->quiet_until_ms) {
+        receiver->quiet_until_ms = now_ms + QUIET_MS;
+        ut_log_write(receiver->config.log, UT_LOG_WARN, "otlp_http", "answering 503: %s",
+                     message_z);
     }
-    answer_error(r, exchange, 503, code, retry_after_s, message_z);
+    answer_error(receiver, exchange, 503, code, retry_after_s, message_z);
 }
 
-static void answer_success(ut_receiver_otlp_http *r, ut_http_exchange *exchange,
+static void answer_success(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
                            const ut_batch *batch)
 {
-    ut_buf_reset(&r->answer, ANSWER_BYTES_MAX);
+    ut_buf_reset(&receiver->answer, ANSWER_BYTES_MAX);
     ut_otlp_response_write(encoding_of(exchange), batch->rejected_count, batch->reject_reason_z,
-                           &r->answer);
-    r->stats.rejected += batch->rejected_count;
+                           &receiver->answer);
+    receiver->stats.rejected += batch->rejected_count;
     const ut_http_reply reply = {
         .status = 200,
         .content_type_z = content_type_of(exchange),
-        .body = r->answer.err == UT_OK ? ut_buf_bytes(&r->answer) : UT_BYTES_NONE,
+        .body = receiver->answer.err == UT_OK ? ut_buf_bytes(&receiver->answer) : UT_BYTES_NONE,
     };
-    ut_http_server_reply(r->server, exchange, &reply);
+    ut_http_server_reply(receiver->server, exchange, &reply);
 }
 
 // ---- receipts
 
-static receipt *receipt_take(ut_receiver_otlp_http *r)
+static ut_submission *submission_take(ut_receiver_otlp_http *receiver)
 {
-    receipt *p = r->spare;
-    if (p != NULL) {
-        r->spare = p->next;
-        r->spare_count--;
-        return p;
+    ut_submission *submission = receiver->spare;
+    if (submission != NULL) {
+        receiver->spare = submission->next;
+        receiver->spare_count--;
+        return submission;
     }
-    p = calloc(1, sizeof *p);
-    if (p == NULL)
+    submission = calloc(1, sizeof(*submission));
+    if (submission == NULL)
         return NULL;
-    p->receiver = r;
-    ut_batch_init(&p->batch, BATCH_BYTES_MAX);
-    return p;
+    submission->receiver = receiver;
+    ut_batch_init(&submission->batch, BATCH_BYTES_MAX);
+    return submission;
 }
 
-static void receipt_give(receipt *p)
+static void submission_give(ut_submission *submission)
 {
-    ut_receiver_otlp_http *r = p->receiver;
-    ut_http_server_discharge(r->server, p->charged);
-    p->charged = 0;
-    if (r->spare_count >= UT_RECEIVER_SPARE_MAX) {
-        ut_batch_free(&p->batch);
-        free(p);
+    ut_receiver_otlp_http *receiver = submission->receiver;
+    ut_http_server_discharge(receiver->server, submission->charged);
+    submission->charged = 0;
+    if (receiver->spare_count >= UT_RECEIVER_SPARE_MAX) {
+        ut_batch_free(&submission->batch);
+        free(submission);
         return;
     }
-    ut_batch_reset(&p->batch, UT_RECEIVER_KEEP_BYTES);
-    p->next = r->spare;
-    r->spare = p;
-    r->spare_count++;
+    ut_batch_reset(&submission->batch, UT_RECEIVER_KEEP_BYTES);
+    submission->next = receiver->spare;
+    receiver->spare = submission;
+    receiver->spare_count++;
 }
 
 // Of an empty buffer. What it kept from an earlier request counts as well, and goes if it is more.
@@ -185,7 +196,8 @@ static bool token_is(ut_bytes value, const char *token_z)
 }
 
 // How long the spans of this request are to live. False: the answer is given.
-static bool read_ttl(ut_receiver_otlp_http *r, ut_http_exchange *exchange, const ut_http_head *head)
+static bool read_ttl(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
+                     const ut_http_head *head)
 {
     enum { SHOWN_MAX = 48 };
     ut_bytes value = UT_BYTES_NONE;
@@ -212,7 +224,7 @@ static bool read_ttl(ut_receiver_otlp_http *r, ut_http_exchange *exchange, const
         exchange->note |= NOTE_TTL | (ms < max_ms ? ms : max_ms) << NOTE_TTL_SHIFT;
         return true;
     }
-    answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, message_z);
+    answer_error(receiver, exchange, 400, RPC_INVALID_ARGUMENT, 0, message_z);
     return false;
 }
 
@@ -226,14 +238,14 @@ static uint64_t ttl_of(const ut_http_exchange *exchange)
 
 static void on_head(void *context, ut_http_exchange *exchange, const ut_http_head *head)
 {
-    ut_receiver_otlp_http *r = context;
+    ut_receiver_otlp_http *receiver = context;
     ut_bytes value = UT_BYTES_NONE;
     if (!ut_bytes_equal(head->path, UT_BYTES_LIT("/v1/traces"))) {
-        answer_text(r, exchange, 404, "not found; this port takes POST /v1/traces\n", NULL);
+        answer_text(receiver, exchange, 404, "not found; this port takes POST /v1/traces\n", NULL);
         return;
     }
     if (strcmp(head->method_z, "POST") != 0) {
-        answer_text(r, exchange, 405, "method not allowed; /v1/traces takes POST\n",
+        answer_text(receiver, exchange, 405, "method not allowed; /v1/traces takes POST\n",
                     "Allow: POST\r\n");
         return;
     }
@@ -241,7 +253,7 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
     if (typed && ut_media_type_is(value, "application/json")) {
         exchange->note |= NOTE_JSON;
     } else if (!typed || !ut_media_type_is(value, "application/x-protobuf")) {
-        answer_text(r, exchange, 415,
+        answer_text(receiver, exchange, 415,
                     "unsupported content type; /v1/traces takes application/x-protobuf and "
                     "application/json\n",
                     "Accept: application/x-protobuf, application/json\r\n");
@@ -251,129 +263,131 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
     if (codings == 1 && (token_is(value, "gzip") || token_is(value, "x-gzip"))) {
         exchange->note |= NOTE_GZIP;
     } else if (codings > 1 || (codings == 1 && value.len > 0 && !token_is(value, "identity"))) {
-        answer_text(r, exchange, 415,
+        answer_text(receiver, exchange, 415,
                     "unsupported content encoding; /v1/traces takes gzip, identity or none\n",
                     "Accept-Encoding: gzip, identity\r\n");
         return;
     }
-    (void)read_ttl(r, exchange, head); // an answer that it gives is all there is to do
+    (void)read_ttl(receiver, exchange, head); // an answer that it gives is all there is to do
 }
 
 static void on_refuse(void *context, ut_http_exchange *exchange, int status, const char *reason_z)
 {
-    ut_receiver_otlp_http *r = context;
+    ut_receiver_otlp_http *receiver = context;
     if (status == 503)
-        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S, reason_z);
+        answer_unavailable(receiver, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S, reason_z);
     else
-        answer_error(r, exchange, status,
+        answer_error(receiver, exchange, status,
                      status == 413 ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, 0, reason_z);
 }
 
 // A request that needs more memory than there is: its sender is to come back when others hold it
 // now, and to send less when it is alone.
-static void answer_no_memory(ut_receiver_otlp_http *r, ut_http_exchange *exchange)
+static void answer_no_memory(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange)
 {
     ut_http_server_stats stats;
-    ut_http_server_get_stats(r->server, &stats);
+    ut_http_server_get_stats(receiver->server, &stats);
     if (stats.under_way == 1)
-        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+        answer_error(receiver, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
                      "the request is larger than the memory for requests; send smaller ones");
     else
-        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
+        answer_unavailable(receiver, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
                            "the memory for requests is used up");
 }
 
 // Counts memory that the body at hand takes, until body_release.
-static bool body_hold(ut_receiver_otlp_http *r, size_t bytes)
+static bool body_hold(ut_receiver_otlp_http *receiver, size_t bytes)
 {
-    if (!ut_http_server_charge(r->server, bytes))
+    if (!ut_http_server_charge(receiver->server, bytes))
         return false;
-    r->held += bytes;
+    receiver->held += bytes;
     return true;
 }
 
-static void body_release(ut_receiver_otlp_http *r)
+static void body_release(ut_receiver_otlp_http *receiver)
 {
-    ut_http_server_discharge(r->server, r->held);
-    r->held = 0;
-    ut_buf_reset(&r->expanded, UT_RECEIVER_KEEP_BYTES);
+    ut_http_server_discharge(receiver->server, receiver->held);
+    receiver->held = 0;
+    ut_buf_reset(&receiver->expanded, UT_RECEIVER_KEEP_BYTES);
 }
 
-// Expands a gzip body into r->expanded. False: the answer is given.
-static bool expand(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_bytes *body)
+// Expands a gzip body into receiver->expanded. False: the answer is given.
+static bool expand(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, ut_bytes *body)
 {
     ut_fault fault = {UT_OK, ""};
-    const uint64_t left = ut_http_server_memory_left(r->server);
-    const uint64_t max = r->body_bytes_max < left ? r->body_bytes_max : left;
-    if (r->gzip == NULL)
-        r->gzip = ut_gzip_new();
-    set_ceiling(&r->expanded, max);
-    ut_err err = r->gzip == NULL ? UT_ENOMEM : ut_gzip_expand(r->gzip, *body, &r->expanded, &fault);
-    if (err == UT_OK && !body_hold(r, r->expanded.cap))
+    const uint64_t left = ut_http_server_memory_left(receiver->server);
+    const uint64_t max = receiver->body_bytes_max < left ? receiver->body_bytes_max : left;
+    if (receiver->gzip == NULL)
+        receiver->gzip = ut_gzip_new();
+    set_ceiling(&receiver->expanded, max);
+    ut_err err = receiver->gzip == NULL
+                     ? UT_ENOMEM
+                     : ut_gzip_expand(receiver->gzip, *body, &receiver->expanded, &fault);
+    if (err == UT_OK && !body_hold(receiver, receiver->expanded.cap))
         err = UT_ENOMEM;
     if (err == UT_OK) {
-        *body = ut_buf_bytes(&r->expanded);
+        *body = ut_buf_bytes(&receiver->expanded);
         return true;
     }
     if (err == UT_EFORMAT)
-        answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault.text_z);
-    else if (err == UT_ELIMIT && max == r->body_bytes_max)
-        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+        answer_error(receiver, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault.text_z);
+    else if (err == UT_ELIMIT && max == receiver->body_bytes_max)
+        answer_error(receiver, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
                      "the expanded body is larger than this receiver takes");
     else
-        answer_no_memory(r, exchange);
+        answer_no_memory(receiver, exchange);
     return false;
 }
 
 static void answer_stored(ut_store_job *job)
 {
-    receipt *p = (receipt *)(void *)job;
-    ut_receiver_otlp_http *r = p->receiver;
-    r->in_store--;
+    ut_submission *const submission = (ut_submission *)(void *)job;
+    ut_receiver_otlp_http *receiver = submission->receiver;
+    receiver->in_store--;
     switch (job->result) {
     case UT_OK:
-        r->stats.accepted += job->append.stored;
-        r->stats.duplicates += job->append.duplicates;
-        answer_success(r, p->exchange, &p->batch);
+        receiver->stats.accepted += job->append.stored;
+        receiver->stats.duplicates += job->append.duplicates;
+        answer_success(receiver, submission->exchange, &submission->batch);
         break;
     case UT_EFULL:
     case UT_ENOSPC:
-        answer_unavailable(r, p->exchange, RPC_RESOURCE_EXHAUSTED, UT_RECEIVER_RETRY_FULL_S,
-                           ut_err_text(job->result));
+        answer_unavailable(receiver, submission->exchange, RPC_RESOURCE_EXHAUSTED,
+                           UT_RECEIVER_RETRY_FULL_S, ut_err_text(job->result));
         break;
     case UT_ELIMIT:
-        answer_error(r, p->exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+        answer_error(receiver, submission->exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
                      "the request is larger than the store; send smaller ones, or raise "
                      "storage.max_size");
         break;
     default:
-        answer_unavailable(r, p->exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
+        answer_unavailable(receiver, submission->exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
                            "the spans could not be stored; the agent's log says why");
         break;
     }
-    receipt_give(p);
+    submission_give(submission);
 }
 
 // Answers a body that could not be decoded.
-static void answer_undecoded(ut_receiver_otlp_http *r, ut_http_exchange *exchange,
+static void answer_undecoded(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
                              const ut_batch *batch, ut_err err, const char *fault_z)
 {
     if (err == UT_EFORMAT)
-        answer_error(r, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault_z);
+        answer_error(receiver, exchange, 400, RPC_INVALID_ARGUMENT, 0, fault_z);
     else if (err == UT_ELIMIT && (batch->span_count == UT_BATCH_SPANS_MAX ||
                                   batch->scope_count == UT_BATCH_SCOPES_MAX ||
                                   batch->resource_count == UT_BATCH_SCOPES_MAX))
-        answer_error(r, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+        answer_error(receiver, exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
                      "too many spans, scopes or resources in one request; send smaller ones");
     else
-        answer_no_memory(r, exchange);
+        answer_no_memory(receiver, exchange);
 }
 
 // Reads the body into the batch, both within the memory that is left.
-static ut_err decode(ut_receiver_otlp_http *r, ut_otlp_encoding encoding, ut_bytes body,
+static ut_err decode(ut_receiver_otlp_http *receiver, ut_otlp_encoding encoding, ut_bytes body,
                      ut_batch *batch, ut_fault *fault)
 {
-    const uint64_t left = ut_http_server_memory_left(r->server);
+    const uint64_t left = ut_http_server_memory_left(receiver->server);
     if (encoding == UT_OTLP_PROTOBUF) {
         set_shares(batch, left);
         return ut_otlp_protobuf_decode(body, batch, fault);
@@ -385,52 +399,53 @@ static ut_err decode(ut_receiver_otlp_http *r, ut_otlp_encoding encoding, ut_byt
                                       batch, fault);
 }
 
-static void take_body(ut_receiver_otlp_http *r, ut_http_exchange *exchange, ut_bytes body)
+static void take_body(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, ut_bytes body)
 {
-    if (!body_hold(r, body.len)) {
-        answer_no_memory(r, exchange);
+    if (!body_hold(receiver, body.len)) {
+        answer_no_memory(receiver, exchange);
         return;
     }
-    if ((exchange->note & NOTE_GZIP) != 0 && !expand(r, exchange, &body))
+    if ((exchange->note & NOTE_GZIP) != 0 && !expand(receiver, exchange, &body))
         return;
-    receipt *p = receipt_take(r);
-    if (p == NULL) {
-        answer_unavailable(r, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S, "out of memory");
+    ut_submission *submission = submission_take(receiver);
+    if (submission == NULL) {
+        answer_unavailable(receiver, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
+                           "out of memory");
         return;
     }
     ut_fault fault = {UT_OK, ""};
-    ut_err err = decode(r, encoding_of(exchange), body, &p->batch, &fault);
-    const size_t memory = ut_batch_memory(&p->batch);
-    if (err == UT_OK && !ut_http_server_charge(r->server, memory))
+    ut_err err = decode(receiver, encoding_of(exchange), body, &submission->batch, &fault);
+    const size_t memory = ut_batch_memory(&submission->batch);
+    if (err == UT_OK && !ut_http_server_charge(receiver->server, memory))
         err = UT_ELIMIT;
     if (err != UT_OK) {
-        answer_undecoded(r, exchange, &p->batch, err, fault.text_z);
-        receipt_give(p);
+        answer_undecoded(receiver, exchange, &submission->batch, err, fault.text_z);
+        submission_give(submission);
         return;
     }
-    p->charged = memory;
-    p->exchange = exchange;
-    p->job.append =
-        (ut_store_append){.org = r->config.org, .ttl_ms = ttl_of(exchange), .batch = &p->batch};
-    p->job.bytes = memory;
-    p->job.done = answer_stored;
-    if (p->batch.span_count == 0) {
-        answer_success(r, exchange, &p->batch); // an empty request is a success
-        receipt_give(p);
-    } else if (ut_store_thread_submit(r->config.store, &p->job) != UT_OK) {
-        answer_unavailable(r, exchange, RPC_RESOURCE_EXHAUSTED, UT_RECEIVER_RETRY_S,
+    submission->charged = memory;
+    submission->exchange = exchange;
+    submission->job.append = (ut_store_append){
+        .org = receiver->config.org, .ttl_ms = ttl_of(exchange), .batch = &submission->batch};
+    submission->job.bytes = memory;
+    submission->job.done = answer_stored;
+    if (submission->batch.span_count == 0) {
+        answer_success(receiver, exchange, &submission->batch); // an empty request is a success
+        submission_give(submission);
+    } else if (ut_store_thread_submit(receiver->config.store, &submission->job) != UT_OK) {
+        answer_unavailable(receiver, exchange, RPC_RESOURCE_EXHAUSTED, UT_RECEIVER_RETRY_S,
                            "too many requests wait to be stored");
-        receipt_give(p);
+        submission_give(submission);
     } else {
-        r->in_store++;
+        receiver->in_store++;
     }
 }
 
 static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
 {
-    ut_receiver_otlp_http *r = context;
-    take_body(r, exchange, body);
-    body_release(r);
+    ut_receiver_otlp_http *receiver = context;
+    take_body(receiver, exchange, body);
+    body_release(receiver);
 }
 
 // ---- the receiver
@@ -439,14 +454,14 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
                                   ut_receiver_otlp_http **out, ut_fault *fault)
 {
     const ut_receiver_config *limits = config->receiver;
-    ut_receiver_otlp_http *r = calloc(1, sizeof *r);
-    if (r == NULL)
+    ut_receiver_otlp_http *receiver = calloc(1, sizeof(*receiver));
+    if (receiver == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
-    r->config = *config;
-    r->config.receiver = NULL; // borrowed for this call only
-    r->body_bytes_max = limits->body_bytes_max;
-    ut_buf_init(&r->expanded, (size_t)limits->body_bytes_max);
-    ut_buf_init(&r->answer, ANSWER_BYTES_MAX);
+    receiver->config = *config;
+    receiver->config.receiver = NULL; // borrowed for this call only
+    receiver->body_bytes_max = limits->body_bytes_max;
+    ut_buf_init(&receiver->expanded, (size_t)limits->body_bytes_max);
+    ut_buf_init(&receiver->answer, ANSWER_BYTES_MAX);
     ut_err err = UT_OK;
     if (limits->tls) {
         const ut_tls_config tls = {
@@ -455,14 +470,17 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
             .cert_pem = limits->cert_pem,
             .key_pem = limits->key_pem,
         };
-        err = ut_tls_context_new(&tls, &r->tls, fault);
+        err = ut_tls_context_new(&tls, &receiver->tls, fault);
     }
     const ut_http_server_config server = {
         .poller = config->poller,
-        .tls = r->tls,
+        .tls = receiver->tls,
         .log = config->log,
         .area_z = "otlp_http",
-        .handler = {.context = r, .on_head = on_head, .on_body = on_body, .on_refuse = on_refuse},
+        .handler = {.context = receiver,
+                    .on_head = on_head,
+                    .on_body = on_body,
+                    .on_refuse = on_refuse},
         .listen = limits->listen,
         .body_bytes_max = limits->body_bytes_max,
         .memory_bytes_max = limits->memory_bytes_max,
@@ -473,63 +491,63 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
         .idle_timeout_ms = limits->idle_timeout_ms,
     };
     if (err == UT_OK)
-        err = ut_http_server_open(&server, &r->server, fault);
+        err = ut_http_server_open(&server, &receiver->server, fault);
     if (err != UT_OK) {
-        ut_receiver_otlp_http_close(r);
+        ut_receiver_otlp_http_close(receiver);
         return err;
     }
-    *out = r;
+    *out = receiver;
     return UT_OK;
 }
 
 // Gives back what is kept for the next requests.
-static void trim(ut_receiver_otlp_http *r)
+static void trim(ut_receiver_otlp_http *receiver)
 {
-    while (r->spare != NULL) {
-        receipt *p = r->spare;
-        r->spare = p->next;
-        ut_batch_free(&p->batch);
-        free(p);
+    while (receiver->spare != NULL) {
+        ut_submission *submission = receiver->spare;
+        receiver->spare = submission->next;
+        ut_batch_free(&submission->batch);
+        free(submission);
     }
-    r->spare_count = 0;
-    ut_buf_free(&r->expanded);
-    ut_buf_free(&r->answer);
+    receiver->spare_count = 0;
+    ut_buf_free(&receiver->expanded);
+    ut_buf_free(&receiver->answer);
 }
 
-void ut_receiver_otlp_http_close(ut_receiver_otlp_http *r)
+void ut_receiver_otlp_http_close(ut_receiver_otlp_http *receiver)
 {
-    if (r == NULL)
+    if (receiver == NULL)
         return;
-    UT_ASSERT(r->in_store == 0);
-    ut_http_server_close(r->server);
-    ut_tls_context_free(r->tls);
-    trim(r);
-    ut_gzip_free(r->gzip);
-    free(r);
+    UT_ASSERT(receiver->in_store == 0);
+    ut_http_server_close(receiver->server);
+    ut_tls_context_free(receiver->tls);
+    trim(receiver);
+    ut_gzip_free(receiver->gzip);
+    free(receiver);
 }
 
-ut_http_server *ut_receiver_otlp_http_server(ut_receiver_otlp_http *r)
+ut_http_server *ut_receiver_otlp_http_server(ut_receiver_otlp_http *receiver)
 {
-    return r->server;
+    return receiver->server;
 }
 
-void ut_receiver_otlp_http_step(ut_receiver_otlp_http *r, uint64_t now_ms, uint64_t *next_ms)
+void ut_receiver_otlp_http_step(ut_receiver_otlp_http *receiver, uint64_t now_ms, uint64_t *next_ms)
 {
     ut_http_server_stats stats;
-    ut_http_server_step(r->server, now_ms, next_ms);
-    ut_http_server_get_stats(r->server, &stats);
+    ut_http_server_step(receiver->server, now_ms, next_ms);
+    ut_http_server_get_stats(receiver->server, &stats);
     if (stats.under_way > 0) {
-        r->busy_ms = now_ms;
-    } else if (r->spare_count > 0 && r->in_store == 0) {
-        if (now_ms - r->busy_ms >= UT_RECEIVER_TRIM_MS)
-            trim(r);
-        else if (r->busy_ms + UT_RECEIVER_TRIM_MS < *next_ms)
-            *next_ms = r->busy_ms + UT_RECEIVER_TRIM_MS;
+        receiver->busy_ms = now_ms;
+    } else if (receiver->spare_count > 0 && receiver->in_store == 0) {
+        if (now_ms - receiver->busy_ms >= UT_RECEIVER_TRIM_MS)
+            trim(receiver);
+        else if (receiver->busy_ms + UT_RECEIVER_TRIM_MS < *next_ms)
+            *next_ms = receiver->busy_ms + UT_RECEIVER_TRIM_MS;
     }
 }
 
-void ut_receiver_otlp_http_get_stats(const ut_receiver_otlp_http *r,
+void ut_receiver_otlp_http_get_stats(const ut_receiver_otlp_http *receiver,
                                      ut_receiver_otlp_http_stats *stats)
 {
-    *stats = r->stats;
+    *stats = receiver->stats;
 }

@@ -34,31 +34,31 @@ enum {
     QUIET_MS = 10000, // between two log lines about requests that are refused
 };
 
-// A request on its way through the store.
+// The spans of one request on their way through the store.
 typedef struct ut_submission ut_submission;
 struct ut_submission {
-    ut_store_job job; // first member: the store's pointer is ours
+    ut_store_job job; // first member: answer_stored gets a pointer to it
     ut_receiver_otlp_http *receiver;
-    ut_submission *next; // spare ones
-    ut_http_exchange *exchange;
+    ut_submission *next;        // in the list of spare ones
+    ut_http_exchange *exchange; // that is answered
     ut_batch batch;
-    size_t charged;
+    size_t charged; // bytes of the memory for requests
 };
 
 struct ut_receiver_otlp_http {
     ut_receiver_otlp_http_config config;
     uint64_t body_bytes_max;
-    ut_tls_context *tls;
+    ut_tls_context *tls; // NULL without TLS
     ut_http_server *server;
-    ut_gzip *gzip; // made at first use
-    ut_buf expanded;
-    size_t held; // charged for the body at hand, as sent and expanded
+    ut_gzip *gzip;   // made at first use
+    ut_buf expanded; // the body at hand
+    size_t held;     // bytes charged for the body at hand, as sent and expanded
     ut_buf answer;
-    ut_submission *spare;
+    ut_submission *spare; // kept for the next requests
     size_t spare_count;
-    size_t in_store;
-    uint64_t busy_ms;
-    uint64_t quiet_until_ms;
+    size_t in_store;         // submissions that the store thread has
+    uint64_t busy_ms;        // when a request was last under way
+    uint64_t quiet_until_ms; // until then no 503 is logged
     ut_receiver_otlp_http_stats stats;
 };
 
@@ -73,8 +73,9 @@ static const char *content_type_of(const ut_http_exchange *exchange)
                                                  : ut_otlp_protobuf_encoder.content_type_z;
 }
 
-// ---- answers
+// ---- answers ----
 
+// A refusal in plain text, for a request whose content type is not known or not ours.
 static void answer_text(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, int status,
                         const char *text_z, const char *fields_z)
 {
@@ -107,6 +108,7 @@ static void answer_error(ut_receiver_otlp_http *receiver, ut_http_exchange *exch
     ut_http_server_reply(receiver->server, exchange, &reply);
 }
 
+// A 503, which the sender tries again. Logged at most every QUIET_MS.
 static void answer_unavailable(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
                                int32_t code, uint32_t retry_after_s, const char *message_z)
 {
@@ -119,6 +121,7 @@ static void answer_unavailable(ut_receiver_otlp_http *receiver, ut_http_exchange
     answer_error(receiver, exchange, 503, code, retry_after_s, message_z);
 }
 
+// A success, or a partial one when spans of the batch were rejected one by one.
 static void answer_success(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
                            const ut_batch *batch)
 {
@@ -134,8 +137,9 @@ static void answer_success(ut_receiver_otlp_http *receiver, ut_http_exchange *ex
     ut_http_server_reply(receiver->server, exchange, &reply);
 }
 
-// ---- receipts
+// ---- submissions ----
 
+// A spare submission or a new one. NULL without memory.
 static ut_submission *submission_take(ut_receiver_otlp_http *receiver)
 {
     ut_submission *submission = receiver->spare;
@@ -152,6 +156,7 @@ static ut_submission *submission_take(ut_receiver_otlp_http *receiver)
     return submission;
 }
 
+// Gives its memory back to the requests, and keeps it for the next one.
 static void submission_give(ut_submission *submission)
 {
     ut_receiver_otlp_http *receiver = submission->receiver;
@@ -168,7 +173,8 @@ static void submission_give(ut_submission *submission)
     receiver->spare_count++;
 }
 
-// Of an empty buffer. What it kept from an earlier request counts as well, and goes if it is more.
+// Sets the ceiling of an empty buffer. Memory that the buffer kept from an earlier request counts
+// against the ceiling, and is freed when it is more.
 static void set_ceiling(ut_buf *buf, uint64_t max)
 {
     const size_t ceiling = max < 1 ? 1 : max < BATCH_BYTES_MAX ? (size_t)max : BATCH_BYTES_MAX;
@@ -176,8 +182,8 @@ static void set_ceiling(ut_buf *buf, uint64_t max)
     buf->max = ceiling;
 }
 
-// A batch may hold more than its body did (64 bytes of index for a span of 30). Each buffer has its
-// share of what is left of the memory for requests; together they are all of it.
+// Shares the memory left for requests among the buffers of a batch. A batch may hold more than its
+// body did: 64 bytes of index for a span of 30.
 static void set_shares(ut_batch *batch, uint64_t left)
 {
     set_ceiling(&batch->span_bytes, left / 2);
@@ -188,18 +194,18 @@ static void set_shares(ut_batch *batch, uint64_t left)
     set_ceiling(&batch->scope_parts, left / 16);
 }
 
-// ---- requests
+// ---- the head of a request ----
 
 static bool token_is(ut_bytes value, const char *token_z)
 {
     return ut_bytes_equal_fold(value, ut_bytes_of_z(token_z));
 }
 
-// How long the spans of this request are to live. False: the answer is given.
+// Reads from x-untrace-ttl how long the spans of this request live. False: the answer is given.
 static bool read_ttl(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
                      const ut_http_head *head)
 {
-    enum { SHOWN_MAX = 48 };
+    enum { SHOWN_MAX = 48 }; // bytes of the value that the answer repeats
     ut_bytes value = UT_BYTES_NONE;
     const size_t count = ut_http_head_find(head, "x-untrace-ttl", &value);
     if (count == 0)
@@ -207,7 +213,7 @@ static bool read_ttl(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange
     uint64_t ms = 0;
     char message_z[160];
     if (count > 1) {
-        (void)snprintf(message_z, sizeof message_z,
+        (void)snprintf(message_z, sizeof(message_z),
                        "found x-untrace-ttl %zu times, expected it once", count);
     } else if (ut_text_parse_duration(value, &ms) != UT_OK) {
         char shown_z[SHOWN_MAX + 1];
@@ -215,7 +221,7 @@ static bool read_ttl(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange
         for (size_t i = 0; i < len; i++)
             shown_z[i] = value.data[i] < 0x20 || value.data[i] > 0x7e ? '?' : (char)value.data[i];
         shown_z[len] = 0;
-        (void)snprintf(message_z, sizeof message_z,
+        (void)snprintf(message_z, sizeof(message_z),
                        "found x-untrace-ttl: \"%s\", expected a duration with its unit such as 7d "
                        "or 12h, or 0: until the room is needed",
                        shown_z);
@@ -228,6 +234,7 @@ static bool read_ttl(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange
     return false;
 }
 
+// The life that read_ttl found, as ut_store_append takes it.
 static uint64_t ttl_of(const ut_http_exchange *exchange)
 {
     if ((exchange->note & NOTE_TTL) == 0)
@@ -268,7 +275,7 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
                     "Accept-Encoding: gzip, identity\r\n");
         return;
     }
-    (void)read_ttl(receiver, exchange, head); // an answer that it gives is all there is to do
+    (void)read_ttl(receiver, exchange, head); // on false nothing is left to do
 }
 
 static void on_refuse(void *context, ut_http_exchange *exchange, int status, const char *reason_z)
@@ -281,8 +288,10 @@ static void on_refuse(void *context, ut_http_exchange *exchange, int status, con
                      status == 413 ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, 0, reason_z);
 }
 
-// A request that needs more memory than there is: its sender is to come back when others hold it
-// now, and to send less when it is alone.
+// ---- the body of a request ----
+
+// Answers a request that needs more memory than is left. Its sender is told to come back when other
+// requests hold the memory now, and to send less when this request is alone.
 static void answer_no_memory(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange)
 {
     ut_http_server_stats stats;
@@ -295,7 +304,7 @@ static void answer_no_memory(ut_receiver_otlp_http *receiver, ut_http_exchange *
                            "the memory for requests is used up");
 }
 
-// Counts memory that the body at hand takes, until body_release.
+// Counts memory that the body at hand takes, until body_release. False: there is not that much.
 static bool body_hold(ut_receiver_otlp_http *receiver, size_t bytes)
 {
     if (!ut_http_server_charge(receiver->server, bytes))
@@ -311,7 +320,7 @@ static void body_release(ut_receiver_otlp_http *receiver)
     ut_buf_reset(&receiver->expanded, UT_RECEIVER_KEEP_BYTES);
 }
 
-// Expands a gzip body into receiver->expanded. False: the answer is given.
+// Replaces a gzip body by the expanded one, in receiver->expanded. False: the answer is given.
 static bool expand(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, ut_bytes *body)
 {
     ut_fault fault = {UT_OK, ""};
@@ -337,35 +346,6 @@ static bool expand(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, 
     else
         answer_no_memory(receiver, exchange);
     return false;
-}
-
-static void answer_stored(ut_store_job *job)
-{
-    ut_submission *const submission = (ut_submission *)(void *)job;
-    ut_receiver_otlp_http *receiver = submission->receiver;
-    receiver->in_store--;
-    switch (job->result) {
-    case UT_OK:
-        receiver->stats.accepted += job->append.stored;
-        receiver->stats.duplicates += job->append.duplicates;
-        answer_success(receiver, submission->exchange, &submission->batch);
-        break;
-    case UT_EFULL:
-    case UT_ENOSPC:
-        answer_unavailable(receiver, submission->exchange, RPC_RESOURCE_EXHAUSTED,
-                           UT_RECEIVER_RETRY_FULL_S, ut_err_text(job->result));
-        break;
-    case UT_ELIMIT:
-        answer_error(receiver, submission->exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
-                     "the request is larger than the store; send smaller ones, or raise "
-                     "storage.max_size");
-        break;
-    default:
-        answer_unavailable(receiver, submission->exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
-                           "the spans could not be stored; the agent's log says why");
-        break;
-    }
-    submission_give(submission);
 }
 
 // Answers a body that could not be decoded.
@@ -399,6 +379,60 @@ static ut_err decode(ut_receiver_otlp_http *receiver, ut_otlp_encoding encoding,
                                       batch, fault);
 }
 
+// Called by ut_store_thread_deliver: the spans are durable, or the store has refused them.
+static void answer_stored(ut_store_job *job)
+{
+    ut_submission *const submission = (ut_submission *)(void *)job;
+    ut_receiver_otlp_http *receiver = submission->receiver;
+    receiver->in_store--;
+    switch (job->result) {
+    case UT_OK:
+        receiver->stats.accepted += job->append.stored;
+        receiver->stats.duplicates += job->append.duplicates;
+        answer_success(receiver, submission->exchange, &submission->batch);
+        break;
+    case UT_EFULL:
+    case UT_ENOSPC:
+        answer_unavailable(receiver, submission->exchange, RPC_RESOURCE_EXHAUSTED,
+                           UT_RECEIVER_RETRY_FULL_S, ut_err_text(job->result));
+        break;
+    case UT_ELIMIT:
+        answer_error(receiver, submission->exchange, 413, RPC_RESOURCE_EXHAUSTED, 0,
+                     "the request is larger than the store; send smaller ones, or raise "
+                     "storage.max_size");
+        break;
+    default:
+        answer_unavailable(receiver, submission->exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
+                           "the spans could not be stored; the agent's log says why");
+        break;
+    }
+    submission_give(submission);
+}
+
+// Hands the decoded batch to the store thread.
+static void submit(ut_submission *submission)
+{
+    ut_receiver_otlp_http *const receiver = submission->receiver;
+    submission->job.append = (ut_store_append){
+        .org = receiver->config.org,
+        .ttl_ms = ttl_of(submission->exchange),
+        .batch = &submission->batch,
+    };
+    submission->job.bytes = submission->charged;
+    submission->job.done = answer_stored;
+    if (submission->batch.span_count == 0) {
+        // An empty request is a success.
+        answer_success(receiver, submission->exchange, &submission->batch);
+        submission_give(submission);
+    } else if (ut_store_thread_submit(receiver->config.store, &submission->job) != UT_OK) {
+        answer_unavailable(receiver, submission->exchange, RPC_RESOURCE_EXHAUSTED,
+                           UT_RECEIVER_RETRY_S, "too many requests wait to be stored");
+        submission_give(submission);
+    } else {
+        receiver->in_store++;
+    }
+}
+
 static void take_body(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, ut_bytes body)
 {
     if (!body_hold(receiver, body.len)) {
@@ -407,7 +441,7 @@ static void take_body(ut_receiver_otlp_http *receiver, ut_http_exchange *exchang
     }
     if ((exchange->note & NOTE_GZIP) != 0 && !expand(receiver, exchange, &body))
         return;
-    ut_submission *submission = submission_take(receiver);
+    ut_submission *const submission = submission_take(receiver);
     if (submission == NULL) {
         answer_unavailable(receiver, exchange, RPC_UNAVAILABLE, UT_RECEIVER_RETRY_S,
                            "out of memory");
@@ -425,20 +459,7 @@ static void take_body(ut_receiver_otlp_http *receiver, ut_http_exchange *exchang
     }
     submission->charged = memory;
     submission->exchange = exchange;
-    submission->job.append = (ut_store_append){
-        .org = receiver->config.org, .ttl_ms = ttl_of(exchange), .batch = &submission->batch};
-    submission->job.bytes = memory;
-    submission->job.done = answer_stored;
-    if (submission->batch.span_count == 0) {
-        answer_success(receiver, exchange, &submission->batch); // an empty request is a success
-        submission_give(submission);
-    } else if (ut_store_thread_submit(receiver->config.store, &submission->job) != UT_OK) {
-        answer_unavailable(receiver, exchange, RPC_RESOURCE_EXHAUSTED, UT_RECEIVER_RETRY_S,
-                           "too many requests wait to be stored");
-        submission_give(submission);
-    } else {
-        receiver->in_store++;
-    }
+    submit(submission);
 }
 
 static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
@@ -448,7 +469,7 @@ static void on_body(void *context, ut_http_exchange *exchange, ut_bytes body)
     body_release(receiver);
 }
 
-// ---- the receiver
+// ---- the receiver ----
 
 ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
                                   ut_receiver_otlp_http **out, ut_fault *fault)
@@ -458,7 +479,7 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
     if (receiver == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
     receiver->config = *config;
-    receiver->config.receiver = NULL; // borrowed for this call only
+    receiver->config.receiver = NULL; // it was borrowed for this call only
     receiver->body_bytes_max = limits->body_bytes_max;
     ut_buf_init(&receiver->expanded, (size_t)limits->body_bytes_max);
     ut_buf_init(&receiver->answer, ANSWER_BYTES_MAX);
@@ -500,7 +521,7 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
     return UT_OK;
 }
 
-// Gives back what is kept for the next requests.
+// Frees the memory that is kept for the next requests.
 static void trim(ut_receiver_otlp_http *receiver)
 {
     while (receiver->spare != NULL) {

@@ -1,20 +1,20 @@
 // OTLP over HTTP (opentelemetry-proto, docs/specification.md): POST /v1/traces, protobuf or JSON,
 // gzip or not. Decodes on the network thread, hands the spans to the store thread, and answers when
-// they are durable. Connections, parsing and timeouts are http_server.h's.
+// they are durable. Connections, the parsing of HTTP and timeouts are http_server.h's.
 #ifndef UT_AGENT_RECEIVER_OTLP_HTTP_H
 #define UT_AGENT_RECEIVER_OTLP_HTTP_H
 
-#include "agent/config/config.h"
-#include "transport/http/http_server.h"
+#include "agent/config/config_receivers.h"
 #include "agent/threads/store_thread.h"
+#include "transport/http/http_server.h"
 
 enum {
-    // Memory kept in each of the six buffers of a batch between two requests, and batches kept so.
-    UT_RECEIVER_KEEP_BYTES = 128 * 1024,
+    // Batches that are kept for the next requests, and the memory that each of their six buffers
+    // keeps. All of it is freed after a pause of UT_RECEIVER_TRIM_MS without a request.
     UT_RECEIVER_SPARE_MAX = 64,
-    // All of it is given back after so long without a request.
+    UT_RECEIVER_KEEP_BYTES = 128 * 1024,
     UT_RECEIVER_TRIM_MS = 1000,
-    // What Retry-After says when a moment helps, and when the disk or the store is full.
+    // Retry-After of a 503: where a moment helps, and where the disk or the store is full.
     UT_RECEIVER_RETRY_S = 1,
     UT_RECEIVER_RETRY_FULL_S = 10,
 };
@@ -36,7 +36,8 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
 // Every request handed to the store thread must have been delivered. NULL is ignored.
 void ut_receiver_otlp_http_close(ut_receiver_otlp_http *receiver);
 
-// Its server: for the address, stop, idle and statistics. Poller events go to ut_http_server_event.
+// The server of the receiver: for the address, stop, idle and statistics. Poller events go to
+// ut_http_server_event.
 ut_http_server *ut_receiver_otlp_http_server(ut_receiver_otlp_http *receiver);
 
 // Sends answers, ends what timed out, gives back unused memory. Call it after every round of events
@@ -44,7 +45,7 @@ ut_http_server *ut_receiver_otlp_http_server(ut_receiver_otlp_http *receiver);
 void ut_receiver_otlp_http_step(ut_receiver_otlp_http *receiver, uint64_t now_ms,
                                 uint64_t *next_ms);
 
-// Since the start, in spans unless named otherwise.
+// Counters since the start, in spans unless named otherwise.
 typedef struct {
     uint64_t accepted;         // stored, each once
     uint64_t duplicates;       // were stored already, and answered as success

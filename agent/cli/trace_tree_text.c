@@ -1,0 +1,258 @@
+// The tree of a trace as lines of text; see trace_tree_text.h.
+#include "agent/cli/trace_tree_text.h"
+
+#include "port/base/text.h"
+#include "storage/span/span.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum {
+    OUTPUT_BYTES_MAX = 64 * 1024 * 1024,
+    FLUSH_BYTES = 64 * 1024,
+    TEXT_COLUMNS_MIN = 24, // of a text below a span, however deep that is
+    SERVICE_COLUMNS = 14,
+    DURATION_COLUMNS = 9,
+    MARK_COLUMNS = 2,
+    BAR_COLUMNS_MIN = 16,
+    NAME_COLUMNS_MIN = 24,
+    DRAWN_DEPTH_MAX = 64, // deeper rows show their depth as a number
+};
+
+static uint64_t duration_of(const ut_tree_row *row)
+{
+    return ut_span_duration_ns(row->start_ns, row->end_ns);
+}
+
+static void measure(ut_tree_text *tree)
+{
+    tree->begin_ns = UINT64_MAX;
+    tree->end_ns = 0;
+    uint32_t widest = NAME_COLUMNS_MIN;
+    for (uint32_t i = 0; i < tree->row_count; i++) {
+        const ut_tree_row *row = &tree->rows[i];
+        if (row->start_ns < tree->begin_ns)
+            tree->begin_ns = row->start_ns;
+        const uint64_t end = row->start_ns + duration_of(row);
+        if (end > tree->end_ns)
+            tree->end_ns = end;
+        const uint32_t columns = 3 * row->depth + ut_term_columns(row->name);
+        if (columns > widest)
+            widest = columns;
+    }
+    const uint32_t fixed = SERVICE_COLUMNS + DURATION_COLUMNS + MARK_COLUMNS + 6;
+    const uint32_t room = tree->term.width > fixed + BAR_COLUMNS_MIN
+                              ? tree->term.width - fixed - BAR_COLUMNS_MIN
+                              : NAME_COLUMNS_MIN;
+    tree->name_columns = widest < room ? widest : room;
+    tree->bar_columns = tree->term.width > fixed + tree->name_columns
+                            ? tree->term.width - fixed - tree->name_columns
+                            : BAR_COLUMNS_MIN;
+}
+
+void ut_tree_text_init(ut_tree_text *tree, const ut_tree *from, const ut_term *term)
+{
+    *tree = (ut_tree_text){.term = *term};
+    ut_buf_init(&tree->out, OUTPUT_BYTES_MAX);
+    tree->rows = ut_tree_rows(from, &tree->row_count);
+    measure(tree);
+}
+
+void ut_tree_text_free(ut_tree_text *tree)
+{
+    ut_buf_free(&tree->out);
+}
+
+// ---- output ----
+
+static void flush(ut_tree_text *tree, size_t when_over)
+{
+    if (tree->err == UT_OK && (tree->out.len > when_over || tree->out.err != UT_OK))
+        tree->err = ut_term_write(&tree->out);
+}
+
+void ut_tree_text_end_line(ut_tree_text *tree)
+{
+    ut_buf_add_byte(&tree->out, '\n');
+    flush(tree, FLUSH_BYTES);
+}
+
+ut_err ut_tree_text_end(ut_tree_text *tree)
+{
+    flush(tree, 0);
+    return tree->err;
+}
+
+// ---- a row ----
+
+// Adds the lines that lead from the parents to the row: a rail for every ancestor with siblings to
+// come. head: on the row's own line, which ends in a fork; otherwise on a line below it that
+// belongs to it. Returns the columns written.
+static uint32_t add_branches(ut_tree_text *tree, uint32_t index, bool head)
+{
+    static const char rail[] = "\xe2\x94\x82  ";
+    static const char fork[] = "\xe2\x94\x9c\xe2\x94\x80 ";
+    static const char corner[] = "\xe2\x94\x94\xe2\x94\x80 ";
+    const char *parts[DRAWN_DEPTH_MAX];
+    uint32_t used = 0;
+    const ut_tree_row *rows = tree->rows;
+    const ut_tree_row *row = &rows[index];
+    if (3 * row->depth + NAME_COLUMNS_MIN / 2 > tree->name_columns ||
+        row->depth > DRAWN_DEPTH_MAX) {
+        char text[24]; // too deep to draw: the depth as a number
+        const int len = head ? snprintf(text, sizeof(text), "[%u] ", row->depth)
+                             : snprintf(text, sizeof(text), "    ");
+        ut_buf_add_z(&tree->out, text);
+        return (uint32_t)len;
+    }
+    for (uint32_t at = index, depth = row->depth; depth > 0; depth--) {
+        const bool own = at == index && head;
+        if (rows[at].last_child)
+            parts[used++] = own ? corner : "   ";
+        else
+            parts[used++] = own ? fork : rail;
+        at = rows[at].parent;
+    }
+    for (uint32_t i = used; i-- > 0;)
+        ut_buf_add_z(&tree->out, parts[i]);
+    return 3 * used;
+}
+
+static void add_bar(ut_tree_text *tree, const ut_tree_row *row)
+{
+    static const char full[] = "\xe2\x96\x88";
+    static const char thin[] = "\xe2\x96\x8f";
+    const double whole =
+        tree->end_ns > tree->begin_ns ? (double)(tree->end_ns - tree->begin_ns) : 1;
+    uint32_t from =
+        (uint32_t)((double)(row->start_ns - tree->begin_ns) / whole * tree->bar_columns);
+    uint32_t len = (uint32_t)((double)duration_of(row) / whole * tree->bar_columns + 0.5);
+    if (from >= tree->bar_columns)
+        from = tree->bar_columns - 1;
+    if (len > tree->bar_columns - from)
+        len = tree->bar_columns - from;
+    ut_term_repeat(&tree->out, " ", from);
+    ut_term_colour(&tree->term, &tree->out,
+                   row->status_code == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_CYAN);
+    ut_term_repeat(&tree->out, len == 0 ? thin : full, len == 0 ? 1 : len);
+    ut_term_colour(&tree->term, &tree->out, UT_COLOUR_NONE);
+}
+
+void ut_tree_text_row(ut_tree_text *tree, uint32_t index)
+{
+    const ut_tree_row *row = &tree->rows[index];
+    const bool error = row->status_code == UT_STATUS_ERROR;
+    char took[UT_TEXT_SHORT_MAX];
+
+    const uint32_t used = add_branches(tree, index, true);
+    ut_term_colour(&tree->term, &tree->out, error ? UT_COLOUR_RED : UT_COLOUR_BOLD);
+    ut_term_text(&tree->out, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name,
+                 tree->name_columns > used ? tree->name_columns - used : 1, true);
+    ut_term_colour(&tree->term, &tree->out, UT_COLOUR_NONE);
+    ut_buf_add_z(&tree->out, "  ");
+    ut_term_text(&tree->out, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service,
+                 SERVICE_COLUMNS, true);
+    ut_text_duration(duration_of(row), took);
+    ut_buf_printf(&tree->out, "  %*s %s  ", DURATION_COLUMNS, took, row->critical ? "*" : " ");
+    add_bar(tree, row);
+    ut_tree_text_end_line(tree);
+}
+
+// ---- lines below a row ----
+
+uint32_t ut_tree_text_begin_below(ut_tree_text *tree, uint32_t index)
+{
+    const uint32_t used = add_branches(tree, index, false);
+    const bool has_children =
+        index + 1 < tree->row_count && tree->rows[index + 1].depth > tree->rows[index].depth;
+    ut_buf_add_z(&tree->out, has_children ? "\xe2\x94\x82   " : "    ");
+    return used + 4;
+}
+
+uint32_t ut_tree_text_room(const ut_tree_text *tree, uint32_t used)
+{
+    return tree->term.width > used + TEXT_COLUMNS_MIN ? tree->term.width - used : TEXT_COLUMNS_MIN;
+}
+
+// Bytes of the first `columns` columns of text.
+static size_t bytes_of_columns(ut_bytes text, uint32_t columns)
+{
+    size_t at = 0;
+    for (; at < text.len && columns > 0; columns--) {
+        const size_t len = ut_text_utf8_len(text.data + at, text.len - at);
+        at += len == 0 ? 1 : len;
+    }
+    return at;
+}
+
+// The bytes of text that go on the next line: up to a line end, or as many words as fit. *skip:
+// bytes between it and the line after.
+static size_t take_line(ut_bytes text, uint32_t columns, size_t *skip)
+{
+    const size_t fits = bytes_of_columns(text, columns);
+    *skip = 0;
+    for (size_t i = 0; i < fits; i++) {
+        if (text.data[i] == '\n') {
+            *skip = 1;
+            return i;
+        }
+    }
+    if (fits == text.len)
+        return fits;
+    if (text.data[fits] == '\n' || text.data[fits] == ' ') {
+        *skip = 1;
+        return fits;
+    }
+    for (size_t i = fits; i > fits / 2; i--) {
+        if (text.data[i - 1] == ' ') {
+            *skip = 1;
+            return i - 1;
+        }
+    }
+    return fits;
+}
+
+void ut_tree_text_below(ut_tree_text *tree, uint32_t index, const char *label_z, ut_bytes text,
+                        ut_colour colour)
+{
+    bool first = true;
+    do {
+        const uint32_t used = ut_tree_text_begin_below(tree, index) + (uint32_t)strlen(label_z);
+        const uint32_t room = ut_tree_text_room(tree, used);
+        size_t skip = 0;
+        const size_t len = take_line(text, room, &skip);
+        ut_term_colour(&tree->term, &tree->out, colour);
+        if (first)
+            ut_buf_add_z(&tree->out, label_z);
+        else
+            ut_term_repeat(&tree->out, " ", (uint32_t)strlen(label_z));
+        ut_term_text(&tree->out, ut_bytes_of(text.data, len), room, false);
+        ut_term_colour(&tree->term, &tree->out, UT_COLOUR_NONE);
+        ut_tree_text_end_line(tree);
+        first = false;
+        text = ut_bytes_of(text.data + len + skip, text.len - len - skip);
+    } while (text.len > 0 && tree->err == UT_OK);
+}
+
+void ut_tree_text_preview(ut_tree_text *tree, uint32_t index, const char *label_z, ut_bytes text,
+                          int32_t wanted)
+{
+    if (wanted < 0) {
+        ut_tree_text_below(tree, index, label_z, text, UT_COLOUR_DIM);
+        return;
+    }
+    const size_t len = bytes_of_columns(text, (uint32_t)wanted);
+    ut_buf preview;
+    ut_buf_init(&preview, OUTPUT_BYTES_MAX);
+    for (size_t i = 0; i < len; i++) {
+        const uint8_t byte = text.data[i];
+        ut_buf_add_byte(&preview, byte == '\n' || byte == '\r' || byte == '\t' ? ' ' : byte);
+    }
+    if (len < text.len)
+        ut_buf_add_z(&preview, "\xe2\x80\xa6");
+    if (preview.err != UT_OK)
+        tree->err = preview.err;
+    else
+        ut_tree_text_below(tree, index, label_z, ut_buf_bytes(&preview), UT_COLOUR_DIM);
+    ut_buf_free(&preview);
+}

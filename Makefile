@@ -157,6 +157,11 @@ comma = ,
 failing = pwrite pwritev write writev fdatasync fsync ftruncate rename mmap malloc calloc realloc open
 $(OUT)/tests/unit/storage/lmdb/test_faults: private LDFLAGS_ALL += $(failing:%=-Wl$(comma)--wrap=%)
 
+# Calls that these tests count (tests/support/holdings.h).
+counting = malloc calloc realloc free
+counted  = transport/http/http_server transport/deliver/dispatcher
+$(counted:%=$(OUT)/tests/unit/%/%): private LDFLAGS_ALL += $(counting:%=-Wl$(comma)--wrap=%)
+
 $(OUT)/fuzz_%: $(OUT)/obj/tests/fuzz/fuzz_%.o $(HELPERS) $(LIB)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -fsanitize=fuzzer -o $@ $^ $(LIBS)
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdlib.h>
 
 enum { DESCRIPTORS_MAX = 1024 };
 
@@ -90,4 +91,20 @@ void ut_holdings_assert_same(const ut_holdings *before)
         fail_msg("%ld blocks of memory are left behind", now.blocks - before->blocks);
     if (now.descriptors != before->descriptors)
         fail_msg("%ld descriptors are left open", now.descriptors - before->descriptors);
+}
+
+int ut_holdings_set_up(void **state)
+{
+    ut_holdings *before = malloc(sizeof(*before));
+    assert_non_null(before);
+    *before = ut_holdings_now();
+    *state = before;
+    return 0;
+}
+
+int ut_holdings_tear_down(void **state)
+{
+    ut_holdings_assert_same(*state);
+    free(*state);
+    return 0;
 }

@@ -14,4 +14,10 @@ ut_holdings ut_holdings_now(void);
 // Fails the test when the process holds more or less than at `before`.
 void ut_holdings_assert_same(const ut_holdings *before);
 
+// A test of cmocka that fails when it leaves something behind.
+#define UT_HOLDINGS_TEST(name) \
+    cmocka_unit_test_setup_teardown(name, ut_holdings_set_up, ut_holdings_tear_down)
+int ut_holdings_set_up(void **state);
+int ut_holdings_tear_down(void **state);
+
 #endif

@@ -6,7 +6,7 @@
 
 #include "adapters/encoding/gzip.h"
 #include "transport/deliver/destination.h"
-#include "transport/deliver/out_batch.h"
+#include "transport/deliver/delivery_batch.h"
 
 enum {
     // Of a body before compression: what OTLP recommends receivers to take. A span that alone is

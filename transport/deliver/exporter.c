@@ -10,7 +10,7 @@
 
 #include "port/base/order.h"
 #include "port/base/time_units.h"
-#include "transport/deliver/gatherer.h"
+#include "transport/deliver/pending_reader.h"
 #include "transport/deliver/health.h"
 #include "transport/deliver/mark_queue.h"
 #include "transport/deliver/outcome.h"

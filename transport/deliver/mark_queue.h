@@ -4,7 +4,7 @@
 #define UT_TRANSPORT_MARK_QUEUE_H
 
 #include "transport/deliver/dispatcher.h"
-#include "transport/deliver/out_batch.h"
+#include "transport/deliver/delivery_batch.h"
 
 enum { UT_MARK_AGAIN_MS = 10 }; // when the store takes no marks
 

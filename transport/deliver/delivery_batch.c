@@ -1,5 +1,5 @@
 // Lists of parts of blocks: added to, cut, ended.
-#include "transport/deliver/out_batch.h"
+#include "transport/deliver/delivery_batch.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // Batches on their way: parts added, cut and ended, with no span lost or counted twice.
-#include "transport/deliver/out_batch.h"
+#include "transport/deliver/delivery_batch.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

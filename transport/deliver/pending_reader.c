@@ -1,5 +1,5 @@
 // The gathering of pending blocks into batches.
-#include "transport/deliver/gatherer.h"
+#include "transport/deliver/pending_reader.h"
 
 // How many spans a batch may hold, so that it hardly ever passes batch_bytes_max.
 static uint32_t spans_max_of(const ut_gatherer *gatherer)

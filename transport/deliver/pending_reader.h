@@ -1,10 +1,10 @@
 // Reads one destination's pending entries out of the ledger, in order and each once, and gathers
 // their blocks into batches of the size that the destination wants. Not for encoding or sending.
-#ifndef UT_TRANSPORT_GATHERER_H
-#define UT_TRANSPORT_GATHERER_H
+#ifndef UT_TRANSPORT_PENDING_READER_H
+#define UT_TRANSPORT_PENDING_READER_H
 
 #include "transport/deliver/destination.h"
-#include "transport/deliver/out_batch.h"
+#include "transport/deliver/delivery_batch.h"
 
 enum { UT_GATHERER_SCAN_MAX = 256 }; // ledger entries looked at in one call
 

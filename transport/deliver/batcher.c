@@ -46,8 +46,8 @@ static uint32_t fitting(uint32_t spans, size_t bytes, size_t bytes_max)
 
 typedef struct {
     const ut_destination_config *destination;
-    ut_out_batch *batch;
-    ut_out_batch **rest;
+    ut_delivery_batch *batch;
+    ut_delivery_batch **rest;
     ut_buf *out;
     uint32_t spans; // in out
     bool full;      // nothing more goes in; *rest holds the others, if there are any
@@ -57,7 +57,7 @@ typedef struct {
 // its state. UT_ENOMEM only.
 static ut_err add_part(encoding *e, size_t index, const ut_block *block)
 {
-    ut_out_part *part = &e->batch->parts[index];
+    ut_delivery_part *part = &e->batch->parts[index];
     size_t bytes_max = e->destination->batch_bytes_max;
     size_t before = e->out->len;
     uint32_t spans = (uint32_t)(part->to - part->from);
@@ -70,15 +70,15 @@ static ut_err add_part(encoding *e, size_t index, const ut_block *block)
         if (err == UT_ENOMEM)
             return UT_ENOMEM;
         if (err != UT_OK && err != UT_ELIMIT) {
-            part->state = UT_OUT_PART_DAMAGED;
+            part->state = UT_DELIVERY_PART_DAMAGED;
             return UT_OK;
         }
         if (e->spans > 0) {
             e->full = true;
-            return ut_out_batch_cut(e->batch, index, 0, e->rest);
+            return ut_delivery_batch_cut(e->batch, index, 0, e->rest);
         }
         if (spans == 1) {
-            part->state = UT_OUT_PART_TOO_LARGE;
+            part->state = UT_DELIVERY_PART_TOO_LARGE;
             return UT_OK;
         }
         spans = err == UT_ELIMIT ? spans / 2 : fitting(spans, bytes, bytes_max);
@@ -86,7 +86,7 @@ static ut_err add_part(encoding *e, size_t index, const ut_block *block)
     e->spans += spans;
     if (spans < (uint32_t)(part->to - part->from)) {
         e->full = true;
-        return ut_out_batch_cut(e->batch, index, spans, e->rest);
+        return ut_delivery_batch_cut(e->batch, index, spans, e->rest);
     }
     return UT_OK;
 }
@@ -95,7 +95,7 @@ static ut_err add_part(encoding *e, size_t index, const ut_block *block)
 static ut_err encode(ut_batcher *batcher, encoding *e)
 {
     for (size_t i = 0; i < e->batch->part_count && !e->full; i++) {
-        ut_out_part *part = &e->batch->parts[i];
+        ut_delivery_part *part = &e->batch->parts[i];
         ut_block block;
         ut_err err = ut_store_read_block(batcher->view, e->destination->org, part->block->seq,
                                          &batcher->payload, &block);
@@ -104,17 +104,17 @@ static ut_err encode(ut_batcher *batcher, encoding *e)
             if (block.info.span_count == part->block->spans)
                 err = add_part(e, i, &block);
             else
-                part->state = UT_OUT_PART_DAMAGED; // the ledger knows another block
+                part->state = UT_DELIVERY_PART_DAMAGED; // the ledger knows another block
             break;
         case UT_ENOTFOUND:
-            part->state = UT_OUT_PART_GONE;
+            part->state = UT_DELIVERY_PART_GONE;
             err = UT_OK;
             break;
         case UT_ECORRUPT:
         case UT_EVERSION:
         case UT_EFORMAT:
         case UT_ELIMIT:
-            part->state = UT_OUT_PART_DAMAGED;
+            part->state = UT_DELIVERY_PART_DAMAGED;
             err = UT_OK;
             break;
         default:
@@ -136,7 +136,8 @@ static ut_err compress(ut_batcher *batcher, int level, ut_buf *body)
 }
 
 ut_err ut_batcher_build(ut_batcher *batcher, const ut_destination_config *destination,
-                        ut_out_batch *batch, ut_buf *body, size_t *plain_bytes, ut_out_batch **rest)
+                        ut_delivery_batch *batch, ut_buf *body, size_t *plain_bytes,
+                        ut_delivery_batch **rest)
 {
     *rest = NULL;
     *plain_bytes = 0;

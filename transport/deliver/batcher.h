@@ -33,7 +33,7 @@ void ut_batcher_rest(ut_batcher *batcher);
 // nothing in the batch can be sent, body is empty. An error leaves batch as it was, or shorter by
 // *rest: UT_ENOMEM, UT_EIO, UT_ELIMIT (too many readers).
 ut_err ut_batcher_build(ut_batcher *batcher, const ut_destination_config *destination,
-                        ut_out_batch *batch, ut_buf *body, size_t *plain_bytes,
-                        ut_out_batch **rest);
+                        ut_delivery_batch *batch, ut_buf *body, size_t *plain_bytes,
+                        ut_delivery_batch **rest);
 
 #endif

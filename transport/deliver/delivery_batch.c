@@ -6,12 +6,12 @@
 
 enum { PARTS_CAP_MIN = 4 };
 
-ut_out_batch *ut_out_batch_new(void)
+ut_delivery_batch *ut_delivery_batch_new(void)
 {
-    return calloc(1, sizeof(ut_out_batch));
+    return calloc(1, sizeof(ut_delivery_batch));
 }
 
-void ut_out_batch_free(ut_out_batch *batch)
+void ut_delivery_batch_free(ut_delivery_batch *batch)
 {
     if (batch == NULL)
         return;
@@ -19,16 +19,16 @@ void ut_out_batch_free(ut_out_batch *batch)
     free(batch);
 }
 
-static ut_err reserve(ut_out_batch *batch, size_t count)
+static ut_err reserve(ut_delivery_batch *batch, size_t count)
 {
-    if (count > UT_OUT_PARTS_MAX)
+    if (count > UT_DELIVERY_PARTS_MAX)
         return UT_ELIMIT;
     if (count <= batch->part_cap)
         return UT_OK;
     size_t cap = batch->part_cap < PARTS_CAP_MIN ? PARTS_CAP_MIN : batch->part_cap;
     while (cap < count)
         cap *= 2;
-    ut_out_part *parts = realloc(batch->parts, cap * sizeof *parts);
+    ut_delivery_part *parts = realloc(batch->parts, cap * sizeof *parts);
     if (parts == NULL)
         return UT_ENOMEM;
     batch->parts = parts;
@@ -36,30 +36,32 @@ static ut_err reserve(ut_out_batch *batch, size_t count)
     return UT_OK;
 }
 
-ut_err ut_out_batch_add(ut_out_batch *batch, ut_out_block *block, uint32_t from, uint32_t to)
+ut_err ut_delivery_batch_add(ut_delivery_batch *batch, ut_delivery_block *block, uint32_t from,
+                             uint32_t to)
 {
     UT_ASSERT(from < to && to <= block->spans && block->spans <= UT_BLOCK_SPANS_MAX);
     ut_err err = reserve(batch, batch->part_count + 1);
     if (err != UT_OK)
         return err;
-    batch->parts[batch->part_count++] = (ut_out_part){
+    batch->parts[batch->part_count++] = (ut_delivery_part){
         .block = block,
         .from = (uint16_t)from,
         .to = (uint16_t)to,
-        .state = UT_OUT_PART_GOOD,
+        .state = UT_DELIVERY_PART_GOOD,
     };
     batch->spans += to - from;
     return UT_OK;
 }
 
-ut_err ut_out_batch_cut(ut_out_batch *batch, size_t index, uint32_t offset, ut_out_batch **rest)
+ut_err ut_delivery_batch_cut(ut_delivery_batch *batch, size_t index, uint32_t offset,
+                             ut_delivery_batch **rest)
 {
     UT_ASSERT(index < batch->part_count && index + offset > 0);
-    ut_out_part *part = &batch->parts[index];
+    ut_delivery_part *part = &batch->parts[index];
     UT_ASSERT(offset < (uint32_t)(part->to - part->from));
-    ut_out_batch *made = ut_out_batch_new();
+    ut_delivery_batch *made = ut_delivery_batch_new();
     if (made == NULL || reserve(made, batch->part_count - index) != UT_OK) {
-        ut_out_batch_free(made);
+        ut_delivery_batch_free(made);
         return UT_ENOMEM;
     }
     made->since_ms = batch->since_ms;
@@ -68,7 +70,7 @@ ut_err ut_out_batch_cut(ut_out_batch *batch, size_t index, uint32_t offset, ut_o
     made->successes_seen = batch->successes_seen;
     made->not_before_ms = batch->not_before_ms;
     for (size_t i = index; i < batch->part_count; i++) {
-        ut_out_part moved = batch->parts[i];
+        ut_delivery_part moved = batch->parts[i];
         if (i == index)
             moved.from = (uint16_t)(moved.from + offset);
         made->parts[made->part_count++] = moved;
@@ -81,22 +83,22 @@ ut_err ut_out_batch_cut(ut_out_batch *batch, size_t index, uint32_t offset, ut_o
     return UT_OK;
 }
 
-ut_err ut_out_batch_split(ut_out_batch *batch, uint32_t spans, ut_out_batch **rest)
+ut_err ut_delivery_batch_split(ut_delivery_batch *batch, uint32_t spans, ut_delivery_batch **rest)
 {
     UT_ASSERT(spans >= 1 && spans < batch->spans);
     size_t index = 0;
     for (;; index++) {
         uint32_t in_part = (uint32_t)(batch->parts[index].to - batch->parts[index].from);
         if (spans < in_part)
-            return ut_out_batch_cut(batch, index, spans, rest);
+            return ut_delivery_batch_cut(batch, index, spans, rest);
         spans -= in_part;
     }
 }
 
-bool ut_out_batch_take_bad(ut_out_batch *batch, ut_out_part *part)
+bool ut_delivery_batch_take_bad(ut_delivery_batch *batch, ut_delivery_part *part)
 {
     for (size_t i = 0; i < batch->part_count; i++) {
-        if (batch->parts[i].state == UT_OUT_PART_GOOD)
+        if (batch->parts[i].state == UT_DELIVERY_PART_GOOD)
             continue;
         *part = batch->parts[i];
         batch->spans -= (uint32_t)(part->to - part->from);
@@ -109,7 +111,8 @@ bool ut_out_batch_take_bad(ut_out_batch *batch, ut_out_part *part)
 }
 
 // The place for what is told of refused spans; NULL without memory.
-static ut_out_fate *fate_of(ut_out_block *block, uint16_t http_status, const char *reason_z)
+static ut_delivery_fate *fate_of(ut_delivery_block *block, uint16_t http_status,
+                                 const char *reason_z)
 {
     if (block->fate == NULL)
         block->fate = calloc(1, sizeof *block->fate);
@@ -121,33 +124,33 @@ static ut_out_fate *fate_of(ut_out_block *block, uint16_t http_status, const cha
     return block->fate;
 }
 
-bool ut_out_block_end(ut_out_block *block, uint32_t from, uint32_t to, ut_out_end end,
-                      uint16_t http_status, const char *reason_z)
+bool ut_delivery_block_end(ut_delivery_block *block, uint32_t from, uint32_t to,
+                           ut_delivery_end end, uint16_t http_status, const char *reason_z)
 {
     UT_ASSERT(from < to && to <= block->spans && to - from <= block->spans_open);
     block->spans_open -= to - from;
     switch (end) {
-    case UT_OUT_DELIVERED:
+    case UT_DELIVERY_END_DELIVERED:
         break;
-    case UT_OUT_DEAD: {
+    case UT_DELIVERY_END_DEAD: {
         block->spans_dead += to - from;
-        ut_out_fate *fate = fate_of(block, http_status, reason_z);
+        ut_delivery_fate *fate = fate_of(block, http_status, reason_z);
         for (uint32_t n = from; fate != NULL && n < to; n++)
             fate->dead[n / 8] = (uint8_t)(fate->dead[n / 8] | 1u << n % 8);
         break;
     }
-    case UT_OUT_GONE:
+    case UT_DELIVERY_END_GONE:
         block->gone = true;
         break;
-    case UT_OUT_ABANDONED:
+    case UT_DELIVERY_END_ABANDONED:
         block->abandoned = true;
         break;
     }
     return block->spans_open == 0;
 }
 
-void ut_out_block_reject(ut_out_block *block, uint32_t spans, uint16_t http_status,
-                         const char *reason_z)
+void ut_delivery_block_reject(ut_delivery_block *block, uint32_t spans, uint16_t http_status,
+                              const char *reason_z)
 {
     UT_ASSERT(spans <= block->spans - block->spans_dead);
     if (spans == 0)
@@ -157,34 +160,35 @@ void ut_out_block_reject(ut_out_block *block, uint32_t spans, uint16_t http_stat
                   reason_z); // without memory the number stands without its reason
 }
 
-ut_out_batch *ut_out_list_take_due(ut_out_list *list, uint64_t now_ms)
+ut_delivery_batch *ut_delivery_batches_take_due(ut_delivery_batches *list, uint64_t now_ms)
 {
-    ut_out_batch *before = NULL;
-    for (ut_out_batch *batch = list->first; batch != NULL; before = batch, batch = batch->next) {
+    ut_delivery_batch *before = NULL;
+    for (ut_delivery_batch *batch = list->first; batch != NULL;
+         before = batch, batch = batch->next) {
         if (batch->not_before_ms <= now_ms)
-            return ut_out_list_pop_behind(list, before);
+            return ut_delivery_batches_pop_behind(list, before);
     }
     return NULL;
 }
 
-ut_out_block *ut_out_pool_take(ut_out_pool *pool)
+ut_delivery_block *ut_delivery_pool_take(ut_delivery_pool *pool)
 {
-    ut_out_block *block = ut_out_blocks_pop(&pool->spare);
+    ut_delivery_block *block = ut_delivery_blocks_pop(&pool->spare);
     if (block == NULL)
         return calloc(1, sizeof(*block));
     memset(block, 0, sizeof(*block));
     return block;
 }
 
-void ut_out_pool_give(ut_out_pool *pool, ut_out_block *block)
+void ut_delivery_pool_give(ut_delivery_pool *pool, ut_delivery_block *block)
 {
     free(block->fate);
     block->fate = NULL;
-    ut_out_blocks_push_front(&pool->spare, block);
+    ut_delivery_blocks_push_front(&pool->spare, block);
 }
 
-void ut_out_pool_free(ut_out_pool *pool)
+void ut_delivery_pool_free(ut_delivery_pool *pool)
 {
-    for (ut_out_block *block; (block = ut_out_blocks_pop(&pool->spare)) != NULL;)
+    for (ut_delivery_block *block; (block = ut_delivery_blocks_pop(&pool->spare)) != NULL;)
         free(block);
 }

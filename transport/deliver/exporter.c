@@ -23,8 +23,8 @@
 #define AREA_Z "dispatch"
 
 struct ut_exporter_link {
-    ut_http_client *client; // NULL until first used
-    ut_out_batch *batch;    // in flight; NULL: free
+    ut_http_client *client;   // NULL until first used
+    ut_delivery_batch *batch; // in flight; NULL: free
     ut_buf body;
     bool ready; // a poll event has come
     uint64_t next_ms;
@@ -37,11 +37,11 @@ struct ut_exporter {
     ut_tls_context *tls; // NULL: plain
     bool draining;
 
-    ut_gatherer gatherer;
-    uint64_t gather_not_before_ms;
-    ut_out_list waiting; // batches that were split, or are to be tried again
+    ut_pending_reader pending;
+    uint64_t read_not_before_ms;
+    ut_delivery_batches waiting; // batches that were split, or are to be tried again
     ut_mark_queue marks;
-    ut_out_pool pool;
+    ut_delivery_pool pool;
 
     // Connections.
     ut_exporter_link links[UT_DESTINATION_CONNECTIONS_MAX];
@@ -63,7 +63,7 @@ struct ut_exporter {
 typedef struct {
     uint64_t now_ms;
     uint64_t wall_ns;
-} moment;
+} step_time;
 
 // ---- life ----
 
@@ -78,7 +78,7 @@ ut_err ut_exporter_new(const ut_exporter_shared *shared, const ut_destination_co
         return ut_fault_set(fault, UT_ENOMEM, "destination %s: out of memory", destination->name_z);
     made->shared = shared;
     made->destination = destination;
-    made->gatherer = (ut_gatherer){.destination = destination, .pool = &made->pool};
+    made->pending = (ut_pending_reader){.destination = destination, .pool = &made->pool};
     ut_health_init(&made->health, destination, shared->config->log);
     for (size_t i = 0; i < UT_DESTINATION_CONNECTIONS_MAX; i++)
         ut_buf_init(&made->links[i].body, UT_BATCHER_BODY_BYTES_MAX);
@@ -102,27 +102,28 @@ ut_err ut_exporter_new(const ut_exporter_shared *shared, const ut_destination_co
 }
 
 // Lets go of all that a batch holds, and of the batch. Its blocks stay as they are in the ledger.
-static void abandon(ut_exporter *exporter, ut_out_batch *batch)
+static void abandon(ut_exporter *exporter, ut_delivery_batch *batch)
 {
     if (batch == NULL)
         return;
     for (size_t i = 0; i < batch->part_count; i++) {
-        ut_out_part *part = &batch->parts[i];
-        if (ut_out_block_end(part->block, part->from, part->to, UT_OUT_ABANDONED, 0, "") &&
+        ut_delivery_part *part = &batch->parts[i];
+        if (ut_delivery_block_end(part->block, part->from, part->to, UT_DELIVERY_END_ABANDONED, 0,
+                                  "") &&
             !part->block->mark_due)
-            ut_out_pool_give(&exporter->pool, part->block);
+            ut_delivery_pool_give(&exporter->pool, part->block);
     }
-    ut_out_batch_free(batch);
+    ut_delivery_batch_free(batch);
 }
 
 // Lets go of all batches that are not in flight.
 static void abandon_waiting(ut_exporter *exporter)
 {
-    abandon(exporter, exporter->gatherer.growing);
-    abandon(exporter, exporter->gatherer.full);
-    exporter->gatherer.growing = NULL;
-    exporter->gatherer.full = NULL;
-    for (ut_out_batch *batch; (batch = ut_out_list_pop(&exporter->waiting)) != NULL;)
+    abandon(exporter, exporter->pending.growing);
+    abandon(exporter, exporter->pending.full);
+    exporter->pending.growing = NULL;
+    exporter->pending.full = NULL;
+    for (ut_delivery_batch *batch; (batch = ut_delivery_batches_pop(&exporter->waiting)) != NULL;)
         abandon(exporter, batch);
 }
 
@@ -137,12 +138,12 @@ void ut_exporter_free(ut_exporter *exporter)
     }
     abandon_waiting(exporter);
     ut_mark_queue_clear(&exporter->marks, &exporter->pool);
-    ut_out_pool_free(&exporter->pool);
+    ut_delivery_pool_free(&exporter->pool);
     ut_tls_context_free(exporter->tls);
     free(exporter);
 }
 
-static void hand_over_marks(ut_exporter *exporter, const moment *t)
+static void hand_over_marks(ut_exporter *exporter, const step_time *at)
 {
     ut_mark_facts facts = {
         .dispatcher = exporter->shared->config,
@@ -150,18 +151,18 @@ static void hand_over_marks(ut_exporter *exporter, const moment *t)
         .dest = exporter->destination->dest,
         .http_status = exporter->health.http_status,
         .reason_z = exporter->health.reason_z,
-        .wall_ns = t->wall_ns,
+        .wall_ns = at->wall_ns,
     };
-    ut_mark_queue_hand_over(&exporter->marks, &facts, &exporter->pool, t->now_ms);
+    ut_mark_queue_hand_over(&exporter->marks, &facts, &exporter->pool, at->now_ms);
 }
 
 // ---- ends of spans ----
 
 // A part has had so many attempts in its batch. The parts of a block are tried one by one; the block
 // carries the number of the one that has most. Returns the part's number.
-static uint32_t count_attempts(const ut_out_part *part, uint32_t attempts)
+static uint32_t count_attempts(const ut_delivery_part *part, uint32_t attempts)
 {
-    ut_out_block *block = part->block;
+    ut_delivery_block *block = part->block;
     uint32_t before = block->attempts_before;
     uint32_t all = attempts < UINT32_MAX - before ? before + attempts : UINT32_MAX;
     if (all > block->attempts)
@@ -170,26 +171,26 @@ static uint32_t count_attempts(const ut_out_part *part, uint32_t attempts)
 }
 
 // attempts: of the part's batch, with the last one.
-static void end_part(ut_exporter *exporter, const ut_out_part *part, uint32_t attempts,
-                     ut_out_end end, uint16_t http_status, const char *reason_z)
+static void end_part(ut_exporter *exporter, const ut_delivery_part *part, uint32_t attempts,
+                     ut_delivery_end end, uint16_t http_status, const char *reason_z)
 {
-    ut_out_block *block = part->block;
+    ut_delivery_block *block = part->block;
     uint32_t spans = (uint32_t)(part->to - part->from);
-    if (end == UT_OUT_DELIVERED)
+    if (end == UT_DELIVERY_END_DELIVERED)
         exporter->spans_delivered += spans;
-    if (end == UT_OUT_DEAD)
+    if (end == UT_DELIVERY_END_DEAD)
         exporter->spans_dead += spans;
     (void)count_attempts(part, attempts);
-    if (!ut_out_block_end(block, part->from, part->to, end, http_status, reason_z))
+    if (!ut_delivery_block_end(block, part->from, part->to, end, http_status, reason_z))
         return;
     if (!block->gone && !block->abandoned)
         ut_mark_queue_add(&exporter->marks, block);
     else if (!block->mark_due)
-        ut_out_pool_give(&exporter->pool, block);
+        ut_delivery_pool_give(&exporter->pool, block);
 }
 
-static void bury(ut_exporter *exporter, ut_out_batch *batch, uint16_t http_status,
-                 const char *reason_z)
+static void make_dead_letters(ut_exporter *exporter, ut_delivery_batch *batch, uint16_t http_status,
+                              const char *reason_z)
 {
     if (ut_health_worth_a_line(++exporter->log_refusals))
         ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
@@ -198,32 +199,33 @@ static void bury(ut_exporter *exporter, ut_out_batch *batch, uint16_t http_statu
                      exporter->destination->name_z, (unsigned long)batch->spans, reason_z,
                      (unsigned long)exporter->log_refusals);
     for (size_t i = 0; i < batch->part_count; i++)
-        end_part(exporter, &batch->parts[i], batch->attempts + 1, UT_OUT_DEAD, http_status,
+        end_part(exporter, &batch->parts[i], batch->attempts + 1, UT_DELIVERY_END_DEAD, http_status,
                  reason_z);
-    ut_out_batch_free(batch);
+    ut_delivery_batch_free(batch);
 }
 
 // Parts that the batcher found impossible to send.
-static void end_bad_parts(ut_exporter *exporter, ut_out_batch *batch)
+static void end_bad_parts(ut_exporter *exporter, ut_delivery_batch *batch)
 {
-    ut_out_part part;
-    while (ut_out_batch_take_bad(batch, &part)) {
+    ut_delivery_part part;
+    while (ut_delivery_batch_take_bad(batch, &part)) {
         switch (part.state) {
-        case UT_OUT_PART_GOOD:
-        case UT_OUT_PART_SPENT:
+        case UT_DELIVERY_PART_GOOD:
+        case UT_DELIVERY_PART_SPENT:
             ut_panic(__FILE__, __LINE__, "a part that the batcher found bad");
-        case UT_OUT_PART_GONE:
-            end_part(exporter, &part, batch->attempts, UT_OUT_GONE, 0, "");
+        case UT_DELIVERY_PART_GONE:
+            end_part(exporter, &part, batch->attempts, UT_DELIVERY_END_GONE, 0, "");
             break;
-        case UT_OUT_PART_DAMAGED:
+        case UT_DELIVERY_PART_DAMAGED:
             ut_log_write(exporter->shared->config->log, UT_LOG_ERROR, AREA_Z,
                          "%s: block %lu in the store is damaged and cannot be sent; its spans are "
                          "kept as dead letters",
                          exporter->destination->name_z, (unsigned long)part.block->seq);
-            end_part(exporter, &part, batch->attempts + 1, UT_OUT_DEAD, 0, "the block is damaged");
+            end_part(exporter, &part, batch->attempts + 1, UT_DELIVERY_END_DEAD, 0,
+                     "the block is damaged");
             break;
-        case UT_OUT_PART_TOO_LARGE:
-            end_part(exporter, &part, batch->attempts + 1, UT_OUT_DEAD, 0,
+        case UT_DELIVERY_PART_TOO_LARGE:
+            end_part(exporter, &part, batch->attempts + 1, UT_DELIVERY_END_DEAD, 0,
                      "the span is larger than the 64 MiB that one request may hold");
             break;
         }
@@ -234,15 +236,15 @@ static void end_bad_parts(ut_exporter *exporter, ut_out_batch *batch)
 
 // Ends the parts that have used up their attempts. False when nothing is left of the batch,
 // which is then gone.
-static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
+static bool spend_attempts(ut_exporter *exporter, ut_delivery_batch *batch)
 {
     uint32_t attempts_max = exporter->destination->retry_attempts_max;
     bool spent = false;
     for (size_t i = 0; i < batch->part_count; i++) {
-        ut_out_part *part = &batch->parts[i];
+        ut_delivery_part *part = &batch->parts[i];
         uint32_t attempts = count_attempts(part, batch->attempts);
         if (attempts_max > 0 && attempts >= attempts_max) {
-            part->state = UT_OUT_PART_SPENT;
+            part->state = UT_DELIVERY_PART_SPENT;
             spent = true;
         }
     }
@@ -255,19 +257,19 @@ static bool spend_attempts(ut_exporter *exporter, ut_out_batch *batch)
         ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
                      "%s: gives up on spans and keeps them as dead letters, %s",
                      exporter->destination->name_z, reason_z);
-    ut_out_part part;
-    while (ut_out_batch_take_bad(batch, &part))
-        end_part(exporter, &part, batch->attempts, UT_OUT_DEAD, exporter->health.http_status,
-                 reason_z);
+    ut_delivery_part part;
+    while (ut_delivery_batch_take_bad(batch, &part))
+        end_part(exporter, &part, batch->attempts, UT_DELIVERY_END_DEAD,
+                 exporter->health.http_status, reason_z);
     if (batch->part_count > 0)
         return true;
-    ut_out_batch_free(batch);
+    ut_delivery_batch_free(batch);
     return false;
 }
 
 // The batch is to be tried again.
-static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_out_batch *batch,
-                      const moment *t, bool misconfigured, bool alone)
+static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_delivery_batch *batch,
+                      const step_time *at, bool misconfigured, bool alone)
 {
     if (alone) {
         // The destination takes other batches, and only this one fails: it waits by itself, and
@@ -275,14 +277,14 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
         if (batch->failures_alone < UINT32_MAX)
             batch->failures_alone++;
         batch->not_before_ms =
-            t->now_ms + ut_health_delay_ms(&exporter->health, batch->failures_alone);
+            at->now_ms + ut_health_delay_ms(&exporter->health, batch->failures_alone);
         if (ut_health_worth_a_line(batch->failures_alone))
             ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
                          "%s: one batch of %lu spans fails while others pass: %s (failure %lu)",
                          exporter->destination->name_z, (unsigned long)batch->spans,
                          exporter->health.reason_z, (unsigned long)batch->failures_alone);
     } else {
-        ut_health_failed(&exporter->health, link->seen, t->now_ms, misconfigured);
+        ut_health_failed(&exporter->health, link->seen, at->now_ms, misconfigured);
         batch->not_before_ms = 0; // waits with the destination
     }
     if (batch->attempts < UINT32_MAX)
@@ -294,24 +296,25 @@ static void try_again(ut_exporter *exporter, const ut_exporter_link *link, ut_ou
     uint64_t at_ms = ut_health_open_at_ms(&exporter->health);
     if (at_ms < batch->not_before_ms)
         at_ms = batch->not_before_ms;
-    uint64_t wait_ms = at_ms > t->now_ms ? at_ms - t->now_ms : 0;
+    uint64_t wait_ms = at_ms > at->now_ms ? at_ms - at->now_ms : 0;
     for (size_t i = 0; i < batch->part_count; i++) {
-        batch->parts[i].block->next_try_ns = t->wall_ns + wait_ms * UT_NS_PER_MS;
+        batch->parts[i].block->next_try_ns = at->wall_ns + wait_ms * UT_NS_PER_MS;
         ut_mark_queue_add(&exporter->marks, batch->parts[i].block);
     }
     if (exporter->draining)
         abandon(exporter, batch);
     else
-        ut_out_list_push(&exporter->waiting, batch); // behind the others: they are tried first
+        ut_delivery_batches_push(&exporter->waiting,
+                                 batch); // behind the others: they are tried first
 }
 
 // The batch is refused. It goes again in two halves, or dies when that cannot help.
-static void take_apart(ut_exporter *exporter, const ut_exporter_link *link, ut_out_batch *batch,
-                       const moment *t)
+static void take_apart(ut_exporter *exporter, const ut_exporter_link *link,
+                       ut_delivery_batch *batch, const step_time *at)
 {
-    bool hopeless = !ut_health_refused(&exporter->health, link->seen, t->now_ms);
+    bool hopeless = !ut_health_refused(&exporter->health, link->seen, at->now_ms);
     if (batch->spans == 1 || hopeless) {
-        bury(exporter, batch, exporter->health.http_status, exporter->health.reason_z);
+        make_dead_letters(exporter, batch, exporter->health.http_status, exporter->health.reason_z);
         return;
     }
     if (exporter->draining) {
@@ -319,11 +322,11 @@ static void take_apart(ut_exporter *exporter, const ut_exporter_link *link, ut_o
         return;
     }
     batch->not_before_ms = 0;
-    ut_out_batch *rest = NULL;
-    if (ut_out_batch_split(batch, batch->spans / 2, &rest) == UT_OK)
-        ut_out_list_push_front(&exporter->waiting, rest);
+    ut_delivery_batch *rest = NULL;
+    if (ut_delivery_batch_split(batch, batch->spans / 2, &rest) == UT_OK)
+        ut_delivery_batches_push_front(&exporter->waiting, rest);
     // Without memory for the halves the whole goes again; by then there may be some.
-    ut_out_list_push_front(&exporter->waiting, batch);
+    ut_delivery_batches_push_front(&exporter->waiting, batch);
 }
 
 // Reads partial success out of an answer. OTLP answers come in the type of the request; other types
@@ -345,10 +348,10 @@ static void read_rejections(const ut_exporter *exporter, const ut_http_answer *a
                               message_z, cap);
 }
 
-static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_answer *answer,
-                    const moment *t)
+static void succeed(ut_exporter *exporter, ut_delivery_batch *batch, const ut_http_answer *answer,
+                    const step_time *at)
 {
-    ut_health_succeeded(&exporter->health, t->now_ms);
+    ut_health_succeeded(&exporter->health, at->now_ms);
 
     int64_t claimed = 0;
     char message_z[96];
@@ -371,20 +374,20 @@ static void succeed(ut_exporter *exporter, ut_out_batch *batch, const ut_http_an
     uint32_t spans_left = batch->spans;
     uint32_t rejected_left = rejected;
     for (size_t i = 0; i < batch->part_count; i++) {
-        const ut_out_part *part = &batch->parts[i];
+        const ut_delivery_part *part = &batch->parts[i];
         uint32_t spans = (uint32_t)(part->to - part->from);
         UT_ASSERT(spans > 0 && spans <= spans_left); // the parts make up the batch
         uint32_t share = (uint32_t)((uint64_t)rejected_left * spans / spans_left);
         spans_left -= spans;
         rejected_left -= share;
         if (share > 0) {
-            ut_out_block_reject(part->block, share, (uint16_t)answer->status, reason_z);
+            ut_delivery_block_reject(part->block, share, (uint16_t)answer->status, reason_z);
             exporter->spans_dead += share;
             exporter->spans_delivered -= share; // end_part adds them
         }
-        end_part(exporter, part, batch->attempts + 1, UT_OUT_DELIVERED, 0, "");
+        end_part(exporter, part, batch->attempts + 1, UT_DELIVERY_END_DELIVERED, 0, "");
     }
-    ut_out_batch_free(batch);
+    ut_delivery_batch_free(batch);
 }
 
 static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answer)
@@ -406,16 +409,16 @@ static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answ
 
 // A request has ended. answer is NULL when it failed with err.
 static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err err,
-                        const ut_http_answer *answer, const ut_fault *fault, const moment *t)
+                        const ut_http_answer *answer, const ut_fault *fault, const step_time *at)
 {
-    ut_out_batch *batch = link->batch;
+    ut_delivery_batch *batch = link->batch;
     link->batch = NULL;
     exporter->in_flight--;
     exporter->requests++;
     ut_outcome outcome = answer != NULL ? ut_outcome_of_answer(answer->status, answer->content_type)
                                         : ut_outcome_of_failure(err);
     if (answer != NULL && outcome == UT_OUTCOME_DELIVERED) {
-        succeed(exporter, batch, answer, t);
+        succeed(exporter, batch, answer, at);
         return;
     }
     exporter->requests_failed++;
@@ -425,30 +428,30 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
         ut_health_keep_reason(&exporter->health, 0, fault->text_z);
     bool alone = batch->attempts > 0 && exporter->health.successes > batch->successes_seen;
     if (answer != NULL && answer->retry_after_ms > 0)
-        ut_health_ask_to_wait(&exporter->health, t->now_ms + answer->retry_after_ms);
+        ut_health_ask_to_wait(&exporter->health, at->now_ms + answer->retry_after_ms);
     switch (outcome) {
     case UT_OUTCOME_DELIVERED:
         break;
     case UT_OUTCOME_RETRY:
-        try_again(exporter, link, batch, t, false, alone);
+        try_again(exporter, link, batch, at, false, alone);
         break;
     case UT_OUTCOME_MISCONFIGURED:
         if (!alone) {
-            try_again(exporter, link, batch, t, true, false);
+            try_again(exporter, link, batch, at, true, false);
             break;
         }
         // The settings are good enough for others: it is the data (a filter in front of the
         // destination, perhaps).
-        take_apart(exporter, link, batch, t);
+        take_apart(exporter, link, batch, at);
         break;
     case UT_OUTCOME_TOO_LARGE:
     case UT_OUTCOME_REFUSED:
-        take_apart(exporter, link, batch, t);
+        take_apart(exporter, link, batch, at);
         break;
     }
 }
 
-// ---- gathering ----
+// ---- reading the ledger ----
 
 // Something on this machine failed: not the destination's fault, and no attempt is counted.
 static void trouble(ut_exporter *exporter, const char *what_z, ut_err err)
@@ -460,14 +463,15 @@ static void trouble(ut_exporter *exporter, const char *what_z, ut_err err)
                      (unsigned long)exporter->log_troubles);
 }
 
-static void gather(ut_exporter *exporter, const moment *t)
+static void read_pending(ut_exporter *exporter, const step_time *at)
 {
-    if (exporter->draining || t->now_ms < exporter->gather_not_before_ms)
+    if (exporter->draining || at->now_ms < exporter->read_not_before_ms)
         return;
-    ut_err err = ut_gatherer_read(&exporter->gatherer, exporter->shared->batcher->view, t->now_ms);
+    ut_err err =
+        ut_pending_reader_read(&exporter->pending, exporter->shared->batcher->view, at->now_ms);
     if (err != UT_OK) {
         trouble(exporter, "the ledger cannot be read", err);
-        exporter->gather_not_before_ms = t->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
+        exporter->read_not_before_ms = at->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
     }
 }
 
@@ -504,15 +508,15 @@ static bool takes_new(const ut_exporter *exporter)
 // Takes the batch that is to go next; NULL when there is none yet. While the destination fails, new
 // batches go first: if one passes, the trouble was with the batch before, and if none does, the
 // trouble is with the destination.
-static ut_out_batch *next_batch(ut_exporter *exporter, uint64_t now_ms)
+static ut_delivery_batch *next_batch(ut_exporter *exporter, uint64_t now_ms)
 {
-    ut_out_batch *batch = NULL;
+    ut_delivery_batch *batch = NULL;
     if (exporter->health.failures > 0 && takes_new(exporter))
-        batch = ut_gatherer_take(&exporter->gatherer, now_ms);
+        batch = ut_pending_reader_take(&exporter->pending, now_ms);
     if (batch == NULL)
-        batch = ut_out_list_take_due(&exporter->waiting, now_ms);
+        batch = ut_delivery_batches_take_due(&exporter->waiting, now_ms);
     if (batch == NULL && takes_new(exporter))
-        batch = ut_gatherer_take(&exporter->gatherer, now_ms);
+        batch = ut_pending_reader_take(&exporter->pending, now_ms);
     return batch;
 }
 
@@ -548,44 +552,44 @@ static ut_err ensure_client(ut_exporter *exporter, ut_exporter_link *link)
     return ut_http_client_new(&config, &link->client);
 }
 
-static void step_link(ut_exporter *exporter, ut_exporter_link *link, const moment *t)
+static void step_link(ut_exporter *exporter, ut_exporter_link *link, const step_time *at)
 {
     ut_http_answer answer;
     ut_fault fault = {.code = UT_OK};
     bool busy = link->batch != NULL;
     link->ready = false;
     ut_err err =
-        ut_http_client_step(link->client, t->now_ms, t->wall_ns, &link->next_ms, &answer, &fault);
+        ut_http_client_step(link->client, at->now_ms, at->wall_ns, &link->next_ms, &answer, &fault);
     if (!busy || err == UT_EAGAIN)
         return;
-    end_request(exporter, link, err, err == UT_OK ? &answer : NULL, &fault, t);
+    end_request(exporter, link, err, err == UT_OK ? &answer : NULL, &fault, at);
 }
 
 // Encodes a batch and begins its request. False when this machine cannot now.
-static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment *t)
+static bool send_batch(ut_exporter *exporter, ut_delivery_batch *batch, const step_time *at)
 {
     const ut_destination_config *d = exporter->destination;
     ut_exporter_link *link = free_link(exporter);
-    ut_out_batch *rest = NULL;
+    ut_delivery_batch *rest = NULL;
     size_t bytes = 0;
     ut_err err = ensure_client(exporter, link);
     if (err == UT_OK)
         err = ut_batcher_build(exporter->shared->batcher, d, batch, &link->body, &bytes, &rest);
     if (rest != NULL)
-        ut_out_list_push_front(&exporter->waiting, rest);
+        ut_delivery_batches_push_front(&exporter->waiting, rest);
     end_bad_parts(exporter, batch);
     if (batch->part_count == 0) {
-        ut_out_batch_free(batch);
+        ut_delivery_batch_free(batch);
         return true;
     }
     if (err != UT_OK) {
         trouble(exporter, "a batch cannot be encoded", err);
-        exporter->send_not_before_ms = t->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
+        exporter->send_not_before_ms = at->now_ms + UT_EXPORTER_TROUBLE_AGAIN_MS;
         batch->not_before_ms = 0;
-        ut_out_list_push_front(&exporter->waiting, batch);
+        ut_delivery_batches_push_front(&exporter->waiting, batch);
         return false;
     }
-    ut_gatherer_learn(&exporter->gatherer, bytes, batch->spans);
+    ut_pending_reader_learn(&exporter->pending, bytes, batch->spans);
     ut_http_request request = {
         .method_z = "POST",
         .content_type_z = d->encoder->content_type_z,
@@ -598,18 +602,18 @@ static bool send_batch(ut_exporter *exporter, ut_out_batch *batch, const moment 
     link->batch = batch;
     link->seen = ut_health_look(&exporter->health);
     exporter->in_flight++;
-    ut_http_client_start(link->client, &request, t->now_ms);
-    step_link(exporter, link, t);
+    ut_http_client_start(link->client, &request, at->now_ms);
+    step_link(exporter, link, at);
     return true;
 }
 
-static void step_links(ut_exporter *exporter, const moment *t)
+static void step_links(ut_exporter *exporter, const step_time *at)
 {
     for (size_t i = 0; i < exporter->destination->connections; i++) {
         ut_exporter_link *link = &exporter->links[i];
         if (link->client != NULL &&
-            (link->ready || t->now_ms >= link->next_ms || ut_http_client_resolving(link->client)))
-            step_link(exporter, link, t);
+            (link->ready || at->now_ms >= link->next_ms || ut_http_client_resolving(link->client)))
+            step_link(exporter, link, at);
     }
 }
 
@@ -623,10 +627,10 @@ static void no_later_than(uint64_t *next_ms, uint64_t at_ms)
 static uint64_t next_batch_ms(const ut_exporter *exporter)
 {
     uint64_t next_ms = UINT64_MAX;
-    for (const ut_out_batch *b = exporter->waiting.first; b != NULL; b = b->next)
+    for (const ut_delivery_batch *b = exporter->waiting.first; b != NULL; b = b->next)
         no_later_than(&next_ms, b->not_before_ms);
     if (takes_new(exporter))
-        no_later_than(&next_ms, ut_gatherer_due_ms(&exporter->gatherer));
+        no_later_than(&next_ms, ut_pending_reader_due_ms(&exporter->pending));
     return ut_max_u64(next_ms, open_at_ms(exporter));
 }
 
@@ -642,24 +646,24 @@ static uint64_t next_time(const ut_exporter *exporter)
         no_later_than(&next_ms, exporter->marks.not_before_ms);
     else if (!exporter->draining && has_room(exporter))
         no_later_than(&next_ms, next_batch_ms(exporter));
-    if (!exporter->draining && ut_gatherer_more(&exporter->gatherer))
-        no_later_than(&next_ms, exporter->gather_not_before_ms);
+    if (!exporter->draining && ut_pending_reader_more(&exporter->pending))
+        no_later_than(&next_ms, exporter->read_not_before_ms);
     return next_ms;
 }
 
 void ut_exporter_step(ut_exporter *exporter, uint64_t now_ms, uint64_t wall_ns, uint64_t *next_ms)
 {
-    moment t = {now_ms, wall_ns};
-    step_links(exporter, &t);
-    hand_over_marks(exporter, &t);
-    gather(exporter, &t);
+    const step_time at = {now_ms, wall_ns};
+    step_links(exporter, &at);
+    hand_over_marks(exporter, &at);
+    read_pending(exporter, &at);
     // One batch a step: encoding is the longest thing done here, and other destinations wait.
     if (may_send(exporter, now_ms)) {
-        ut_out_batch *batch = next_batch(exporter, now_ms);
+        ut_delivery_batch *batch = next_batch(exporter, now_ms);
         if (batch != NULL) {
-            (void)send_batch(exporter, batch, &t); // its failure is logged and waited for
-            hand_over_marks(exporter, &t);
-            gather(exporter, &t);
+            (void)send_batch(exporter, batch, &at); // its failure is logged and waited for
+            hand_over_marks(exporter, &at);
+            read_pending(exporter, &at);
         }
     }
     if (ut_exporter_resting(exporter)) {
@@ -672,8 +676,8 @@ void ut_exporter_step(ut_exporter *exporter, uint64_t now_ms, uint64_t wall_ns, 
 
 void ut_exporter_advance(ut_exporter *exporter, uint64_t last_seq)
 {
-    if (last_seq > exporter->gatherer.last_seq)
-        exporter->gatherer.last_seq = last_seq;
+    if (last_seq > exporter->pending.last_seq)
+        exporter->pending.last_seq = last_seq;
 }
 
 void ut_exporter_drain(ut_exporter *exporter)
@@ -690,7 +694,7 @@ bool ut_exporter_idle(const ut_exporter *exporter)
 bool ut_exporter_resting(const ut_exporter *exporter)
 {
     return exporter->in_flight == 0 && exporter->waiting.count == 0 &&
-           exporter->gatherer.full == NULL && exporter->gatherer.growing == NULL;
+           exporter->pending.full == NULL && exporter->pending.growing == NULL;
 }
 
 void ut_exporter_get_status(const ut_exporter *exporter, ut_dispatcher_status *status)

@@ -1,4 +1,4 @@
-// One destination at work: its place in the ledger, the batches it gathers, has in flight and will
+// One destination at work: its place in the ledger, the batches it forms, has in flight and will
 // try again, its connections and its back-off. Knows nothing of other destinations; the dispatcher
 // holds one for each. A step machine on the dispatch thread.
 #ifndef UT_TRANSPORT_EXPORTER_H

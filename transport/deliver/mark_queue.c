@@ -1,24 +1,24 @@
 // Turns blocks into the marks of the ledger and hands them over.
 #include "transport/deliver/mark_queue.h"
 
-void ut_mark_queue_add(ut_mark_queue *queue, ut_out_block *block)
+void ut_mark_queue_add(ut_mark_queue *queue, ut_delivery_block *block)
 {
     if (block->mark_due)
         return;
     block->mark_due = true;
-    ut_out_blocks_push(&queue->blocks, block);
+    ut_delivery_blocks_push(&queue->blocks, block);
 }
 
 // Takes the first block out and gives it to the pool if that is the last that is needed of it.
-static void drop_first(ut_mark_queue *queue, ut_out_pool *pool)
+static void drop_first(ut_mark_queue *queue, ut_delivery_pool *pool)
 {
-    ut_out_block *block = ut_out_blocks_pop(&queue->blocks);
+    ut_delivery_block *block = ut_delivery_blocks_pop(&queue->blocks);
     block->mark_due = false;
     if (block->spans_open == 0)
-        ut_out_pool_give(pool, block);
+        ut_delivery_pool_give(pool, block);
 }
 
-static ut_err hand_over(const ut_mark_facts *facts, const ut_out_block *block)
+static ut_err hand_over(const ut_mark_facts *facts, const ut_delivery_block *block)
 {
     ut_delivery mark = {
         .org = facts->org,
@@ -55,13 +55,13 @@ static ut_err hand_over(const ut_mark_facts *facts, const ut_out_block *block)
     return facts->dispatcher->mark(facts->dispatcher->mark_context, &mark);
 }
 
-void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts, ut_out_pool *pool,
-                             uint64_t now_ms)
+void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts,
+                             ut_delivery_pool *pool, uint64_t now_ms)
 {
     if (now_ms < queue->not_before_ms)
         return;
     while (!ut_mark_queue_empty(queue)) {
-        const ut_out_block *block = queue->blocks.first;
+        const ut_delivery_block *block = queue->blocks.first;
         if (!block->gone && hand_over(facts, block) != UT_OK) {
             queue->not_before_ms = now_ms + UT_MARK_AGAIN_MS;
             return;
@@ -70,7 +70,7 @@ void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts, u
     }
 }
 
-void ut_mark_queue_clear(ut_mark_queue *queue, ut_out_pool *pool)
+void ut_mark_queue_clear(ut_mark_queue *queue, ut_delivery_pool *pool)
 {
     while (!ut_mark_queue_empty(queue))
         drop_first(queue, pool);

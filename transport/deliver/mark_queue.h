@@ -9,7 +9,7 @@
 enum { UT_MARK_AGAIN_MS = 10 }; // when the store takes no marks
 
 typedef struct {
-    ut_out_blocks blocks;
+    ut_delivery_blocks blocks;
     uint64_t not_before_ms;
 } ut_mark_queue;
 
@@ -23,18 +23,18 @@ typedef struct {
     uint64_t wall_ns;
 } ut_mark_facts;
 
-void ut_mark_queue_add(ut_mark_queue *queue, ut_out_block *block);
+void ut_mark_queue_add(ut_mark_queue *queue, ut_delivery_block *block);
 
 // Hands over what the store takes. Blocks that are done with go to the pool.
-void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts, ut_out_pool *pool,
-                             uint64_t now_ms);
+void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts,
+                             ut_delivery_pool *pool, uint64_t now_ms);
 
 // Blocks without an open span go to the pool, the others to whoever holds their batches.
-void ut_mark_queue_clear(ut_mark_queue *queue, ut_out_pool *pool);
+void ut_mark_queue_clear(ut_mark_queue *queue, ut_delivery_pool *pool);
 
 static inline bool ut_mark_queue_empty(const ut_mark_queue *queue)
 {
-    return ut_out_blocks_empty(&queue->blocks);
+    return ut_delivery_blocks_empty(&queue->blocks);
 }
 
 #endif

@@ -11,13 +11,14 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
-void ut_rig_take(ut_rig_server *server, const size_t *places, uint32_t spans)
+void ut_delivery_rig_take(ut_delivery_rig_server *server, const size_t *places, uint32_t spans)
 {
     for (uint32_t i = 0; i < spans; i++)
         server->times[places[i]]++;
 }
 
-void ut_rig_answer(ut_peer_answer *answer, int status, const char *fields_z, const char *message_z)
+void ut_delivery_rig_answer(ut_peer_answer *answer, int status, const char *fields_z,
+                            const char *message_z)
 {
     ut_buf body;
     ut_buf_init(&body, 4096);
@@ -31,11 +32,11 @@ void ut_rig_answer(ut_peer_answer *answer, int status, const char *fields_z, con
 
 static void read_request(void *context, const ut_peer_request *request, ut_peer_answer *answer)
 {
-    ut_rig_server *server = context;
+    ut_delivery_rig_server *server = context;
     (void)snprintf(server->head_z, sizeof(server->head_z), "%.*s", (int)request->head.len,
                    (const char *)request->head.data);
     ut_buf plain;
-    ut_buf_init(&plain, UT_RIG_BUDGET);
+    ut_buf_init(&plain, UT_DELIVERY_RIG_BUDGET);
     ut_bytes body = request->body;
     if (strstr(server->head_z, "Content-Encoding: gzip") != NULL) {
         ut_gzip *gzip = ut_gzip_new();
@@ -44,17 +45,17 @@ static void read_request(void *context, const ut_peer_request *request, ut_peer_
         body = ut_buf_bytes(&plain);
     }
     ut_batch batch;
-    ut_batch_init(&batch, UT_RIG_BUDGET);
+    ut_batch_init(&batch, UT_DELIVERY_RIG_BUDGET);
     bool json = strstr(server->head_z, "Content-Type: application/json") != NULL;
     UT_ASSERT((json ? ut_otlp_json_decode : ut_otlp_protobuf_decode)(body, &batch, NULL) == UT_OK);
-    UT_ASSERT(server->count < UT_RIG_REQUESTS_MAX && batch.span_count > 0);
+    UT_ASSERT(server->count < UT_DELIVERY_RIG_REQUESTS_MAX && batch.span_count > 0);
     size_t *places = calloc(batch.span_count, sizeof(*places));
     for (uint32_t i = 0; i < batch.span_count; i++) {
         places[i] = ut_filled_store_find(server->rig->store, ut_batch_spans(&batch)[i].span_id);
         UT_ASSERT(places[i] != SIZE_MAX);
     }
-    ut_rig_request *seen = &server->requests[server->count++];
-    *seen = (ut_rig_request){
+    ut_delivery_rig_request *seen = &server->requests[server->count++];
+    *seen = (ut_delivery_rig_request){
         .spans = batch.span_count,
         .bytes = request->body.len,
         .first = places[0],
@@ -69,10 +70,10 @@ static void read_request(void *context, const ut_peer_request *request, ut_peer_
         for (size_t i = 9; answer->bytes.len >= 12 && i < 12; i++)
             seen->status = seen->status * 10 + (at[i] - '0');
     } else {
-        ut_rig_answer(answer, 200, "", NULL);
+        ut_delivery_rig_answer(answer, 200, "", NULL);
     }
     if (seen->status >= 200 && seen->status < 300)
-        ut_rig_take(server, places, batch.span_count);
+        ut_delivery_rig_take(server, places, batch.span_count);
     free(places);
     ut_batch_free(&batch);
     ut_buf_free(&plain);
@@ -80,14 +81,14 @@ static void read_request(void *context, const ut_peer_request *request, ut_peer_
 
 static void keep_log(void *context, ut_log_level level, const char *line, size_t len)
 {
-    ut_rig *rig = context;
+    ut_delivery_rig *rig = context;
     size_t used = strlen(rig->log_z);
     if (used + len + 16 < sizeof(rig->log_z))
         (void)snprintf(rig->log_z + used, sizeof(rig->log_z) - used, "%s %.*s\n",
                        ut_log_level_name(level), (int)len, line);
 }
 
-int ut_rig_log_lines(const ut_rig *rig, const char *with_z)
+int ut_delivery_rig_log_lines(const ut_delivery_rig *rig, const char *with_z)
 {
     int lines = 0;
     for (const char *at = rig->log_z; (at = strstr(at, with_z)) != NULL; at++)
@@ -97,7 +98,7 @@ int ut_rig_log_lines(const ut_rig *rig, const char *with_z)
 
 static ut_err keep_mark(void *context, const ut_delivery *mark)
 {
-    ut_rig *rig = context;
+    ut_delivery_rig *rig = context;
     if (rig->hold_marks || rig->refuse_marks > 0) {
         rig->refuse_marks -= rig->refuse_marks > 0 ? 1 : 0;
         return UT_EAGAIN;
@@ -107,7 +108,7 @@ static ut_err keep_mark(void *context, const ut_delivery *mark)
     return UT_OK;
 }
 
-int ut_rig_warm_up(void **state)
+int ut_delivery_rig_warm_up(void **state)
 {
     (void)state;
     const ut_tls_config config = {.insecure = true};
@@ -117,9 +118,9 @@ int ut_rig_warm_up(void **state)
     return 0;
 }
 
-ut_rig *ut_rig_make_with(ut_engine *engine)
+ut_delivery_rig *ut_delivery_rig_make_with(ut_engine *engine)
 {
-    ut_rig *rig = calloc(1, sizeof(*rig));
+    ut_delivery_rig *rig = calloc(1, sizeof(*rig));
     assert_non_null(rig);
     rig->store = ut_filled_store_open(ut_engine_faulty_wrap(engine, &rig->faults));
     rig->log = (ut_log){.level = UT_LOG_DEBUG, .write = keep_log, .context = rig};
@@ -129,12 +130,12 @@ ut_rig *ut_rig_make_with(ut_engine *engine)
     return rig;
 }
 
-ut_rig *ut_rig_make(void)
+ut_delivery_rig *ut_delivery_rig_make(void)
 {
-    return ut_rig_make_with(ut_engine_memory_open(UT_RIG_BUDGET));
+    return ut_delivery_rig_make_with(ut_engine_memory_open(UT_DELIVERY_RIG_BUDGET));
 }
 
-void ut_rig_start(ut_rig *rig)
+void ut_delivery_rig_start(ut_delivery_rig *rig)
 {
     ut_dispatcher_config config = {
         .poller = rig->poller,
@@ -154,11 +155,11 @@ void ut_rig_start(ut_rig *rig)
     ut_dispatcher_advance(rig->dispatcher, ut_filled_store_last_seq(rig->store));
 }
 
-ut_rig_server *ut_rig_add_server(ut_rig *rig, ut_tls_context *tls)
+ut_delivery_rig_server *ut_delivery_rig_add_server(ut_delivery_rig *rig, ut_tls_context *tls)
 {
-    static const char *const names_z[UT_RIG_DESTINATIONS_MAX] = {"first", "second", "third",
-                                                                 "fourth"};
-    ut_rig_server *server = &rig->servers[rig->count];
+    static const char *const names_z[UT_DELIVERY_RIG_DESTINATIONS_MAX] = {"first", "second",
+                                                                          "third", "fourth"};
+    ut_delivery_rig_server *server = &rig->servers[rig->count];
     server->rig = rig;
     server->times = calloc(UT_FILLED_SPANS_MAX, sizeof(*server->times));
     ut_peer_config config = {.tls = tls, .script = read_request, .context = server};
@@ -187,7 +188,7 @@ ut_rig_server *ut_rig_add_server(ut_rig *rig, ut_tls_context *tls)
     return server;
 }
 
-void ut_rig_drop(ut_rig *rig)
+void ut_delivery_rig_drop(ut_delivery_rig *rig)
 {
     ut_dispatcher_free(rig->dispatcher);
     for (size_t i = 0; i < rig->count; i++) {
@@ -201,19 +202,19 @@ void ut_rig_drop(ut_rig *rig)
     free(rig);
 }
 
-uint64_t ut_rig_wall_ns(const ut_rig *rig)
+uint64_t ut_delivery_rig_wall_ns(const ut_delivery_rig *rig)
 {
-    return UT_RIG_WALL_BEGIN_NS + rig->now_ms * 1000000;
+    return UT_DELIVERY_RIG_WALL_BEGIN_NS + rig->now_ms * 1000000;
 }
 
-uint64_t ut_rig_step(ut_rig *rig)
+uint64_t ut_delivery_rig_step(ut_delivery_rig *rig)
 {
     uint64_t next_ms = 0;
-    ut_dispatcher_step(rig->dispatcher, rig->now_ms, ut_rig_wall_ns(rig), &next_ms);
+    ut_dispatcher_step(rig->dispatcher, rig->now_ms, ut_delivery_rig_wall_ns(rig), &next_ms);
     return next_ms;
 }
 
-size_t ut_rig_await_sockets(ut_rig *rig, uint64_t ms)
+size_t ut_delivery_rig_await_sockets(ut_delivery_rig *rig, uint64_t ms)
 {
     ut_poll_event events[16];
     size_t count = 0;
@@ -223,30 +224,32 @@ size_t ut_rig_await_sockets(ut_rig *rig, uint64_t ms)
     return count;
 }
 
-bool ut_rig_run_until(ut_rig *rig, ut_rig_condition done, uint64_t until_ms)
+bool ut_delivery_rig_run_until(ut_delivery_rig *rig, ut_delivery_rig_condition done,
+                               uint64_t until_ms)
 {
-    uint64_t end = ut_clock_mono_ms() + UT_RIG_DEADLINE_MS;
+    uint64_t end = ut_clock_mono_ms() + UT_DELIVERY_RIG_DEADLINE_MS;
     for (;;) {
         if (ut_clock_mono_ms() > end)
-            fail_msg("the ut_rig_condition does not come about; the log says:\n%s", rig->log_z);
-        uint64_t next_ms = ut_rig_step(rig);
+            fail_msg("the ut_delivery_rig_condition does not come about; the log says:\n%s",
+                     rig->log_z);
+        uint64_t next_ms = ut_delivery_rig_step(rig);
         if (done != NULL && done(rig))
             return true;
         if (next_ms <= rig->now_ms) {
-            (void)ut_rig_await_sockets(rig, 0);
+            (void)ut_delivery_rig_await_sockets(rig, 0);
             continue;
         }
         bool in_flight = false;
         for (size_t i = 0; i < rig->count; i++) {
-            ut_dispatcher_status status[UT_RIG_DESTINATIONS_MAX];
+            ut_dispatcher_status status[UT_DELIVERY_RIG_DESTINATIONS_MAX];
             assert_int_equal(
-                ut_dispatcher_get_status(rig->dispatcher, status, UT_RIG_DESTINATIONS_MAX),
+                ut_dispatcher_get_status(rig->dispatcher, status, UT_DELIVERY_RIG_DESTINATIONS_MAX),
                 rig->count);
             in_flight = in_flight || status[i].in_flight > 0;
         }
         if (in_flight) {
-            (void)ut_rig_await_sockets(rig, 50);
-        } else if (ut_rig_await_sockets(rig, 0) == 0) {
+            (void)ut_delivery_rig_await_sockets(rig, 50);
+        } else if (ut_delivery_rig_await_sockets(rig, 0) == 0) {
             if (next_ms > until_ms) {
                 rig->now_ms = until_ms;
                 return false;
@@ -256,7 +259,7 @@ bool ut_rig_run_until(ut_rig *rig, ut_rig_condition done, uint64_t until_ms)
     }
 }
 
-bool ut_rig_settled(ut_rig *rig)
+bool ut_delivery_rig_settled(ut_delivery_rig *rig)
 {
     for (size_t i = 0; i < rig->count; i++) {
         ut_store_destination_counts c =
@@ -267,12 +270,13 @@ bool ut_rig_settled(ut_rig *rig)
     return true;
 }
 
-void ut_rig_run_to_the_end(ut_rig *rig)
+void ut_delivery_rig_run_to_the_end(ut_delivery_rig *rig)
 {
-    assert_true(ut_rig_run_until(rig, ut_rig_settled, UINT64_MAX));
+    assert_true(ut_delivery_rig_run_until(rig, ut_delivery_rig_settled, UINT64_MAX));
 }
 
-void ut_rig_expect_each_once(const ut_rig *rig, const ut_rig_server *server)
+void ut_delivery_rig_expect_each_once(const ut_delivery_rig *rig,
+                                      const ut_delivery_rig_server *server)
 {
     for (size_t i = 0; i < ut_filled_store_count(rig->store); i++) {
         if (server->times[i] != 1)
@@ -280,7 +284,7 @@ void ut_rig_expect_each_once(const ut_rig *rig, const ut_rig_server *server)
     }
 }
 
-ut_delivery ut_rig_entry(ut_rig *rig, size_t destination, uint64_t seq)
+ut_delivery ut_delivery_rig_entry(ut_delivery_rig *rig, size_t destination, uint64_t seq)
 {
     ut_delivery entry;
     assert_true(
@@ -288,54 +292,58 @@ ut_delivery ut_rig_entry(ut_rig *rig, size_t destination, uint64_t seq)
     return entry;
 }
 
-ut_dispatcher_status ut_rig_status(ut_rig *rig, size_t destination)
+ut_dispatcher_status ut_delivery_rig_status(ut_delivery_rig *rig, size_t destination)
 {
-    ut_dispatcher_status status[UT_RIG_DESTINATIONS_MAX];
-    assert_int_equal(ut_dispatcher_get_status(rig->dispatcher, status, UT_RIG_DESTINATIONS_MAX),
-                     rig->count);
+    ut_dispatcher_status status[UT_DELIVERY_RIG_DESTINATIONS_MAX];
+    assert_int_equal(
+        ut_dispatcher_get_status(rig->dispatcher, status, UT_DELIVERY_RIG_DESTINATIONS_MAX),
+        rig->count);
     return status[destination];
 }
 
-void ut_rig_fail_first(ut_rig_server *server, const ut_rig_request *request, const size_t *places,
-                       ut_peer_answer *answer)
+void ut_delivery_rig_fail_first(ut_delivery_rig_server *server,
+                                const ut_delivery_rig_request *request, const size_t *places,
+                                ut_peer_answer *answer)
 {
     (void)request;
     (void)places;
     if (server->count <= server->first_n)
-        ut_rig_answer(answer, server->status, server->fields_z, "busy with other things");
+        ut_delivery_rig_answer(answer, server->status, server->fields_z, "busy with other things");
     else
-        ut_rig_answer(answer, 200, "", NULL);
+        ut_delivery_rig_answer(answer, 200, "", NULL);
 }
 
-bool ut_rig_has_failed_once(ut_rig *rig)
+bool ut_delivery_rig_has_failed_once(ut_delivery_rig *rig)
 {
-    return ut_rig_status(rig, 0).failures == 1;
+    return ut_delivery_rig_status(rig, 0).failures == 1;
 }
 
-void ut_rig_fail_bad_spans(ut_rig_server *server, const ut_rig_request *request,
-                           const size_t *places, ut_peer_answer *answer)
+void ut_delivery_rig_fail_bad_spans(ut_delivery_rig_server *server,
+                                    const ut_delivery_rig_request *request, const size_t *places,
+                                    ut_peer_answer *answer)
 {
     for (uint32_t i = 0; i < request->spans; i++) {
         for (size_t b = 0; b < server->bad_count; b++) {
             if (places[i] == server->bad[b]) {
-                ut_rig_answer(answer, server->status,
-                              server->fields_z != NULL ? server->fields_z : "",
-                              "this span displeases");
+                ut_delivery_rig_answer(answer, server->status,
+                                       server->fields_z != NULL ? server->fields_z : "",
+                                       "this span displeases");
                 return;
             }
         }
     }
-    ut_rig_answer(answer, 200, "", NULL);
+    ut_delivery_rig_answer(answer, 200, "", NULL);
 }
 
-void ut_rig_take_few(ut_rig_server *server, const ut_rig_request *request, const size_t *places,
-                     ut_peer_answer *answer)
+void ut_delivery_rig_take_few(ut_delivery_rig_server *server,
+                              const ut_delivery_rig_request *request, const size_t *places,
+                              ut_peer_answer *answer)
 {
     for (uint32_t i = 0; i < request->spans; i++) {
         if (server->bad_count > 0 && places[i] == server->bad[0]) {
-            ut_rig_answer(answer, 413, "", "too large");
+            ut_delivery_rig_answer(answer, 413, "", "too large");
             return;
         }
     }
-    ut_rig_answer(answer, request->spans > server->spans_max ? 413 : 200, "", NULL);
+    ut_delivery_rig_answer(answer, request->spans > server->spans_max ? 413 : 200, "", NULL);
 }

@@ -89,9 +89,9 @@ ut_err ut_delivery_batch_split(ut_delivery_batch *batch, uint32_t spans, ut_deli
 // Takes the parts that are not UT_DELIVERY_PART_GOOD out, one at a time; false when none is left.
 bool ut_delivery_batch_take_bad(ut_delivery_batch *batch, ut_delivery_part *part);
 
-// Ends ordinals from <= n < to of a block. For UT_DELIVERY_END_DEAD, http_status and reason_z are kept (the
-// last ones win); without memory only the number of dead spans is. True when the block has no open
-// span left.
+// Ends ordinals from <= n < to of a block. For UT_DELIVERY_END_DEAD, http_status and reason_z are
+// kept (the last ones win); without memory only the number of dead spans is. True when the block
+// has no open span left.
 bool ut_delivery_block_end(ut_delivery_block *block, uint32_t from, uint32_t to,
                            ut_delivery_end end, uint16_t http_status, const char *reason_z);
 

@@ -8,6 +8,10 @@
 
 #include "port/base/buf.h"
 
+// The code for an errno of this machine; 0 is UT_OK, and what has no code of its own UT_EIO. Where a
+// number means more in its place (EADDRINUSE, EAGAIN), that place looks at it first.
+ut_err ut_err_of_errno(int reason);
+
 // Monotonic milliseconds, for everything that waits. Any thread.
 uint64_t ut_clock_mono_ms(void);
 

@@ -100,11 +100,8 @@ ut_err ut_master_key_read(const char *path_z, const ut_log *log, ut_master_key *
     name(key, path_z);
     struct stat status;
     if (stat(path_z, &status) != 0)
-        return ut_fault_set(fault,
-                            errno == EACCES                       ? UT_EPERM
-                            : errno == ENOENT || errno == ENOTDIR ? UT_ENOTFOUND
-                                                                  : UT_EIO,
-                            "cannot read the key in %s: %s", path_z, strerror(errno));
+        return ut_fault_set(fault, ut_err_of_errno(errno), "cannot read the key in %s: %s", path_z,
+                            strerror(errno));
     if (!S_ISREG(status.st_mode))
         return ut_fault_set(fault, UT_EINVAL, "the key in %s cannot be read: it is not a file",
                             path_z);

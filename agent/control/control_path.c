@@ -16,11 +16,8 @@ ut_err ut_control_path(const char *dir_z, ut_addr *addr, int *dir_fd, ut_fault *
     *dir_fd = open(dir_z, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (*dir_fd < 0) {
         const int reason = errno;
-        const ut_err err = reason == ENOENT || reason == ENOTDIR ? UT_ENOTFOUND
-                           : reason == EACCES                    ? UT_EPERM
-                                                                 : UT_EIO;
-        return ut_fault_set(fault, err, "cannot open the data directory %s: %s", dir_z,
-                            strerror(reason));
+        return ut_fault_set(fault, ut_err_of_errno(reason), "cannot open the data directory %s: %s",
+                            dir_z, strerror(reason));
     }
     // It fits: the descriptor has ten digits at most.
     (void)snprintf(addr->path_z, sizeof addr->path_z, "/proc/self/fd/%d/%s", *dir_fd, name_z);

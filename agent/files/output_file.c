@@ -1,6 +1,8 @@
 // A file that is there whole or not at all: written under another name, synced, renamed.
 #include "agent/files/output_file.h"
 
+#include "port/port.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
@@ -11,27 +13,9 @@
 #include <time.h>
 #include <unistd.h>
 
-static ut_err code_of(int reason)
-{
-    switch (reason) {
-    case EACCES:
-    case EPERM:
-    case EROFS:
-        return UT_EPERM;
-    case ENOENT:
-    case ENOTDIR:
-        return UT_ENOTFOUND;
-    case ENOSPC:
-    case EDQUOT:
-        return UT_ENOSPC;
-    default:
-        return UT_EIO;
-    }
-}
-
 static ut_err fault_of(ut_fault *fault, const char *what_z, const char *path_z, int reason)
 {
-    return ut_fault_set(fault, code_of(reason), "cannot %s %s: %s", what_z, path_z,
+    return ut_fault_set(fault, ut_err_of_errno(reason), "cannot %s %s: %s", what_z, path_z,
                         strerror(reason));
 }
 

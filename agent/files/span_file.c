@@ -2,6 +2,7 @@
 #include "agent/files/span_file.h"
 
 #include "adapters/encoding/gzip.h"
+#include "port/port.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -38,13 +39,6 @@ struct ut_span_file {
 static bool is_space(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
-static ut_err errno_code(int reason)
-{
-    return reason == ENOENT || reason == ENOTDIR ? UT_ENOTFOUND
-           : reason == EACCES || reason == EPERM ? UT_EPERM
-                                                 : UT_EIO;
 }
 
 // Reads once more into `in`. Sets `end` at the end of the file.
@@ -243,7 +237,7 @@ ut_err ut_span_file_open(const char *path_z, ut_span_file_format format, ut_span
     struct stat status;
     if (f->fd < 0 || fstat(f->fd, &status) != 0) {
         const int reason = errno;
-        err = ut_fault_set(fault, errno_code(reason), "cannot read %s: %s", f->path_z,
+        err = ut_fault_set(fault, ut_err_of_errno(reason), "cannot read %s: %s", f->path_z,
                            strerror(reason));
     } else {
         if (S_ISREG(status.st_mode))

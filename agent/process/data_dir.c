@@ -98,8 +98,7 @@ static int open_lock(const char *path_z, bool make, int *lock_fd, ut_fault *faul
         const int reason = errno;
         if (reason == ENOENT && !make)
             return EX_NOPERM;
-        const bool denied =
-            reason == EACCES || reason == EPERM || reason == EROFS || reason == ELOOP;
+        const bool denied = reason == ELOOP || ut_err_of_errno(reason) == UT_EPERM;
         (void)ut_fault_set(fault, denied ? UT_EPERM : UT_EIO,
                            reason == ELOOP
                                ? "cannot open %s: %s; it must be a plain file: remove it"

@@ -13,12 +13,8 @@ enum { READ_BYTES = 16384 };
 
 static ut_err file_fault(const char *path_z, int reason, ut_fault *fault)
 {
-    ut_err code = UT_EIO;
-    if (reason == ENOENT || reason == ENOTDIR)
-        code = UT_ENOTFOUND;
-    else if (reason == EACCES || reason == EPERM)
-        code = UT_EPERM;
-    return ut_fault_set(fault, code, "cannot read %s: %s", path_z, strerror(reason));
+    return ut_fault_set(fault, ut_err_of_errno(reason), "cannot read %s: %s", path_z,
+                        strerror(reason));
 }
 
 static ssize_t read_some(int fd, void *out, size_t cap)

@@ -30,9 +30,7 @@ ut_err ut_poller_open(ut_poller **poller)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = p};
     if (p->epoll_fd < 0 || p->wake_fd < 0 ||
         epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, p->wake_fd, &event) != 0) {
-        ut_err err = errno == EMFILE || errno == ENFILE ? UT_ELIMIT
-                     : errno == ENOMEM                  ? UT_ENOMEM
-                                                        : UT_EIO;
+        const ut_err err = ut_err_of_errno(errno);
         ut_poller_close(p);
         return err;
     }
@@ -62,7 +60,7 @@ ut_err ut_poller_watch(ut_poller *poller, ut_sock sock, uint32_t interest, void 
         return UT_OK;
     if (errno == ENOENT && epoll_ctl(poller->epoll_fd, EPOLL_CTL_ADD, sock, &event) == 0)
         return UT_OK;
-    return errno == ENOSPC ? UT_ELIMIT : errno == ENOMEM ? UT_ENOMEM : UT_EIO;
+    return errno == ENOSPC ? UT_ELIMIT : ut_err_of_errno(errno); // a limit of watches
 }
 
 void ut_poller_forget(ut_poller *poller, ut_sock sock)

@@ -8,6 +8,11 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
 typedef struct {
     size_t count;
     ut_log_level level;
@@ -51,10 +56,30 @@ static void lines_above_the_level_are_not_written(void **state)
     }
 }
 
-static void without_a_log_nothing_happens(void **state)
+// Standard output and standard error go into a pipe meanwhile.
+static void without_a_log_nothing_is_written(void **state)
 {
     (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    assert_int_equal(fcntl(ends[0], F_SETFL, O_NONBLOCK), 0);
+    (void)fflush(NULL);
+    const int out = dup(STDOUT_FILENO);
+    const int error = dup(STDERR_FILENO);
+    assert_true(out >= 0 && error >= 0);
+    assert_int_equal(dup2(ends[1], STDOUT_FILENO), STDOUT_FILENO);
+    assert_int_equal(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
     ut_log_write(NULL, UT_LOG_ERROR, "net", "%s", "x");
+    (void)fflush(NULL);
+    assert_int_equal(dup2(out, STDOUT_FILENO), STDOUT_FILENO);
+    assert_int_equal(dup2(error, STDERR_FILENO), STDERR_FILENO);
+    char got[64];
+    errno = 0;
+    assert_int_equal(read(ends[0], got, sizeof(got)), -1);
+    assert_int_equal(errno, EAGAIN);
+    const int used[] = {out, error, ends[0], ends[1]};
+    for (size_t i = 0; i < sizeof(used) / sizeof(used[0]); i++)
+        assert_int_equal(close(used[i]), 0);
 }
 
 static void bytes_from_outside_cannot_begin_a_line(void **state)
@@ -116,7 +141,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_line_names_its_area),
         cmocka_unit_test(lines_above_the_level_are_not_written),
-        cmocka_unit_test(without_a_log_nothing_happens),
+        cmocka_unit_test(without_a_log_nothing_is_written),
         cmocka_unit_test(bytes_from_outside_cannot_begin_a_line),
         cmocka_unit_test(only_lines_over_the_limit_are_cut_and_say_so),
         cmocka_unit_test(an_area_longer_than_a_line_is_cut_too),

@@ -1,6 +1,8 @@
 // Readiness and wakes, also from another thread and from a signal handler.
 #include "port/port.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -252,10 +254,28 @@ static void a_signal_handler_ends_a_wait_without_end(void **state)
     assert_int_equal(sigaction(SIGUSR1, &before, NULL), 0);
 }
 
-static void no_poller_is_closed_without_complaint(void **state)
+// How many of the first descriptors are open.
+static size_t open_descriptors(void)
+{
+    size_t count = 0;
+    for (int fd = 0; fd < 64; fd++)
+        count += fcntl(fd, F_GETFD) >= 0;
+    return count;
+}
+
+static void a_closed_poller_leaves_nothing_open(void **state)
 {
     (void)state;
-    ut_poller_close(NULL);
+    const size_t before = open_descriptors();
+    ut_poller *poller = NULL;
+    assert_int_equal(ut_poller_open(&poller), UT_OK);
+    assert_true(open_descriptors() > before);
+    ut_poller_close(poller);
+    assert_int_equal(open_descriptors(), before);
+    errno = 0;
+    ut_poller_close(NULL); // closes nothing, and does not try to
+    assert_int_equal(errno, 0);
+    assert_int_equal(open_descriptors(), before);
 }
 
 int main(void)
@@ -281,7 +301,7 @@ int main(void)
                                         close_pair),
         cmocka_unit_test_setup_teardown(a_signal_handler_ends_a_wait_without_end, open_pair,
                                         close_pair),
-        cmocka_unit_test(no_poller_is_closed_without_complaint),
+        cmocka_unit_test(a_closed_poller_leaves_nothing_open),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -112,7 +112,7 @@ static void raise_descriptors(const ut_agent *agent)
         ut_log_write(
             &agent->log, UT_LOG_WARN, "agent",
             "at most %llu files may be open, but %u connections need %llu; raise the limit "
-            "(ulimit -n) or lower connections_max",
+            "(ulimit -n) or lower max_connections",
             (unsigned long long)most, connections, (unsigned long long)need);
 }
 

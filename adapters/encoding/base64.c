@@ -27,7 +27,7 @@ void ut_base64_encode(ut_bytes in, ut_buf *out)
     out->len += len;
 }
 
-// 0..63, or 64 for what is no digit.
+// The value of a digit, 0..63; 64 for any other character.
 static uint32_t digit_value(uint8_t c)
 {
     if (c >= 'A' && c <= 'Z')

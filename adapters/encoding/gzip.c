@@ -1,5 +1,5 @@
-// gzip on whole buffers; see gzip.h. The envelope (RFC 1952) is read here, so that a fault can say what is wrong; libdeflate
-// does what is inside.
+// gzip on whole buffers; see gzip.h. The envelope (RFC 1952) is read here, so that a fault can say
+// what is wrong with it; libdeflate expands the stream inside.
 #include "adapters/encoding/gzip.h"
 
 #include <libdeflate.h>
@@ -21,7 +21,7 @@ enum {
 
 struct ut_gzip {
     struct libdeflate_compressor *compressor; // NULL until used
-    struct libdeflate_decompressor *expander; // likewise
+    struct libdeflate_decompressor *expander; // NULL until used
     int level;                                // of the compressor
 };
 
@@ -121,7 +121,8 @@ static ut_err skip_head(ut_bytes in, size_t *at, ut_fault *fault)
     return UT_OK;
 }
 
-// A first guess of how much the data expands to: the size in the last four bytes, as far as it can be true.
+// A first guess of the size after expansion: the last four bytes of the data, which hold it, as far
+// as deflate can expand the data to that.
 static size_t first_guess(ut_bytes in, size_t at)
 {
     size_t left = in.len - at;

@@ -60,8 +60,8 @@ static void give_back(void *context, void *pointer)
 
 // ---- reading ----
 
-// Whether the text nests deeper than UT_JSON_DEPTH_MAX, and where. Of a text that is not JSON the
-// answer may be either.
+// Whether the text nests deeper than UT_JSON_DEPTH_MAX. where: out, the byte that does. The answer
+// means nothing for a text that is not JSON.
 static bool too_deep(ut_bytes text, size_t *where)
 {
     size_t depth = 0;
@@ -199,7 +199,7 @@ static bool is_digit(uint8_t c)
     return c >= '0' && c <= '9';
 }
 
-// The exponent behind an 'e', kept within limits that decide nothing.
+// Reads the exponent behind an 'e'. One beyond 10^17 is cut: it decides nothing any more.
 static bool read_exponent(const uint8_t *at, const uint8_t *end, int64_t *exponent)
 {
     bool negative = false;
@@ -237,7 +237,7 @@ ut_json_number ut_json_integer(ut_bytes text, bool *negative, uint64_t *magnitud
     if (at == end || !is_digit(*at))
         return UT_JSON_NUMBER_MALFORMED;
 
-    // First how far the point moves, then the digits, each once.
+    // The place of the point is found first; then each digit is taken once.
     const uint8_t *digits = at;
     while (at < end && is_digit(*at))
         at++;

@@ -8,11 +8,12 @@
 #include <yyjson.h>
 
 enum {
-    // Memory that reading may take: so many times the length of the text (a copy of it, and 16
-    // bytes a value; a list of trace spans takes 3 to 4 times) and this much more.
+    // Bytes of memory that reading may take: UT_JSON_MEMORY_FACTOR times the length of the text,
+    // and UT_JSON_MEMORY_BASE. A copy of the text and 16 bytes a value are needed: 3 to 4 times the
+    // length for a list of trace spans.
     UT_JSON_MEMORY_FACTOR = 6,
     UT_JSON_MEMORY_BASE = 64 * 1024,
-    UT_JSON_DEPTH_MAX = 192, // nesting of arrays and objects, also of those that nobody reads
+    UT_JSON_DEPTH_MAX = 192, // nesting of arrays and objects, also in members that are not read
 };
 
 typedef struct {
@@ -29,7 +30,7 @@ typedef struct {
 // meanwhile. Nothing is to be freed after an error. UT_EFORMAT (with the byte where it went wrong;
 // also when nested deeper than UT_JSON_DEPTH_MAX), UT_ELIMIT (memory), UT_ENOMEM.
 ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault);
-// The same within memory_max bytes, if that is less.
+// Does the same within memory_max bytes, where that is less.
 ut_err ut_json_read_within(ut_json *json, ut_bytes text, size_t memory_max, ut_fault *fault);
 void ut_json_free(ut_json *json);
 
@@ -38,15 +39,15 @@ const char *ut_json_type_text(yyjson_val *value);
 
 typedef enum { UT_JSON_NUMBER_OK, UT_JSON_NUMBER_MALFORMED, UT_JSON_NUMBER_RANGE } ut_json_number;
 
-// The integer that a number or a string of one stands for, exactly; "1e3" and "5.0" are integers,
-// "0.5" is not (MALFORMED). magnitude: of up to 64 bits; beyond is RANGE.
+// Reads the integer that a number, or a string of one, stands for, exactly. "1e3" and "5.0" are
+// integers, "0.5" is not (MALFORMED). magnitude: 64 bits; a larger one is RANGE.
 ut_json_number ut_json_integer(ut_bytes text, bool *negative, uint64_t *magnitude);
 
 // Reads a number (not a string) that is an integer of 0 to 2^64 - 1. False: value is another one,
 // another kind, or NULL.
 bool ut_json_uint(yyjson_val *value, uint64_t *number);
 
-// The double nearest to the text of a number. RANGE: would be infinite.
+// Reads the double nearest to the text of a number. RANGE: it would be infinite.
 ut_json_number ut_json_double(ut_bytes text, double *value);
 
 #endif

@@ -12,7 +12,7 @@ const uint8_t *ut_pb_read_long_varint(const uint8_t *at, const uint8_t *end, uin
     uint64_t bits = 0;
     for (unsigned shift = 0; shift < 70 && at < end; shift += 7) {
         uint8_t byte = *at++;
-        // The tenth byte holds the last of 64 bits; what stands above is dropped, as other parsers do.
+        // The tenth byte holds the last of 64 bits; higher bits are dropped, as other parsers do.
         bits |= (uint64_t)(byte & 0x7f) << shift;
         if (byte < 0x80) {
             *value = bits;

@@ -1,5 +1,6 @@
-// Protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): reading and writing of single fields,
-// bounded. Not for messages: otlp_protobuf_decode.c and otlp_protobuf_encode.c know what the fields mean.
+// Protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): reading and writing
+// of single fields, bounded. Not for messages: otlp_protobuf_decode.c and otlp_protobuf_encode.c
+// know what the fields mean.
 #ifndef UT_ADAPTERS_PROTOBUF_H
 #define UT_ADAPTERS_PROTOBUF_H
 
@@ -25,13 +26,17 @@ enum {
 #define UT_PB_NUMBER(tag)       ((tag) >> 3)
 #define UT_PB_WIRE(tag)         ((ut_pb_wire)((tag)&7u))
 
-// ---- reading: a pointer behind what was read, or NULL when it does not decode ----
+// ---- reading ----
+
+// The reading functions return a pointer behind the bytes they read, or NULL when those do not
+// decode.
 
 typedef struct {
     uint32_t tag;
     uint64_t value; // VARINT, I64, I32; 0 for others
-    ut_bytes
-        bytes; // LEN: the content; a group: all of it behind its tag; empty for others. Borrowed from the input
+    // LEN: the content. A group: all of it behind its tag. Empty for others. Borrowed from the
+    // input.
+    ut_bytes bytes;
 } ut_pb_field;
 
 const uint8_t *ut_pb_read_long_varint(const uint8_t *at, const uint8_t *end, uint64_t *value);
@@ -46,7 +51,7 @@ static inline const uint8_t *ut_pb_read_varint(const uint8_t *at, const uint8_t 
     return ut_pb_read_long_varint(at, end, value);
 }
 
-// Any field; the one below is the same with a short way for what is most frequent.
+// Reads any field. ut_pb_read_field does the same, with a short way for the most frequent ones.
 const uint8_t *ut_pb_read_any_field(const uint8_t *at, const uint8_t *end, ut_pb_field *field);
 
 static inline const uint8_t *ut_pb_read_field(const uint8_t *at, const uint8_t *end,
@@ -72,7 +77,7 @@ static inline const uint8_t *ut_pb_read_field(const uint8_t *at, const uint8_t *
 
 enum { UT_PB_REASON_MAX = 80 };
 
-// Why the field at `at` does not decode, in words ("length 900 runs past the end").
+// Says why the field at `at` does not decode ("length 900 runs past the end").
 void ut_pb_explain(const uint8_t *at, const uint8_t *end, char reason_z[UT_PB_REASON_MAX]);
 
 // ---- writing ----
@@ -94,14 +99,14 @@ static inline uint8_t *ut_pb_write_varint(uint8_t *at, uint64_t value)
     return at;
 }
 
-// One field each; errors stay in buf->err.
+// Each of these appends one field; errors stay in buf->err.
 void ut_pb_put_varint(ut_buf *buf, uint32_t number, uint64_t value);
 void ut_pb_put_i64(ut_buf *buf, uint32_t number, uint64_t value);
 void ut_pb_put_i32(ut_buf *buf, uint32_t number, uint32_t value);
 void ut_pb_put_bytes(ut_buf *buf, uint32_t number, ut_bytes bytes);
 
-// A nested message whose length is known when it ends: open, write its fields, close. Only a wrong guess of the
-// length costs a move of the content.
+// A nested message whose length is known when it ends: open it, write its fields, close it. A wrong
+// guess of its length costs a move of the content, a right one costs nothing.
 typedef struct {
     size_t content; // offset in the buffer
     size_t width;   // bytes kept for the length

@@ -1,5 +1,5 @@
-// Spans as rows of CSV (RFC 4180), for spreadsheets and data frames. One way only: what CSV cannot
-// hold is in the OTLP formats.
+// Spans as rows of CSV (RFC 4180), for spreadsheets and data frames. Rows are only written;
+// the OTLP formats hold all of a span and are read again.
 #ifndef UT_ADAPTERS_PLAIN_CSV_ROW_H
 #define UT_ADAPTERS_PLAIN_CSV_ROW_H
 

@@ -1,5 +1,5 @@
-// Attribute values of spans as plain JSON, for the output of the command line. OTLP's own JSON form
-// is in adapters/.
+// Attribute values of spans as plain JSON, as a person would write them. OTLP's JSON form of values
+// is in adapters/otlp.
 #ifndef UT_ADAPTERS_PLAIN_JSON_VALUE_H
 #define UT_ADAPTERS_PLAIN_JSON_VALUE_H
 

@@ -1,13 +1,13 @@
-// The control socket of a running agent: commands ask it how it is, and to do what only it may do
-// with its store. HTTP with JSON on untrace.sock in the data directory, which only the same user
-// (and root) may connect to; docs/ARCHITECTURE.md lists the requests. On the network thread. Not
-// the API for programs of others.
+// The control socket of a running agent: commands ask for its status, and for the work on the store
+// that only it may do. HTTP with JSON on untrace.sock in the data directory, which only the same
+// user (and root) may connect to; docs/ARCHITECTURE.md lists the requests. Network thread. Not an
+// API for other programs.
 #ifndef UT_AGENT_CONTROL_H
 #define UT_AGENT_CONTROL_H
 
 #include "agent/threads/dispatch_thread.h"
-#include "transport/http/http_server.h"
 #include "agent/threads/store_thread.h"
+#include "transport/http/http_server.h"
 
 typedef struct ut_control ut_control;
 
@@ -28,7 +28,7 @@ ut_err ut_control_open(const ut_control_config *config, ut_control **control, ut
 // ignored.
 void ut_control_close(ut_control *control);
 
-// Its server, for step, stop and idle.
+// The server of the socket, for step, stop and idle.
 ut_http_server *ut_control_server(ut_control *control);
 
 #endif

@@ -1,4 +1,4 @@
-// Asking a running agent over its control socket.
+// Requests to a running agent over its control socket; see control_client.h.
 #include "agent/control/control_client.h"
 
 #include "adapters/encoding/json.h"
@@ -24,7 +24,7 @@ struct ut_control_client {
     ut_sock sock; // UT_SOCK_NONE: not connected
     ut_http_reader reader;
     ut_buf request;
-    bool (*give_up)(void *context); // NULL: nobody is asked
+    bool (*give_up)(void *context); // NULL: the wait ends with the timeout alone
     void *context;
 };
 
@@ -33,8 +33,8 @@ static ut_err no_agent(const ut_control_client *c, ut_fault *fault)
     return ut_fault_set(fault, UT_ENOTFOUND, "no agent is running on %s", c->dir_z);
 }
 
-// Blocking, with the reason that port.h's connect does not give. A Unix socket is connected at once
-// or not at all.
+// Connects without port.h, whose connect does not tell the reasons apart. A Unix socket is
+// connected at once or not at all.
 static ut_err connect_to(ut_control_client *c, ut_fault *fault)
 {
     ut_addr addr;
@@ -120,7 +120,7 @@ void ut_control_client_watch(ut_control_client *c, bool (*give_up)(void *context
     c->context = context;
 }
 
-// UT_ETIMEOUT when the deadline has passed, UT_ECANCELED when the caller gives up.
+// Waits for the events. UT_ETIMEOUT: the deadline has passed; UT_ECANCELED: the caller gives up.
 static ut_err wait_for(const ut_control_client *c, short events, uint64_t deadline_ms)
 {
     for (;;) {
@@ -181,7 +181,7 @@ static ut_err read_answer(ut_control_client *c, uint64_t deadline_ms, ut_fault *
     }
 }
 
-// The text of {"error":TEXT}, as a fault.
+// Makes a fault of an answer {"error":TEXT}.
 static ut_err refusal(const ut_control_client *c, ut_fault *fault)
 {
     ut_json json;
@@ -247,7 +247,7 @@ ut_err ut_control_client_ask(ut_control_client *c, const char *method_z, const c
     return c->reader.status >= 300 ? refusal(c, fault) : UT_OK;
 }
 
-// ---- reading answers
+// ---- reading answers ----
 
 uint64_t ut_control_uint(yyjson_val *object, const char *name_z)
 {

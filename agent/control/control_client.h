@@ -28,7 +28,7 @@ ut_err ut_control_client_ask(ut_control_client *client, const char *method_z, co
                              ut_bytes body, uint32_t timeout_ms, ut_bytes *answer, ut_fault *fault);
 
 // give_up is asked about every UT_CONTROL_CLIENT_LOOK_MS while an answer does not come; true ends
-// the wait with UT_ECANCELED. NULL: nobody is asked, as at first.
+// the wait with UT_ECANCELED. NULL, as at first: an answer is waited for until the timeout.
 void ut_control_client_watch(ut_control_client *client, bool (*give_up)(void *context),
                              void *context);
 

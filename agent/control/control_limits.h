@@ -5,7 +5,7 @@
 enum {
     UT_CONTROL_CONNECTIONS_MAX = 16,
     UT_CONTROL_BODY_BYTES_MAX = 68 * 1024 * 1024, // of a request: one OTLP request of 64 MiB
-    UT_CONTROL_MEMORY_MAX = 3 * UT_CONTROL_BODY_BYTES_MAX, // of bodies and what is made of them
+    UT_CONTROL_MEMORY_MAX = 3 * UT_CONTROL_BODY_BYTES_MAX, // of bodies and the batches of them
     UT_CONTROL_HEADER_BYTES_MAX = 8 * 1024,
     UT_CONTROL_TIMEOUT_MS = 10000,      // for a head, and for a body that makes no progress
     UT_CONTROL_IDLE_MS = 60000,         // between requests

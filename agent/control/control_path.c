@@ -1,4 +1,4 @@
-// The address of the control socket.
+// The address of the control socket; see control_path.h.
 #include "agent/control/control_path.h"
 
 #include <errno.h>

@@ -1,4 +1,4 @@
-// Where an agent's control socket is: untrace.sock in its data directory. Used by both ends.
+// The place of an agent's control socket: untrace.sock in its data directory. Used by both ends.
 #ifndef UT_AGENT_CONTROL_PATH_H
 #define UT_AGENT_CONTROL_PATH_H
 

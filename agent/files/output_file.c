@@ -30,8 +30,8 @@ static sigset_t signals_that_stop(void)
     return signals;
 }
 
-// Whether the temporary file is this user's own, with one name, and still the one of that name: who
-// wrote before us may have put it in its place since.
+// Whether the temporary file is this user's own, has one name, and is still the file of that name:
+// an earlier writer may have renamed it since it was opened.
 static bool is_ours(const ut_output_file *file)
 {
     struct stat opened;
@@ -60,7 +60,7 @@ static int set_access(const ut_output_file *file)
 // Locks the temporary file and empties it.
 static ut_err take_temporary(ut_output_file *file, ut_fault *fault)
 {
-    // The lock is the writer's, so what a killed one left behind is taken over.
+    // A killed writer's lock is gone, so the file that it left behind is taken over.
     if (flock(file->fd, LOCK_EX | LOCK_NB) != 0)
         return ut_fault_set(fault, UT_EBUSY,
                             "another process is writing %s; wait for it, or give another name",
@@ -98,7 +98,7 @@ static ut_err open_temporary(ut_output_file *file, ut_fault *fault)
     return UT_OK;
 }
 
-// The new name is durable when its directory is. One that may not be read cannot be synced.
+// Makes the new name durable. A directory that may not be read cannot be synced, which is no error.
 static ut_err sync_directory(const ut_output_file *file, ut_fault *fault)
 {
     char dir_z[PATH_MAX];
@@ -119,7 +119,7 @@ ut_err ut_output_file_open(ut_output_file *file, const char *path_z, ut_fault *f
         (void)snprintf(file->path_z, sizeof(file->path_z), "standard output");
         return UT_OK;
     }
-    // A link stays a link: what it leads to is replaced.
+    // A link stays a link: the file that it leads to is replaced.
     struct stat status;
     char *real_z = realpath(path_z, NULL);
     const int written =
@@ -178,7 +178,7 @@ ut_err ut_output_file_commit(ut_output_file *file, ut_fault *fault)
         else if (rename(file->temporary_z, file->path_z) != 0)
             err = fault_of(fault, "rename", file->temporary_z, errno);
         if (err != UT_OK)
-            (void)unlink(file->temporary_z); // it is of no use any more
+            (void)unlink(file->temporary_z); // not needed any more
         else
             err = sync_directory(file, fault);
     }

@@ -1,4 +1,5 @@
-// Takes a file of OTLP requests apart, with at most one request in memory unless the file is compressed.
+// Takes a file of OTLP requests apart, with at most one request in memory unless the file is
+// compressed. See span_file.h.
 #include "agent/files/span_file.h"
 
 #include "adapters/encoding/gzip.h"
@@ -24,9 +25,9 @@ struct ut_span_file {
     const char *path_z;
     int fd;
     layout layout;
-    ut_buf in; // what is read and not yet given out begins at `at`
+    ut_buf in; // bytes that were read; those before `at` are given out
     size_t at;
-    bool end;               // nothing follows what is in `in`
+    bool end;               // the file has no bytes behind those in `in`
     bool ended;             // the last request was given out
     uint64_t passed;        // bytes of the (expanded) file before in.data[0]
     uint64_t size;          // of the file, 0: not known
@@ -65,7 +66,7 @@ static ut_err read_some(ut_span_file *f, ut_fault *fault)
     return UT_OK;
 }
 
-// Reads until so many bytes wait, or the end.
+// Reads until this number of bytes waits in `in`, or the file ends.
 static ut_err need(ut_span_file *f, size_t bytes, ut_fault *fault)
 {
     while (!f->end && f->in.len - f->at < bytes) {
@@ -116,7 +117,7 @@ done:
     return err;
 }
 
-// The first byte at or behind `from` that is no white space; SIZE_MAX when what is read holds none.
+// The first byte in `in` at or behind `from` that is no white space; SIZE_MAX when there is none.
 static size_t find_text(const ut_span_file *f, size_t from)
 {
     for (size_t i = from; i < f->in.len; i++) {
@@ -148,8 +149,8 @@ static bool is_closed(ut_bytes text)
     return depth == 0 && !quoted;
 }
 
-// Lines or one document: a document that is spread over lines does not end with its first line, and its
-// second line does not begin another.
+// Tells lines from one document: a document that is spread over lines does not end with its first
+// line, and its second line does not begin another document.
 static ut_err find_json_layout(ut_span_file *f, ut_fault *fault)
 {
     for (;;) {
@@ -181,8 +182,9 @@ static ut_err find_json_layout(ut_span_file *f, ut_fault *fault)
     }
 }
 
-// True when the file begins as JSON does: an opening brace, and behind it a quote or a closing one. A
-// protobuf message may begin with the byte of a newline, and even with that of a brace behind it.
+// True when the file begins as JSON does: an opening brace, and behind it a quote or a closing
+// brace. A protobuf message may begin with the byte of a newline, and even have that of a brace
+// behind it.
 static bool begins_as_json(const ut_span_file *f)
 {
     const size_t brace = find_text(f, f->at);
@@ -260,7 +262,7 @@ void ut_span_file_close(ut_span_file *f)
     free(f);
 }
 
-// Passes what is left of a line that is too long.
+// Passes the rest of a line that is too long.
 static ut_err pass_line(ut_span_file *f, ut_fault *fault)
 {
     for (;;) {
@@ -333,7 +335,7 @@ static ut_err next_delimited(ut_span_file *f, ut_bytes *message, bool *more, ut_
     }
     const uint32_t length = ut_get_be32(f->in.data + f->at);
     if (length > UT_SPAN_FILE_MESSAGE_MAX) {
-        f->ended = true; // more likely no length at all
+        f->ended = true; // more likely these bytes are no length at all
         return ut_fault_set(fault, UT_ELIMIT, "a message of %u bytes: at most %d MiB are taken",
                             length, UT_SPAN_FILE_MESSAGE_MAX >> 20);
     }
@@ -351,7 +353,7 @@ static ut_err next_delimited(ut_span_file *f, ut_bytes *message, bool *more, ut_
     return UT_OK;
 }
 
-// All that is left is one request.
+// Gives out the rest of the file as one request.
 static ut_err next_whole(ut_span_file *f, ut_bytes *message, bool *more, ut_fault *fault)
 {
     const ut_err err = need(f, (size_t)UT_SPAN_FILE_MESSAGE_MAX + 1, fault);

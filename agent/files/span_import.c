@@ -1,4 +1,4 @@
-// OTLP requests into a store, by the agent's hand or by our own.
+// OTLP requests into a store, through its agent or by this process; see span_import.h.
 #include "agent/files/span_import.h"
 
 #include "agent/cli/cli.h"
@@ -74,7 +74,8 @@ int ut_span_import_open(ut_config *config, const ut_log *log, ut_span_import **o
         if (err == UT_OK)
             code = EX_OK;
         else if (err != UT_ENOTFOUND) {
-            // Otherwise what holds the lock is no agent: the fault of the lock names it.
+            // UT_ENOTFOUND: the process that holds the lock is no agent, and the fault of the lock
+            // names it.
             *fault = agent_fault;
             code = ut_exit_code(err);
         }
@@ -101,12 +102,13 @@ void ut_span_import_close(ut_span_import *import)
     free(import);
 }
 
-// ---- taking requests
+// ---- taking requests ----
 
 ut_err ut_span_import_add(ut_span_import *import, ut_otlp_encoding encoding, ut_bytes request,
                           ut_fault *fault)
 {
-    // Decoded here also for an agent: it would refuse the whole group, and say less of where.
+    // The request is decoded here for an agent, too: the agent would refuse the whole group, and
+    // its answer would say less about where.
     if (import->group == UT_SPAN_IMPORT_GROUP_MAX ||
         (import->group > 0 && import->group_bytes + request.len > UT_SPAN_IMPORT_GROUP_BYTES)) {
         const ut_err err = ut_span_import_flush(import, fault);
@@ -142,7 +144,7 @@ ut_err ut_span_import_add(ut_span_import *import, ut_otlp_encoding encoding, ut_
     return UT_OK;
 }
 
-// ---- storing a group
+// ---- storing a group ----
 
 static ut_err commit(ut_span_import *import, ut_fault *fault)
 {
@@ -160,8 +162,8 @@ static ut_err commit(ut_span_import *import, ut_fault *fault)
     return UT_OK;
 }
 
-// Counts what the agent says that it has stored, and leaves the frames that it has not taken yet in
-// the body. UT_EPROTO.
+// Adds the counts of the agent's answer, and leaves the frames in the body that the agent has not
+// taken yet. UT_EPROTO.
 static ut_err read_answer(ut_span_import *import, ut_bytes answer, bool whole)
 {
     ut_json json;

@@ -1,6 +1,6 @@
-// Takes OTLP requests into the store of a data directory: through the agent that runs on it, over its
-// control socket, or where none runs by opening the store itself. Spans that are there already are left
-// out and counted. Not for files (span_file.h).
+// Takes OTLP requests into the store of a data directory: through the agent that runs on it, over
+// its control socket, or, where none runs, by opening the store itself. Spans that are stored
+// already are left out and counted. Not for files (span_file.h).
 #ifndef UT_AGENT_SPAN_IMPORT_H
 #define UT_AGENT_SPAN_IMPORT_H
 
@@ -8,10 +8,9 @@
 #include "agent/config/config.h"
 
 enum {
-    // So many requests, or so many bytes of them, are stored with one commit.
-    UT_SPAN_IMPORT_GROUP_MAX = 64,
-    UT_SPAN_IMPORT_GROUP_BYTES = 4 * 1024 * 1024,
-    UT_SPAN_IMPORT_TRY_FOR_MS = 60 * 1000, // while the agent says that it is busy
+    UT_SPAN_IMPORT_GROUP_MAX = 64,                // requests that one commit stores
+    UT_SPAN_IMPORT_GROUP_BYTES = 4 * 1024 * 1024, // bytes of them; a single request may pass it
+    UT_SPAN_IMPORT_TRY_FOR_MS = 60 * 1000,        // while the agent says that it is busy
 };
 
 typedef struct {
@@ -24,22 +23,24 @@ typedef struct {
 
 typedef struct ut_span_import ut_span_import;
 
-// config: read, borrowed; data_dir_z is set. A store that is not there is made as an agent would make it,
-// with the destinations of the configuration. Returns an exit code; when it is not 0, fault holds why.
+// config: was read, and its data_dir_z is set; borrowed until ut_span_import_close. A store that is
+// missing is made as an agent would make it, with the destinations of the configuration. Returns an
+// exit code; when it is not 0, fault holds why.
 int ut_span_import_open(ut_config *config, const ut_log *log, ut_span_import **import,
                         ut_fault *fault);
 
-// Takes one request; the bytes are borrowed for the call. UT_EFORMAT, UT_ELIMIT: it does not decode, and
-// nothing of it is taken. After another error the import is over.
+// Takes one request; its bytes are borrowed for the call. UT_EFORMAT, UT_ELIMIT: it does not
+// decode, and nothing of it is taken. After another error the import is over.
 ut_err ut_span_import_add(ut_span_import *import, ut_otlp_encoding encoding, ut_bytes request,
                           ut_fault *fault);
 
-// Stores what was taken so far; durable on return.
+// Stores the requests that were taken since the last time; durable on return.
 ut_err ut_span_import_flush(ut_span_import *import, ut_fault *fault);
 
 void ut_span_import_get_counts(const ut_span_import *import, ut_span_import_counts *counts);
 bool ut_span_import_through_agent(const ut_span_import *import);
 
-void ut_span_import_close(ut_span_import *import); // what is not flushed is lost
+// Requests that were not flushed are lost.
+void ut_span_import_close(ut_span_import *import);
 
 #endif

@@ -10,7 +10,7 @@ enum {
     OUTPUT_BYTES_MAX = 1024 * 1024 * 1024, // the whole trace as JSON
 };
 
-// Where a span stands.
+// The place of a span in the store.
 typedef struct {
     uint64_t seq;
     uint32_t ordinal;
@@ -24,7 +24,7 @@ static ut_err take_place(void *context, const ut_trace_span *span)
     return places->err;
 }
 
-// Adds the spans of one block: neighbours go together.
+// Adds the spans of one block; spans that are neighbours in it are added with one call.
 static ut_err add_block(ut_store_view *view, const place *places, size_t count, ut_buf *payload,
                         ut_buf *out)
 {
@@ -64,7 +64,7 @@ ut_err ut_trace_otlp_print(ut_reader *reader, const uint8_t trace_id[UT_TRACE_ID
     }
     ut_otlp_json_encoder.end(&out);
     ut_buf_add_byte(&out, '\n');
-    ut_store_view_end(reader->view); // whoever reads the output may be slow
+    ut_store_view_end(reader->view); // the reader of the output may be slow
     if (err == UT_OK)
         err = ut_term_write(&out);
     ut_buf_free(&place_bytes);

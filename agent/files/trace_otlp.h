@@ -1,4 +1,5 @@
-// One whole trace as an OTLP/JSON request on standard output, equal to what was received.
+// One whole trace as an OTLP/JSON request on standard output; its spans are equal to those
+// received.
 #ifndef UT_AGENT_TRACE_OTLP_H
 #define UT_AGENT_TRACE_OTLP_H
 

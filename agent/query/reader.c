@@ -8,9 +8,9 @@
 
 #include <stdlib.h>
 
-// The key to read with: from UNTRACE_KEY_FILE, else from where the configuration says. config: NULL
-// when it was not read; it is then looked for, and one that is not there or is wrong says nothing
-// unless config_z names it.
+// Reads the key from the file of UNTRACE_KEY_FILE, else from the place that the configuration
+// gives. config: NULL when it was not read; it is then looked for, and a missing or wrong one is an
+// error only where config_z names it.
 static ut_err reader_key(const ut_config *config, const char *config_z, ut_master_key *key,
                          ut_fault *fault)
 {
@@ -65,7 +65,7 @@ ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *r
             data_dir_z);
     if (err != UT_OK)
         goto done;
-    // Without its key a store that is not encrypted can be read all the same.
+    // A store that is not encrypted can be read even where the key cannot.
     ut_master_key key;
     ut_fault key_fault = {UT_OK, ""};
     const ut_err key_err = reader_key(config_read ? &config : NULL, config_z, &key, &key_fault);

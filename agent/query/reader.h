@@ -9,9 +9,11 @@ typedef struct {
     ut_store_view *view; // begun
 } ut_reader;
 
-// data_dir_z: from the option, or NULL: from the configuration (config_z as for ut_config_find). The
-// key of an encrypted store comes from the file that UNTRACE_KEY_FILE names, else from where the
-// configuration says.
+// Opens a store for reading and begins a view of it. data_dir_z: from the option; NULL: the one of
+// the configuration (config_z as for ut_config_find). The key of an encrypted store comes from the
+// file that UNTRACE_KEY_FILE names, else from the place that the configuration gives. Nothing is to
+// be closed after an error. UT_ENOTFOUND: there is no store; UT_EPERM: the key is missing or wrong;
+// errors of ut_engine_lmdb_open and ut_store_open.
 ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *reader,
                       ut_fault *fault);
 void ut_reader_close(ut_reader *reader);

@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 
-// Slices in which a search looks whether anything is left behind the limit. Where nothing is found
-// in them, there may be more.
+// Slices in which a search looks for one more match behind the limit. When all of them find none,
+// the answer is that there may be more.
 enum { PEEK_SLICES = 16 };
 
 ut_err ut_leavers_look(ut_leavers *leavers, ut_store_view *view)
@@ -53,7 +53,7 @@ typedef struct {
     ut_trace_span_visit visit;
     void *context;
     uint64_t visited;
-    ut_err answer; // of the visitor to the last span
+    ut_err answer; // of the visitor, for the last span
 } counted;
 
 static ut_err count_span(void *context, const ut_trace_span *span)
@@ -71,7 +71,8 @@ static ut_err end_at_once(void *context, const ut_trace_span *span)
     return UT_ECANCELED;
 }
 
-// Whether a span that matches follows: a listing that ends with the last one offers no next page.
+// Clears search->more when no span that matches follows: a listing that ends with the last match
+// offers no next page.
 static ut_err peek(ut_span_search *search, ut_reader *reader)
 {
     ut_query_cursor cursor = search->cursor;
@@ -94,7 +95,7 @@ static ut_err peek(ut_span_search *search, ut_reader *reader)
     return UT_OK;
 }
 
-// One slice, in a view of its own.
+// Runs one slice in a view of its own.
 static ut_err run_slice(ut_span_search *search, ut_reader *reader, counted *count)
 {
     ut_err err = ut_store_view_begin(reader->view);

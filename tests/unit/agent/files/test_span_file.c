@@ -1,4 +1,5 @@
-// Files of OTLP requests: how they are told apart, and that what is wrong with one request does not hide those behind it.
+// Files of OTLP requests: how they are told apart, and that what is wrong with one request does not
+// hide those behind it.
 #include "agent/files/span_file.h"
 
 #include <stdarg.h>

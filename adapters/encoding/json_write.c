@@ -48,7 +48,7 @@ static bool all_plain(const uint8_t *at)
     const uint64_t ones = 0x0101010101010101u;
     const uint64_t highs = 0x8080808080808080u;
     uint64_t bytes;
-    memcpy(&bytes, at, sizeof bytes);
+    memcpy(&bytes, at, sizeof(bytes));
     uint64_t quote = bytes ^ ones * '"';
     uint64_t slash = bytes ^ ones * '\\';
     // A high bit that stays marks a byte; borrows mark only bytes behind one that is marked
@@ -127,12 +127,12 @@ void ut_json_put_base64(ut_buf *out, ut_bytes bytes)
 void ut_json_put_uint(ut_buf *out, uint64_t value)
 {
     uint8_t text[20];
-    size_t begin = sizeof text;
+    size_t begin = sizeof(text);
     do {
         text[--begin] = (uint8_t)('0' + value % 10);
         value /= 10;
     } while (value != 0);
-    ut_buf_add(out, text + begin, sizeof text - begin);
+    ut_buf_add(out, text + begin, sizeof(text) - begin);
 }
 
 void ut_json_put_int(ut_buf *out, int64_t value)
@@ -159,7 +159,7 @@ void ut_json_put_double(ut_buf *out, double value)
     size_t len = 0;
     (void)yyjson_set_real(&number, value); // fails only for containers
     char *text = NULL;
-    if (yyjson_alc_pool_init(&pool, memory, sizeof memory))
+    if (yyjson_alc_pool_init(&pool, memory, sizeof(memory)))
         text = yyjson_val_write_opts(&number, YYJSON_WRITE_NOFLAG, &pool, &len, NULL);
     UT_ASSERT(text != NULL);
     ut_buf_add(out, text, len);

@@ -10,8 +10,8 @@ ut_err ut_control_path(const char *dir_z, ut_addr *addr, int *dir_fd, ut_fault *
     static const char name_z[] = "untrace.sock";
     *dir_fd = -1;
     *addr = (ut_addr){.family = UT_ADDR_UNIX};
-    int len = snprintf(addr->path_z, sizeof addr->path_z, "%s/%s", dir_z, name_z);
-    if (len > 0 && (size_t)len < sizeof addr->path_z)
+    int len = snprintf(addr->path_z, sizeof(addr->path_z), "%s/%s", dir_z, name_z);
+    if (len > 0 && (size_t)len < sizeof(addr->path_z))
         return UT_OK;
     *dir_fd = open(dir_z, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (*dir_fd < 0) {
@@ -20,6 +20,6 @@ ut_err ut_control_path(const char *dir_z, ut_addr *addr, int *dir_fd, ut_fault *
                             dir_z, strerror(reason));
     }
     // It fits: the descriptor has ten digits at most.
-    (void)snprintf(addr->path_z, sizeof addr->path_z, "/proc/self/fd/%d/%s", *dir_fd, name_z);
+    (void)snprintf(addr->path_z, sizeof(addr->path_z), "/proc/self/fd/%d/%s", *dir_fd, name_z);
     return UT_OK;
 }

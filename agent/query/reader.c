@@ -19,7 +19,7 @@ static ut_err reader_key(const ut_config *config, const char *config_z, ut_maste
         return ut_master_key_read(ut_master_key_env_file(), NULL, key, fault);
     if (config != NULL)
         return ut_master_key_load(&config->storage.encryption, NULL, key, fault);
-    ut_config *own = calloc(1, sizeof *own);
+    ut_config *own = calloc(1, sizeof(*own));
     if (own == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
     ut_err err = ut_config_find(config_z, own, fault);

@@ -2,7 +2,7 @@
 #include "adapters/encoding/json_write.h"
 
 #include "adapters/encoding/base64.h"
-#include "port/base/text.h"
+#include "port/base/utf8.h"
 
 #include <yyjson.h>
 
@@ -85,7 +85,7 @@ void ut_json_put_string(ut_buf *out, ut_bytes text)
             put_escape(out, *at++);
             continue;
         }
-        size_t len = ut_text_utf8_len(at, (size_t)(end - at));
+        size_t len = ut_utf8_len(at, (size_t)(end - at));
         if (len == 2 && at[0] == 0xc2 && at[1] < 0xa0)
             ut_buf_printf(out, "\\u00%02x", at[1]); // C1: a terminal may obey it
         else if (len > 0)

@@ -6,7 +6,7 @@
 #include "adapters/encoding/json_write.h"
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/encoding/protobuf.h"
-#include "port/base/text.h"
+#include "port/base/utf8.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -21,7 +21,7 @@ static void put_clean(ut_buf *out, uint32_t number, const char *text_z)
         return;
     ut_pb_slot slot = ut_pb_open(out, number, text.len);
     for (size_t i = 0; i < text.len;) {
-        size_t len = ut_text_utf8_len(text.data + i, text.len - i);
+        size_t len = ut_utf8_len(text.data + i, text.len - i);
         if (len > 0)
             ut_buf_add(out, text.data + i, len);
         else
@@ -85,7 +85,7 @@ static void copy_clean(ut_bytes text, char *message_z, size_t cap)
     if (cap == 0)
         return;
     for (size_t i = 0; i < text.len;) {
-        size_t len = ut_text_utf8_len(text.data + i, text.len - i);
+        size_t len = ut_utf8_len(text.data + i, text.len - i);
         bool control = text.data[i] <= 0x20 || text.data[i] == 0x7f ||
                        (len == 2 && text.data[i] == 0xc2 && text.data[i + 1] < 0xa0);
         if (control) {

@@ -4,6 +4,7 @@
 #include "adapters/encoding/json_write.h"
 #include "adapters/plain/json_value.h"
 #include "port/base/text.h"
+#include "port/base/utf8.h"
 
 enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };
 
@@ -22,7 +23,7 @@ static void put_text(ut_buf *out, ut_bytes text, bool shown)
     if (quoted)
         ut_buf_add_byte(out, '"');
     for (size_t i = 0; i < text.len;) {
-        const size_t len = ut_text_utf8_len(text.data + i, text.len - i);
+        const size_t len = ut_utf8_len(text.data + i, text.len - i);
         if (len == 0 || text.data[i] == 0) {
             ut_buf_add_z(out, "\xef\xbf\xbd");
             i++;
@@ -30,7 +31,7 @@ static void put_text(ut_buf *out, ut_bytes text, bool shown)
         }
         if (text.data[i] == '"')
             ut_buf_add_byte(out, '"');
-        if (shown && ut_text_is_control(text.data + i, text.len - i))
+        if (shown && ut_utf8_is_control(text.data + i, text.len - i))
             ut_buf_add_byte(out, '?');
         else
             ut_buf_add(out, text.data + i, len);

@@ -1,7 +1,7 @@
 // Writing for people. Nothing that came from outside reaches a terminal without ut_term_text.
 #include "agent/cli/term.h"
 
-#include "port/base/text.h"
+#include "port/base/utf8.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -41,7 +41,7 @@ uint32_t ut_term_columns(ut_bytes text)
 {
     uint32_t columns = 0;
     for (size_t i = 0; i < text.len; columns++) {
-        const size_t len = ut_text_utf8_len(text.data + i, text.len - i);
+        const size_t len = ut_utf8_len(text.data + i, text.len - i);
         i += len == 0 ? 1 : len;
     }
     return columns;
@@ -54,8 +54,8 @@ uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad)
     const uint32_t room = cut && columns > 0 ? columns - 1 : columns;
     uint32_t used = 0;
     for (size_t i = 0; i < text.len && used < room; used++) {
-        const size_t len = ut_text_utf8_len(text.data + i, text.len - i);
-        if (len == 0 || ut_text_is_control(text.data + i, text.len - i))
+        const size_t len = ut_utf8_len(text.data + i, text.len - i);
+        if (len == 0 || ut_utf8_is_control(text.data + i, text.len - i))
             ut_buf_add_byte(out, '?');
         else
             ut_buf_add(out, text.data + i, len);

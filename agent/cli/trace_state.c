@@ -3,7 +3,7 @@
 
 #include "adapters/encoding/json_write.h"
 #include "agent/cli/term.h"
-#include "port/base/text.h"
+#include "port/base/utf8.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -105,7 +105,7 @@ void ut_trace_state_counts(const ut_trace_state *view, uint32_t *changes, uint32
 static bool is_harmless(ut_bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (ut_text_is_control(text.data + i, text.len - i))
+        if (ut_utf8_is_control(text.data + i, text.len - i))
             return false;
     }
     return true;

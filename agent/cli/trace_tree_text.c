@@ -2,6 +2,7 @@
 #include "agent/cli/trace_tree_text.h"
 
 #include "port/base/text.h"
+#include "port/base/utf8.h"
 #include "storage/span/span.h"
 
 #include <stdio.h>
@@ -179,7 +180,7 @@ static size_t bytes_of_columns(ut_bytes text, uint32_t columns)
 {
     size_t at = 0;
     for (; at < text.len && columns > 0; columns--) {
-        const size_t len = ut_text_utf8_len(text.data + at, text.len - at);
+        const size_t len = ut_utf8_len(text.data + at, text.len - at);
         at += len == 0 ? 1 : len;
     }
     return at;

@@ -32,15 +32,4 @@ void ut_text_duration(uint64_t ns, char *out_z);
 void ut_text_time(uint64_t unix_ns, char *out_z);
 void ut_text_grouped(uint64_t number, char *out_z);
 
-// Length of the well-formed UTF-8 sequence at the front, 1..4, or 0 when there is none there.
-// at: left bytes, at least 1.
-size_t ut_text_utf8_len(const uint8_t *at, size_t left);
-
-// True when the bytes are well-formed UTF-8 (no surrogates, no overlong forms).
-bool ut_text_utf8_valid(ut_bytes text);
-
-// Whether a character that could steer a terminal begins at `at`: C0, DEL, or C1, which UTF-8
-// writes as c2 80..9f. left: bytes there, at least 1.
-bool ut_text_is_control(const uint8_t *at, size_t left);
-
 #endif

@@ -2,7 +2,7 @@
 // Not for reading conditions from text (filter_term.c), and not for finding spans (query_spans.c).
 #include "storage/span/filter.h"
 
-#include "port/base/text.h"
+#include "port/base/utf8.h"
 #include "storage/span/llm.h"
 
 #include <stdio.h>
@@ -22,7 +22,7 @@ ut_filter ut_filter_all(void)
 // Passes one character. left: at least 1.
 static size_t character(const uint8_t *at, size_t left)
 {
-    size_t len = ut_text_utf8_len(at, left);
+    size_t len = ut_utf8_len(at, left);
     return len > 0 ? len : 1;
 }
 

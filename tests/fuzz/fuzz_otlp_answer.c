@@ -1,6 +1,6 @@
 // Fuzzes what reads the answers of destinations, which may be anything. The first byte chooses encoding and room.
 #include "adapters/otlp/otlp.h"
-#include "port/base/text.h"
+#include "port/base/utf8.h"
 
 enum { ROOM_MAX = 128 };
 
@@ -11,7 +11,7 @@ static void check(const char *message_z, size_t cap)
 {
     ut_bytes text = ut_bytes_of(message_z, strnlen(message_z, cap));
     UT_ASSERT(text.len < cap);
-    UT_ASSERT(ut_text_utf8_valid(text));
+    UT_ASSERT(ut_utf8_valid(text));
     for (size_t i = 0; i < text.len; i++)
         UT_ASSERT(text.data[i] >= 0x20 && text.data[i] != 0x7f);
 }

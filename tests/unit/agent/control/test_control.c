@@ -4,6 +4,7 @@
 #include "agent/control/control_path.h"
 #include "agent/process/data_dir.h"
 #include "agent/files/span_import.h"
+#include "storage/query/query.h"
 #include "tests/support/engine_gate.h"
 #include "tests/support/engine_memory.h"
 #include "tests/support/otlp_body.h"
@@ -188,6 +189,64 @@ static void what_is_not_known_is_refused(void **state)
     assert_int_equal(ask(f, "POST", "/store/cancel", &answer), UT_EBUSY);
     assert_string_equal(f->fault.text_z, "no operation is under way");
     assert_int_equal(ask(f, "GET", "/status", &answer), UT_OK);
+}
+
+static void bodies_that_are_not_wanted_are_refused(void **state)
+{
+    fixture *f = *state;
+    static const struct {
+        const char *path_z;
+        const char *body_z;
+        const char *fault_z;
+    } wrong[] = {
+        {"/store/cleanup", "{", "not valid JSON"},
+        {"/store/cleanup", "[]", "the body is to be an object"},
+        {"/store/cleanup", "{}", "cleanup takes older_than_ns"},
+        {"/store/cleanup", "{\"older_than_ns\":-1}", "cleanup takes older_than_ns"},
+        {"/store/cleanup", "{\"older_than_ns\":\"1\"}", "cleanup takes older_than_ns"},
+        {"/store/cleanup", "{\"older_than_ns\":1,\"service\":\"\"}", "cleanup takes"},
+        {"/store/cleanup", "{\"older_than_ns\":1,\"dry_run\":1}", "cleanup takes"},
+        {"/store/cleanup", "{\"older_than_ns\":1,\"more\":1}", "cleanup takes"},
+        {"/store/ttl", "{\"dry_run\":\"yes\"}", "ttl takes dry_run"},
+        {"/store/rekey", "{}", "key_file is missing"},
+        {"/store/rekey", "{\"key_file\":\"/nowhere/at/all\"}", "cannot read the key in /nowhere"},
+        {"/store/consumer", "{\"name\":\"me\"}", "consumer takes name, seq and ordinal"},
+        {"/store/consumer", "{\"seq\":1}", "consumer takes name, seq and ordinal"},
+        {"/store/consumer", "{\"name\":\"a\\u0000b\",\"seq\":1}", "consumer takes name"},
+        {"/store/consumer", "{\"name\":\"me\",\"seq\":99}", "no such place in the store"},
+        {"/store/consumer", "{\"name\":\"me\",\"seq\":1,\"ordinal\":4294967296}", "no such place"},
+        {"/spans", "x", "a request that is not whole"},
+    };
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        assert_int_equal(post(f, wrong[i].path_z, wrong[i].body_z), UT_EINVAL);
+        if (strstr(f->fault.text_z, wrong[i].fault_z) == NULL)
+            fail_msg("%s %s: \"%s\"", wrong[i].path_z, wrong[i].body_z, f->fault.text_z);
+    }
+}
+
+static void the_cursor_of_a_reader_is_stored_and_removed(void **state)
+{
+    fixture *f = *state;
+    static const char *const bodies_z[] = {
+        "{\"name\":\"me \\\"\",\"seq\":1,\"ordinal\":2}\n",
+        "{\"name\":\"me \\\"\",\"seq\":0,\"ordinal\":0}\n",
+    };
+    for (size_t i = 0; i < sizeof(bodies_z) / sizeof(bodies_z[0]); i++) {
+        ut_bytes answer;
+        assert_int_equal(ut_control_client_ask(f->client, "POST", "/store/consumer",
+                                               ut_bytes_of_z(bodies_z[i]), PATIENCE_MS, &answer,
+                                               &f->fault),
+                         UT_OK);
+        assert_true(ut_bytes_equal(answer, ut_bytes_of_z(bodies_z[i])));
+        ut_store_view *view = NULL;
+        ut_query_cursor cursor = {.begun = false};
+        assert_int_equal(ut_store_view_open(ut_store_engine(f->store), &view), UT_OK);
+        assert_int_equal(ut_store_view_begin(view), UT_OK);
+        const ut_err err = ut_query_consumer(view, UT_ORG_DEFAULT, "me \"", &cursor);
+        ut_store_view_close(view);
+        assert_int_equal(err, i == 0 ? UT_OK : UT_ENOTFOUND);
+        assert_true(i == 1 || (cursor.seq == 1 && cursor.ordinal == 2));
+    }
 }
 
 static void only_this_user_may_connect(void **state)
@@ -483,6 +542,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(the_status_tells_of_store_and_destinations),
         CLAIM(what_is_not_known_is_refused),
+        CLAIM(bodies_that_are_not_wanted_are_refused),
+        CLAIM(the_cursor_of_a_reader_is_stored_and_removed),
         CLAIM(only_this_user_may_connect),
         CLAIM(without_an_agent_there_is_nobody_to_ask),
         CLAIM(the_socket_of_a_killed_agent_is_replaced),

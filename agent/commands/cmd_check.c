@@ -140,6 +140,9 @@ static int run(int argc, char **argv)
         (void)printf("kept for %llu days", (unsigned long long)(config->storage.ttl_ms / 86400000));
     else
         (void)printf("kept for %llu s", (unsigned long long)(config->storage.ttl_ms / 1000));
+    if (config->storage.commit_delay_ms > 0)
+        (void)printf(", a commit waits %u ms for more requests",
+                     (unsigned)config->storage.commit_delay_ms);
     (void)printf("\n");
     print_encryption(&config->storage.encryption);
     (void)printf("  destinations     %zu\n", config->destinations.count);

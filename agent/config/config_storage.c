@@ -46,6 +46,20 @@ static ut_err read_evict(ut_yaml *yaml, yaml_node_t *node, void *target)
     return UT_OK;
 }
 
+static ut_err read_commit_delay(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    uint64_t ms = 0;
+    const ut_err err = ut_yaml_read_duration(yaml, node, &ms);
+    if (err != UT_OK)
+        return err;
+    if (ms > UT_CONFIG_COMMIT_DELAY_MS_MAX)
+        return ut_yaml_fail(yaml, node, UT_EINVAL,
+                            "a duration of 0 to 1s: each request waits that much longer for its "
+                            "answer");
+    *(uint32_t *)target = (uint32_t)ms;
+    return UT_OK;
+}
+
 // durability and sync_interval were keys of earlier versions. Each gets a sentence that says what to
 // do instead; a list of the keys there are would not.
 static ut_err refuse_old_durability(ut_yaml *yaml, const yaml_node_t *node)
@@ -86,6 +100,7 @@ ut_err ut_config_storage_read(ut_yaml *yaml, yaml_node_t *node, void *storage)
         {"ttl", ut_yaml_read_duration, offsetof(ut_config_storage, ttl_ms)},
         {"rules", ut_config_rules_read, offsetof(ut_config_storage, rules)},
         {"encryption", ut_config_encryption_read, offsetof(ut_config_storage, encryption)},
+        {"commit_delay", read_commit_delay, offsetof(ut_config_storage, commit_delay_ms)},
         {NULL, NULL, 0},
     };
     const ut_err err = refuse_old_durability(yaml, node);

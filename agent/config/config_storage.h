@@ -5,6 +5,8 @@
 #include "agent/config/config_encryption.h"
 #include "storage/store/rules.h"
 
+enum { UT_CONFIG_COMMIT_DELAY_MS_MAX = 1000 }; // senders wait that much longer for an answer
+
 typedef struct {
     uint64_t bytes_max; // default 256 MiB
     uint64_t spans_max; // default 0: any number
@@ -12,6 +14,7 @@ typedef struct {
     uint64_t ttl_ms;    // default 30 d; 0: until the room is needed
     ut_rules rules;
     ut_config_encryption encryption;
+    uint32_t commit_delay_ms; // how long a commit waits for more requests; default 0
 } ut_config_storage;
 
 // libyaml's types are only named here, so that users of the configuration need no libyaml.

@@ -195,6 +195,7 @@ static int start_store_thread(ut_agent *agent, ut_fault *fault)
     const ut_store_thread_config config = {
         .store = agent->store,
         .log = &agent->log,
+        .commit_delay_ms = agent->config->storage.commit_delay_ms,
         .done_poller = agent->poller,
         .committed = committed,
         .marks_taken = marks_taken,

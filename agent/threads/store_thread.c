@@ -29,6 +29,7 @@ struct ut_store_thread {
 
     // Under the lock.
     job_list queue;          // requests that wait
+    size_t queue_bytes;      // of their batches
     job_list done;           // for ut_store_thread_deliver
     ut_mark_list marks_in;   // marks that wait
     uint64_t marks_since_ms; // when the first of them came
@@ -61,13 +62,24 @@ struct ut_store_thread {
 
 // ---- what other threads call ----
 
+// Whether a commit could take no more requests than those that wait. Under the lock.
+static bool group_is_full(const ut_store_thread *thread)
+{
+    return thread->queue.count >= UT_STORE_THREAD_GROUP_MAX ||
+           thread->queue_bytes >= UT_STORE_THREAD_GROUP_BYTES_MAX;
+}
+
 ut_err ut_store_thread_submit(ut_store_thread *thread, ut_store_job *job)
 {
     (void)pthread_mutex_lock(&thread->lock);
     const bool room = !thread->stopping && thread->queue.count < UT_STORE_THREAD_QUEUE_MAX;
-    if (room)
+    if (room) {
+        job->since_ms = ut_clock_mono_ms();
         job_list_push(&thread->queue, job);
-    const bool wake = room && thread->asleep && thread->queue.count >= thread->wake_count;
+        thread->queue_bytes += job->bytes;
+    }
+    const bool wake = room && thread->asleep &&
+                      (thread->queue.count >= thread->wake_count || group_is_full(thread));
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
         (void)pthread_cond_signal(&thread->work);
@@ -167,7 +179,7 @@ ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
         thread->marks_since_ms = ut_clock_mono_ms();
     if (!taken)
         thread->marks_refused = true;
-    const bool wake = taken && first && thread->asleep; // to set its alarm
+    const bool wake = thread->asleep && (first || !taken); // to set its alarm, or to make room
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
         (void)pthread_cond_signal(&thread->work);
@@ -351,6 +363,7 @@ static void take_group(ut_store_thread *thread)
         if (thread->group_count > 0 && bytes + job_bytes > UT_STORE_THREAD_GROUP_BYTES_MAX)
             break;
         bytes += job_bytes;
+        thread->queue_bytes -= job_bytes;
         thread->group[thread->group_count++] = job_list_pop(&thread->queue);
     }
     if (thread->marks.count == 0) {
@@ -395,19 +408,28 @@ static void gather(ut_store_thread *thread)
     }
 }
 
+// When the requests and marks that wait are to be committed; UINT64_MAX: nothing waits. Under the
+// lock.
+static uint64_t wanted_at_ms(const ut_store_thread *thread, uint64_t now_ms)
+{
+    const bool full = group_is_full(thread) || thread->marks_refused;
+    const uint32_t delay_ms = full ? 0 : thread->config.commit_delay_ms;
+    if (!job_list_empty(&thread->queue))
+        return thread->queue.first->since_ms + delay_ms; // the marks go with them
+    if (thread->marks.count > 0)
+        return now_ms; // a commit of these has failed
+    if (thread->marks_in.count > 0)
+        return thread->marks_since_ms + ut_max_u32(UT_STORE_THREAD_MARK_DELAY_MS, delay_ms);
+    return UINT64_MAX;
+}
+
 // When the next commit is due; UINT64_MAX: nothing waits for one. Under the lock.
 static uint64_t commit_due_ms(const ut_store_thread *thread, uint64_t now_ms)
 {
-    uint64_t due_ms = 0;
-    if (!job_list_empty(&thread->queue))
-        due_ms = now_ms;
-    else if (thread->marks.count > 0)
-        due_ms = thread->retry_at_ms; // a commit of these has failed
-    else if (thread->marks_in.count > 0)
-        due_ms = thread->marks_since_ms + UT_STORE_THREAD_MARK_DELAY_MS;
-    else
+    const uint64_t wanted_ms = wanted_at_ms(thread, now_ms);
+    if (wanted_ms == UINT64_MAX)
         return UINT64_MAX;
-    return thread->stopping ? now_ms : ut_max_u64(due_ms, thread->retry_at_ms);
+    return thread->stopping ? now_ms : ut_max_u64(wanted_ms, thread->retry_at_ms);
 }
 
 // Commits what waits, and hands the requests back. False: give up, the store does not work and the
@@ -558,7 +580,9 @@ static void rest(ut_store_thread *thread, uint64_t commit_at_ms)
     uint64_t until_ns = ut_min_u64(commit_at_ms, thread->sweep_at_ms) * UT_NS_PER_MS;
     if (thread->operation != NULL)
         until_ns = ut_min_u64(until_ns, thread->operation_at_ns);
-    (void)sleep_until(thread, 1, until_ns);
+    // The first request has to set the alarm; those that join it need not wake the thread.
+    const size_t count = job_list_empty(&thread->queue) ? 1 : UT_STORE_THREAD_GROUP_MAX;
+    (void)sleep_until(thread, count, until_ns);
 }
 
 // ---- the loop ----

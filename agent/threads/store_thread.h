@@ -47,12 +47,16 @@ struct ut_store_job {
     size_t bytes;                    // memory of its batch
     ut_err result;                   // UT_OK: durable. Otherwise nothing of it is stored
     void (*done)(ut_store_job *job); // called by ut_store_thread_deliver
+    uint64_t since_ms;               // the thread's own: when it was submitted
     ut_store_job *next;              // the thread's own
 };
 
 typedef struct {
     ut_store *store; // this thread's alone from start to join
     const ut_log *log;
+    // A commit waits until its first request has waited for this time, so that more requests share
+    // its sync. A full group, marks that find no room, and the end of the thread end the wait.
+    uint32_t commit_delay_ms;
     ut_poller *done_poller; // woken once a group has been handed back
     // Blocks up to seq are committed. On the store thread; may be NULL.
     void (*committed)(void *context, uint64_t seq);

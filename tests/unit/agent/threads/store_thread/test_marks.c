@@ -1,0 +1,170 @@
+// Marks: when they are committed, and what one that cannot be written means for the others.
+#include "storage/store/key.h"
+#include "tests/unit/agent/threads/store_thread/rig.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#include <string.h>
+
+static void marks_are_committed_by_themselves_after_a_moment(void **state)
+{
+    ut_rig *rig = *state;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (ut_engine_gate_commits(rig->gate) == before)
+        ut_rig_give_up_after(begin_ms, "a commit of marks");
+    ut_rig_join(rig);
+    assert_int_equal(ut_rig_destination_of(rig).counts.delivered, 10);
+}
+
+static void marks_ride_along_with_requests(void **state)
+{
+    ut_rig *rig = *state;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    ut_engine_gate_hold(rig->gate, true);
+    assert_int_equal(ut_rig_submit(rig, 1, &rig->batch), UT_OK);
+    ut_rig_wait_at_gate(rig);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    assert_int_equal(ut_rig_submit(rig, 2, &rig->batch2), UT_OK);
+    ut_engine_gate_hold(rig->gate, false);
+    ut_rig_wait_for_done(rig, 3);
+    ut_rig_join(rig);
+    assert_int_equal(ut_engine_gate_commits(rig->gate) - before, 2);
+    assert_int_equal(ut_rig_destination_of(rig).counts.delivered, 10);
+}
+
+static void marks_are_kept_while_commits_fail(void **state)
+{
+    ut_rig *rig = *state;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    ut_engine_gate_fail(rig->gate, UT_ENOSPC);
+    uint16_t ordinals[] = {3, 4};
+    ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    mark.spans_dead = 2;
+    mark.dead_ordinals = ordinals;
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    memset(ordinals, 0xff, sizeof(ordinals)); // they were borrowed for the call only
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (ut_engine_gate_commits(rig->gate) < before + 2)
+        ut_rig_give_up_after(begin_ms, "a second try");
+    ut_engine_gate_fail(rig->gate, UT_OK);
+    ut_rig_join(rig);
+    assert_int_equal(ut_rig_destination_of(rig).counts.delivered, 8);
+    assert_int_equal(ut_rig_destination_of(rig).counts.dead, 2);
+
+    // The dead letter says which: its fourth field.
+    ut_txn *txn = NULL;
+    ut_bytes value = UT_BYTES_NONE;
+    const ut_key key = ut_key_dead(UT_ORG_DEFAULT, rig->dest, 1);
+    assert_int_equal(rig->engine->class->begin(rig->engine, false, &txn), UT_OK);
+    assert_int_equal(rig->engine->class->get(txn, ut_key_bytes(&key), &value), UT_OK);
+    ut_mp_reader reader = ut_mp_reader_of(value);
+    (void)ut_mp_get_array(&reader);
+    for (int i = 0; i < 3; i++)
+        (void)ut_mp_skip(&reader);
+    assert_int_equal(ut_mp_get_array(&reader), 2);
+    assert_int_equal(ut_mp_get_uint(&reader), 3);
+    assert_int_equal(ut_mp_get_uint(&reader), 4);
+    assert_int_equal(reader.err, UT_OK);
+    rig->engine->class->abort(txn);
+}
+
+// A mark that says more spans are dead than its block has is cut to what there is.
+static void a_mark_that_cannot_be_true_fails_no_request(void **state)
+{
+    ut_rig *rig = *state;
+    ut_engine_gate_hold(rig->gate, true);
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_at_gate(rig);
+    ut_delivery bad = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    bad.spans_dead = 11;
+    const ut_delivery good = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    const ut_delivery good2 = ut_rig_mark_of(rig, 2, UT_DELIVERY_DEAD);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &bad), UT_OK);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &good), UT_OK);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &bad), UT_OK);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &good2), UT_OK);
+    assert_int_equal(ut_rig_submit(rig, 1, &rig->batch2), UT_OK);
+    ut_engine_gate_hold(rig->gate, false);
+    ut_rig_wait_for_done(rig, 2);
+    assert_int_equal(rig->jobs[1].job.result, UT_OK);
+    assert_int_equal(rig->jobs[1].job.append.stored, 10);
+    assert_int_equal(ut_rig_submit(rig, 2, &rig->batch2), UT_OK);
+    ut_rig_wait_for_done(rig, 3);
+    assert_int_equal(rig->jobs[2].job.result, UT_OK);
+    ut_rig_join(rig);
+    assert_int_equal(ut_rig_destination_of(rig).counts.delivered, 0);
+    assert_int_equal(ut_rig_destination_of(rig).counts.dead, 20);
+}
+
+static void a_mark_that_cannot_be_written_fails_no_request(void **state)
+{
+    ut_rig *rig = *state;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const ut_key key = ut_key_delivery(UT_ORG_DEFAULT, rig->dest, 1);
+    ut_engine_gate_fail_key(rig->gate, ut_key_bytes(&key), UT_EINVAL);
+    ut_engine_gate_hold(rig->gate, true);
+    assert_int_equal(ut_rig_submit(rig, 1, &rig->batch), UT_OK);
+    ut_rig_wait_at_gate(rig);
+    const ut_delivery bad = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    const ut_delivery good = ut_rig_mark_of(rig, 2, UT_DELIVERY_DEAD);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &bad), UT_OK);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &good), UT_OK);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &bad), UT_OK);
+    assert_int_equal(ut_rig_submit(rig, 2, &rig->batch2), UT_OK);
+    ut_engine_gate_hold(rig->gate, false);
+    ut_rig_wait_for_done(rig, 3);
+    assert_int_equal(rig->jobs[2].job.result, UT_OK);
+    assert_int_equal(rig->jobs[2].job.append.stored, 10);
+    ut_rig_join(rig);
+    assert_int_equal(ut_rig_destination_of(rig).counts.delivered, 0);
+    assert_int_equal(ut_rig_destination_of(rig).counts.dead, 10);
+}
+
+static void marks_over_the_limit_are_refused_until_there_is_room(void **state)
+{
+    ut_rig *rig = *state;
+    ut_engine_gate_hold(rig->gate, true);
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_at_gate(rig);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_PENDING);
+    for (size_t i = 0; i < UT_STORE_THREAD_MARKS_MAX; i++)
+        assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_EAGAIN);
+    assert_int_equal(atomic_load(&rig->marks_taken), 0);
+    ut_engine_gate_hold(rig->gate, false);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (atomic_load(&rig->marks_taken) == 0)
+        ut_rig_give_up_after(begin_ms, "room for marks");
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+}
+
+#define CLAIM(name) cmocka_unit_test_setup_teardown(name, ut_rig_set_up, ut_rig_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CLAIM(marks_are_committed_by_themselves_after_a_moment),
+        CLAIM(marks_ride_along_with_requests),
+        CLAIM(marks_are_kept_while_commits_fail),
+        CLAIM(a_mark_that_cannot_be_true_fails_no_request),
+        CLAIM(a_mark_that_cannot_be_written_fails_no_request),
+        CLAIM(marks_over_the_limit_are_refused_until_there_is_room),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

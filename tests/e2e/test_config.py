@@ -34,6 +34,7 @@ WRONG = {
     "a duration without unit": ("storage:\n  ttl: 30\n", 2, ["30", "30d"]),
     "durability, an old key": ("storage:\n  durability: interval\n", 2, ["no key any more", "storage.commit_delay"]),
     "durability as it always is": ("storage:\n  durability: commit\n", 2, ["no key any more", "Leave it out"]),
+    "a long commit_delay": ("storage:\n  commit_delay: 2s\n", 2, ["2s", "a duration of 0 to 1s"]),
     "sync_interval, an old key": ("storage:\n  sync_interval: 1s\n", 2, ["no key any more", "storage.commit_delay"]),
     "an unknown log level": ("log:\n  level: loud\n", 2, ["loud", "debug"]),
     "no number": ("receivers:\n  otlp_http:\n    max_connections: many\n", 3, ["many"]),
@@ -114,12 +115,12 @@ def test_bad_pem_is_refused_with_the_reason(tmp_path, authority, server_certific
 
 def test_check_says_what_a_good_configuration_means(tmp_path, authority):
     file = tmp_path / "good.yaml"
-    file.write_text(f"data_dir: {tmp_path}/data\nstorage: {{ max_size: 1GiB, ttl: 7d }}\n" + HTTPS +
+    file.write_text(f"data_dir: {tmp_path}/data\nstorage: {{ max_size: 1GiB, ttl: 7d, commit_delay: 300ms }}\n" + HTTPS +
                     f"    tls: {{ ca_file: {authority.cert} }}\n    headers: {{ authorization: 'Bearer secret-token' }}\n"
                     "  - name: lax\n    endpoint: https://localhost\n    tls: { insecure: true }\n")
     done = untrace("check", "--config", file)
     assert (done.returncode, done.stderr) == (0, "")
-    for word in f"{tmp_path}/data", "1.0 GiB", "7 days", "https://127.0.0.1:1/v1/traces", "https://localhost:443/v1/traces", "NOT verified":
+    for word in f"{tmp_path}/data", "1.0 GiB", "7 days", "waits 300 ms", "https://127.0.0.1:1/v1/traces", "https://localhost:443/v1/traces", "NOT verified":
         assert word in done.stdout, done.stdout
     assert "secret-token" not in done.stdout
     assert not (tmp_path / "data").exists()

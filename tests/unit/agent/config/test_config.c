@@ -88,7 +88,7 @@ static void every_key_is_read(void **state)
                "    header_timeout: 1s\n"
                "    body_timeout: 2s\n"
                "    idle_timeout: 3s\n"
-               "storage: { max_size: 16MiB, ttl: 36h }\n"
+               "storage: { max_size: 16MiB, ttl: 36h, commit_delay: 1s }\n"
                "destinations:\n"
                "  - name: central\n"
                "    provider: otlp\n"
@@ -108,6 +108,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(config->receivers.otlp_http.connections_max, 7);
     assert_int_equal(config->receivers.otlp_http.body_timeout_ms, 2000);
     assert_int_equal(config->storage.ttl_ms, 36ULL * 3600 * 1000);
+    assert_int_equal(config->storage.commit_delay_ms, 1000);
     assert_int_equal(config->destinations.count, 1);
     const ut_destination_config *destination = &config->destinations.items[0];
     assert_string_equal(destination->url.host_z, "example");
@@ -139,6 +140,9 @@ static void a_wrong_line_is_named_with_what_was_found_and_expected(void **state)
         "\"commit\" said. Leave it out");
     refuse("storage: { durability: interval }\n", "for fewer syncs set storage.commit_delay");
     refuse("storage: { sync_interval: 1s }\n", "For fewer syncs set storage.commit_delay");
+    refuse("storage: { commit_delay: 1001ms }\n",
+           ":1:26: found \"1001ms\", expected a duration of 0 to 1s: each request waits that much");
+    refuse("storage: { commit_delay: 300 }\n", "expected a duration with its unit");
     refuse("storage: [a]\n", ":1:10: found a list, expected a mapping (storage)");
     refuse("storage: { ttl: 1d, ttl: 2d }\n",
            ":1:21: found \"ttl\" a second time, first in line 1");

@@ -11,7 +11,7 @@
 // ---- objects: a member begins with a comma unless its object was just opened ----
 //
 // Not through ut_json_writer: begin, add and end share nothing but the buffer, and keys through the
-// writer made a span take a quarter longer (bench_otlp).
+// writer made a span take a fifth longer (bench_otlp).
 
 static void put_name(ut_buf *out, const char *name_z)
 {

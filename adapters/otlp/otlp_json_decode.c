@@ -7,16 +7,16 @@
 
 #include "adapters/encoding/base64.h"
 #include "adapters/encoding/json.h"
+#include "adapters/encoding/protobuf.h"
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/otlp/otlp_path.h"
-#include "adapters/encoding/protobuf.h"
+#include "adapters/otlp/otlp_span.h"
 
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 
 enum {
-    LINK_ID_LEN_MAX = 64,                        // what a link record holds
     PATH_DEPTH_MAX = 24 + 4 * UT_OTLP_DEPTH_MAX, // places from the body down to the deepest value
 };
 
@@ -35,12 +35,6 @@ typedef struct place {
 
 #define MEMBER(around_, name_z_) (&(const place){(around_), (name_z_), 0})
 #define ELEMENT(around_, index_) (&(const place){(around_), NULL, (index_)})
-
-// Where a resource or scope stands that becomes part of the batch with the first span that needs it.
-typedef struct {
-    size_t begin;
-    uint32_t index; // UINT32_MAX: not in the batch yet
-} part;
 
 // ---- faults ----
 
@@ -448,7 +442,7 @@ static bool put_event(decoder *d, ut_buf *out, yyjson_val *object, const place *
 
 static bool link_id_fits(size_t digits)
 {
-    return digits % 2 == 0 && digits / 2 <= LINK_ID_LEN_MAX;
+    return digits % 2 == 0 && digits / 2 <= UT_LINK_ID_LEN_MAX;
 }
 
 // *bad_digits: set when a record cannot hold an id of the link; the span is then to be rejected.
@@ -456,8 +450,8 @@ static bool put_link(decoder *d, ut_buf *out, yyjson_val *object, const place *a
                      size_t *bad_digits)
 {
     ut_link link = {0};
-    uint8_t trace_id[LINK_ID_LEN_MAX];
-    uint8_t span_id[LINK_ID_LEN_MAX];
+    uint8_t trace_id[UT_LINK_ID_LEN_MAX];
+    uint8_t span_id[UT_LINK_ID_LEN_MAX];
     size_t trace_id_digits = 0;
     size_t span_id_digits = 0;
     yyjson_val *attributes = NULL;
@@ -573,40 +567,35 @@ typedef struct {
     size_t parent_span_id_digits;
 } span_ids;
 
-// Ids that do not fit get a record all the same, which is taken back when the span has been decoded, so that a fault
-// further on still refuses the body.
-static bool ids_fit(decoder *d, const span_ids *ids, const place *at, ut_span *span)
+// An id of `digits` digits as bytes. Of digits that are odd or too many none were stored; the length
+// is then one that no id has.
+static ut_bytes id_bytes(const uint8_t *id, size_t digits)
 {
-    static const uint8_t none[UT_TRACE_ID_LEN];
-    bool fit = true;
-    if (ids->trace_id_digits != 2 * UT_TRACE_ID_LEN ||
-        ut_bytes_all_zero(ut_bytes_of(ids->trace_id, UT_TRACE_ID_LEN))) {
-        reject(d, at, "traceId", "is not 32 digits other than zero", ids->trace_id_digits);
-        fit = false;
-    } else if (ids->span_id_digits != 2 * UT_SPAN_ID_LEN ||
-               ut_bytes_all_zero(ut_bytes_of(ids->span_id, UT_SPAN_ID_LEN))) {
-        reject(d, at, "spanId", "is not 16 digits other than zero", ids->span_id_digits);
-        fit = false;
-    } else if (ids->parent_span_id_digits != 0 &&
-               ids->parent_span_id_digits != 2 * UT_SPAN_ID_LEN) {
-        reject(d, at, "parentSpanId", "is neither empty nor 16 digits", ids->parent_span_id_digits);
-        fit = false;
-    }
-    span->trace_id = ut_bytes_of(fit ? ids->trace_id : none, UT_TRACE_ID_LEN);
-    span->span_id = ut_bytes_of(fit ? ids->span_id : none, UT_SPAN_ID_LEN);
-    span->parent_span_id =
-        ut_bytes_of(ids->parent_span_id, fit ? ids->parent_span_id_digits / 2 : 0);
-    return fit;
+    return digits % 2 == 0 ? ut_bytes_of(id, digits / 2) : ut_bytes_of(id, SIZE_MAX);
 }
 
-// The scope and its resource enter the batch with their first span.
-static uint32_t scope_index(decoder *d, part *resource, part *scope)
+static bool ids_fit(decoder *d, const span_ids *ids, const place *at, ut_span *span)
 {
-    if (resource->index == UINT32_MAX)
-        resource->index = ut_batch_end_resource(d->batch, resource->begin);
-    if (scope->index == UINT32_MAX && resource->index != UINT32_MAX)
-        scope->index = ut_batch_end_scope(d->batch, scope->begin, resource->index);
-    return scope->index;
+    static const struct {
+        const char *field_z;
+        const char *what_z;
+    } faults[UT_OTLP_BAD_IDS] = {
+        [UT_OTLP_BAD_TRACE_ID] = {"traceId", "is not 32 digits other than zero"},
+        [UT_OTLP_BAD_SPAN_ID] = {"spanId", "is not 16 digits other than zero"},
+        [UT_OTLP_BAD_PARENT_SPAN_ID] = {"parentSpanId", "is neither empty nor 16 digits"},
+    };
+    const size_t digits[UT_OTLP_BAD_IDS] = {
+        [UT_OTLP_BAD_TRACE_ID] = ids->trace_id_digits,
+        [UT_OTLP_BAD_SPAN_ID] = ids->span_id_digits,
+        [UT_OTLP_BAD_PARENT_SPAN_ID] = ids->parent_span_id_digits,
+    };
+    span->trace_id = id_bytes(ids->trace_id, ids->trace_id_digits);
+    span->span_id = id_bytes(ids->span_id, ids->span_id_digits);
+    span->parent_span_id = id_bytes(ids->parent_span_id, ids->parent_span_id_digits);
+    const ut_otlp_ids found = ut_otlp_span_check_ids(span);
+    if (found != UT_OTLP_IDS_FIT)
+        reject(d, at, faults[found].field_z, faults[found].what_z, digits[found]);
+    return found == UT_OTLP_IDS_FIT;
 }
 
 // The members of a span that are single values.
@@ -645,8 +634,8 @@ static bool get_span_member(decoder *d, yyjson_val *name, yyjson_val *member, co
     return true; // not known
 }
 
-static bool decode_span(decoder *d, yyjson_val *object, const place *at, part *resource,
-                        part *scope)
+static bool decode_span(decoder *d, yyjson_val *object, const place *at, ut_otlp_part *resource,
+                        ut_otlp_part *scope)
 {
     ut_buf *out = &d->batch->span_bytes;
     ut_span span = {0};
@@ -679,12 +668,7 @@ static bool decode_span(decoder *d, yyjson_val *object, const place *at, part *r
         reject(d, at, "links", "have an id that does not fit", bad_link_digits);
         fit = false;
     }
-    if (out->err != UT_OK) // before anything that trusts its length
-        return true;
-    if (fit)
-        ut_batch_end_span(d->batch, begin, scope_index(d, resource, scope), &span);
-    else
-        out->len = begin;
+    ut_otlp_span_end(d->batch, begin, fit, resource, scope, &span);
     return true;
 }
 
@@ -821,7 +805,8 @@ static bool put_resource(decoder *d, ut_buf *out, yyjson_val *object, const plac
     return true;
 }
 
-static bool decode_scope_spans(decoder *d, yyjson_val *object, const place *at, part *resource)
+static bool decode_scope_spans(decoder *d, yyjson_val *object, const place *at,
+                               ut_otlp_part *resource)
 {
     yyjson_val *scope = NULL;
     yyjson_val *spans = NULL;
@@ -840,7 +825,7 @@ static bool decode_scope_spans(decoder *d, yyjson_val *object, const place *at, 
         }
     }
     ut_buf *out = &d->batch->scope_bytes;
-    part here = {out->len, UINT32_MAX};
+    ut_otlp_part here = ut_otlp_part_begin(out);
     if (!put_scope(d, out, scope, MEMBER(at, "scope"), schema_url))
         return false;
     const place *inside = MEMBER(at, "spans");
@@ -855,8 +840,7 @@ static bool decode_scope_spans(decoder *d, yyjson_val *object, const place *at, 
         if (ut_batch_error(d->batch) != UT_OK)
             return true;
     }
-    if (here.index == UINT32_MAX && out->err == UT_OK)
-        out->len = here.begin; // no span needs it
+    ut_otlp_part_end(&here, out);
     return true;
 }
 
@@ -879,7 +863,7 @@ static bool decode_resource_spans(decoder *d, yyjson_val *object, const place *a
         }
     }
     ut_buf *out = &d->batch->resource_bytes;
-    part here = {out->len, UINT32_MAX};
+    ut_otlp_part here = ut_otlp_part_begin(out);
     if (!put_resource(d, out, resource, MEMBER(at, "resource"), schema_url))
         return false;
     const place *inside = MEMBER(at, "scopeSpans");
@@ -894,8 +878,7 @@ static bool decode_resource_spans(decoder *d, yyjson_val *object, const place *a
         if (ut_batch_error(d->batch) != UT_OK)
             return true;
     }
-    if (here.index == UINT32_MAX && out->err == UT_OK)
-        out->len = here.begin; // no span needs it
+    ut_otlp_part_end(&here, out);
     return true;
 }
 
@@ -948,14 +931,8 @@ ut_err ut_otlp_json_decode_within(ut_bytes body, size_t memory_max, ut_batch *ba
         err = UT_EFORMAT;
     else
         err = ut_batch_error(batch) != UT_OK ? ut_batch_error(batch) : d.scratch.err;
-    if (err == UT_ELIMIT)
-        ut_fault_set(fault, err,
-                     "the request holds more than the limits of one batch allow (%d "
-                     "spans, %d scopes, %zu bytes)",
-                     UT_BATCH_SPANS_MAX, UT_BATCH_SCOPES_MAX, batch->span_bytes.max);
-    else if (err == UT_ENOMEM)
-        ut_fault_set(fault, err, "%s while decoding a request of %zu bytes", ut_err_text(err),
-                     body.len);
+    if (err != UT_OK && err != UT_EFORMAT) // bad() has made the sentence of UT_EFORMAT
+        (void)ut_otlp_batch_fault(batch, body.len, err, fault); // returns err
     ut_buf_free(&d.scratch);
     ut_json_free(&json);
     return err;

@@ -8,14 +8,13 @@
 // a known number with another wire type is not known.
 #include "adapters/otlp/otlp.h"
 
+#include "adapters/encoding/protobuf.h"
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/otlp/otlp_path.h"
-#include "adapters/encoding/protobuf.h"
+#include "adapters/otlp/otlp_span.h"
 
 #include <inttypes.h>
 #include <stdio.h>
-
-enum { LINK_ID_LEN_MAX = 64 }; // what a link record holds
 
 typedef struct {
     ut_bytes body;
@@ -32,12 +31,6 @@ typedef struct {
     uint32_t scope_spans_index;
     uint32_t span_index;
 } decoder;
-
-// Where a resource or scope stands that becomes part of the batch with the first span that needs it.
-typedef struct {
-    size_t begin;
-    uint32_t index; // UINT32_MAX: not in the batch yet
-} part;
 
 // The occurrences of a repeated field, or of a message that should be there once.
 typedef struct {
@@ -395,7 +388,7 @@ static bool put_link(decoder *d, ut_buf *out, ut_bytes message, size_t *id_len)
         }
         at = next;
     }
-    if (link.trace_id.len > LINK_ID_LEN_MAX || link.span_id.len > LINK_ID_LEN_MAX) {
+    if (link.trace_id.len > UT_LINK_ID_LEN_MAX || link.span_id.len > UT_LINK_ID_LEN_MAX) {
         *id_len = link.trace_id.len > link.span_id.len ? link.trace_id.len : link.span_id.len;
         link.trace_id = UT_BYTES_NONE;
         link.span_id = UT_BYTES_NONE;
@@ -462,41 +455,28 @@ static void reject(decoder *d, const char *field_z, const char *what_z, size_t l
         d->resource_spans_index, d->scope_spans_index, d->span_index, field_z, what_z, len);
 }
 
-// Makes a record of ids that do not fit one possible; it is taken back when the span has been decoded, so that a
-// fault further on still refuses the body.
 static bool ids_fit(decoder *d, ut_span *span)
 {
-    static const uint8_t none[UT_TRACE_ID_LEN];
-    bool fit = true;
-    if (span->trace_id.len != UT_TRACE_ID_LEN || ut_bytes_all_zero(span->trace_id)) {
-        reject(d, "trace_id", "is not 16 bytes other than zero", span->trace_id.len);
-        fit = false;
-    } else if (span->span_id.len != UT_SPAN_ID_LEN || ut_bytes_all_zero(span->span_id)) {
-        reject(d, "span_id", "is not 8 bytes other than zero", span->span_id.len);
-        fit = false;
-    } else if (span->parent_span_id.len != 0 && span->parent_span_id.len != UT_SPAN_ID_LEN) {
-        reject(d, "parent_span_id", "is neither empty nor 8 bytes", span->parent_span_id.len);
-        fit = false;
-    }
-    if (!fit) {
-        span->trace_id = (ut_bytes){none, UT_TRACE_ID_LEN};
-        span->span_id = (ut_bytes){none, UT_SPAN_ID_LEN};
-        span->parent_span_id = UT_BYTES_NONE;
-    }
-    return fit;
+    static const struct {
+        const char *field_z;
+        const char *what_z;
+    } faults[UT_OTLP_BAD_IDS] = {
+        [UT_OTLP_BAD_TRACE_ID] = {"trace_id", "is not 16 bytes other than zero"},
+        [UT_OTLP_BAD_SPAN_ID] = {"span_id", "is not 8 bytes other than zero"},
+        [UT_OTLP_BAD_PARENT_SPAN_ID] = {"parent_span_id", "is neither empty nor 8 bytes"},
+    };
+    const size_t lens[UT_OTLP_BAD_IDS] = {
+        [UT_OTLP_BAD_TRACE_ID] = span->trace_id.len,
+        [UT_OTLP_BAD_SPAN_ID] = span->span_id.len,
+        [UT_OTLP_BAD_PARENT_SPAN_ID] = span->parent_span_id.len,
+    };
+    const ut_otlp_ids ids = ut_otlp_span_check_ids(span);
+    if (ids != UT_OTLP_IDS_FIT)
+        reject(d, faults[ids].field_z, faults[ids].what_z, lens[ids]);
+    return ids == UT_OTLP_IDS_FIT;
 }
 
-// The scope and its resource enter the batch with their first span.
-static uint32_t scope_index(decoder *d, part *resource, part *scope)
-{
-    if (resource->index == UINT32_MAX)
-        resource->index = ut_batch_end_resource(d->batch, resource->begin);
-    if (scope->index == UINT32_MAX && resource->index != UINT32_MAX)
-        scope->index = ut_batch_end_scope(d->batch, scope->begin, resource->index);
-    return scope->index;
-}
-
-static bool decode_span(decoder *d, ut_bytes message, part *resource, part *scope)
+static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut_otlp_part *scope)
 {
     ut_buf *out = &d->batch->span_bytes;
     ut_span span = {0};
@@ -582,12 +562,7 @@ static bool decode_span(decoder *d, ut_bytes message, part *resource, part *scop
         reject(d, "links", "have an id that is too long", link_id_len);
         fit = false;
     }
-    if (out->err != UT_OK) // before anything that trusts its length
-        return true;
-    if (fit)
-        ut_batch_end_span(d->batch, begin, scope_index(d, resource, scope), &span);
-    else
-        out->len = begin;
+    ut_otlp_span_end(d->batch, begin, fit, resource, scope, &span);
     return true;
 }
 
@@ -668,7 +643,7 @@ static bool put_merged_attributes(decoder *d, ut_buf *out, uint32_t message_tag,
     return true;
 }
 
-static bool decode_scope_spans(decoder *d, ut_bytes message, part *resource)
+static bool decode_scope_spans(decoder *d, ut_bytes message, ut_otlp_part *resource)
 {
     const uint32_t scope_tag = UT_PB_TAG(UT_SCOPE_SPANS_SCOPE, UT_PB_LEN);
     ut_scope scope = {0};
@@ -707,7 +682,7 @@ static bool decode_scope_spans(decoder *d, ut_bytes message, part *resource)
     }
 
     ut_buf *out = &d->batch->scope_bytes;
-    part here = {out->len, UINT32_MAX};
+    ut_otlp_part here = ut_otlp_part_begin(out);
     ut_scope_write_head(out, &scope);
     if (!put_merged_attributes(d, out, scope_tag, scopes, UT_PB_TAG(UT_SCOPE_ATTRIBUTES, UT_PB_LEN),
                                attribute_count))
@@ -728,8 +703,7 @@ static bool decode_scope_spans(decoder *d, ut_bytes message, part *resource)
             return true;
         d->span_index += 1;
     }
-    if (here.index == UINT32_MAX && out->err == UT_OK)
-        out->len = here.begin; // no span needs it
+    ut_otlp_part_end(&here, out);
     return true;
 }
 
@@ -773,7 +747,7 @@ static bool decode_resource_spans(decoder *d, ut_bytes message)
     }
 
     ut_buf *out = &d->batch->resource_bytes;
-    part here = {out->len, UINT32_MAX};
+    ut_otlp_part here = ut_otlp_part_begin(out);
     ut_resource_write_head(out);
     if (!put_merged_attributes(d, out, resource_tag, resources,
                                UT_PB_TAG(UT_RESOURCE_ATTRIBUTES, UT_PB_LEN), attribute_count))
@@ -794,8 +768,7 @@ static bool decode_resource_spans(decoder *d, ut_bytes message)
             return true;
         d->scope_spans_index += 1;
     }
-    if (here.index == UINT32_MAX && out->err == UT_OK)
-        out->len = here.begin; // no span needs it
+    ut_otlp_part_end(&here, out);
     return true;
 }
 
@@ -847,14 +820,8 @@ ut_err ut_otlp_protobuf_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
         err = d.scratch.err;
     if (!decoded)
         err = report(&d, fault);
-    else if (err == UT_ELIMIT)
-        ut_fault_set(fault, err,
-                     "the request holds more than the limits of one batch allow (%d "
-                     "spans, %d scopes, %zu bytes)",
-                     UT_BATCH_SPANS_MAX, UT_BATCH_SCOPES_MAX, batch->span_bytes.max);
     else if (err != UT_OK)
-        ut_fault_set(fault, err, "%s while decoding a request of %zu bytes", ut_err_text(err),
-                     body.len);
+        (void)ut_otlp_batch_fault(batch, body.len, err, fault); // returns err
     ut_buf_free(&d.scratch);
     return err;
 }

@@ -21,7 +21,6 @@ enum {
     LINK_FIELDS = 7,
     RESOURCE_FIELDS = 5,
     SCOPE_FIELDS = 7,
-    LINK_ID_LEN_MAX = 64,
 };
 
 static ut_err fail(ut_mp_reader *reader)
@@ -229,7 +228,7 @@ ut_err ut_link_read(ut_mp_reader *reader, ut_link *link)
         return reader->err;
     link->trace_id = ut_mp_get_bin(reader);
     link->span_id = ut_mp_get_bin(reader);
-    if (link->trace_id.len > LINK_ID_LEN_MAX || link->span_id.len > LINK_ID_LEN_MAX)
+    if (link->trace_id.len > UT_LINK_ID_LEN_MAX || link->span_id.len > UT_LINK_ID_LEN_MAX)
         return fail(reader);
     link->trace_state = ut_mp_get_str(reader);
     link->attributes = get_raw(reader, UT_MP_MAP);
@@ -241,7 +240,7 @@ ut_err ut_link_read(ut_mp_reader *reader, ut_link *link)
 
 void ut_link_write_head(ut_buf *buf, const ut_link *link)
 {
-    UT_ASSERT(link->trace_id.len <= LINK_ID_LEN_MAX && link->span_id.len <= LINK_ID_LEN_MAX);
+    UT_ASSERT(link->trace_id.len <= UT_LINK_ID_LEN_MAX && link->span_id.len <= UT_LINK_ID_LEN_MAX);
     ut_mp_put_array(buf, LINK_FIELDS);
     ut_mp_put_bin(buf, link->trace_id);
     ut_mp_put_bin(buf, link->span_id);

@@ -27,6 +27,7 @@
 enum {
     UT_TRACE_ID_LEN = 16,
     UT_SPAN_ID_LEN = 8,
+    UT_LINK_ID_LEN_MAX = 64, // of the ids of a link, which are kept as they came
     // Nesting of arrays and key-value lists in one attribute value; deeper is refused on entry.
     UT_VALUE_DEPTH_MAX = 32,
 };
@@ -80,8 +81,8 @@ void ut_event_write_head(ut_buf *buf, uint64_t start_ns, const ut_event *event);
 void ut_event_write_tail(ut_buf *buf, const ut_event *event);
 
 typedef struct {
-    ut_bytes trace_id; // any length up to 64: links are kept as they came
-    ut_bytes span_id;
+    ut_bytes trace_id; // 0 to UT_LINK_ID_LEN_MAX bytes
+    ut_bytes span_id;  // 0 to UT_LINK_ID_LEN_MAX bytes
     ut_bytes trace_state;
     ut_bytes attributes; // raw map
     uint32_t dropped_attributes;

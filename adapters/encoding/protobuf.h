@@ -75,6 +75,51 @@ static inline const uint8_t *ut_pb_read_field(const uint8_t *at, const uint8_t *
     return ut_pb_read_any_field(at, end, field);
 }
 
+// A walk over the fields of a message, in their order:
+//
+//     ut_pb_walk walk = ut_pb_walk_of(message);
+//     while (ut_pb_next(&walk, &field))
+//         ...
+//     if (ut_pb_failed(&walk))
+//         the field at walk.at does not decode
+typedef struct {
+    const uint8_t *at;   // the field that was read last: its tag. Before the first one: the message
+    const uint8_t *next; // behind it; NULL: it does not decode
+    const uint8_t *end;  // of the message
+} ut_pb_walk;
+
+// message: borrowed for the walk.
+static inline ut_pb_walk ut_pb_walk_of(ut_bytes message)
+{
+    return (ut_pb_walk){message.data, message.data, message.data + message.len};
+}
+
+// False at the end of the message, and when the next field does not decode; not to be called again
+// then.
+static inline bool ut_pb_next(ut_pb_walk *walk, ut_pb_field *field)
+{
+    if (walk->next >= walk->end)
+        return false;
+    walk->at = walk->next;
+    walk->next = ut_pb_read_field(walk->at, walk->end, field);
+    return walk->next != NULL;
+}
+
+// The same for the fields with one tag; the others are passed.
+static inline bool ut_pb_next_of(ut_pb_walk *walk, uint32_t tag, ut_pb_field *field)
+{
+    while (ut_pb_next(walk, field)) {
+        if (field->tag == tag)
+            return true;
+    }
+    return false;
+}
+
+static inline bool ut_pb_failed(const ut_pb_walk *walk)
+{
+    return walk->next == NULL && walk->end != NULL; // an empty message may have no bytes at all
+}
+
 enum { UT_PB_REASON_MAX = 80 };
 
 // Says why the field at `at` does not decode ("length 900 runs past the end").

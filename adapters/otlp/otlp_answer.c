@@ -162,12 +162,9 @@ static bool read_pair(ut_bytes message, uint64_t *number, ut_bytes *text)
     *text = UT_BYTES_NONE;
     if (message.len == 0)
         return true;
-    const uint8_t *end = message.data + message.len;
-    for (const uint8_t *at = message.data; at < end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, end, &field);
-        if (at == NULL)
-            return false;
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         if (field.tag == UT_PB_TAG(1, UT_PB_VARINT))
             *number = field.value;
         else if (field.tag == UT_PB_TAG(2, UT_PB_LEN))
@@ -175,23 +172,18 @@ static bool read_pair(ut_bytes message, uint64_t *number, ut_bytes *text)
         else if (field.tag != UT_PB_TAG(UT_RPC_STATUS_DETAILS, UT_PB_LEN))
             return false;
     }
-    return true;
+    return !ut_pb_failed(&walk);
 }
 
 static void read_protobuf_response(ut_bytes body, int64_t *rejected, char *message_z, size_t cap)
 {
     int64_t found = 0;
     ut_bytes message = UT_BYTES_NONE;
-    const uint8_t *end = body.data + body.len;
-    for (const uint8_t *at = body.data; at < end;) {
-        ut_pb_field field;
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(body);
+    while (ut_pb_next_of(&walk, UT_PB_TAG(UT_RESPONSE_PARTIAL_SUCCESS, UT_PB_LEN), &field)) {
         uint64_t number;
         ut_bytes text;
-        at = ut_pb_read_field(at, end, &field);
-        if (at == NULL)
-            return;
-        if (field.tag != UT_PB_TAG(UT_RESPONSE_PARTIAL_SUCCESS, UT_PB_LEN))
-            continue;
         if (!read_pair(field.bytes, &number, &text))
             return;
         if (number != 0 && number <= INT64_MAX)
@@ -199,6 +191,8 @@ static void read_protobuf_response(ut_bytes body, int64_t *rejected, char *messa
         if (text.len > 0)
             message = text;
     }
+    if (ut_pb_failed(&walk))
+        return;
     *rejected = found;
     copy_clean(message, message_z, cap);
 }

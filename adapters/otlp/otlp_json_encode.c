@@ -281,13 +281,10 @@ static bool put_span(ut_buf *out, const ut_span *span)
 // Reads the known fields of one kind of an EntityRef, of which an unknown number may be wanted.
 static void put_entity_keys(ut_buf *out, const char *name_z, uint32_t number, ut_bytes message)
 {
-    const uint8_t *end = message.data + message.len;
     bool open = false;
-    for (const uint8_t *at = message.data; at != NULL && at < end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, end, &field);
-        if (at == NULL || field.tag != UT_PB_TAG(number, UT_PB_LEN))
-            continue;
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next_of(&walk, UT_PB_TAG(number, UT_PB_LEN), &field)) {
         if (!open) {
             put_name(out, name_z);
             ut_buf_add_byte(out, '[');
@@ -304,14 +301,13 @@ static void put_entity_ref(ut_buf *out, ut_bytes message)
 {
     ut_bytes schema_url = UT_BYTES_NONE;
     ut_bytes type = UT_BYTES_NONE;
-    const uint8_t *end = message.data + message.len;
     // Bytes that do not decode end the message: nothing promised that they would.
-    for (const uint8_t *at = message.data; at != NULL && at < end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, end, &field);
-        if (at != NULL && field.tag == UT_PB_TAG(UT_ENTITY_REF_SCHEMA_URL, UT_PB_LEN))
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
+        if (field.tag == UT_PB_TAG(UT_ENTITY_REF_SCHEMA_URL, UT_PB_LEN))
             schema_url = field.bytes;
-        else if (at != NULL && field.tag == UT_PB_TAG(UT_ENTITY_REF_TYPE, UT_PB_LEN))
+        else if (field.tag == UT_PB_TAG(UT_ENTITY_REF_TYPE, UT_PB_LEN))
             type = field.bytes;
     }
     ut_buf_add_byte(out, '{');
@@ -328,12 +324,9 @@ static void put_entity_refs(ut_buf *out, ut_bytes unknown)
     bool open = false;
     if (unknown.len == 0)
         return;
-    const uint8_t *end = unknown.data + unknown.len;
-    for (const uint8_t *at = unknown.data; at != NULL && at < end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, end, &field);
-        if (at == NULL || field.tag != UT_PB_TAG(UT_RESOURCE_ENTITY_REFS, UT_PB_LEN))
-            continue;
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(unknown);
+    while (ut_pb_next_of(&walk, UT_PB_TAG(UT_RESOURCE_ENTITY_REFS, UT_PB_LEN), &field)) {
         if (!open) {
             put_name(out, "entityRefs");
             ut_buf_add_byte(out, '[');

@@ -47,10 +47,13 @@ typedef struct {
     bool joined;
 } unknown;
 
-static bool bad_field(decoder *d, const uint8_t *at, const uint8_t *end)
+// The end of a walk. False, with the fault noted, when it ended at a field that does not decode.
+static inline bool passed(decoder *d, const ut_pb_walk *walk)
 {
-    d->bad_at = at;
-    d->bad_end = end;
+    if (!ut_pb_failed(walk))
+        return true;
+    d->bad_at = walk->at;
+    d->bad_end = walk->end;
     d->bad_why_z = NULL;
     return false;
 }
@@ -63,16 +66,26 @@ static bool bad_value(decoder *d, const uint8_t *at, const char *why_z)
     return false;
 }
 
-static inline void note(occurrences *seen, const uint8_t *at, const uint8_t *next)
+// Notes the field that walk has just read.
+static inline void note(occurrences *seen, const ut_pb_walk *walk)
 {
     if (seen->count++ == 0)
-        seen->first = at;
-    seen->end = next;
+        seen->first = walk->at;
+    seen->end = walk->next;
 }
 
-static void keep(decoder *d, unknown *kept, const uint8_t *at, const uint8_t *next)
+// A second walk over what was noted; every field has been read before, and decodes. Among the fields
+// are others, which stood between.
+static inline ut_pb_walk again(occurrences seen)
 {
-    size_t len = (size_t)(next - at);
+    return (ut_pb_walk){seen.first, seen.first, seen.end};
+}
+
+// Keeps the field that walk has just read.
+static void keep(decoder *d, unknown *kept, const ut_pb_walk *walk)
+{
+    const uint8_t *at = walk->at;
+    size_t len = (size_t)(walk->next - at);
     if (kept->len == 0) {
         kept->at = at;
     } else if (!kept->joined && kept->at + kept->len != at) {
@@ -101,13 +114,9 @@ static bool put_value(decoder *d, ut_buf *out, ut_bytes value, unsigned depth);
 // The last variant of an AnyValue that is set; tag 0: none. False on a fault.
 static bool find_variant(decoder *d, ut_bytes value, ut_pb_field *variant)
 {
-    const uint8_t *at = value.data;
-    const uint8_t *end = at + value.len;
-    while (at < end) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(value);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_ANY_STRING, UT_PB_LEN):
         case UT_PB_TAG(UT_ANY_BOOL, UT_PB_VARINT):
@@ -121,9 +130,8 @@ static bool find_variant(decoder *d, ut_bytes value, ut_pb_field *variant)
         default:
             break;
         }
-        at = next;
     }
-    return true;
+    return passed(d, &walk);
 }
 
 // An ArrayValue or KeyValueList: both hold their elements in field 1.
@@ -132,25 +140,21 @@ static bool put_list(decoder *d, ut_buf *out, ut_bytes list, bool pairs, unsigne
     const uint32_t values = UT_PB_TAG(UT_ARRAY_VALUES, UT_PB_LEN);
     if (depth == UT_OTLP_DEPTH_MAX)
         return bad_value(d, list.data, "values are nested deeper than 32 levels");
-    const uint8_t *end = list.data + list.len;
-    occurrences seen = {0};
     ut_pb_field field;
-    for (const uint8_t *at = list.data; at < end;) {
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    occurrences seen = {0};
+    ut_pb_walk walk = ut_pb_walk_of(list);
+    while (ut_pb_next(&walk, &field)) {
         if (field.tag == values)
-            note(&seen, at, next);
-        at = next;
+            note(&seen, &walk);
     }
+    if (!passed(d, &walk))
+        return false;
     if (pairs)
         ut_mp_put_map(out, seen.count);
     else
         ut_mp_put_array(out, seen.count);
-    for (const uint8_t *at = seen.first; at < seen.end;) {
-        at = ut_pb_read_field(at, seen.end, &field); // has been read before
-        if (field.tag != values)
-            continue;
+    walk = again(seen);
+    while (ut_pb_next_of(&walk, values, &field)) {
         if (pairs ? !put_key_value(d, out, field.bytes, depth + 1)
                   : !put_value(d, out, field.bytes, depth + 1))
             return false;
@@ -199,19 +203,17 @@ static bool put_any_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned d
 {
     ut_bytes key = UT_BYTES_NONE;
     ut_pb_field variant = {.tag = 0};
-    const uint8_t *end = pair.data + pair.len;
-    for (const uint8_t *at = pair.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(pair);
+    while (ut_pb_next(&walk, &field)) {
         if (field.tag == UT_PB_TAG(UT_KEY_VALUE_KEY, UT_PB_LEN))
             key = field.bytes;
         else if (field.tag == UT_PB_TAG(UT_KEY_VALUE_VALUE, UT_PB_LEN) &&
                  !find_variant(d, field.bytes, &variant))
             return false;
-        at = next;
     }
+    if (!passed(d, &walk))
+        return false;
     ut_mp_put_str(out, key);
     return put_variant(d, out, &variant, depth);
 }
@@ -288,13 +290,12 @@ static bool put_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned depth
     return put_short_pair(d, out, pair) || put_any_key_value(d, out, pair, depth);
 }
 
-// The attributes among the fields from seen.first to seen.end; the map's header is written.
-static bool put_pairs(decoder *d, ut_buf *out, uint32_t tag, occurrences seen)
+// Writes the attributes among the fields of a second walk, behind the header of their map.
+static bool put_pairs(decoder *d, ut_buf *out, uint32_t tag, ut_pb_walk walk)
 {
-    for (const uint8_t *at = seen.first; at < seen.end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, seen.end, &field); // has been read before
-        if (field.tag == tag && !put_key_value(d, out, field.bytes, 0))
+    ut_pb_field field;
+    while (ut_pb_next_of(&walk, tag, &field)) {
+        if (!put_key_value(d, out, field.bytes, 0))
             return false;
     }
     return true;
@@ -303,7 +304,7 @@ static bool put_pairs(decoder *d, ut_buf *out, uint32_t tag, occurrences seen)
 static bool put_attributes(decoder *d, ut_buf *out, uint32_t tag, occurrences seen)
 {
     ut_mp_put_map(out, seen.count);
-    return put_pairs(d, out, tag, seen);
+    return put_pairs(d, out, tag, again(seen));
 }
 
 // ---- events and links ----
@@ -315,12 +316,9 @@ static bool put_event(decoder *d, ut_buf *out, ut_bytes message, uint64_t start_
     occurrences attributes = {0};
     unknown kept = {0};
     size_t scratch_begin = d->scratch.len;
-    const uint8_t *end = message.data + message.len;
-    for (const uint8_t *at = message.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_EVENT_TIME, UT_PB_I64):
             event.time_ns = field.value;
@@ -329,17 +327,18 @@ static bool put_event(decoder *d, ut_buf *out, ut_bytes message, uint64_t start_
             event.name = field.bytes;
             break;
         case UT_PB_TAG(UT_EVENT_ATTRIBUTES, UT_PB_LEN):
-            note(&attributes, at, next);
+            note(&attributes, &walk);
             break;
         case UT_PB_TAG(UT_EVENT_DROPPED_ATTRIBUTES, UT_PB_VARINT):
             event.dropped_attributes = (uint32_t)field.value;
             break;
         default:
-            keep(d, &kept, at, next);
+            keep(d, &kept, &walk);
             break;
         }
-        at = next;
     }
+    if (!passed(d, &walk))
+        return false;
     ut_event_write_head(out, start_ns, &event);
     if (!put_attributes(d, out, attributes_tag, attributes))
         return false;
@@ -357,12 +356,9 @@ static bool put_link(decoder *d, ut_buf *out, ut_bytes message, size_t *id_len)
     occurrences attributes = {0};
     unknown kept = {0};
     size_t scratch_begin = d->scratch.len;
-    const uint8_t *end = message.data + message.len;
-    for (const uint8_t *at = message.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_LINK_TRACE_ID, UT_PB_LEN):
             link.trace_id = field.bytes;
@@ -374,7 +370,7 @@ static bool put_link(decoder *d, ut_buf *out, ut_bytes message, size_t *id_len)
             link.trace_state = field.bytes;
             break;
         case UT_PB_TAG(UT_LINK_ATTRIBUTES, UT_PB_LEN):
-            note(&attributes, at, next);
+            note(&attributes, &walk);
             break;
         case UT_PB_TAG(UT_LINK_DROPPED_ATTRIBUTES, UT_PB_VARINT):
             link.dropped_attributes = (uint32_t)field.value;
@@ -383,11 +379,12 @@ static bool put_link(decoder *d, ut_buf *out, ut_bytes message, size_t *id_len)
             link.flags = (uint32_t)field.value;
             break;
         default:
-            keep(d, &kept, at, next);
+            keep(d, &kept, &walk);
             break;
         }
-        at = next;
     }
+    if (!passed(d, &walk))
+        return false;
     if (link.trace_id.len > UT_LINK_ID_LEN_MAX || link.span_id.len > UT_LINK_ID_LEN_MAX) {
         *id_len = link.trace_id.len > link.span_id.len ? link.trace_id.len : link.span_id.len;
         link.trace_id = UT_BYTES_NONE;
@@ -405,11 +402,10 @@ static bool put_link(decoder *d, ut_buf *out, ut_bytes message, size_t *id_len)
 static bool put_events(decoder *d, ut_buf *out, occurrences seen, uint64_t start_ns)
 {
     ut_mp_put_array(out, seen.count);
-    for (const uint8_t *at = seen.first; at < seen.end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, seen.end, &field); // has been read before
-        if (field.tag == UT_PB_TAG(UT_SPAN_EVENTS, UT_PB_LEN) &&
-            !put_event(d, out, field.bytes, start_ns))
+    ut_pb_field field;
+    ut_pb_walk walk = again(seen);
+    while (ut_pb_next_of(&walk, UT_PB_TAG(UT_SPAN_EVENTS, UT_PB_LEN), &field)) {
+        if (!put_event(d, out, field.bytes, start_ns))
             return false;
     }
     return true;
@@ -418,11 +414,10 @@ static bool put_events(decoder *d, ut_buf *out, occurrences seen, uint64_t start
 static bool put_links(decoder *d, ut_buf *out, occurrences seen, size_t *id_len)
 {
     ut_mp_put_array(out, seen.count);
-    for (const uint8_t *at = seen.first; at < seen.end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, seen.end, &field); // has been read before
-        if (field.tag == UT_PB_TAG(UT_SPAN_LINKS, UT_PB_LEN) &&
-            !put_link(d, out, field.bytes, id_len))
+    ut_pb_field field;
+    ut_pb_walk walk = again(seen);
+    while (ut_pb_next_of(&walk, UT_PB_TAG(UT_SPAN_LINKS, UT_PB_LEN), &field)) {
+        if (!put_link(d, out, field.bytes, id_len))
             return false;
     }
     return true;
@@ -432,19 +427,15 @@ static bool put_links(decoder *d, ut_buf *out, occurrences seen, size_t *id_len)
 
 static bool read_status(decoder *d, ut_bytes message, ut_span *span)
 {
-    const uint8_t *end = message.data + message.len;
-    for (const uint8_t *at = message.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         if (field.tag == UT_PB_TAG(UT_STATUS_CODE, UT_PB_VARINT))
             span->status_code = (int32_t)(uint32_t)field.value;
         else if (field.tag == UT_PB_TAG(UT_STATUS_MESSAGE, UT_PB_LEN))
             span->status_message = field.bytes;
-        at = next;
     }
-    return true;
+    return passed(d, &walk);
 }
 
 static void reject(decoder *d, const char *field_z, const char *what_z, size_t len)
@@ -485,12 +476,9 @@ static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut
     occurrences links = {0};
     unknown kept = {0};
     size_t scratch_begin = d->scratch.len;
-    const uint8_t *end = message.data + message.len;
-    for (const uint8_t *at = message.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_SPAN_TRACE_ID, UT_PB_LEN):
             span.trace_id = field.bytes;
@@ -517,19 +505,19 @@ static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut
             span.end_ns = field.value;
             break;
         case UT_PB_TAG(UT_SPAN_ATTRIBUTES, UT_PB_LEN):
-            note(&attributes, at, next);
+            note(&attributes, &walk);
             break;
         case UT_PB_TAG(UT_SPAN_DROPPED_ATTRIBUTES, UT_PB_VARINT):
             span.dropped_attributes = (uint32_t)field.value;
             break;
         case UT_PB_TAG(UT_SPAN_EVENTS, UT_PB_LEN):
-            note(&events, at, next);
+            note(&events, &walk);
             break;
         case UT_PB_TAG(UT_SPAN_DROPPED_EVENTS, UT_PB_VARINT):
             span.dropped_events = (uint32_t)field.value;
             break;
         case UT_PB_TAG(UT_SPAN_LINKS, UT_PB_LEN):
-            note(&links, at, next);
+            note(&links, &walk);
             break;
         case UT_PB_TAG(UT_SPAN_DROPPED_LINKS, UT_PB_VARINT):
             span.dropped_links = (uint32_t)field.value;
@@ -542,11 +530,12 @@ static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut
             span.flags = (uint32_t)field.value;
             break;
         default:
-            keep(d, &kept, at, next);
+            keep(d, &kept, &walk);
             break;
         }
-        at = next;
     }
+    if (!passed(d, &walk))
+        return false;
 
     bool fit = ids_fit(d, &span);
     size_t link_id_len = 0;
@@ -572,12 +561,9 @@ static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut
 static bool read_scope(decoder *d, ut_bytes message, ut_scope *scope, uint32_t *attribute_count,
                        unknown *kept)
 {
-    const uint8_t *end = message.data + message.len;
-    for (const uint8_t *at = message.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_SCOPE_NAME, UT_PB_LEN):
             scope->name = field.bytes;
@@ -592,23 +578,19 @@ static bool read_scope(decoder *d, ut_bytes message, ut_scope *scope, uint32_t *
             scope->dropped_attributes = (uint32_t)field.value;
             break;
         default:
-            keep(d, kept, at, next);
+            keep(d, kept, &walk);
             break;
         }
-        at = next;
     }
-    return true;
+    return passed(d, &walk);
 }
 
 static bool read_resource(decoder *d, ut_bytes message, ut_resource *resource,
                           uint32_t *attribute_count, unknown *kept)
 {
-    const uint8_t *end = message.data + message.len;
-    for (const uint8_t *at = message.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_RESOURCE_ATTRIBUTES, UT_PB_LEN):
             *attribute_count += 1;
@@ -617,12 +599,11 @@ static bool read_resource(decoder *d, ut_bytes message, ut_resource *resource,
             resource->dropped_attributes = (uint32_t)field.value;
             break;
         default: // entity_refs too
-            keep(d, kept, at, next);
+            keep(d, kept, &walk);
             break;
         }
-        at = next;
     }
-    return true;
+    return passed(d, &walk);
 }
 
 // The attributes of a scope or resource that may occur several times: in each occurrence, the fields with the tag.
@@ -631,13 +612,10 @@ static bool put_merged_attributes(decoder *d, ut_buf *out, uint32_t message_tag,
                                   uint32_t attribute_count)
 {
     ut_mp_put_map(out, attribute_count);
-    for (const uint8_t *at = messages.first; at < messages.end;) {
-        ut_pb_field field;
-        at = ut_pb_read_field(at, messages.end, &field); // has been read before
-        if (field.tag != message_tag)
-            continue;
-        occurrences all = {field.bytes.data, field.bytes.data + field.bytes.len, 0};
-        if (!put_pairs(d, out, attributes_tag, all))
+    ut_pb_field field;
+    ut_pb_walk walk = again(messages);
+    while (ut_pb_next_of(&walk, message_tag, &field)) {
+        if (!put_pairs(d, out, attributes_tag, ut_pb_walk_of(field.bytes)))
             return false;
     }
     return true;
@@ -652,32 +630,30 @@ static bool decode_scope_spans(decoder *d, ut_bytes message, ut_otlp_part *resou
     unknown kept_around = {0};
     unknown kept = {0};
     size_t scratch_begin = d->scratch.len;
-    const uint8_t *end = message.data + message.len;
     ut_pb_field field;
-    for (const uint8_t *at = message.data; at < end;) {
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_SCOPE_SPANS_SCOPE, UT_PB_LEN):
-            note(&scopes, at, next);
+            note(&scopes, &walk);
             break;
         case UT_PB_TAG(UT_SCOPE_SPANS_SPANS, UT_PB_LEN):
-            note(&spans, at, next);
+            note(&spans, &walk);
             break;
         case UT_PB_TAG(UT_SCOPE_SPANS_SCHEMA_URL, UT_PB_LEN):
             scope.schema_url = field.bytes;
             break;
         default:
-            keep(d, &kept_around, at, next);
+            keep(d, &kept_around, &walk);
             break;
         }
-        at = next;
     }
+    if (!passed(d, &walk))
+        return false;
     uint32_t attribute_count = 0;
-    for (const uint8_t *at = scopes.first; at < scopes.end;) {
-        at = ut_pb_read_field(at, scopes.end, &field); // has been read before
-        if (field.tag == scope_tag && !read_scope(d, field.bytes, &scope, &attribute_count, &kept))
+    walk = again(scopes);
+    while (ut_pb_next_of(&walk, scope_tag, &field)) {
+        if (!read_scope(d, field.bytes, &scope, &attribute_count, &kept))
             return false;
     }
 
@@ -693,10 +669,8 @@ static bool decode_scope_spans(decoder *d, ut_bytes message, ut_otlp_part *resou
     d->scratch.len = scratch_begin;
 
     d->span_index = 0;
-    for (const uint8_t *at = spans.first; at < spans.end;) {
-        at = ut_pb_read_field(at, spans.end, &field); // has been read before
-        if (field.tag != UT_PB_TAG(UT_SCOPE_SPANS_SPANS, UT_PB_LEN))
-            continue;
+    walk = again(spans);
+    while (ut_pb_next_of(&walk, UT_PB_TAG(UT_SCOPE_SPANS_SPANS, UT_PB_LEN), &field)) {
         if (!decode_span(d, field.bytes, resource, &here))
             return false;
         if (ut_batch_error(d->batch) != UT_OK)
@@ -716,33 +690,30 @@ static bool decode_resource_spans(decoder *d, ut_bytes message)
     unknown kept_around = {0};
     unknown kept = {0};
     size_t scratch_begin = d->scratch.len;
-    const uint8_t *end = message.data + message.len;
     ut_pb_field field;
-    for (const uint8_t *at = message.data; at < end;) {
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
+    ut_pb_walk walk = ut_pb_walk_of(message);
+    while (ut_pb_next(&walk, &field)) {
         switch (field.tag) {
         case UT_PB_TAG(UT_RESOURCE_SPANS_RESOURCE, UT_PB_LEN):
-            note(&resources, at, next);
+            note(&resources, &walk);
             break;
         case UT_PB_TAG(UT_RESOURCE_SPANS_SCOPE_SPANS, UT_PB_LEN):
-            note(&scope_spans, at, next);
+            note(&scope_spans, &walk);
             break;
         case UT_PB_TAG(UT_RESOURCE_SPANS_SCHEMA_URL, UT_PB_LEN):
             resource.schema_url = field.bytes;
             break;
         default:
-            keep(d, &kept_around, at, next);
+            keep(d, &kept_around, &walk);
             break;
         }
-        at = next;
     }
+    if (!passed(d, &walk))
+        return false;
     uint32_t attribute_count = 0;
-    for (const uint8_t *at = resources.first; at < resources.end;) {
-        at = ut_pb_read_field(at, resources.end, &field); // has been read before
-        if (field.tag == resource_tag &&
-            !read_resource(d, field.bytes, &resource, &attribute_count, &kept))
+    walk = again(resources);
+    while (ut_pb_next_of(&walk, resource_tag, &field)) {
+        if (!read_resource(d, field.bytes, &resource, &attribute_count, &kept))
             return false;
     }
 
@@ -758,10 +729,8 @@ static bool decode_resource_spans(decoder *d, ut_bytes message)
     d->scratch.len = scratch_begin;
 
     d->scope_spans_index = 0;
-    for (const uint8_t *at = scope_spans.first; at < scope_spans.end;) {
-        at = ut_pb_read_field(at, scope_spans.end, &field); // has been read before
-        if (field.tag != UT_PB_TAG(UT_RESOURCE_SPANS_SCOPE_SPANS, UT_PB_LEN))
-            continue;
+    walk = again(scope_spans);
+    while (ut_pb_next_of(&walk, UT_PB_TAG(UT_RESOURCE_SPANS_SCOPE_SPANS, UT_PB_LEN), &field)) {
         if (!decode_scope_spans(d, field.bytes, &here))
             return false;
         if (ut_batch_error(d->batch) != UT_OK)
@@ -778,22 +747,16 @@ static bool decode_request(decoder *d)
 {
     if (d->body.len == 0)
         return true; // there may be no pointer to count from
-    const uint8_t *end = d->body.data + d->body.len;
-    for (const uint8_t *at = d->body.data; at < end;) {
-        ut_pb_field field;
-        const uint8_t *next = ut_pb_read_field(at, end, &field);
-        if (next == NULL)
-            return bad_field(d, at, end);
-        if (field.tag == UT_PB_TAG(UT_REQUEST_RESOURCE_SPANS, UT_PB_LEN)) {
-            if (!decode_resource_spans(d, field.bytes))
-                return false;
-            if (ut_batch_error(d->batch) != UT_OK)
-                return true;
-            d->resource_spans_index += 1;
-        }
-        at = next;
+    ut_pb_walk walk = ut_pb_walk_of(d->body);
+    ut_pb_field field;
+    while (ut_pb_next_of(&walk, UT_PB_TAG(UT_REQUEST_RESOURCE_SPANS, UT_PB_LEN), &field)) {
+        if (!decode_resource_spans(d, field.bytes))
+            return false;
+        if (ut_batch_error(d->batch) != UT_OK)
+            return true;
+        d->resource_spans_index += 1;
     }
-    return true;
+    return passed(d, &walk);
 }
 
 static ut_err report(const decoder *d, ut_fault *fault)

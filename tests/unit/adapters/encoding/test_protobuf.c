@@ -230,6 +230,61 @@ static void a_full_buffer_is_an_error_and_never_a_crash(void **state)
     }
 }
 
+static const uint8_t three_fields[] = {0x08, 0x01, 0x12, 0x01, 'a', 0x08, 0x02};
+
+static void a_walk_meets_every_field_with_its_place(void **state)
+{
+    (void)state;
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(ut_bytes_of(three_fields, sizeof three_fields));
+    static const size_t places[] = {0, 2, 5, 7};
+    for (size_t i = 0; i < 3; i++) {
+        assert_true(ut_pb_next(&walk, &field));
+        assert_ptr_equal(walk.at, three_fields + places[i]);
+        assert_ptr_equal(walk.next, three_fields + places[i + 1]);
+    }
+    assert_int_equal(field.value, 2);
+    assert_false(ut_pb_next(&walk, &field));
+    assert_false(ut_pb_failed(&walk));
+}
+
+static void a_walk_may_pass_all_fields_but_those_of_one_tag(void **state)
+{
+    (void)state;
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(ut_bytes_of(three_fields, sizeof three_fields));
+    assert_true(ut_pb_next_of(&walk, UT_PB_TAG(1, UT_PB_VARINT), &field));
+    assert_int_equal(field.value, 1);
+    assert_true(ut_pb_next_of(&walk, UT_PB_TAG(1, UT_PB_VARINT), &field));
+    assert_int_equal(field.value, 2);
+    assert_false(ut_pb_next_of(&walk, UT_PB_TAG(1, UT_PB_VARINT), &field));
+    assert_false(ut_pb_failed(&walk));
+}
+
+static void a_walk_fails_at_the_field_that_does_not_decode(void **state)
+{
+    (void)state;
+    for (size_t cut = 1; cut < sizeof three_fields; cut++) {
+        ut_pb_field field;
+        ut_pb_walk walk = ut_pb_walk_of(ut_bytes_of(three_fields, cut));
+        while (ut_pb_next(&walk, &field))
+            assert_true(walk.next <= three_fields + cut);
+        const bool whole = cut == 2 || cut == 5;
+        assert_int_equal(ut_pb_failed(&walk), !whole);
+        if (!whole)
+            assert_ptr_equal(walk.at, three_fields + (cut < 2 ? 0 : cut < 5 ? 2 : 5));
+    }
+}
+
+static void a_walk_over_nothing_ends_and_does_not_fail(void **state)
+{
+    (void)state;
+    ut_pb_field field;
+    ut_pb_walk walk = ut_pb_walk_of(UT_BYTES_NONE);
+    assert_false(ut_pb_next(&walk, &field));
+    assert_false(ut_pb_failed(&walk));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +296,10 @@ int main(void)
         cmocka_unit_test(groups_are_passed_whole),
         cmocka_unit_test(groups_nest_to_a_limit),
         cmocka_unit_test(a_fault_is_told_in_words),
+        cmocka_unit_test(a_walk_meets_every_field_with_its_place),
+        cmocka_unit_test(a_walk_may_pass_all_fields_but_those_of_one_tag),
+        cmocka_unit_test(a_walk_fails_at_the_field_that_does_not_decode),
+        cmocka_unit_test(a_walk_over_nothing_ends_and_does_not_fail),
         cmocka_unit_test(a_slot_with_a_wrong_guess_still_gives_the_shortest_length),
         cmocka_unit_test(a_full_buffer_is_an_error_and_never_a_crash),
     };

@@ -1,4 +1,5 @@
-# Untrace Agent. `make help` lists the targets; docs/DEPENDENCIES.md says where the libraries come from.
+# Untrace Agent. `make help` lists the targets, CONTRIBUTING.md says how to work with them,
+# docs/DEPENDENCIES.md where the libraries come from.
 
 VERSION = 0.1.0
 
@@ -16,8 +17,9 @@ DESTDIR  ?=
 PREFIX   ?= /usr/local
 
 # ---- One compiler and one set of flags for each KIND of build ------------------------------------
-# musl: the product and its unit tests. asan, tsan, fuzz: the same sources for this machine's libc,
-# instrumented. qemu: as musl, with what LMDB needs to run under user-mode emulation.
+# musl: the product and its unit tests. debug: the same for a debugger. asan, tsan, fuzz, coverage:
+# the same sources for this machine's libc, instrumented. qemu: as musl, with what LMDB needs to run
+# under user-mode emulation.
 KIND ?= musl
 
 triplet.x86_64-linux-musl      = x86_64-linux-gnu
@@ -36,23 +38,25 @@ say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2);)
 
 WERROR = -Werror
 RUNNER =
-ifneq (,$(filter asan tsan fuzz,$(KIND)))
+ifneq (,$(filter asan tsan fuzz coverage,$(KIND)))
   OUT      = $(BUILD)/$(KIND)
   from     = native
   OPTIMISE = -O1 -fno-omit-frame-pointer
   SANITISE = $(sanitise.$(KIND))
 else
-  OUT      = $(BUILD)/$(TARGET)$(if $(filter qemu,$(KIND)),-qemu)
+  OUT      = $(BUILD)/$(TARGET)$(if $(filter qemu debug,$(KIND)),-$(KIND))
   from     = $(TARGET)
-  OPTIMISE = -O2
+  OPTIMISE = $(if $(filter debug,$(KIND)),-O0 -fno-omit-frame-pointer,-O2)
   SANITISE =
 endif
-cc.asan       = gcc
-cc.tsan       = gcc
-cc.fuzz       = $(shell command -v clang || command -v clang-14 || echo clang)
-sanitise.asan = -fsanitize=address,undefined -fno-sanitize-recover=all
-sanitise.tsan = -fsanitize=thread
-sanitise.fuzz = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+cc.asan           = gcc
+cc.tsan           = gcc
+cc.coverage       = gcc
+cc.fuzz           = $(shell command -v clang || command -v clang-14 || echo clang)
+sanitise.asan     = -fsanitize=address,undefined -fno-sanitize-recover=all
+sanitise.tsan     = -fsanitize=thread
+sanitise.fuzz     = -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all
+sanitise.coverage = --coverage -fprofile-update=atomic
 
 ifdef DEPS_PREFIX
   # Somebody else prepared the libraries and the compiler (Yocto, Buildroot, Alpine).
@@ -79,9 +83,11 @@ endif
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
            -Wpointer-arith -Wcast-qual -Wwrite-strings
 CPPFLAGS_ALL = -I. -isystem $(deps)/include -DUT_VERSION='"$(VERSION)"' $(CPPFLAGS)
-CFLAGS_ALL   = -std=c11 $(OPTIMISE) -g -ffunction-sections -fdata-sections -fstack-protector-strong \
-               $(WARNINGS) $(WERROR) $(flags.$(TARGET)) $(specs) $(SANITISE) $(CFLAGS)
-LDFLAGS_ALL  = $(flags.$(TARGET)) $(specs) $(STATIC) $(SANITISE) -Wl,--gc-sections -L$(deps)/lib $(LDFLAGS)
+CFLAGS_ALL   = -std=c11 $(OPTIMISE) -g -ffunction-sections -fdata-sections \
+               -fstack-protector-strong $(WARNINGS) $(WERROR) $(flags.$(TARGET)) $(specs) $(SANITISE) \
+               $(CFLAGS)
+LDFLAGS_ALL  = $(flags.$(TARGET)) $(specs) $(STATIC) $(SANITISE) -Wl,--gc-sections -L$(deps)/lib \
+               $(LDFLAGS)
 # A stock mbedTLS comes in three archives, a stock LZ4 without xxHash's names.
 LIBS = -llmdb -llz4 $(call if_has,xxhash) -ldeflate -lyaml -lyyjson -lllhttp \
        -lmbedtls $(call if_has,mbedx509) $(call if_has,mbedcrypto) -pthread $(libs.$(TARGET))
@@ -111,8 +117,9 @@ BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .SECONDARY:
-.PHONY: all program lib deps format run test unit unit-asan unit-tsan unit-programs fuzz fuzz-short fuzz-programs crash e2e lint \
-        bench cross size install clean help
+.PHONY: all program lib deps debug format run test test-fast test-deep check coverage \
+        unit unit-asan unit-tsan tsan-short unit-programs bench-programs fuzz fuzz-short fuzz-programs \
+        crash e2e lint bench cross size install clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
 all: program
@@ -121,10 +128,21 @@ deps: $(stamp)
 program: $(OUT)/untrace $(if $(filter $(OUT),$(BUILD)/$(HOST) $(BUILD)/prefix),$(BUILD)/untrace)
 
 $(BUILD)/untrace: $(OUT)/untrace
-	@cp $< $@.tmp && mv $@.tmp $@
+	@cp $<.debug $@.debug && cp $< $@.tmp && mv $@.tmp $@
 
-$(OUT)/untrace: $(OUT)/obj/agent/main.o $(if $(filter qemu,$(KIND)),$(SHIM:%.c=$(OUT)/obj/%.o)) $(LIB)
-	$(call say,LINK,$@)$(CC) $(if $(SANITISE),,-s) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+shim = $(if $(filter qemu,$(KIND)),$(SHIM:%.c=$(OUT)/obj/%.o))
+# The product is stripped; what a debugger needs to read its memory stands beside it in untrace.debug.
+STRIPPED = $(if $(SANITISE)$(filter debug,$(KIND)),,yes)
+objcopy  = $(shell $(CC) -print-prog-name=objcopy)
+$(OUT)/untrace: $(OUT)/obj/agent/main.o $(shim) $(LIB)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+	$(if $(STRIPPED),@$(objcopy) --only-keep-debug $@ $@.debug)
+	$(if $(STRIPPED),@$(objcopy) --strip-all --add-gnu-debuglink=$@.debug $@)
+
+## debug: build/TARGET-debug/untrace, static as the product, for a debugger: -O0, frame pointers, symbols
+debug:
+	@$(MAKE) --no-print-directory KIND=debug program
+	@echo $(BUILD)/$(TARGET)-debug/untrace
 
 $(LIB): $(OBJECTS)
 	@mkdir -p $(@D) && rm -f $@
@@ -147,10 +165,11 @@ $(OUT)/obj/%.o: %.c Makefile $(stamp)
 	@mkdir -p $(@D)
 	$(call say,CC,$@)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MMD -MP -c $< -o $@
 
-$(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(if $(filter qemu,$(KIND)),$(SHIM:%.c=$(OUT)/obj/%.o)) $(HELPERS) $(LIB)
+$(OUT)/tests/unit/%: $(OUT)/obj/tests/unit/%.o $(shim) $(HELPERS) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) $(filter %.a,$^) -lcmocka $(LIBS)
-$(foreach file,$(BESIDE),$(eval $(patsubst %.c,$(OUT)/%,$(filter $(dir $(file))test_%,$(TESTS))): $(OUT)/obj/$(file:.c=.o)))
+tests_beside = $(patsubst %.c,$(OUT)/%,$(filter $(dir $(1))test_%,$(TESTS)))
+$(foreach file,$(BESIDE),$(eval $(call tests_beside,$(file)): $(OUT)/obj/$(file:.c=.o)))
 
 # Calls of the C library that this test makes fail.
 comma = ,
@@ -182,6 +201,7 @@ endif
 
 # ---- Tests ---------------------------------------------------------------------------------------
 unit-programs: $(PROGRAMS)
+bench-programs: $(BENCHES)
 fuzz-programs: $(FUZZ)
 
 ## unit: unit tests of the static build; T=test_block picks some
@@ -194,6 +214,35 @@ unit-asan:
 unit-tsan:
 	@$(MAKE) --no-print-directory KIND=tsan unit
 
+# Threads meet in these; the rest of the unit tests has one thread.
+THREADED = port/test_log% port/test_resolver% storage/lmdb/test_engine% storage/lmdb/engine/% \
+           transport/http/test_http_server% transport/http/http_server/% agent/threads/% \
+           transport/deliver/test_dispatch% transport/deliver/dispatcher/%
+## tsan-short: the unit tests that have several threads, under the thread sanitizer
+tsan-short:
+	@$(MAKE) --no-print-directory KIND=tsan unit \
+	    T='$(basename $(notdir $(filter $(THREADED:%=tests/unit/%),$(TESTS))))'
+
+## coverage: how much of each room the unit tests execute
+coverage:
+	@find $(BUILD)/coverage/obj -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) --no-print-directory KIND=coverage unit
+	@tools/coverage $(BUILD)/coverage
+
+## check: what changed since main: build, unit tests of its folders, format, includes, clang-tidy
+check: program
+	@tools/setup build lint
+	@tests=$$(tools/changed tests) && \
+	    if [ -n "$$tests" ]; then $(MAKE) --no-print-directory unit T="$$tests"; fi
+	@files=$$(tools/changed files) && $(MAKE) --no-print-directory KIND=asan deps && \
+	    ONLY="$${files:-none}" $(lint) includes format length tidy
+
+## compile_commands.json: for clangd and other readers of sources
+compile_commands.json: FORCE
+	@$(MAKE) --no-print-directory -nB V=1 KIND=asan program unit-programs fuzz-programs bench-programs | \
+	    tools/compile-commands >$@.tmp && mv $@.tmp $@
+FORCE:
+
 ## fuzz: every decoder for FUZZ_SECONDS (60) each; fuzz-short: for 8 s each. Finds go to build/fuzz
 FUZZ_SECONDS ?= 60
 fuzz:
@@ -202,7 +251,7 @@ fuzz:
 fuzz-short:
 	@$(MAKE) --no-print-directory fuzz FUZZ_SECONDS=8
 
-## crash: kills a writer to a store CRASH_ROUNDS (1000) times, and reads one from five processes for CRASH_SECONDS (60)
+## crash: kills a writer to a store CRASH_ROUNDS times, reads one from five processes CRASH_SECONDS
 CRASH_ROUNDS  ?= 1000
 CRASH_SECONDS ?= 60
 crash: $(OUT)/crash/kill_store $(OUT)/crash/readers
@@ -214,15 +263,18 @@ e2e: program
 	$(if $(wildcard tests/e2e/setup),tests/e2e/setup)
 	$(BUILD)/venv/bin/pytest tests/e2e $(PYTEST_ARGS)
 
-## test: set-up, build and all of the above; what CI runs
+## test: set-up, build and all of the above: test-fast (program, unit), test-deep (the rest), e2e
 test:
-	tools/setup build test
-	@$(MAKE) --no-print-directory program
-	@$(MAKE) --no-print-directory unit
-	@$(MAKE) --no-print-directory unit-asan
-	@$(MAKE) --no-print-directory crash CRASH_ROUNDS=100 CRASH_SECONDS=8
-	@$(MAKE) --no-print-directory fuzz-short
+	@$(MAKE) --no-print-directory test-fast
+	@$(MAKE) --no-print-directory test-deep
 	@$(MAKE) --no-print-directory e2e
+test-fast test-deep:
+	tools/setup build test
+	@$(foreach step,$($@),$(MAKE) --no-print-directory $(step) &&) true
+test-fast = program unit
+test-deep = unit-asan tsan-short crash fuzz-short
+test-deep: export CRASH_ROUNDS  = 100
+test-deep: export CRASH_SECONDS = 8
 
 ## run: a central and an edge agent on this machine, with sample traces; ONCE=1 stops when they arrived
 run:
@@ -230,15 +282,17 @@ run:
 	@$(MAKE) --no-print-directory program
 	ONCE=$(ONCE) tools/demo
 
-## lint: warnings of two compilers, clang-tidy, formatting, manual page, includes, Cortex-M3; STEPS="format tidy" picks
+## lint: two compilers, clang-tidy, format, includes, manual page, Cortex-M3; STEPS="format tidy" picks
+lint = WARNINGS='$(WARNINGS)' VERSION=$(VERSION) BUILD=$(BUILD) DEPS=$(DEPS_DIR)/native/prefix tools/lint
 lint:
 	@tools/setup build lint
 	@$(MAKE) --no-print-directory KIND=asan deps
-	@WARNINGS='$(WARNINGS)' VERSION=$(VERSION) BUILD=$(BUILD) DEPS=$(DEPS_DIR)/native/prefix tools/lint $(STEPS)
+	@$(lint) $(STEPS)
 
 ## format: formats the sources as lint wants them
 format:
-	find port storage adapters transport agent tests tools -name '*.[ch]' | xargs clang-format-14 -i
+	find port storage adapters transport agent tests tools -name '*.[ch]' | \
+	    xargs "$$(tools/clang-tool format)" -i
 
 ## bench: speed, memory and size (tests/bench)
 bench: program $(BENCHES)

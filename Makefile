@@ -48,6 +48,8 @@ else
   from     = $(TARGET)
   OPTIMISE = $(if $(filter debug,$(KIND)),-O0 -fno-omit-frame-pointer,-O2)
   SANITISE =
+  # Nothing unwinds a stack inside the program; a debugger reads the tables that -g makes.
+  UNWIND   = -fno-asynchronous-unwind-tables
 endif
 cc.asan           = gcc
 cc.tsan           = gcc
@@ -83,9 +85,9 @@ endif
 WARNINGS = -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
            -Wpointer-arith -Wcast-qual -Wwrite-strings
 CPPFLAGS_ALL = -I. -isystem $(deps)/include -DUT_VERSION='"$(VERSION)"' $(CPPFLAGS)
-CFLAGS_ALL   = -std=c11 $(OPTIMISE) -g -ffunction-sections -fdata-sections \
-               -fstack-protector-strong $(WARNINGS) $(WERROR) $(flags.$(TARGET)) $(specs) $(SANITISE) \
-               $(CFLAGS)
+CFLAGS_ALL   = -std=c11 $(OPTIMISE) -g $(UNWIND) -ffunction-sections -fdata-sections \
+               -fstack-protector-strong $(WARNINGS) $(WERROR) $(flags.$(TARGET)) $(specs) \
+               $(SANITISE) $(CFLAGS)
 LDFLAGS_ALL  = $(flags.$(TARGET)) $(specs) $(STATIC) $(SANITISE) -Wl,--gc-sections -L$(deps)/lib \
                $(LDFLAGS)
 # A stock mbedTLS comes in three archives, a stock LZ4 without xxHash's names.
@@ -154,6 +156,13 @@ $(HELPERS): $(SUPPORT:%.c=$(OUT)/obj/%.o)
 
 # The seam to Linux, the daemon and the tests may use what the system has; the rooms between may not.
 $(OUT)/obj/port/linux/%.o $(OUT)/obj/agent/%.o $(OUT)/obj/tests/%.o: private CPPFLAGS += -D_GNU_SOURCE=
+# Folders that run for a person, at the start or once in a while are built for size, the rest for
+# speed.
+SMALL = agent/cli agent/commands agent/config agent/control agent/daemon agent/files agent/process \
+        storage/upkeep
+ifeq ($(OPTIMISE),-O2)
+$(SMALL:%=$(OUT)/obj/%/%.o): private OPTIMISE = -Os
+endif
 # Only musl's own memory functions are worth replacing, and never under a sanitizer or a foreign libc.
 ifeq ($(KIND)$(TARGET)$(DEPS_PREFIX),muslx86_64-linux-musl)
 $(OUT)/obj/port/linux/memory_x86_64.o: private CPPFLAGS += -DUT_OWN_MEMORY=1

@@ -99,6 +99,24 @@ static inline ut_err ut_engine_begin(ut_engine *engine, bool write, ut_txn **txn
 {
     return engine->class->begin(engine, write, txn);
 }
+static inline void ut_engine_close(ut_engine *engine)
+{
+    engine->class->close(engine);
+}
+static inline ut_err ut_engine_get_room(ut_engine *engine, ut_engine_room *room)
+{
+    return engine->class->room(engine, room);
+}
+// Only of an engine whose class has compact.
+static inline ut_err ut_engine_compact(ut_engine *engine, ut_engine_compaction *progress,
+                                       ut_fault *fault)
+{
+    return engine->class->compact(engine, progress, fault);
+}
+static inline void ut_engine_compact_stop(ut_engine *engine)
+{
+    engine->class->compact_stop(engine);
+}
 static inline ut_err ut_txn_commit(ut_txn *txn)
 {
     return txn->engine->class->commit(txn);

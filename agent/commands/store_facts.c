@@ -91,7 +91,7 @@ static ut_err read_store(ut_reader *reader, ut_store_facts *facts)
     facts->data_keys = ut_store_data_keys(reader->store);
     facts->destination_count =
         ut_store_get_destinations(reader->store, facts->destinations, UT_STORE_DESTINATIONS_MAX);
-    ut_err err = engine->class->room(engine, &facts->room);
+    ut_err err = ut_engine_get_room(engine, &facts->room);
     if (err == UT_OK)
         err = take_census(reader, &facts->census);
     add_up(facts);

@@ -218,7 +218,7 @@ static void read_store(ut_top_source *source, const ut_top_sample *before, ut_to
     read_destinations(source, &reader, sample);
     ut_engine *engine = ut_store_engine(reader.store);
     ut_engine_room room;
-    if (!sample->agent && engine->class->room(engine, &room) == UT_OK) {
+    if (!sample->agent && ut_engine_get_room(engine, &room) == UT_OK) {
         sample->bytes_max = room.bytes_max;
         sample->bytes_used = room.bytes_used;
         sample->bytes_file = room.bytes_file;

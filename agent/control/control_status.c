@@ -20,7 +20,7 @@ static void read_status(ut_store_call *call, ut_store *store)
     ut_store_get_counts(store, &status->counts);
     status->destination_count =
         ut_store_get_destinations(store, status->destinations, UT_STORE_DESTINATIONS_MAX);
-    status->room_err = engine->class->room(engine, &status->room);
+    status->room_err = ut_engine_get_room(engine, &status->room);
 }
 
 // doing: NULL where the dispatcher does not know the destination (any more).

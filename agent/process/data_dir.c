@@ -246,8 +246,8 @@ static ut_err read_budget(const char *dir_z, uint64_t *bytes_max, ut_fault *faul
     ut_err err = ut_engine_lmdb_open(&config, &engine, fault);
     if (err != UT_OK)
         return err;
-    err = engine->class->room(engine, &room);
-    engine->class->close(engine);
+    err = ut_engine_get_room(engine, &room);
+    ut_engine_close(engine);
     if (err != UT_OK)
         return ut_fault_set(fault, err, "%s: cannot read the store: %s", dir_z, ut_err_text(err));
     *bytes_max = room.bytes_max;

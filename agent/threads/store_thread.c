@@ -516,7 +516,7 @@ static bool is_held_up(ut_store_thread *thread, ut_err err, uint64_t end_ns, ut_
     thread->operation_held_ns = 0;
     ut_engine *engine = ut_store_engine(thread->config.store);
     ut_engine_room room = {0};
-    if (engine->class->room(engine, &room) == UT_OK && room.pinned_by != 0)
+    if (ut_engine_get_room(engine, &room) == UT_OK && room.pinned_by != 0)
         (void)ut_fault_set(fault, err,
                            "process %ld is in the middle of reading the store and holds the pages "
                            "that this needs; let it go on, or end it, and try again",

@@ -150,7 +150,7 @@ static ut_err start(ut_lmdb_engine *engine, ut_fault *fault)
     if (engine->read_only)
         return ut_fault_set(fault, UT_EPERM, "%s is open for reading only", engine->path_z);
     ut_engine_room room = {0};
-    ut_err err = engine->base.class->room(&engine->base, &room);
+    ut_err err = ut_engine_get_room(&engine->base, &room);
     if (err != UT_OK)
         return ut_fault_set(fault, err, "%s cannot be read: %s", engine->path_z, ut_err_text(err));
     err = check_disk(engine, room.bytes_used, fault);

@@ -327,7 +327,7 @@ static uint64_t touches_alone(const ut_store *store, const ut_engine_room *room)
 
 static ut_err get_room(ut_store *store, ut_engine_room *room)
 {
-    ut_err err = store->engine->class->room(store->engine, room);
+    ut_err err = ut_engine_get_room(store->engine, room);
     if (err == UT_OK) {
         store->disk_full = room->disk_full;
         store->disk_bytes = room->bytes_max;

@@ -139,7 +139,7 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
 {
     ut_store *store = calloc(1, sizeof *store);
     if (store == NULL) {
-        engine->class->close(engine);
+        ut_engine_close(engine);
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
     }
     store->engine = engine;
@@ -224,7 +224,7 @@ void ut_store_close(ut_store *store)
     ut_buf_free(&store->classes);
     ut_buf_free(&store->span_hours);
     ut_store_keys_close(store);
-    store->engine->class->close(store->engine);
+    ut_engine_close(store->engine);
     free(store);
 }
 

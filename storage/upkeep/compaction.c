@@ -21,7 +21,7 @@ static ut_err compaction_step(ut_operation *base, ut_store *store, uint64_t now_
     if (engine->class->compact == NULL)
         return ut_fault_set(fault, UT_EINVAL, "this store is in an engine that cannot compact");
     ut_engine_compaction progress = {0};
-    ut_err err = engine->class->compact(engine, &progress, fault);
+    ut_err err = ut_engine_compact(engine, &progress, fault);
     own->engine = err == UT_OK && progress.more ? engine : NULL;
     if (err != UT_OK)
         return err;
@@ -37,7 +37,7 @@ static void compaction_free(ut_operation *base)
 {
     compaction *own = (compaction *)base;
     if (own->engine != NULL)
-        own->engine->class->compact_stop(own->engine);
+        ut_engine_compact_stop(own->engine);
     free(own);
 }
 

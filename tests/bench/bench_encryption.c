@@ -90,7 +90,7 @@ static void measure(uint64_t spans, bool encrypted, cost *least)
     check(err, fault.text_z);
     double commit_us = commit_all(store, spans) * 1e6 / (double)spans;
     double read_us = read_all(store, encrypted) * 1e6 / (double)spans;
-    check(engine->class->room(engine, &room), "room");
+    check(ut_engine_get_room(engine, &room), "room");
     if (least->commit_us == 0 || commit_us < least->commit_us)
         least->commit_us = commit_us;
     if (least->read_us == 0 || read_us < least->read_us)

@@ -255,7 +255,7 @@ int main(int argc, char **argv)
     double began = milliseconds();
     fill(store, total, &t);
     ut_engine_room room;
-    check(engine->class->room(engine, &room), "room");
+    check(ut_engine_get_room(engine, &room), "room");
     printf("%llu spans of %d services over %d hours: %.0f MiB, built in %.0f s\n",
            (unsigned long long)t.spans, SERVICES, HOURS, (double)room.bytes_used / 1048576,
            (milliseconds() - began) / 1e3);

@@ -85,7 +85,7 @@ static void commit_fresh(const char *dir_z, uint32_t per_commit, uint64_t total,
         ut_engine_room room;
         ut_store_counts counts;
         ut_engine *engine = ut_store_engine(store);
-        check(engine->class->room(engine, &room), "room");
+        check(ut_engine_get_room(engine, &room), "room");
         ut_store_get_counts(store, &counts);
         uint64_t held = counts.spans_stored - counts.spans_evicted - counts.spans_expired;
         printf("%10llu %9.3f %9.3f %9.2f %8.1f %8.1f %9.1f\n", (unsigned long long)done,

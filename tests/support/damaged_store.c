@@ -348,7 +348,7 @@ static void use_all(const ut_damaged_store *damaged)
         ask(engine, damaged, &damaged->answers[read_only]);
         errors += damaged->answers[read_only].errors;
         if (read_only == 1)
-            engine->class->close(engine);
+            ut_engine_close(engine);
         else
             change(engine, &errors);
     }

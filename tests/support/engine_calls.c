@@ -76,7 +76,7 @@ void ut_test_assert_absent(ut_txn *txn, const char *key_z)
 ut_engine_room ut_test_room(ut_engine *engine)
 {
     ut_engine_room room;
-    UT_ASSERT(engine->class->room(engine, &room) == UT_OK);
+    UT_ASSERT(ut_engine_get_room(engine, &room) == UT_OK);
     return room;
 }
 

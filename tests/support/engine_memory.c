@@ -443,7 +443,7 @@ static ut_engine *inner_of(ut_engine *base)
 static void faulty_close(ut_engine *base)
 {
     ut_engine *inner = inner_of(base);
-    inner->class->close(inner);
+    ut_engine_close(inner);
     free(base);
 }
 
@@ -568,7 +568,7 @@ static ut_err faulty_step(ut_cursor *base, bool reverse, ut_bytes *found_key, ut
 static ut_err faulty_room(ut_engine *base, ut_engine_room *room)
 {
     ut_engine *inner = inner_of(base);
-    return strike(base) ? struck(base) : inner->class->room(inner, room);
+    return strike(base) ? struck(base) : ut_engine_get_room(inner, room);
 }
 
 static ut_err faulty_compact(ut_engine *base, ut_engine_compaction *progress, ut_fault *fault)
@@ -577,8 +577,8 @@ static ut_err faulty_compact(ut_engine *base, ut_engine_compaction *progress, ut
     if (inner->class->compact == NULL)
         return ut_fault_set(fault, UT_EINVAL, "the engine within cannot compact");
     if (!strike(base))
-        return inner->class->compact(inner, progress, fault);
-    inner->class->compact_stop(inner);
+        return ut_engine_compact(inner, progress, fault);
+    ut_engine_compact_stop(inner);
     return ut_fault_set(fault, struck(base), "a fault on demand");
 }
 
@@ -586,7 +586,7 @@ static void faulty_compact_stop(ut_engine *base)
 {
     ut_engine *inner = inner_of(base);
     if (inner->class->compact_stop != NULL)
-        inner->class->compact_stop(inner);
+        ut_engine_compact_stop(inner);
 }
 
 static const ut_engine_class faulty_class = {

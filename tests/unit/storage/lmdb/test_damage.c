@@ -338,7 +338,7 @@ static void counts_of_pages_that_flip_in_an_open_store_are_damage(void **state)
     ut_fault fault = {0};
     ut_engine_room room = {0};
     assert_int_equal(ut_damaged_store_open(damaged, true, &engine, &fault), UT_OK);
-    assert_int_equal(engine->class->room(engine, &room), UT_OK);
+    assert_int_equal(ut_engine_get_room(engine, &room), UT_OK);
     FILE *file = fopen(damaged->path_z, "r+b");
     assert_non_null(file);
     for (size_t page = 0; page < 2; page++) {
@@ -347,8 +347,8 @@ static void counts_of_pages_that_flip_in_an_open_store_are_damage(void **state)
                          damaged->data[page * UT_DAMAGED_PAGE + at] ^ 0x80);
     }
     assert_int_equal(fclose(file), 0);
-    assert_int_equal(engine->class->room(engine, &room), UT_ECORRUPT);
-    engine->class->close(engine);
+    assert_int_equal(ut_engine_get_room(engine, &room), UT_ECORRUPT);
+    ut_engine_close(engine);
 }
 
 // With nobody else there, LMDB makes its lock file anew.

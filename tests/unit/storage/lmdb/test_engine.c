@@ -92,7 +92,7 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     if (f->engine != NULL)
-        f->engine->class->close(f->engine);
+        ut_engine_close(f->engine);
     if (f->dir_z[0] != '\0')
         ut_temp_dir_remove(f->dir_z);
     free(f);
@@ -152,7 +152,7 @@ static void store_z(ut_engine *engine, const char *key_z, const char *value_z)
 static ut_engine_room room_of(ut_engine *engine)
 {
     ut_engine_room room;
-    assert_int_equal(engine->class->room(engine, &room), UT_OK);
+    assert_int_equal(ut_engine_get_room(engine, &room), UT_OK);
     return room;
 }
 
@@ -472,7 +472,7 @@ static void random_calls_match_a_model(void **state)
         free(data[0]);
         free(data[1]);
     }
-    model->class->close(model);
+    ut_engine_close(model);
 }
 
 typedef struct {
@@ -549,7 +549,7 @@ static void a_store_survives_closing_and_opening(void **state)
             assert_get(txn, "a", i == 1 ? "first" : "second");
         ut_txn_abort(txn);
         store_z(engine, "a", i == 0 ? "first" : "second");
-        engine->class->close(engine);
+        ut_engine_close(engine);
     }
 }
 
@@ -563,7 +563,7 @@ static void a_value_that_became_shorter_in_its_transaction_is_no_damage(void **s
     assert_int_equal(ut_txn_put(txn, text("a"), (ut_bytes){value, sizeof value}), UT_OK);
     assert_int_equal(ut_txn_put(txn, text("a"), (ut_bytes){value, sizeof value / 2}), UT_OK);
     assert_int_equal(ut_txn_commit(txn), UT_OK);
-    engine->class->close(engine);
+    ut_engine_close(engine);
     engine = open_lmdb(f->dir_z, BUDGET);
     store_z(engine, "b", "1");
     txn = begin(engine, true);
@@ -572,7 +572,7 @@ static void a_value_that_became_shorter_in_its_transaction_is_no_damage(void **s
     assert_int_equal(found.len, sizeof value / 2);
     assert_int_equal(ut_txn_del(txn, text("a")), UT_OK);
     assert_int_equal(ut_txn_commit(txn), UT_OK);
-    engine->class->close(engine);
+    ut_engine_close(engine);
 }
 
 // A child that writes or waits for ever ends with the test, also when that fails.
@@ -644,7 +644,7 @@ static void a_second_writer_is_refused(void **state)
     ut_engine *engine;
     ut_fault fault;
     assert_int_equal(try_lmdb(f->dir_z, false, &engine, &fault), UT_EBUSY);
-    f->engine->class->close(f->engine);
+    ut_engine_close(f->engine);
     f->engine = NULL;
     // A reader without a lock file keeps it out, too, and is not taken for a writer.
     char lock_z[UT_TEMP_PATH_MAX];
@@ -673,7 +673,7 @@ static void read_beside_a_writer(void *context)
     if (ut_txn_get(txn, text("a"), &value) != UT_OK || value.len != 1 || value.data[0] != '1')
         _exit(4);
     ut_txn_abort(txn);
-    engine->class->close(engine);
+    ut_engine_close(engine);
     _exit(7);
 }
 
@@ -734,7 +734,7 @@ static void read_as_nobody(void *context)
         ut_txn_get(txn, text("a"), &value) != UT_OK)
         _exit(2);
     ut_txn_abort(txn);
-    engine->class->close(engine);
+    ut_engine_close(engine);
     _exit(7);
 }
 
@@ -743,7 +743,7 @@ static void a_copy_opens_where_nothing_may_be_written(void **state)
     fixture *f = *state;
     ut_engine *engine = open_lmdb(f->dir_z, BUDGET);
     store_z(engine, "a", "1");
-    engine->class->close(engine);
+    ut_engine_close(engine);
     char path_z[UT_TEMP_PATH_MAX];
     ut_temp_path(f->dir_z, "store.mdb", path_z);
     assert_int_equal(chmod(path_z, 0444), 0);
@@ -808,7 +808,7 @@ static uint8_t *sample_file(fixture *f, char path_z[UT_TEMP_PATH_MAX], size_t *l
         }
         commit(txn);
     }
-    engine->class->close(engine);
+    ut_engine_close(engine);
     ut_temp_path(f->dir_z, "store.mdb", path_z);
     return read_whole(path_z, len);
 }
@@ -850,7 +850,7 @@ static void use_all(void *context)
             ut_txn_abort(txn);
         __asm__ volatile("" : : "r"(sum)); // the bytes are to be read
     }
-    engine->class->close(engine);
+    ut_engine_close(engine);
     _exit(err == UT_OK ? 0 : 7);
 }
 
@@ -971,7 +971,7 @@ static void a_healthy_file_that_ends_early_opens(void **state)
         }
         commit(txn);
         ut_engine_room room = room_of(engine);
-        engine->class->close(engine);
+        ut_engine_close(engine);
         struct stat status;
         assert_int_equal(stat(path_z, &status), 0);
         seen += (uint64_t)status.st_size < room.bytes_file;
@@ -987,7 +987,7 @@ static void a_healthy_file_that_ends_early_opens(void **state)
         }
         engine = open_lmdb(f->dir_z, BUDGET);
     }
-    engine->class->close(engine);
+    ut_engine_close(engine);
     assert_true(seen > 3);
 }
 
@@ -1013,7 +1013,7 @@ static void meet_contradiction(void *context)
             _exit(4);
         }
     }
-    engine->class->close(engine);
+    ut_engine_close(engine);
     _exit(7);
 }
 
@@ -1113,7 +1113,7 @@ static void what_was_committed_survives_a_kill(void **state)
         uint64_t stored = ut_get_be64(value.data);
         assert_true(stored == last || stored == last + 1);
         ut_txn_abort(txn);
-        engine->class->close(engine);
+        ut_engine_close(engine);
     }
 }
 
@@ -1233,7 +1233,7 @@ static void the_file_stays_within_the_budget(void **state)
             refused += committed == UT_EFULL;
         }
         assert_true(refused > 0);
-        engine->class->close(engine);
+        ut_engine_close(engine);
         char path_z[UT_TEMP_PATH_MAX];
         struct stat status;
         ut_temp_path(f->dir_z, "store.mdb", path_z);
@@ -1338,7 +1338,7 @@ static void a_killed_reader_pins_nothing(void **state)
     static uint8_t bytes[4000];
     ut_engine *engine = open_lmdb(f->dir_z, BUDGET);
     store_z(engine, "a", "1");
-    engine->class->close(engine);
+    ut_engine_close(engine);
     assert_int_equal(pipe(ends), 0);
     pid_t child = fork_child();
     if (child == 0)
@@ -1376,7 +1376,7 @@ static void a_larger_budget_reaches_a_reader_that_is_open(void **state)
     int up[2];
     ut_engine *engine = open_lmdb(f->dir_z, 1024 * 1024);
     store_z(engine, "a", "1");
-    engine->class->close(engine);
+    ut_engine_close(engine);
     assert_int_equal(pipe(down), 0);
     assert_int_equal(pipe(up), 0);
     pid_t child = fork_child();

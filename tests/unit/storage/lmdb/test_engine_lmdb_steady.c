@@ -51,7 +51,7 @@ static void close_engine(fixture *f)
         ut_txn_abort(f->held);
     f->held = NULL;
     if (f->engine != NULL)
-        f->engine->class->close(f->engine);
+        ut_engine_close(f->engine);
     f->engine = NULL;
 }
 

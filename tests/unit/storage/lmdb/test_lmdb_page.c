@@ -551,7 +551,7 @@ static void write_records(const char *dir_z)
         }
         assert_int_equal(ut_txn_commit(txn), UT_OK);
     }
-    engine->class->close(engine);
+    ut_engine_close(engine);
 }
 
 static void all_pages_that_lmdb_writes_make_sense(void **state)

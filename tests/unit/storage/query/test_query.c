@@ -458,7 +458,7 @@ static void a_reader_process_sees_whole_states_of_a_writer(void **state)
         }
         ut_txn_abort(txn);
     }
-    engine->class->close(engine);
+    ut_engine_close(engine);
     assert_int_equal(kill(child, SIGKILL), 0);
     int status;
     assert_int_equal(waitpid(child, &status, 0), child);

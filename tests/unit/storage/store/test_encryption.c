@@ -262,7 +262,7 @@ static void a_wrong_key_and_none_are_refused_by_name(void **state)
                         "the key in /etc/untrace/key is not the one this store was encrypted with");
     assert_int_equal(try_open(copies[1], NULL, &store, &fault), UT_EPERM);
     assert_non_null(strstr(fault.text_z, "the store is encrypted, and no key was given"));
-    again->class->close(again);
+    ut_engine_close(again);
 }
 
 static void a_damaged_record_of_keys_is_not_a_wrong_key(void **state)
@@ -580,7 +580,7 @@ static void after_a_rekey_in_doubt_every_block_keeps_its_key(void **state)
         ut_store_close(store);
         const bool is_new = try_open(copies[0], key_b, &store, &fault) == UT_OK;
         if (is_new)
-            copies[1]->class->close(copies[1]);
+            ut_engine_close(copies[1]);
         else
             store = open_with(copies[1], key_a);
         stored += is_new && err != UT_OK;

@@ -1089,7 +1089,7 @@ static void a_budget_that_was_lowered_is_reached_by_sweeping(void **state)
     open_lmdb(f, 5 * MIB);
     sweep_all(f, now_ns);
     ut_engine_room room;
-    assert_int_equal(f->engine->class->room(f->engine, &room), UT_OK);
+    assert_int_equal(ut_engine_get_room(f->engine, &room), UT_OK);
     assert_true(room.bytes_used < 5 * MIB);
     assert_true(ut_store_check(f->engine).spans > 5000);
     ut_batch_reset(&f->batch, SIZE_MAX);

@@ -571,7 +571,7 @@ static void a_reader_of_an_empty_directory_sees_an_empty_store(void **state)
     ut_engine *engine;
     ut_fault fault;
     assert_int_equal(ut_engine_lmdb_open(&config, &engine, &fault), UT_OK);
-    engine->class->close(engine);
+    ut_engine_close(engine);
     config.read_only = true;
     assert_int_equal(ut_engine_lmdb_open(&config, &engine, &fault), UT_OK);
     ut_store *reader = open_with(engine, 0);
@@ -733,7 +733,7 @@ static void spans_whose_twins_were_evicted_meanwhile_are_stored(void **state)
         for (uint32_t i = 0; i < 50; i++)
             old[i] = (ut_test_span){.trace = trace, .span = i + 1, .parent = 1};
         assert_int_equal(commit_spans(f, old, 50).stored, 50);
-        assert_int_equal(f->memory->class->room(f->memory, &room), UT_OK);
+        assert_int_equal(ut_engine_get_room(f->memory, &room), UT_OK);
     }
     assert_int_equal(counts_of(f->store).spans_evicted, 0);
     ut_store_append append = commit_spans(f, spans, OLD + NEW);

@@ -81,7 +81,7 @@ static void records_and_organisations_are_counted(void **state)
         assert_int_equal(org->newest_received_ns, now_ns + (org->org == 1 ? 2 : 4));
     }
     free(census);
-    engine->class->close(engine);
+    ut_engine_close(engine);
 }
 
 static void steps_count_each_record_once(void **state)
@@ -95,7 +95,7 @@ static void steps_count_each_record_once(void **state)
         free(census);
     }
     free(whole);
-    engine->class->close(engine);
+    ut_engine_close(engine);
 }
 
 static void what_is_not_known_is_counted_as_other(void **state)
@@ -111,7 +111,7 @@ static void what_is_not_known_is_counted_as_other(void **state)
     assert_int_equal(census->other.key_bytes, 8);
     assert_int_equal(census->other.value_bytes, 5);
     free(census);
-    engine->class->close(engine);
+    ut_engine_close(engine);
 }
 
 int main(void)

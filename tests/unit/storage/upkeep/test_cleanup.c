@@ -580,7 +580,7 @@ static void after_a_slice_that_failed_spans_of_long_traces_are_known(void **stat
         if (err != UT_OK && commit_beside(f->store, 1, 1, 1) != 0)
             fail_msg("stored twice after call %u failed", (unsigned)n);
     }
-    filled->class->close(filled);
+    ut_engine_close(filled);
 }
 
 static void a_damaged_count_of_spans_costs_no_span_of_others(void **state)

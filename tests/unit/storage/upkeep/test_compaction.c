@@ -58,7 +58,7 @@ static int tear_down(void **state)
 {
     fixture *f = *state;
     if (f->engine != NULL)
-        f->engine->class->close(f->engine);
+        ut_engine_close(f->engine);
     ut_temp_dir_remove(f->dir_z);
     free(f);
     return 0;
@@ -77,7 +77,7 @@ static ut_err slice(ut_engine *engine, bool *more)
 {
     ut_engine_compaction progress = {0};
     ut_fault fault = {0};
-    ut_err err = engine->class->compact(engine, &progress, &fault);
+    ut_err err = ut_engine_compact(engine, &progress, &fault);
     *more = err == UT_OK && progress.more;
     if (err != UT_OK)
         print_message("%s\n", fault.text_z);
@@ -131,7 +131,7 @@ static void assert_same(ut_engine *engine, const uint8_t *data, size_t len)
 static uint64_t file_bytes(ut_engine *engine)
 {
     ut_engine_room room;
-    assert_int_equal(engine->class->room(engine, &room), UT_OK);
+    assert_int_equal(ut_engine_get_room(engine, &room), UT_OK);
     return room.bytes_file;
 }
 
@@ -171,7 +171,7 @@ static void the_file_becomes_smaller_and_its_records_stay(void **state)
     assert_false(exists(f, "store.mdb.new"));
     assert_false(exists(f, "store.mdb.new-lock"));
     // And it is what is found the next time.
-    f->engine->class->close(f->engine);
+    ut_engine_close(f->engine);
     f->engine = open_engine(f->dir_z, false);
     assert_same(f->engine, data, len);
     assert_true(file_bytes(f->engine) < before / 2);
@@ -231,7 +231,7 @@ static void what_is_written_meanwhile_is_in_the_new_file(void **state)
         size_t len;
         ut_engine_dump(f->engine, &data, &len);
         ut_txn *txn = NULL;
-        model->class->close(model);
+        ut_engine_close(model);
         model = ut_engine_memory_open(4 * BUDGET);
         assert_int_equal(ut_engine_begin(model, true, &txn), UT_OK);
         for (size_t at = 0; at < len;) {
@@ -262,7 +262,7 @@ static void what_is_written_meanwhile_is_in_the_new_file(void **state)
         assert_same(f->engine, data, len);
         free(data);
     }
-    model->class->close(model);
+    ut_engine_close(model);
 }
 
 static void a_transaction_that_was_open_keeps_its_state(void **state)
@@ -319,7 +319,7 @@ static void a_reader_of_another_opening_takes_up_the_new_file(void **state)
             _exit(2);
         ut_txn_abort(txn);
         ut_txn_abort(old);
-        reader->class->close(reader);
+        ut_engine_close(reader);
         _exit(0);
     }
     uint8_t byte;
@@ -353,11 +353,11 @@ static void what_is_given_up_leaves_nothing(void **state)
     bool more;
     assert_int_equal(slice(f->engine, &more), UT_OK);
     assert_true(exists(f, "store.mdb.new"));
-    f->engine->class->compact_stop(f->engine);
+    ut_engine_compact_stop(f->engine);
     assert_false(exists(f, "store.mdb.new"));
     assert_same(f->engine, data, len);
     assert_int_equal(slice(f->engine, &more), UT_OK);
-    f->engine->class->close(f->engine); // in the middle
+    ut_engine_close(f->engine); // in the middle
     assert_false(exists(f, "store.mdb.new"));
     f->engine = open_engine(f->dir_z, false);
     assert_same(f->engine, data, len);
@@ -389,13 +389,13 @@ static void make_store_of_other_pages(const fixture *f)
 static void a_transaction_keeps_the_page_size_of_its_file(void **state)
 {
     fixture *f = *state;
-    f->engine->class->close(f->engine);
+    ut_engine_close(f->engine);
     make_store_of_other_pages(f);
     f->engine = open_engine(f->dir_z, false);
     ut_random random = {11};
     fill_and_thin(f->engine, &random);
     ut_engine_room room;
-    assert_int_equal(f->engine->class->room(f->engine, &room), UT_OK);
+    assert_int_equal(ut_engine_get_room(f->engine, &room), UT_OK);
     assert_int_equal(room.page_bytes, 8192);
     ut_txn *txn = NULL;
     ut_cursor *cursor = NULL;
@@ -407,7 +407,7 @@ static void a_transaction_keeps_the_page_size_of_its_file(void **state)
     size_t len;
     ut_engine_dump(f->engine, &data, &len);
     compact(f->engine);
-    assert_int_equal(f->engine->class->room(f->engine, &room), UT_OK);
+    assert_int_equal(ut_engine_get_room(f->engine, &room), UT_OK);
     assert_int_equal(room.page_bytes, 4096);
     assert_same(f->engine, data, len);
     unsigned longer = 0; // than half a page of the new file, and within one of the old
@@ -454,7 +454,7 @@ static void a_file_that_is_not_trusted_any_more_is_not_compacted(void **state)
     fixture *f = *state;
     ut_random random = {9};
     fill_and_thin(f->engine, &random);
-    f->engine->class->close(f->engine);
+    ut_engine_close(f->engine);
     f->engine = NULL;
     for (unsigned under_way = 0; under_way < 2; under_way++) {
         pid_t child = fork();
@@ -575,7 +575,7 @@ static void work_until_killed(const char *dir_z, int pipe_out)
 
 static void kill_often(fixture *f, unsigned rounds)
 {
-    f->engine->class->close(f->engine);
+    ut_engine_close(f->engine);
     f->engine = NULL;
     ut_random random = {7};
     for (unsigned round = 0; round < rounds; round++) {
@@ -618,7 +618,7 @@ static void kill_often(fixture *f, unsigned rounds)
             assert_int_equal(ut_get_be64(value.data), i);
         }
         ut_txn_abort(txn);
-        engine->class->close(engine);
+        ut_engine_close(engine);
     }
     f->engine = open_engine(f->dir_z, false);
     assert_false(exists(f, "store.mdb.new"));

@@ -60,7 +60,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     fixture *f = *state;
-    f->sound->class->close(f->sound);
+    ut_engine_close(f->sound);
     free(f);
     return 0;
 }
@@ -117,7 +117,7 @@ static void a_missing_record_is_seen(void **state)
             assert_int_equal(err, UT_ENOTFOUND);
             assert_true(skip > 20);
             ut_txn_abort(txn);
-            copy->class->close(copy);
+            ut_engine_close(copy);
             return;
         }
         size_t len = key.len;
@@ -129,7 +129,7 @@ static void a_missing_record_is_seen(void **state)
             fail_msg("a record of kind %c may be missing", bytes[0]);
         else
             assert_true(strlen(f->last_z) > 10);
-        copy->class->close(copy);
+        ut_engine_close(copy);
     }
 }
 
@@ -156,7 +156,7 @@ static void a_record_too_many_is_seen(void **state)
         ut_engine *copy = ut_engine_memory_clone(f->sound);
         put(copy, keys[i], (ut_bytes){pending, sizeof pending});
         assert_true(verify(f, copy).problems > 0);
-        copy->class->close(copy);
+        ut_engine_close(copy);
     }
 }
 
@@ -171,7 +171,7 @@ static void a_counter_that_is_off_is_seen(void **state)
     put(copy, ut_key_destination(UT_ORG_DEFAULT, 1), ut_buf_bytes(&out));
     assert_int_equal(verify(f, copy).problems, 1);
     assert_non_null(strstr(f->last_z, "a: 7 spans were accepted, 6 are"));
-    copy->class->close(copy);
+    ut_engine_close(copy);
 
     ut_buf_reset(&out, 0);
     row.counts = (ut_store_destination_counts){.accepted = 6, .dead = 2, .expired = 1};
@@ -180,7 +180,7 @@ static void a_counter_that_is_off_is_seen(void **state)
     put(copy, ut_key_destination(UT_ORG_DEFAULT, 1), ut_buf_bytes(&out));
     assert_int_equal(verify(f, copy).problems, 1);
     assert_non_null(strstr(f->last_z, "more spans delivered or dead"));
-    copy->class->close(copy);
+    ut_engine_close(copy);
     ut_buf_free(&out);
 }
 
@@ -201,7 +201,7 @@ static void a_state_that_is_off_is_seen(void **state)
         ut_engine *copy = ut_engine_memory_clone(f->sound);
         put(copy, ut_key_meta("state"), ut_buf_bytes(&out));
         assert_int_equal(verify(f, copy).problems, i + 1 < sizeof states / sizeof *states ? 1 : 0);
-        copy->class->close(copy);
+        ut_engine_close(copy);
         ut_buf_free(&out);
     }
 }
@@ -234,7 +234,7 @@ static void a_recount_in_steps_says_the_same(void **state)
         assert_int_equal(whole.total, 12);
         ut_store_view_close(view);
         ut_verifier_free(verifier);
-        copy->class->close(copy);
+        ut_engine_close(copy);
     }
 }
 
@@ -244,7 +244,7 @@ static void a_block_that_cannot_be_read_is_seen(void **state)
     ut_engine *copy = ut_engine_memory_clone(f->sound);
     put(copy, ut_key_piece(UT_ORG_DEFAULT, 1, UT_BLOCK_STORE_SEALED_FROM), UT_BYTES_LIT("junk"));
     assert_true(verify(f, copy).problems > 0);
-    copy->class->close(copy);
+    ut_engine_close(copy);
 }
 
 static void errors_of_the_engine_come_back(void **state)
@@ -261,7 +261,7 @@ static void errors_of_the_engine_come_back(void **state)
         assert_int_equal(ut_store_view_begin(view), UT_OK);
         err = ut_store_verify(view, &report, keep_text, f);
         ut_store_view_close(view);
-        engine->class->close(engine);
+        ut_engine_close(engine);
         assert_true(err == UT_OK || err == UT_EIO);
         assert_true(n < 10000);
     }

@@ -13,7 +13,9 @@ enum { READ_BYTES = 16384 };
 
 static ut_err file_fault(const char *path_z, int reason, ut_fault *fault)
 {
-    return ut_fault_set(fault, ut_err_of_errno(reason), "cannot read %s: %s", path_z,
+    // UT_ELIMIT says that the file is too large, and nothing else.
+    const ut_err code = ut_err_of_errno(reason);
+    return ut_fault_set(fault, code == UT_ELIMIT ? UT_EIO : code, "cannot read %s: %s", path_z,
                         strerror(reason));
 }
 

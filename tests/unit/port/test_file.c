@@ -3,6 +3,7 @@
 
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <stdarg.h>
@@ -167,6 +168,28 @@ static void a_buffer_with_an_error_keeps_it(void **state)
     ut_buf_free(&buf);
 }
 
+// UT_ELIMIT is for a file that is too large; a caller tells people so.
+static void being_out_of_descriptors_is_no_limit_of_the_file(void **state)
+{
+    place *p = *state;
+    write_file(p->path_z, 10);
+    const int next = dup(STDOUT_FILENO); // the number that the next file would get
+    assert_true(next >= 0);
+    assert_int_equal(close(next), 0);
+    struct rlimit before;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    const struct rlimit tight = {.rlim_cur = (rlim_t)next, .rlim_max = before.rlim_max};
+    ut_buf buf;
+    ut_buf_init(&buf, 100);
+    ut_fault fault = {0};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    const ut_err err = ut_file_read(p->path_z, &buf, &fault);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_int_equal(err, UT_EIO);
+    assert_non_null(strstr(fault.text_z, p->path_z));
+    ut_buf_free(&buf);
+}
+
 static void no_descriptor_is_left_open(void **state)
 {
     place *p = *state;
@@ -193,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_directory_is_not_a_file),
         cmocka_unit_test(a_file_of_somebody_else_is_refused_with_the_reason),
         cmocka_unit_test(a_buffer_with_an_error_keeps_it),
+        cmocka_unit_test(being_out_of_descriptors_is_no_limit_of_the_file),
         cmocka_unit_test(no_descriptor_is_left_open),
     };
     return cmocka_run_group_tests(tests, make_place, remove_place);

@@ -8,8 +8,9 @@
 
 #include "port/base/buf.h"
 
-// The code for an errno of this machine; 0 is UT_OK, and what has no code of its own UT_EIO. Where a
-// number means more in its place (EADDRINUSE, EAGAIN), that place looks at it first.
+// The code for an errno of this machine; 0 is UT_OK, and a number without a code of its own is
+// UT_EIO. Where a number means more in its place (EADDRINUSE, EAGAIN), that place looks at it
+// first.
 ut_err ut_err_of_errno(int reason);
 
 // Monotonic milliseconds, for everything that waits. Any thread.
@@ -128,7 +129,7 @@ void ut_resolver_cancel(ut_resolver *resolver, uint32_t ticket);
 // ---- files that hold certificates, configuration and the like ----
 
 // Reads a whole file of at most out->max bytes, appended to out. Faults name the path and the
-// reason. UT_ENOTFOUND, UT_EPERM, UT_ELIMIT, UT_EIO.
+// reason. UT_ENOTFOUND, UT_EPERM, UT_ELIMIT (it is larger), UT_ENOMEM, UT_EIO.
 ut_err ut_file_read(const char *path_z, ut_buf *out, ut_fault *fault);
 
 #endif

@@ -1,5 +1,5 @@
-// The configuration: one YAML file, read strictly (docs/CONFIG.md). Each section has a header of its
-// own, with its struct and defaults.
+// The configuration: one YAML file, read strictly (docs/CONFIG.md). Each section has a header of
+// its own, with its struct and defaults.
 #ifndef UT_AGENT_CONFIG_H
 #define UT_AGENT_CONFIG_H
 

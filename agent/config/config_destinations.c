@@ -12,7 +12,8 @@ enum {
     CA_FILE_BYTES_MAX = 4 * 1024 * 1024,
 };
 
-// A destination while it is read: what the dispatcher takes, and what must be checked against the rest.
+// A destination while it is read: the values for the dispatcher, and the places of those that are
+// checked against each other in the end.
 typedef struct {
     ut_destination_config out;
     char *endpoint_z;

@@ -22,7 +22,8 @@ ut_err ut_config_destinations_read(struct ut_yaml *yaml, struct yaml_node_s *nod
                                    void *destinations);
 
 // Sets url to the URL of an OTLP/HTTP endpoint: /v1/traces is appended to the path of endpoint_z,
-// unless it stands there or a query follows. UT_EFORMAT, UT_EINVAL with what was found and expected.
+// unless it stands there or a query follows. UT_EFORMAT, UT_EINVAL; the fault says what was found
+// and expected.
 ut_err ut_config_endpoint(const char *endpoint_z, ut_url *url, ut_fault *fault);
 
 // Appends the certificates that the system trusts, from where distributions keep them. UT_EINVAL

@@ -1,5 +1,5 @@
-// The list `storage.rules` of the configuration: how long spans live that match conditions. What a
-// rule means is storage/store/rules.h's.
+// The list `storage.rules` of the configuration: how long spans live that match conditions. The
+// meaning of a rule is storage/store/rules.h's.
 #ifndef UT_AGENT_CONFIG_RULES_H
 #define UT_AGENT_CONFIG_RULES_H
 

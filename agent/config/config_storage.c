@@ -60,8 +60,8 @@ static ut_err read_commit_delay(ut_yaml *yaml, yaml_node_t *node, void *target)
     return UT_OK;
 }
 
-// durability and sync_interval were keys of earlier versions. Each gets a sentence that says what to
-// do instead; a list of the keys there are would not.
+// durability and sync_interval were keys of earlier versions. Each gets a sentence that says what
+// to do instead; a list of the keys there are would not.
 static ut_err refuse_old_durability(ut_yaml *yaml, const yaml_node_t *node)
 {
     if (node->type != YAML_MAPPING_NODE)

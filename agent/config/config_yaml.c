@@ -1,4 +1,5 @@
-// Strict reading of YAML with places in every fault. libyaml parses; the document API keeps the marks of every node.
+// Strict reading of YAML with a place in every fault; see config_yaml.h. libyaml parses, and its
+// document API keeps the place of every node.
 #include "agent/config/config_yaml.h"
 
 #include "port/base/text.h"
@@ -21,7 +22,7 @@ struct ut_owned {
 
 void *ut_owned_alloc(ut_owned **owned, size_t size)
 {
-    // The header is padded so that what follows is aligned for any type.
+    // The header is padded so that the bytes behind it are aligned for any type.
     const size_t head = (sizeof(ut_owned) + 15) & ~(size_t)15;
     ut_owned *block = calloc(1, head + size);
     if (block == NULL)
@@ -95,7 +96,7 @@ ut_err ut_yaml_load(ut_yaml *yaml, ut_bytes text, yaml_node_t **root)
     }
     *root = yaml_document_get_root_node(&yaml->document);
 
-    // A second document would be ignored in silence.
+    // A second document is refused; libyaml alone would ignore it in silence.
     yaml_document_t second;
     if (*root != NULL) {
         if (!yaml_parser_load(&parser, &second)) {
@@ -178,7 +179,8 @@ ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *f
     return UT_OK;
 }
 
-// Appends the value of the reference that begins behind "${" at text; *used counts its bytes with the closing brace.
+// Appends the value of the reference that begins behind "${" at text; *used counts its bytes with
+// the closing brace.
 static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *text, size_t len,
                             ut_buf *out, size_t *used)
 {

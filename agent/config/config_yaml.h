@@ -24,7 +24,8 @@ typedef struct ut_yaml {
 
 typedef ut_err (*ut_yaml_read)(ut_yaml *yaml, yaml_node_t *node, void *target);
 
-// One key of a mapping: its name, how its value is read, and where the result stands in the target structure.
+// One key of a mapping: its name, how its value is read, and where the result stands in the target
+// structure.
 typedef struct {
     const char *key_z;
     ut_yaml_read read;
@@ -34,23 +35,26 @@ typedef struct {
 // Loads the one document of text. An empty file gives a document without root: root is then NULL.
 ut_err ut_yaml_load(ut_yaml *yaml, ut_bytes text, yaml_node_t **root);
 
-// Reads a mapping whose keys all stand in fields (ended by a NULL key), each at most once. what_z names the mapping in faults.
+// Reads a mapping whose keys all stand in fields (ended by a NULL key), each at most once. what_z
+// names the mapping in faults.
 ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *fields, void *target,
                         const char *what_z);
 
-// "FILE:LINE:COLUMN: found FOUND, expected EXPECTED". The found text is what stands in the file, before substitution.
+// Sets the fault "FILE:LINE:COLUMN: found FOUND, expected EXPECTED" and returns code. FOUND is the
+// text of the file, before substitution.
 ut_err ut_yaml_fail(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *expected_z);
-// The same place with a sentence of one's own.
+// Sets a fault with the same place and a sentence of the caller's.
 ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const char *format_z,
                        ...) __attribute__((format(printf, 4, 5)));
 
 // Whether the node is a scalar that reads text_z, before substitution.
 bool ut_yaml_is_text(const yaml_node_t *node, const char *text_z);
 
-// The scalar with ${env:NAME}, ${env:NAME:-default} and $$ replaced, NUL-terminated, owned by the list.
+// The text of a scalar with ${env:NAME}, ${env:NAME:-default} and $$ replaced, NUL-terminated; it
+// lives as long as the list yaml->owned.
 ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, char **text_z);
 
-// Value readers; target is what their name says.
+// Readers of a value; the comment of each says what target points to.
 ut_err ut_yaml_read_string(ut_yaml *yaml, yaml_node_t *node, void *target); // char *, not empty
 ut_err ut_yaml_read_bool(ut_yaml *yaml, yaml_node_t *node, void *target);   // bool
 ut_err ut_yaml_read_size(ut_yaml *yaml, yaml_node_t *node, void *target);   // uint64_t bytes, >= 1

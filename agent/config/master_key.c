@@ -40,7 +40,7 @@ static ut_err bad_key(const ut_master_key *key, ut_bytes text, ut_fault *fault)
 
 static ut_err parse(ut_bytes whole, ut_master_key *key, ut_fault *fault)
 {
-    // Random bytes may end like a line.
+    // A key of 32 random bytes may end like a line.
     const ut_bytes text = whole.len == UT_CIPHER_KEY_LEN ? whole : without_line_end(whole);
     if (text.len == UT_CIPHER_KEY_LEN) {
         // Half a key written in digits would pass for a whole one of few different bytes.
@@ -66,7 +66,7 @@ static ut_err read_file(const char *path_z, ut_master_key *key, ut_fault *fault)
 {
     ut_buf text;
     ut_buf_init(&text, UT_MASTER_KEY_FILE_BYTES_MAX);
-    // All of it at once: a buffer that grows would leave a copy behind.
+    // The memory is taken at once: a buffer that grows would leave a copy of the key behind.
     ut_err err = ut_buf_reserve(&text, UT_MASTER_KEY_FILE_BYTES_MAX) != NULL ? UT_OK : UT_ENOMEM;
     if (err != UT_OK)
         (void)ut_fault_set(fault, err, "cannot read %s: out of memory", path_z);
@@ -85,7 +85,7 @@ static ut_err read_file(const char *path_z, ut_master_key *key, ut_fault *fault)
     return err;
 }
 
-// A name that is cut still tells enough.
+// Sets the name of the key, cut if need be: a part of it tells enough.
 static void name(ut_master_key *key, const char *name_z)
 {
     const size_t len = strnlen(name_z, sizeof key->name_z - 1);

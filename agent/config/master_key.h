@@ -1,5 +1,5 @@
-// The master key of an encrypted store: where it comes from, and the forms it may have. What it
-// opens is in storage/store/keyring.h.
+// The master key of an encrypted store: where it comes from, and the forms it may have. The keys
+// that it opens are in storage/store/keyring.h.
 #ifndef UT_AGENT_MASTER_KEY_H
 #define UT_AGENT_MASTER_KEY_H
 
@@ -17,13 +17,13 @@ typedef struct {
 
 // Takes the key from where the configuration says. key->given is false when it says nothing. A key
 // is 32 bytes as they are, 64 hexadecimal digits, or base64 of 32 bytes; one line end may follow.
-// Warns in log (may be NULL) of a key_file that others may read. Faults name the source and what was
-// found and expected, and never a byte of the key. UT_ENOTFOUND, UT_EPERM, UT_EFORMAT, UT_EINVAL,
-// UT_EIO, UT_ENOMEM.
+// Warns in log (may be NULL) of a key_file that others may read. Faults name the source, what was
+// found and what was expected, and never a byte of the key. UT_ENOTFOUND, UT_EPERM, UT_EFORMAT,
+// UT_EINVAL, UT_EIO, UT_ENOMEM, UT_ELIMIT.
 ut_err ut_master_key_load(const ut_config_encryption *from, const ut_log *log, ut_master_key *key,
                           ut_fault *fault);
 
-// Takes it from a file; what is not a regular file is refused. Errors as above.
+// Takes the key from a file; one that is not regular is refused. Errors as above.
 ut_err ut_master_key_read(const char *path_z, const ut_log *log, ut_master_key *key,
                           ut_fault *fault);
 

@@ -1,4 +1,4 @@
-// Wiring and life of the agent: what is started, in which order, and how it ends again.
+// Wiring and life of the agent: the steps of its start, their order, and how it ends again.
 #include "agent/daemon/daemon.h"
 
 #include "agent/daemon/network_thread.h"
@@ -34,7 +34,7 @@ typedef struct {
 
 // ---- threads that meet ----
 
-// On the store thread: blocks up to seq are committed.
+// Called on the store thread: blocks up to seq are committed.
 static void committed(void *context, uint64_t seq)
 {
     const ut_agent *const agent = context;
@@ -42,7 +42,7 @@ static void committed(void *context, uint64_t seq)
         ut_dispatch_thread_advance(agent->dispatch, seq);
 }
 
-// On the store thread: there is room for marks again.
+// Called on the store thread: there is room for marks again.
 static void marks_taken(void *context)
 {
     const ut_agent *const agent = context;
@@ -50,14 +50,14 @@ static void marks_taken(void *context)
         ut_dispatch_thread_wake(agent->dispatch);
 }
 
-// On the dispatch thread: what became of a block.
+// Called on the dispatch thread with what became of a block.
 static ut_err mark(void *context, const ut_delivery *delivery)
 {
     const ut_agent *const agent = context;
     return ut_store_thread_mark(agent->store_thread, delivery);
 }
 
-// On the thread that ends.
+// Called on a thread as its last act.
 static void thread_ended(void *context)
 {
     const ut_agent *const agent = context;
@@ -88,7 +88,7 @@ static void warn_of_config(const ut_agent *agent)
     }
 }
 
-// Spans that wait for a destination that the configuration no longer names.
+// Warns of spans that wait for a destination that the configuration no longer names.
 static void warn_of_waiting(const ut_agent *agent)
 {
     ut_store_destination all[UT_STORE_DESTINATIONS_MAX];
@@ -166,7 +166,8 @@ static int start_poller(ut_agent *agent, ut_fault *fault)
     return err == UT_OK ? EX_OK : refuse(fault, EX_OSERR, err, "cannot start");
 }
 
-// The dispatcher without its thread: the store thread tells it of each commit from its first on.
+// Makes the dispatcher without its thread: the store thread tells it of each commit from the first
+// on.
 static int start_dispatcher(ut_agent *agent, ut_fault *fault)
 {
     const ut_config_destinations *const destinations = &agent->config->destinations;
@@ -185,7 +186,7 @@ static int start_dispatcher(ut_agent *agent, ut_fault *fault)
     const ut_err err = ut_dispatch_thread_new(&config, &agent->dispatch, fault);
     if (err != UT_OK)
         return err == UT_ENOMEM || err == UT_EIO ? EX_OSERR : EX_CONFIG;
-    // What an earlier run left behind is delivered, too.
+    // Blocks that an earlier run left behind are delivered, too.
     ut_dispatch_thread_advance(agent->dispatch, ut_store_last_seq(agent->store));
     return EX_OK;
 }

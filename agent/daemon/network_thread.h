@@ -1,4 +1,5 @@
-// The network thread: a loop around the poller of the servers. What they take and answer is theirs.
+// The network thread: a loop around the poller of the servers. Requests and answers are the
+// servers' own.
 #ifndef UT_AGENT_DAEMON_NETWORK_THREAD_H
 #define UT_AGENT_DAEMON_NETWORK_THREAD_H
 

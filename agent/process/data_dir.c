@@ -65,7 +65,7 @@ int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
     return EX_NOINPUT;
 }
 
-// Who a user number is, as `sudo -u` takes it.
+// The name of a user, or its number, as `sudo -u` takes it.
 static const char *user_name(uid_t user, char *out_z, size_t cap)
 {
     const struct passwd *entry = getpwuid(user);
@@ -88,7 +88,8 @@ static int foreign_fault(ut_fault *fault, const char *dir_z, uid_t owner)
     return EX_NOPERM;
 }
 
-// What another user has put there, a link or a pipe, is neither followed nor written to.
+// Opens the file of the lock. A link or a pipe that another user has put there is neither followed
+// nor written to. Without make, EX_NOPERM with *lock_fd < 0 when there is none.
 static int open_lock(const char *path_z, bool make, int *lock_fd, ut_fault *fault)
 {
     struct stat status;
@@ -131,7 +132,8 @@ static int lock_held_fault(ut_fault *fault, const char *dir_z, int lock_fd)
     return EX_TEMPFAIL;
 }
 
-// foreign: the directory is another user's, and nothing may be made or written in it.
+// Takes the lock. foreign: the directory is another user's, and nothing may be made or written in
+// it; then the result is EX_TEMPFAIL when somebody holds the lock, and never EX_OK.
 static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
@@ -151,7 +153,7 @@ static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd
         return EX_NOPERM;
     char pid_z[24];
     const int len = snprintf(pid_z, sizeof pid_z, "%ld\n", (long)getpid());
-    // Who holds the lock is a help for people; the lock itself does not depend on it.
+    // The process id in the file is a help for people; the lock itself does not depend on it.
     if (ftruncate(*lock_fd, 0) != 0 || pwrite(*lock_fd, pid_z, (size_t)len, 0) != len)
         ut_log_write(log, UT_LOG_WARN, "agent", "cannot write the process id to %s: %s", path_z,
                      strerror(errno));
@@ -198,7 +200,7 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
     };
     ut_engine *engine = NULL;
     ut_master_key key;
-    // Who works without the agent's configuration may say where the key is.
+    // A command that works without the agent's configuration may be told where the key is.
     const char *key_file_z = keep_destinations ? ut_master_key_env_file() : NULL;
     ut_err err = key_file_z != NULL
                      ? ut_master_key_read(key_file_z, log, &key, fault)
@@ -236,7 +238,7 @@ int ut_data_dir_open_store(const ut_config *config, const ut_log *log, ut_store 
     return open_store(config, false, log, store, fault);
 }
 
-// The budget with which the store was last opened for writing stands in its file.
+// Reads the budget with which the store was last opened for writing, which stands in its file.
 static ut_err read_budget(const char *dir_z, uint64_t *bytes_max, ut_fault *fault)
 {
     const ut_engine_config config = {
@@ -257,7 +259,7 @@ static ut_err read_budget(const char *dir_z, uint64_t *bytes_max, ut_fault *faul
 int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **store,
                               ut_fault *fault)
 {
-    // Another budget than the agent's would make it remove what the agent keeps.
+    // A smaller budget than the agent's would remove blocks that the agent keeps.
     const ut_err err = read_budget(config->data_dir_z, &config->storage.bytes_max, fault);
     if (err != UT_OK)
         return ut_exit_code(err);

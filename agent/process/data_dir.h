@@ -1,6 +1,6 @@
-// The data directory as a place: making it, the lock of whoever works on it, and opening its store
-// for writing. Shared by the agent and by commands that work without one. Not for reading beside
-// an agent: agent/query/reader.h.
+// The data directory as a place: making it, the lock of the process that works on it, and opening
+// its store for writing. Shared by the agent and by commands that work without one. Not for reading
+// beside an agent: agent/query/reader.h.
 #ifndef UT_AGENT_DATA_DIR_H
 #define UT_AGENT_DATA_DIR_H
 
@@ -10,19 +10,20 @@
 // All of these return an exit code (sysexits); when it is not 0, fault says what a person needs to
 // know.
 
-// Makes dir_z and what is missing above it, for this user only.
+// Makes dir_z and the directories that are missing above it, for this user only.
 int ut_data_dir_make(const char *dir_z, ut_fault *fault);
 
 // EX_NOINPUT: there is no store in it.
 int ut_data_dir_find_store(const char *dir_z, ut_fault *fault);
 
 // Takes the lock of the directory for this process, without waiting. It lives as long as *lock_fd,
-// so a crash leaves none behind. EX_TEMPFAIL: another process holds it; the fault names it. EX_NOPERM:
-// what stands under the lock's name is a link or no plain file, and is left alone.
+// so a crash leaves none behind. EX_TEMPFAIL: another process holds it; the fault names it.
+// EX_NOPERM: a link, or something that is no plain file, stands under the lock's name and is left
+// alone.
 int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault);
 
-// The same for a command: a directory of another user is left as it is, since files made there would be
-// this user's and keep its agent out. EX_NOPERM; the fault says who to run as.
+// Takes the lock for a command: a directory of another user is left as it is, since files made
+// there would be this user's and keep its agent out. EX_NOPERM; the fault says who to run as.
 int ut_data_dir_lock_own(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault);
 
 // Opens or makes the store of config->data_dir_z for writing, with the budget and the times of the
@@ -30,12 +31,13 @@ int ut_data_dir_lock_own(const char *dir_z, const ut_log *log, int *lock_fd, ut_
 int ut_data_dir_open_store(const ut_config *config, const ut_log *log, ut_store **store,
                            ut_fault *fault);
 
-// The same for a command that works without an agent: a store that is not there is not made, its
-// budget stays what it is, and so does which destinations are active. bytes_max of config is set.
+// Opens the store for a command that works without an agent. A store that is not there is not made.
+// Its budget stays and is written to config->storage.bytes_max; its destinations stay active or
+// not, as they are.
 int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **store,
                               ut_fault *fault);
 
-// Puts the place and the remedy to a fault of ut_store_open, which knows neither.
+// Adds the place and the remedy to a fault of ut_store_open, which knows neither.
 void ut_data_dir_name_fault(const char *data_dir_z, ut_fault *fault);
 
 #endif

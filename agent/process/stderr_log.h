@@ -5,7 +5,7 @@
 
 #include "port/base/log.h"
 
-// A log that writes what is at level or more serious. It owns nothing. Any thread.
+// A log that writes lines of this level and of more serious ones. It owns nothing. Any thread.
 ut_log ut_stderr_log(ut_log_level level);
 
 // Writes one line as UT_LOG_INFO whatever the level of the log is, for programs that wait for it.

@@ -1,14 +1,15 @@
 // Routing, decoding and answers of OTLP over HTTP; see receiver_otlp_http.h.
 //
 // How a request goes, all of it on the network thread:
-//   on_head         path, method, type, coding and x-untrace-ttl decide; a refusal is answered before
-//                   the body is sent
-//   on_body         the body is expanded if it is packed, and decoded into the batch of a submission;
-//                   each of these counts against the memory for requests
-//   submit          the submission goes to the store thread
-//   answer_stored   its group is durable, or has failed: the request is answered, and the submission
-//                   is kept for another one
-//   on_refuse       instead of any of these: the server ends a request itself (too large, no memory)
+//   on_head        path, method, type, coding and x-untrace-ttl decide; a refusal is answered
+//                  before the body is sent
+//   on_body        the body is expanded if it is packed, and decoded into the batch of a
+//                  submission; each of these counts against the memory for requests
+//   submit         the submission goes to the store thread
+//   answer_stored  its group is durable, or has failed: the request is answered, and the
+//                  submission is kept for another one
+//   on_refuse      instead of any of these: the server ends a request itself (too large, no
+//                  memory)
 #include "agent/receive/receiver_otlp_http.h"
 
 #include "adapters/encoding/gzip.h"

@@ -29,8 +29,8 @@ typedef struct {
     uint32_t org;
 } ut_receiver_otlp_http_config;
 
-// Loads the certificate, if any, and listens. Faults name the address or the file's fault. UT_EBUSY,
-// UT_EPERM, UT_EIO, UT_EINVAL, UT_ETLS, UT_ENOMEM.
+// Loads the certificate, if any, and listens. Faults name the address or the file's fault.
+// UT_EBUSY, UT_EPERM, UT_EIO, UT_EINVAL, UT_ETLS, UT_ENOMEM.
 ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
                                   ut_receiver_otlp_http **receiver, ut_fault *fault);
 // Every request handed to the store thread must have been delivered. NULL is ignored.

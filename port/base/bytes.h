@@ -76,9 +76,10 @@ static inline bool ut_bytes_all_zero(ut_bytes bytes)
 
 enum { UT_COPY_STEP = 32 };
 
-// memcpy for the many short texts of a span: copies in steps of UT_COPY_STEP bytes while there is that much to read before
-// from_end, which costs a few moves instead of a call. to: room for len + UT_COPY_STEP bytes; what stands behind len is
-// overwritten. The areas do not overlap.
+// Copies len bytes as memcpy does, for the many short texts of a span: in steps of UT_COPY_STEP
+// bytes, which cost a few moves instead of a call, where from_end leaves that much to read.
+// to: room for len + UT_COPY_STEP bytes; bytes behind len may be overwritten. The areas do not
+// overlap.
 static inline void ut_copy_steps(uint8_t *to, const uint8_t *from, size_t len,
                                  const uint8_t *from_end)
 {

@@ -1,5 +1,5 @@
 // Error codes of the whole program, and the text of one fault.
-// Not for reporting: a ut_fault is carried up to whoever talks to a person or a peer.
+// Not for reporting: a ut_fault is carried up to the code that talks to a person or a peer.
 #ifndef UT_PORT_BASE_ERR_H
 #define UT_PORT_BASE_ERR_H
 

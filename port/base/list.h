@@ -18,9 +18,9 @@
 //                                                   first); NULL: there is none
 //   void ut_job_list_append(list *, list *other)    all of other, in its order; other is then empty
 //
-// A list of zeros is empty. An item is in one list at most by the same field; its link is NULL after
-// it was taken out. Anybody may read the fields of a list and walk along it; only these functions
-// change it.
+// A list of zeros is empty. An item is in one list at most by the same field; its link is NULL
+// after it was taken out. Anybody may read the fields of a list and walk along it; only these
+// functions change it.
 #define UT_LIST_DEFINE(list_type, item_type, link)                                         \
     typedef struct {                                                                       \
         item_type *first;                                                                  \

@@ -1,5 +1,5 @@
-// Log lines: one line an event, to a sink that the platform gives. No global logger: whoever logs
-// holds a ut_log.
+// Log lines: one line an event, to a sink that the platform gives. No global logger: code
+// that logs holds a ut_log.
 #ifndef UT_PORT_BASE_LOG_H
 #define UT_PORT_BASE_LOG_H
 
@@ -13,7 +13,7 @@ enum { UT_LOG_LINE_MAX = 1024 }; // longer lines are cut and end in "..."
 
 // write: called with one finished line without newline, from any thread; must not block for long.
 typedef struct {
-    ut_log_level level; // what is above it is not written
+    ut_log_level level; // lines above it are not written
     void (*write)(void *context, ut_log_level level, const char *line, size_t len);
     void *context;
 } ut_log;

@@ -1,4 +1,5 @@
-// The smaller, the larger, and the nearest of numbers. Not for runs of bytes: bytes.h compares those.
+// The smaller, the larger, and the nearest of numbers. Not for runs of bytes, which bytes.h
+// compares.
 #ifndef UT_PORT_BASE_ORDER_H
 #define UT_PORT_BASE_ORDER_H
 
@@ -36,7 +37,7 @@ static inline uint64_t ut_clamp_u64(uint64_t value, uint64_t low, uint64_t high)
     return value < low ? low : value > high ? high : value;
 }
 
-// a - b, and 0 where b is the larger: what is left of a budget.
+// a - b, and 0 where b is the larger, as of a budget a of which b is spent.
 static inline uint64_t ut_left_u64(uint64_t a, uint64_t b)
 {
     return a > b ? a - b : 0;

@@ -84,7 +84,7 @@ static bool take_fraction(ut_bytes text, size_t *at, uint64_t *numerator, uint64
 
 typedef struct {
     char name_z[4];
-    uint64_t size; // in what is counted
+    uint64_t size; // milliseconds, or nanoseconds
 } duration_unit;
 
 // Sums "1h30m": numbers with a unit each. Units stand from large to small, each at most once.

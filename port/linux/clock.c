@@ -1,5 +1,5 @@
-// The two clocks of the seam, from clock_gettime. Not for timers: whoever waits holds its own
-// deadline.
+// The two clocks of the seam, from clock_gettime. Not for timers: code that waits holds
+// its own deadline.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

@@ -1,4 +1,4 @@
-// What the system's error numbers mean to the rest of the program.
+// From the system's error numbers to the codes of the program.
 #include "port/port.h"
 
 #include <errno.h>

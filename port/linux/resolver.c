@@ -1,5 +1,5 @@
 // Looks names up with getaddrinfo on a few threads of its own, because that call blocks, for many
-// seconds when a name server is silent. Not a cache: whoever asks keeps the answer.
+// seconds when a name server is silent. Not a cache: the caller keeps the answer.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif

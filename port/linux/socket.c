@@ -151,8 +151,8 @@ ut_err ut_sock_listen(const ut_addr *addr, uint32_t backlog, ut_sock *sock, ut_f
         return listen_fault(addr, errno, fault);
     sys_addr sys;
     socklen_t len = to_sys(addr, &sys);
-    // A restart must not wait for the old connections' TIME_WAIT. [::] leaves 0.0.0.0 to whoever
-    // configures it, so that what is open does not depend on a system setting.
+    // A restart must not wait for the old connections' TIME_WAIT. [::] leaves out 0.0.0.0, which
+    // has to be configured by itself: a system setting must not decide which ports are open.
     if (addr->family != UT_ADDR_UNIX && set_on(fd, SOL_SOCKET, SO_REUSEADDR) != 0)
         goto failed;
     if (addr->family == UT_ADDR_IP6 && set_on(fd, IPPROTO_IPV6, IPV6_V6ONLY) != 0)

@@ -1,5 +1,5 @@
-// The OTLP/HTTP receiver of a test: a store on disk behind a gate, its thread, and what tests send to
-// it and look for in its answers. Every function fails the test when something else does not work.
+// The OTLP/HTTP receiver of a test: a store on disk behind a gate, its thread, requests to it, and
+// checks of its answers. Every function fails the test when something else does not work.
 #ifndef UT_TESTS_SUPPORT_RECEIVER_RIG_H
 #define UT_TESTS_SUPPORT_RECEIVER_RIG_H
 

@@ -1,4 +1,4 @@
-// The master key: its forms and sources, and what is said of a wrong one.
+// The master key: its forms and sources, and the faults of a wrong one.
 #include "agent/config/master_key.h"
 
 #include "tests/support/temp_dir.h"
@@ -161,7 +161,7 @@ static void a_file_that_is_not_there_or_none_is_named(void **state)
     assert_int_equal(ut_master_key_read("/nowhere/key", NULL, &key, &fault), UT_ENOTFOUND);
     assert_non_null(strstr(fault.text_z, "/nowhere/key"));
     assert_int_equal(ut_master_key_read(f->dir_z, NULL, &key, &fault), UT_EINVAL);
-    // A pipe would hold up whoever reads it.
+    // A pipe would hold up its reader.
     assert_int_equal(mkfifo(f->path_z, 0600), 0);
     assert_int_equal(ut_master_key_read(f->path_z, NULL, &key, &fault), UT_EINVAL);
 }

@@ -83,7 +83,7 @@ static void begin(fixture *f)
     ut_stop_report_begin(&f->report, ut_filled_store_store(f->filled), &f->destinations);
 }
 
-// What is pending is all there is; the rest counts from the start on.
+// Pending spans are all there are; the other figures count from the start on.
 static void it_counts_from_the_start_on(void **state)
 {
     fixture *f = *state;

@@ -174,7 +174,7 @@ static void a_killed_holder_leaves_no_lock_behind(void **state)
     assert_string_equal(pid_z, expected_z);
 }
 
-// What another file holds, under the name at path_z.
+// Asserts that the file at path_z still holds "precious".
 static void assert_untouched(const char *path_z)
 {
     char text[16];

@@ -77,8 +77,7 @@ static void it_goes_to_the_name_without_a_file(void **state)
     (void)close(fd);
 }
 
-// A datagram to a socket that is not bound by this name would be an error of sendto: what is looked
-// at is that the call comes back and that no other socket gets the note.
+// Each wrong name must leave the call to come back, and this socket without a note.
 static void what_is_no_socket_gets_nothing(void **state)
 {
     (void)state;

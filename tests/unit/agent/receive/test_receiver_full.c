@@ -73,7 +73,8 @@ static void a_full_queue_gives_503(void **state)
             break;
         assert_true(taken < UT_STORE_THREAD_QUEUE_MAX * 2 - 1);
     }
-    // Whether the thread took its first group before the queue was full or not, it is full in a moment.
+    // Whether or not the thread took its first group before the queue was full, it is full in a
+    // moment.
     const uint64_t begin_ms = ut_clock_mono_ms();
     while (ut_engine_gate_waiting(rig->gate) == 0)
         ut_wire_patience(begin_ms, "a commit");
@@ -161,7 +162,7 @@ static void a_request_that_needs_more_than_all_memory_is_told_so(void **state)
     ut_wire_answer answer =
         ut_rig_ask(&wire, ut_rig_fields(ut_rig_encoders[0]), ut_buf_bytes(&rig->body));
     ut_rig_assert_status(&answer, 413, 8, ut_rig_encoders[0], "memory");
-    // Likewise one that is small before it is expanded.
+    // A request that is small before it is expanded is told so, too.
     answer = ut_rig_ask(&wire, "Content-Type: application/x-protobuf\r\nContent-Encoding: gzip\r\n",
                         ut_rig_pack(rig, ut_rig_body(rig, 1, 800, ut_rig_encoders[0])));
     ut_rig_assert_status(&answer, 413, 8, ut_rig_encoders[0], "memory");
@@ -195,7 +196,7 @@ static void forget_peak(void)
     assert_int_equal(fclose(file), 0);
 }
 
-// What a request is expanded, parsed and decoded into counts, too, while it exists.
+// The memory that a request is expanded, parsed and decoded into counts while it exists.
 static void memory_stays_near_its_limit(void **state)
 {
     ut_receiver_rig *rig = *state;

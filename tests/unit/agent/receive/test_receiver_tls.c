@@ -46,7 +46,8 @@ static void close_tls(tls_client *c)
     ut_sock_close(c->sock);
 }
 
-// Sends all and reads until so many answers of 200 have come. False when the connection ends before.
+// Sends the request and reads until that number of answers of 200 has come. False when the
+// connection ends before.
 static bool tls_ask(tls_client *c, ut_bytes request, size_t answers)
 {
     static char inbox[64 * 1024];

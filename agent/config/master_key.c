@@ -15,7 +15,7 @@ static bool all_hex(ut_bytes text)
 {
     uint8_t ignored[HEX_LEN];
     const bool yes = text.len <= HEX_LEN && ut_hex_decode(text, ignored);
-    ut_wipe(ignored, sizeof ignored);
+    ut_wipe(ignored, sizeof(ignored));
     return yes;
 }
 
@@ -46,18 +46,18 @@ static ut_err parse(ut_bytes whole, ut_master_key *key, ut_fault *fault)
         // Half a key written in digits would pass for a whole one of few different bytes.
         if (all_hex(text))
             return bad_key(key, text, fault);
-        memcpy(key->bytes, text.data, sizeof key->bytes);
+        memcpy(key->bytes, text.data, sizeof(key->bytes));
         key->given = true;
     } else if (text.len == HEX_LEN) {
         key->given = ut_hex_decode(text, key->bytes);
     } else if (text.len < HEX_LEN) {
         uint8_t bytes[HEX_LEN];
         size_t len = 0;
-        if (ut_base64_decode(text, bytes, &len) && len == sizeof key->bytes) {
-            memcpy(key->bytes, bytes, sizeof key->bytes);
+        if (ut_base64_decode(text, bytes, &len) && len == sizeof(key->bytes)) {
+            memcpy(key->bytes, bytes, sizeof(key->bytes));
             key->given = true;
         }
-        ut_wipe(bytes, sizeof bytes);
+        ut_wipe(bytes, sizeof(bytes));
     }
     return key->given ? UT_OK : bad_key(key, text, fault);
 }
@@ -88,7 +88,7 @@ static ut_err read_file(const char *path_z, ut_master_key *key, ut_fault *fault)
 // Sets the name of the key, cut if need be: a part of it tells enough.
 static void name(ut_master_key *key, const char *name_z)
 {
-    const size_t len = strnlen(name_z, sizeof key->name_z - 1);
+    const size_t len = strnlen(name_z, sizeof(key->name_z) - 1);
     memcpy(key->name_z, name_z, len);
     key->name_z[len] = '\0';
 }
@@ -115,7 +115,7 @@ ut_err ut_master_key_read(const char *path_z, const ut_log *log, ut_master_key *
 static ut_err read_env(const char *variable_z, ut_master_key *key, ut_fault *fault)
 {
     const char *text_z = getenv(variable_z);
-    (void)snprintf(key->name_z, sizeof key->name_z, "the environment variable %s", variable_z);
+    (void)snprintf(key->name_z, sizeof(key->name_z), "the environment variable %s", variable_z);
     if (text_z == NULL)
         return ut_fault_set(fault, UT_ENOTFOUND,
                             "storage.encryption: %s is not set, expected the key in it",
@@ -134,8 +134,8 @@ static ut_err read_credential(const char *credential_z, ut_master_key *key, ut_f
             "expected to be started by systemd with LoadCredential (to read "
             "without it, set UNTRACE_KEY_FILE)",
             credential_z);
-    const int written = snprintf(path_z, sizeof path_z, "%s/%s", dir_z, credential_z);
-    if (written < 0 || (size_t)written >= sizeof path_z)
+    const int written = snprintf(path_z, sizeof(path_z), "%s/%s", dir_z, credential_z);
+    if (written < 0 || (size_t)written >= sizeof(path_z))
         return ut_fault_set(fault, UT_EINVAL,
                             "storage.encryption: the path of credential %s is "
                             "too long",
@@ -165,6 +165,6 @@ const char *ut_master_key_env_file(void)
 
 void ut_master_key_wipe(ut_master_key *key)
 {
-    ut_wipe(key->bytes, sizeof key->bytes);
+    ut_wipe(key->bytes, sizeof(key->bytes));
     key->given = false;
 }

@@ -28,7 +28,7 @@ int ut_data_dir_make(const char *dir_z, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
     const size_t len = strlen(dir_z);
-    if (len == 0 || len >= sizeof path_z)
+    if (len == 0 || len >= sizeof(path_z))
         return dir_fault(fault, dir_z, len == 0 ? ENOENT : ENAMETOOLONG);
     memcpy(path_z, dir_z, len + 1);
     for (size_t i = 1; i <= len; i++) {
@@ -54,8 +54,8 @@ int ut_data_dir_make(const char *dir_z, ut_fault *fault)
 int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
-    const int written = snprintf(path_z, sizeof path_z, "%s/store.mdb", dir_z);
-    if (written > 0 && (size_t)written < sizeof path_z &&
+    const int written = snprintf(path_z, sizeof(path_z), "%s/store.mdb", dir_z);
+    if (written > 0 && (size_t)written < sizeof(path_z) &&
         (access(path_z, F_OK) == 0 || errno == EACCES))
         return EX_OK;
     (void)ut_fault_set(
@@ -79,7 +79,7 @@ static const char *user_name(uid_t user, char *out_z, size_t cap)
 static int foreign_fault(ut_fault *fault, const char *dir_z, uid_t owner)
 {
     char name_z[USER_BYTES_MAX];
-    (void)user_name(owner, name_z, sizeof name_z);
+    (void)user_name(owner, name_z, sizeof(name_z));
     (void)ut_fault_set(
         fault, UT_EPERM,
         "the data directory %s belongs to the user %s, whose agent could not open "
@@ -122,7 +122,7 @@ static int open_lock(const char *path_z, bool make, int *lock_fd, ut_fault *faul
 static int lock_held_fault(ut_fault *fault, const char *dir_z, int lock_fd)
 {
     char pid_z[24];
-    const ssize_t got = pread(lock_fd, pid_z, sizeof pid_z - 1, 0);
+    const ssize_t got = pread(lock_fd, pid_z, sizeof(pid_z) - 1, 0);
     pid_z[got > 0 ? (size_t)got : 0] = '\0';
     pid_z[strcspn(pid_z, "\n")] = '\0';
     (void)ut_fault_set(fault, UT_EBUSY,
@@ -137,8 +137,8 @@ static int lock_held_fault(ut_fault *fault, const char *dir_z, int lock_fd)
 static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
-    const int written = snprintf(path_z, sizeof path_z, "%s/untrace.lock", dir_z);
-    if (written < 0 || (size_t)written >= sizeof path_z)
+    const int written = snprintf(path_z, sizeof(path_z), "%s/untrace.lock", dir_z);
+    if (written < 0 || (size_t)written >= sizeof(path_z))
         return dir_fault(fault, dir_z, ENAMETOOLONG);
     const int code = open_lock(path_z, !foreign, lock_fd, fault);
     if (code != EX_OK)
@@ -152,7 +152,7 @@ static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd
     if (foreign)
         return EX_NOPERM;
     char pid_z[24];
-    const int len = snprintf(pid_z, sizeof pid_z, "%ld\n", (long)getpid());
+    const int len = snprintf(pid_z, sizeof(pid_z), "%ld\n", (long)getpid());
     // The process id in the file is a help for people; the lock itself does not depend on it.
     if (ftruncate(*lock_fd, 0) != 0 || pwrite(*lock_fd, pid_z, (size_t)len, 0) != len)
         ut_log_write(log, UT_LOG_WARN, "agent", "cannot write the process id to %s: %s", path_z,

@@ -40,7 +40,7 @@ ut_err ut_fault_set(ut_fault *fault, ut_err code, const char *format_z, ...)
     char text_z[UT_FAULT_TEXT_MAX];
     va_list args;
     va_start(args, format_z);
-    if (vsnprintf(text_z, sizeof text_z, format_z, args) < 0)
+    if (vsnprintf(text_z, sizeof(text_z), format_z, args) < 0)
         text_z[0] = '\0';
     va_end(args);
     fault->code = code;

@@ -22,10 +22,10 @@ void ut_log_write(const ut_log *log, ut_log_level level, const char *area_z, con
     // Room for one byte more than a line may have, so that a line that is too long shows itself,
     // and the NUL.
     char line[UT_LOG_LINE_MAX + 2];
-    size_t len = kept(snprintf(line, sizeof line, "%s: ", area_z), sizeof line);
+    size_t len = kept(snprintf(line, sizeof(line), "%s: ", area_z), sizeof(line));
     va_list args;
     va_start(args, format_z);
-    len += kept(vsnprintf(line + len, sizeof line - len, format_z, args), sizeof line - len);
+    len += kept(vsnprintf(line + len, sizeof(line) - len, format_z, args), sizeof(line) - len);
     va_end(args);
 
     if (len > UT_LOG_LINE_MAX) {

@@ -55,7 +55,7 @@ ut_err ut_text_parse_size(ut_bytes text, uint64_t *bytes)
     if (!take_uint(text, &at, &count))
         return UT_EFORMAT;
     ut_bytes name = {text.data + at, text.len - at};
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
         if (!ut_bytes_equal(name, ut_bytes_of_z(units[i].name_z)))
             continue;
         if (count > UINT64_MAX / units[i].bytes)
@@ -141,7 +141,7 @@ ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms)
 {
     static const duration_unit units[] = {
         {"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
-    return parse_units(text, units, sizeof units / sizeof units[0], ms);
+    return parse_units(text, units, sizeof(units) / sizeof(units[0]), ms);
 }
 
 ut_err ut_text_parse_duration_ns(ut_bytes text, uint64_t *ns)
@@ -153,7 +153,7 @@ ut_err ut_text_parse_duration_ns(ut_bytes text, uint64_t *ns)
                                           {"ms", UT_NS_PER_MS},
                                           {"us", 1000},
                                           {"ns", 1}};
-    return parse_units(text, units, sizeof units / sizeof units[0], ns);
+    return parse_units(text, units, sizeof(units) / sizeof(units[0]), ns);
 }
 
 // Takes exactly `digits` digits at *at; false without them.
@@ -276,7 +276,7 @@ static bool print_three_digits(uint64_t ns, uint64_t unit_ns, const char *name_z
 void ut_text_grouped(uint64_t number, char *out_z)
 {
     char digits[24];
-    const int length = snprintf(digits, sizeof digits, "%llu", (unsigned long long)number);
+    const int length = snprintf(digits, sizeof(digits), "%llu", (unsigned long long)number);
     size_t at = 0;
     for (int i = 0; i < length; i++) {
         if (i > 0 && (length - i) % 3 == 0)

@@ -37,7 +37,7 @@ static bool parse_zone(const char *text_z, uint32_t *zone)
 static bool parse_ip6(ut_bytes text, ut_addr *addr)
 {
     char text_z[IP_TEXT_MAX];
-    if (!copy_z(text, text_z, sizeof text_z))
+    if (!copy_z(text, text_z, sizeof(text_z)))
         return false;
     char *percent = strchr(text_z, '%');
     if (percent != NULL) {
@@ -53,7 +53,7 @@ static bool parse_ip4(ut_bytes text, ut_addr *addr)
 {
     char text_z[INET_ADDRSTRLEN];
     addr->family = UT_ADDR_IP4;
-    return copy_z(text, text_z, sizeof text_z) && inet_pton(AF_INET, text_z, addr->ip) == 1;
+    return copy_z(text, text_z, sizeof(text_z)) && inet_pton(AF_INET, text_z, addr->ip) == 1;
 }
 
 ut_err ut_addr_parse(ut_bytes text, ut_addr *addr)
@@ -64,7 +64,7 @@ ut_err ut_addr_parse(ut_bytes text, ut_addr *addr)
         ut_bytes_equal(ut_bytes_of(text.data, unix_prefix.len), unix_prefix)) {
         ut_bytes path = {text.data + unix_prefix.len, text.len - unix_prefix.len};
         parsed.family = UT_ADDR_UNIX;
-        if (!copy_z(path, parsed.path_z, sizeof parsed.path_z))
+        if (!copy_z(path, parsed.path_z, sizeof(parsed.path_z)))
             return UT_EFORMAT;
         *addr = parsed;
         return UT_OK;
@@ -94,11 +94,11 @@ void ut_addr_text(const ut_addr *addr, char out_z[UT_ADDR_TEXT_MAX])
     char ip_z[INET6_ADDRSTRLEN] = "?";
     switch (addr->family) {
     case UT_ADDR_IP4:
-        (void)inet_ntop(AF_INET, addr->ip, ip_z, sizeof ip_z); // fails only for lack of room
+        (void)inet_ntop(AF_INET, addr->ip, ip_z, sizeof(ip_z)); // fails only for lack of room
         (void)snprintf(out_z, UT_ADDR_TEXT_MAX, "%s:%u", ip_z, (unsigned)addr->port);
         return;
     case UT_ADDR_IP6:
-        (void)inet_ntop(AF_INET6, addr->ip, ip_z, sizeof ip_z);
+        (void)inet_ntop(AF_INET6, addr->ip, ip_z, sizeof(ip_z));
         if (addr->zone != 0)
             (void)snprintf(out_z, UT_ADDR_TEXT_MAX, "[%s%%%u]:%u", ip_z, (unsigned)addr->zone,
                            (unsigned)addr->port);

@@ -22,7 +22,7 @@ struct ut_poller {
 
 ut_err ut_poller_open(ut_poller **poller)
 {
-    ut_poller *p = malloc(sizeof *p);
+    ut_poller *p = malloc(sizeof(*p));
     if (p == NULL)
         return UT_ENOMEM;
     p->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
@@ -71,7 +71,7 @@ void ut_poller_forget(ut_poller *poller, ut_sock sock)
 static void drain_wake(const ut_poller *poller)
 {
     uint64_t wakes;
-    ssize_t got = read(poller->wake_fd, &wakes, sizeof wakes);
+    ssize_t got = read(poller->wake_fd, &wakes, sizeof(wakes));
     (void)got; // nothing to read: the wake was taken already
 }
 
@@ -110,7 +110,7 @@ void ut_poller_wake(ut_poller *poller)
 {
     int saved = errno; // we may be inside a signal handler
     uint64_t one = 1;
-    ssize_t sent = write(poller->wake_fd, &one, sizeof one);
+    ssize_t sent = write(poller->wake_fd, &one, sizeof(one));
     (void)sent; // a full counter means that a wake is waiting
     errno = saved;
 }

@@ -56,14 +56,14 @@ static bool from_info(const struct addrinfo *info, uint16_t port, ut_addr *addr)
     *addr = (ut_addr){.port = port};
     if (info->ai_family == AF_INET) {
         struct sockaddr_in ip4;
-        memcpy(&ip4, info->ai_addr, sizeof ip4);
+        memcpy(&ip4, info->ai_addr, sizeof(ip4));
         addr->family = UT_ADDR_IP4;
         memcpy(addr->ip, &ip4.sin_addr, 4);
         return true;
     }
     if (info->ai_family == AF_INET6) {
         struct sockaddr_in6 ip6;
-        memcpy(&ip6, info->ai_addr, sizeof ip6);
+        memcpy(&ip6, info->ai_addr, sizeof(ip6));
         addr->family = UT_ADDR_IP6;
         addr->zone = ip6.sin6_scope_id;
         memcpy(addr->ip, &ip6.sin6_addr, 16);
@@ -164,8 +164,8 @@ static size_t answer_at_once(const char *host_z, uint16_t port, ut_addr *addrs)
         return 2;
     }
     char text_z[UT_HOST_MAX + sizeof "[]:65535"];
-    (void)snprintf(text_z, sizeof text_z, strchr(host_z, ':') != NULL ? "[%s]:%u" : "%s:%u", host_z,
-                   (unsigned)port);
+    (void)snprintf(text_z, sizeof(text_z), strchr(host_z, ':') != NULL ? "[%s]:%u" : "%s:%u",
+                   host_z, (unsigned)port);
     // A host named "unix" would read as the path of a socket.
     return ut_addr_parse(ut_bytes_of_z(text_z), &addrs[0]) == UT_OK &&
                    addrs[0].family != UT_ADDR_UNIX
@@ -194,7 +194,7 @@ static slot *find_free(ut_resolver *resolver)
 
 ut_err ut_resolver_open(ut_poller *wake, ut_resolver **resolver)
 {
-    ut_resolver *r = calloc(1, sizeof *r);
+    ut_resolver *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return UT_ENOMEM;
     r->wake = wake;
@@ -279,7 +279,7 @@ ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, ut_addr addrs[UT
                                                     : gai_strerror(s->failure));
         s->state = SLOT_FREE;
     } else {
-        memcpy(addrs, s->addrs, s->count * sizeof s->addrs[0]);
+        memcpy(addrs, s->addrs, s->count * sizeof(s->addrs[0]));
         *count = s->count;
         s->state = SLOT_FREE;
     }

@@ -31,30 +31,30 @@ _Static_assert(UT_ADDR_PATH_MAX <= sizeof(((struct sockaddr_un *)0)->sun_path),
 
 static socklen_t to_sys(const ut_addr *addr, sys_addr *sys)
 {
-    memset(sys, 0, sizeof *sys);
+    memset(sys, 0, sizeof(*sys));
     switch (addr->family) {
     case UT_ADDR_IP4:
         sys->ip4.sin_family = AF_INET;
         sys->ip4.sin_port = htons(addr->port);
         memcpy(&sys->ip4.sin_addr, addr->ip, 4);
-        return sizeof sys->ip4;
+        return sizeof(sys->ip4);
     case UT_ADDR_IP6:
         sys->ip6.sin6_family = AF_INET6;
         sys->ip6.sin6_port = htons(addr->port);
         sys->ip6.sin6_scope_id = addr->zone;
         memcpy(&sys->ip6.sin6_addr, addr->ip, 16);
-        return sizeof sys->ip6;
+        return sizeof(sys->ip6);
     case UT_ADDR_UNIX:
         sys->unix_path.sun_family = AF_UNIX;
         memcpy(sys->unix_path.sun_path, addr->path_z, UT_ADDR_PATH_MAX);
-        return sizeof sys->unix_path;
+        return sizeof(sys->unix_path);
     }
     ut_panic(__FILE__, __LINE__, "a known address family");
 }
 
 static void from_sys(const sys_addr *sys, socklen_t len, ut_addr *addr)
 {
-    memset(addr, 0, sizeof *addr);
+    memset(addr, 0, sizeof(*addr));
     switch (sys->any.sa_family) {
     case AF_INET:
         addr->family = UT_ADDR_IP4;
@@ -91,7 +91,7 @@ static int open_socket(const ut_addr *addr)
 static int set_on(int fd, int level, int option)
 {
     int on = 1;
-    return setsockopt(fd, level, option, &on, sizeof on);
+    return setsockopt(fd, level, option, &on, sizeof(on));
 }
 
 // Removes the socket file of a program that is gone: only a socket, and only when nobody answers
@@ -178,7 +178,7 @@ failed:;
 ut_err ut_sock_local_addr(ut_sock sock, ut_addr *addr)
 {
     sys_addr sys;
-    socklen_t len = sizeof sys;
+    socklen_t len = sizeof(sys);
     if (getsockname(sock, &sys.any, &len) != 0)
         return UT_EIO;
     from_sys(&sys, len, addr);
@@ -189,7 +189,7 @@ ut_err ut_sock_accept(ut_sock listener, ut_sock *sock, ut_addr *peer)
 {
     for (int skipped = 0; skipped < ACCEPT_SKIP_MAX; skipped++) {
         sys_addr sys;
-        socklen_t len = sizeof sys;
+        socklen_t len = sizeof(sys);
         int fd = accept4(listener, &sys.any, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             from_sys(&sys, len, peer);
@@ -239,12 +239,12 @@ ut_err ut_sock_connect(const ut_addr *addr, ut_sock *sock)
 ut_err ut_sock_connect_result(ut_sock sock, ut_fault *fault)
 {
     int reason = 0;
-    socklen_t len = sizeof reason;
+    socklen_t len = sizeof(reason);
     if (getsockopt(sock, SOL_SOCKET, SO_ERROR, &reason, &len) != 0)
         reason = errno;
     sys_addr peer;
-    memset(&peer, 0, sizeof peer);
-    socklen_t peer_len = sizeof peer;
+    memset(&peer, 0, sizeof(peer));
+    socklen_t peer_len = sizeof(peer);
     if (reason == 0 && getpeername(sock, &peer.any, &peer_len) != 0) {
         if (errno == ENOTCONN)
             return UT_EAGAIN;
@@ -256,8 +256,8 @@ ut_err ut_sock_connect_result(ut_sock sock, ut_fault *fault)
     // Dialling a dead port of this machine again and again, one day the system takes that very port
     // as ours, and TCP connects the socket to itself.
     sys_addr local;
-    memset(&local, 0, sizeof local);
-    socklen_t local_len = sizeof local;
+    memset(&local, 0, sizeof(local));
+    socklen_t local_len = sizeof(local);
     if (peer.any.sa_family != AF_UNIX && getsockname(sock, &local.any, &local_len) == 0 &&
         local_len == peer_len && memcmp(&local, &peer, peer_len) == 0)
         return ut_fault_set(fault, UT_ECONNECT, "connected to itself: nobody listens there");
@@ -286,7 +286,7 @@ ut_err ut_sock_write(ut_sock sock, const ut_bytes *parts, size_t count, size_t *
     struct iovec vector[UT_SOCK_PARTS_MAX];
     for (size_t i = 0; i < count; i++) {
         // Only read; struct iovec has no const, and a cast that drops it is a warning.
-        memcpy(&vector[i].iov_base, &parts[i].data, sizeof vector[i].iov_base);
+        memcpy(&vector[i].iov_base, &parts[i].data, sizeof(vector[i].iov_base));
         vector[i].iov_len = parts[i].len;
     }
     struct msghdr message = {.msg_iov = vector};

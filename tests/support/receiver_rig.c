@@ -45,7 +45,7 @@ void ut_rig_open_receiver(ut_receiver_rig *rig)
 
 int ut_rig_set_up(void **state)
 {
-    ut_receiver_rig *rig = calloc(1, sizeof *rig);
+    ut_receiver_rig *rig = calloc(1, sizeof(*rig));
     ut_fault fault = {UT_OK, ""};
     assert_non_null(rig);
     ut_temp_dir_make(rig->dir_z);
@@ -112,7 +112,7 @@ int ut_rig_tear_down(void **state)
     return 0;
 }
 
-// ---- requests and answers
+// ---- requests and answers ----
 
 ut_wire ut_rig_wire(ut_receiver_rig *rig)
 {
@@ -124,7 +124,7 @@ ut_wire ut_rig_wire(ut_receiver_rig *rig)
 void ut_rig_send(ut_wire *wire, const char *fields_z, ut_bytes body)
 {
     char head[512];
-    const int len = snprintf(head, sizeof head,
+    const int len = snprintf(head, sizeof(head),
                              "POST /v1/traces HTTP/1.1\r\nHost: x\r\n%sContent-Length: %zu\r\n\r\n",
                              fields_z, body.len);
     assert_true(ut_wire_send(wire, head, (size_t)len));
@@ -177,7 +177,7 @@ void ut_rig_assert_success(const ut_wire_answer *answer, const ut_otlp_encoder *
         fail_msg("answered %d: %.*s", answer->status, (int)answer->body.len,
                  (const char *)answer->body.data);
     char line[128];
-    (void)snprintf(line, sizeof line, "\r\nContent-Type: %s\r\n", encoder->content_type_z);
+    (void)snprintf(line, sizeof(line), "\r\nContent-Type: %s\r\n", encoder->content_type_z);
     ut_rig_assert_has(answer, line);
     if (encoder == &ut_otlp_json_encoder) {
         assert_int_equal(answer->body.len, 2);
@@ -196,18 +196,18 @@ void ut_rig_assert_status(const ut_wire_answer *answer, int status, int code,
     if (answer->status != status)
         fail_msg("answered %d: %.*s", answer->status, (int)answer->body.len,
                  (const char *)answer->body.data);
-    (void)snprintf(line, sizeof line, "\r\nContent-Type: %s\r\n", encoder->content_type_z);
+    (void)snprintf(line, sizeof(line), "\r\nContent-Type: %s\r\n", encoder->content_type_z);
     ut_rig_assert_has(answer, line);
     if (encoder == &ut_otlp_json_encoder) {
         char code_z[32];
-        (void)snprintf(code_z, sizeof code_z, "\"code\":%d", code);
+        (void)snprintf(code_z, sizeof(code_z), "\"code\":%d", code);
         assert_non_null(memmem(answer->body.data, answer->body.len, code_z, strlen(code_z)));
     } else {
         assert_true(answer->body.len > 2);
         assert_int_equal(answer->body.data[0], 0x08); // field 1, varint
         assert_int_equal(answer->body.data[1], code);
     }
-    ut_otlp_status_read(answer->body, message_z, sizeof message_z);
+    ut_otlp_status_read(answer->body, message_z, sizeof(message_z));
     if (strstr(message_z, text_z) == NULL)
         fail_msg("\"%s\" is not in \"%s\"", text_z, message_z);
 }

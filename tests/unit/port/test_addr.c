@@ -37,7 +37,7 @@ static void addresses_are_read_and_written_back(void **state)
         {"unix:relative.sock", NULL, UT_ADDR_UNIX, true},
         {"unix:80", NULL, UT_ADDR_UNIX, true},
     };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         ut_addr addr;
         char text_z[UT_ADDR_TEXT_MAX];
         if (ut_addr_parse(ut_bytes_of_z(table[i].text_z), &addr) != UT_OK)
@@ -117,7 +117,7 @@ static void what_is_not_a_numeric_address_is_refused(void **state)
         "[::1%aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa]:1",
         "111111111111111111111111111111111111111111111111:1",
     };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         ut_addr addr = {.port = 7};
         if (ut_addr_parse(ut_bytes_of_z(table[i]), &addr) != UT_EFORMAT)
             fail_msg("took \"%s\"", table[i]);
@@ -134,7 +134,7 @@ static void paths_are_taken_up_to_their_limit(void **state)
     (void)state;
     char text_z[UT_ADDR_PATH_MAX + 8];
     char back_z[UT_ADDR_TEXT_MAX];
-    memset(text_z, 'p', sizeof text_z);
+    memset(text_z, 'p', sizeof(text_z));
     memcpy(text_z, "unix:", 5);
     ut_addr addr;
     text_z[5 + UT_ADDR_PATH_MAX] = '\0';

@@ -47,7 +47,7 @@ static void the_order_is_that_of_unsigned_bytes_and_then_of_length(void **state)
         {(const uint8_t *)"b", 1},
         {(const uint8_t *)"\xff", 1},
     };
-    enum { COUNT = sizeof rising / sizeof *rising };
+    enum { COUNT = sizeof(rising) / sizeof(*rising) };
     for (int i = 0; i < COUNT; i++) {
         for (int k = 0; k < COUNT; k++)
             assert_int_equal(sign(ut_bytes_compare(rising[i], rising[k])), sign(i - k));
@@ -59,10 +59,10 @@ static void one_bit_anywhere_is_not_all_zero(void **state)
     (void)state;
     uint8_t id[16] = {0};
     assert_true(ut_bytes_all_zero(UT_BYTES_NONE));
-    assert_true(ut_bytes_all_zero(ut_bytes_of(id, sizeof id)));
-    for (size_t i = 0; i < sizeof id; i++) {
+    assert_true(ut_bytes_all_zero(ut_bytes_of(id, sizeof(id))));
+    for (size_t i = 0; i < sizeof(id); i++) {
         id[i] = 0x80;
-        assert_false(ut_bytes_all_zero(ut_bytes_of(id, sizeof id)));
+        assert_false(ut_bytes_all_zero(ut_bytes_of(id, sizeof(id))));
         id[i] = 0;
     }
 }
@@ -121,7 +121,7 @@ static void hex_refuses_other_characters_and_odd_lengths(void **state)
     static const char *const bad[] = {"0",  "000", "0g", "g0", "0 ",      "0x",
                                       "0:", "0/",  "0@", "0`", "\xc3\xa9"};
     uint8_t out[4];
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         if (ut_hex_decode(ut_bytes_of_z(bad[i]), out))
             fail_msg("took \"%s\"", bad[i]);
     }

@@ -55,9 +55,9 @@ static void random_fills_every_size_and_differs(void **state)
     (void)state;
     uint8_t a[32];
     uint8_t b[32];
-    assert_int_equal(ut_random(a, sizeof a), UT_OK);
-    assert_int_equal(ut_random(b, sizeof b), UT_OK);
-    assert_memory_not_equal(a, b, sizeof a);
+    assert_int_equal(ut_random(a, sizeof(a)), UT_OK);
+    assert_int_equal(ut_random(b, sizeof(b)), UT_OK);
+    assert_memory_not_equal(a, b, sizeof(a));
     assert_int_equal(ut_random(a, 0), UT_OK);
 }
 

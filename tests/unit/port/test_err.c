@@ -20,7 +20,7 @@ static void every_code_has_a_name_and_a_text_of_its_own(void **state)
         UT_ERR_MAP(X)
 #undef X
     };
-    enum { CODES = sizeof codes / sizeof codes[0] };
+    enum { CODES = sizeof(codes) / sizeof(codes[0]) };
     for (size_t i = 0; i < CODES; i++) {
         assert_true(codes[i] <= 0);
         assert_true(strlen(ut_err_name(codes[i])) >= 2);
@@ -61,8 +61,8 @@ static void a_long_fault_is_cut_at_its_limit(void **state)
 {
     (void)state;
     char long_z[2 * UT_FAULT_TEXT_MAX];
-    memset(long_z, 'x', sizeof long_z - 1);
-    long_z[sizeof long_z - 1] = '\0';
+    memset(long_z, 'x', sizeof(long_z) - 1);
+    long_z[sizeof(long_z) - 1] = '\0';
     ut_fault fault;
     (void)ut_fault_set(&fault, UT_EIO, "%s", long_z);
     assert_int_equal(strlen(fault.text_z), UT_FAULT_TEXT_MAX - 1);
@@ -95,8 +95,8 @@ static void a_broken_assertion_says_where_and_aborts(void **state)
     char text_z[256] = "";
     size_t len = 0;
     ssize_t got;
-    while (len < sizeof text_z - 1 &&
-           (got = read(ends[0], text_z + len, sizeof text_z - 1 - len)) > 0)
+    while (len < sizeof(text_z) - 1 &&
+           (got = read(ends[0], text_z + len, sizeof(text_z) - 1 - len)) > 0)
         len += (size_t)got;
     (void)close(ends[0]);
     int status = 0;

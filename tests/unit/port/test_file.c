@@ -18,13 +18,13 @@ typedef struct {
 
 static int make_place(void **state)
 {
-    place *p = calloc(1, sizeof *p);
+    place *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return -1;
-    (void)snprintf(p->dir_z, sizeof p->dir_z, "/tmp/untrace-file-XXXXXX");
+    (void)snprintf(p->dir_z, sizeof(p->dir_z), "/tmp/untrace-file-XXXXXX");
     if (mkdtemp(p->dir_z) == NULL)
         return -1;
-    (void)snprintf(p->path_z, sizeof p->path_z, "%s/ca.pem", p->dir_z);
+    (void)snprintf(p->path_z, sizeof(p->path_z), "%s/ca.pem", p->dir_z);
     *state = p;
     return 0;
 }
@@ -58,7 +58,7 @@ static void a_file_is_read_whole_behind_what_is_there(void **state)
 {
     place *p = *state;
     static const size_t sizes[] = {0, 1, 100, 16383, 16384, 16385, 100000};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         write_file(p->path_z, sizes[i]);
         ut_buf buf;
         ut_buf_init(&buf, 200000);
@@ -75,7 +75,7 @@ static void a_file_may_fill_the_buffer_and_not_a_byte_more(void **state)
 {
     place *p = *state;
     static const size_t sizes[] = {1, 100, 16384, 16385, 40000};
-    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+    for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         ut_buf buf;
         ut_fault fault = {0};
         write_file(p->path_z, sizes[i]);

@@ -23,7 +23,7 @@ typedef struct {
 static void keep(void *context, ut_log_level level, const char *line, size_t len)
 {
     sink *s = context;
-    assert_true(len < sizeof s->line_z);
+    assert_true(len < sizeof(s->line_z));
     s->count++;
     s->level = level;
     s->len = len;
@@ -97,7 +97,7 @@ static void only_lines_over_the_limit_are_cut_and_say_so(void **state)
     (void)state;
     static const char area_z[] = "net";
     char text_z[3 * UT_LOG_LINE_MAX + 1];
-    for (size_t len = UT_LOG_LINE_MAX - 20; len < sizeof text_z; len++) {
+    for (size_t len = UT_LOG_LINE_MAX - 20; len < sizeof(text_z); len++) {
         memset(text_z, 'm', len);
         text_z[len] = '\0';
         sink s = {0};
@@ -118,8 +118,8 @@ static void an_area_longer_than_a_line_is_cut_too(void **state)
 {
     (void)state;
     char area_z[2 * UT_LOG_LINE_MAX];
-    memset(area_z, 'a', sizeof area_z - 1);
-    area_z[sizeof area_z - 1] = '\0';
+    memset(area_z, 'a', sizeof(area_z) - 1);
+    area_z[sizeof(area_z) - 1] = '\0';
     sink s = {0};
     ut_log log = {.level = UT_LOG_INFO, .write = keep, .context = &s};
     ut_log_write(&log, UT_LOG_INFO, area_z, "%s", "message");

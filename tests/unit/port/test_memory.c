@@ -50,7 +50,7 @@ static bool same(const volatile uint8_t *a, const volatile uint8_t *b, size_t le
 
 static const size_t sizes_large[] = {1025, 2047, 2048, 2049, 2050, 2063, 2064,
                                      4096, 8191, 8192, 8193, 8200, 9999, 30000};
-enum { SIZES = SIZE_EACH_MAX + 1 + sizeof sizes_large / sizeof sizes_large[0] };
+enum { SIZES = SIZE_EACH_MAX + 1 + sizeof(sizes_large) / sizeof(sizes_large[0]) };
 
 static size_t size_at(size_t i)
 {
@@ -120,7 +120,7 @@ static void move_is_right_for_every_size_and_overlap(void **state)
     enum { MIDDLE = 2048 };
     for (size_t i = 0; i < SIZES; i++) {
         size_t len = size_at(i);
-        for (size_t k = 0; k < sizeof shifts / sizeof shifts[0]; k++) {
+        for (size_t k = 0; k < sizeof(shifts) / sizeof(shifts[0]); k++) {
             size_t from = MIDDLE + (i + k) % 16;
             size_t to = (size_t)((ptrdiff_t)from + shifts[k]);
             size_t span = MIDDLE + len + 1024 + EDGE;

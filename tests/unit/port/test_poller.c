@@ -22,7 +22,7 @@ typedef struct {
 
 static int open_pair(void **state)
 {
-    pair *p = calloc(1, sizeof *p);
+    pair *p = calloc(1, sizeof(*p));
     if (p == NULL || ut_poller_open(&p->poller) != UT_OK ||
         socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, p->ends) != 0)
         return -1;
@@ -154,8 +154,8 @@ static void events_that_do_not_fit_come_with_the_next_waits(void **state)
         send_byte(ends[i][1]);
     }
     static const size_t caps[] = {1, 7, PAIRS};
-    for (size_t c = 0; c < sizeof caps / sizeof caps[0]; c++) {
-        memset(seen, 0, sizeof seen);
+    for (size_t c = 0; c < sizeof(caps) / sizeof(caps[0]); c++) {
+        memset(seen, 0, sizeof(seen));
         ut_poller_wake(p->poller); // takes a place among the others, and must not hide any
         size_t left = PAIRS;
         uint64_t end = ut_clock_mono_ms() + DEADLINE_MS;

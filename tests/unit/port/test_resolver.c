@@ -24,7 +24,7 @@ typedef struct {
 
 static int open_both(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
+    fixture *f = calloc(1, sizeof(*f));
     if (f == NULL || ut_poller_open(&f->poller) != UT_OK ||
         ut_resolver_open(f->poller, &f->resolver) != UT_OK)
         return -1;
@@ -72,7 +72,7 @@ static void numbers_are_answered_at_once(void **state)
         {"2001:db8::7", "[2001:db8::7]:443"},
         {"fe80::1%3", "[fe80::1%3]:443"},
     };
-    for (size_t i = 0; i < sizeof table / sizeof table[0]; i++) {
+    for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
         uint32_t ticket = 0;
         ut_addr addrs[UT_RESOLVE_ADDRS_MAX];
         size_t count = 0;
@@ -89,7 +89,7 @@ static void localhost_is_loopback_at_once(void **state)
 {
     fixture *f = *state;
     static const char *const names[] = {"localhost", "LocalHost", "localhost."};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         uint32_t ticket = 0;
         ut_addr addrs[UT_RESOLVE_ADDRS_MAX];
         size_t count = 0;
@@ -175,7 +175,7 @@ static void hosts_without_a_name_or_with_too_long_a_one_are_refused(void **state
     fixture *f = *state;
     char host_z[UT_HOST_MAX + 1];
     uint32_t ticket = 0;
-    memset(host_z, 'a', sizeof host_z);
+    memset(host_z, 'a', sizeof(host_z));
     host_z[UT_HOST_MAX] = '\0';
     assert_int_equal(ut_resolver_start(f->resolver, "", 1, &ticket), UT_EINVAL);
     assert_int_equal(ut_resolver_start(f->resolver, host_z, 1, &ticket), UT_EINVAL);

@@ -99,7 +99,7 @@ static void expect_z(ut_sock sock, const char *text_z)
 static int option(ut_sock sock, int level, int name)
 {
     int value = -1;
-    socklen_t len = sizeof value;
+    socklen_t len = sizeof(value);
     assert_int_equal(getsockopt(sock, level, name, &value, &len), 0);
     return value;
 }
@@ -250,7 +250,7 @@ static void a_peer_that_ends_sending_can_still_be_answered(void **state)
 static void reset(ut_sock *sock)
 {
     struct linger now = {.l_onoff = 1, .l_linger = 0};
-    assert_int_equal(setsockopt(*sock, SOL_SOCKET, SO_LINGER, &now, sizeof now), 0);
+    assert_int_equal(setsockopt(*sock, SOL_SOCKET, SO_LINGER, &now, sizeof(now)), 0);
     ut_sock_close(*sock);
     *sock = UT_SOCK_NONE;
 }
@@ -286,7 +286,7 @@ static ut_addr dead_addr(int *fd)
     struct sockaddr_in any = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(*fd >= 0);
-    assert_int_equal(bind(*fd, (const struct sockaddr *)&any, sizeof any), 0);
+    assert_int_equal(bind(*fd, (const struct sockaddr *)&any, sizeof(any)), 0);
     ut_addr addr;
     assert_int_equal(ut_sock_local_addr(*fd, &addr), UT_OK);
     return addr;
@@ -338,7 +338,7 @@ static void a_connection_to_itself_is_a_refused_one(void **state)
     struct sockaddr_in self = {.sin_family = AF_INET,
                                .sin_port = htons(addr.port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    assert_int_equal(connect(fd, (const struct sockaddr *)&self, sizeof self),
+    assert_int_equal(connect(fd, (const struct sockaddr *)&self, sizeof(self)),
                      0); // what chance does otherwise
     ut_fault fault = {0};
     assert_int_equal(ut_sock_connect_result(fd, &fault), UT_ECONNECT);
@@ -489,13 +489,13 @@ typedef struct {
 
 static int make_place(void **state)
 {
-    place *p = calloc(1, sizeof *p);
+    place *p = calloc(1, sizeof(*p));
     if (p == NULL)
         return -1;
-    (void)snprintf(p->dir_z, sizeof p->dir_z, "/tmp/untrace-sock-XXXXXX");
+    (void)snprintf(p->dir_z, sizeof(p->dir_z), "/tmp/untrace-sock-XXXXXX");
     if (mkdtemp(p->dir_z) == NULL)
         return -1;
-    (void)snprintf(p->addr_z, sizeof p->addr_z, "unix:%s/agent.sock", p->dir_z);
+    (void)snprintf(p->addr_z, sizeof(p->addr_z), "unix:%s/agent.sock", p->dir_z);
     p->path_z = p->addr_z + strlen("unix:");
     *state = p;
     return 0;
@@ -565,9 +565,9 @@ static void a_file_that_is_no_socket_is_left_alone(void **state)
 
     // A link is not followed to a dead socket, nor removed.
     char target_z[128];
-    (void)snprintf(target_z, sizeof target_z, "%s/dead.sock", p->dir_z);
+    (void)snprintf(target_z, sizeof(target_z), "%s/dead.sock", p->dir_z);
     char target_addr_z[160];
-    (void)snprintf(target_addr_z, sizeof target_addr_z, "unix:%s", target_z);
+    (void)snprintf(target_addr_z, sizeof(target_addr_z), "unix:%s", target_z);
     wire l = connect_to(target_addr_z);
     disconnect(&l);
     assert_int_equal(symlink(target_z, p->path_z), 0);
@@ -582,7 +582,7 @@ static void a_path_in_a_missing_directory_is_named(void **state)
 {
     place *p = *state;
     char text_z[160];
-    (void)snprintf(text_z, sizeof text_z, "unix:%s/missing/a.sock", p->dir_z);
+    (void)snprintf(text_z, sizeof(text_z), "unix:%s/missing/a.sock", p->dir_z);
     ut_addr addr = parse(text_z);
     ut_sock sock;
     ut_fault fault = {0};

@@ -347,7 +347,7 @@ static void whole_numbers_are_shown_in_groups_of_three_digits(void **state)
                  {1000, "1 000"},
                  {12345678, "12 345 678"},
                  {UINT64_MAX, "18 446 744 073 709 551 615"}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char text_z[UT_TEXT_SHORT_MAX];
         ut_text_grouped(cases[i].number, text_z);
         assert_string_equal(text_z, cases[i].text_z);

@@ -66,7 +66,7 @@ static bool valid_in_context(const char *text_z, size_t before, size_t after)
 {
     uint8_t joined[64];
     size_t len = strlen(text_z);
-    memset(joined, 'a', sizeof joined);
+    memset(joined, 'a', sizeof(joined));
     memcpy(joined + before, text_z, len);
     uint8_t *exact =
         malloc(before + len + after + 1); // so that a sanitizer sees a read behind the end
@@ -86,12 +86,12 @@ static void utf8_is_told_from_what_only_looks_like_it(void **state)
     assert_true(ut_utf8_valid(UT_BYTES_LIT("a\0b")));
     for (size_t before = 0; before < 18; before++) {
         for (size_t after = 0; after < 10; after++) {
-            for (size_t i = 0; i < sizeof utf8_good / sizeof utf8_good[0]; i++) {
+            for (size_t i = 0; i < sizeof(utf8_good) / sizeof(utf8_good[0]); i++) {
                 if (!valid_in_context(utf8_good[i], before, after))
                     fail_msg("refused entry %zu of the good ones, %zu before, %zu after", i, before,
                              after);
             }
-            for (size_t i = 0; i < sizeof utf8_bad / sizeof utf8_bad[0]; i++) {
+            for (size_t i = 0; i < sizeof(utf8_bad) / sizeof(utf8_bad[0]); i++) {
                 if (valid_in_context(utf8_bad[i], before, after))
                     fail_msg("took entry %zu of the bad ones, %zu before, %zu after", i, before,
                              after);

@@ -29,13 +29,13 @@ typedef struct {
 static void keep_line(void *context, ut_log_level level, const char *line, size_t len)
 {
     fixture *f = context;
-    (void)snprintf(f->line_z, sizeof f->line_z, "%s %.*s", ut_log_level_name(level), (int)len,
+    (void)snprintf(f->line_z, sizeof(f->line_z), "%s %.*s", ut_log_level_name(level), (int)len,
                    line);
 }
 
 static int set_up(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
+    fixture *f = calloc(1, sizeof(*f));
     ut_temp_dir_make(f->dir_z);
     ut_temp_path(f->dir_z, "key", f->path_z);
     f->log = (ut_log){.level = UT_LOG_DEBUG, .write = keep_line, .context = f};
@@ -71,26 +71,26 @@ static void assert_key(fixture *f, const void *bytes, size_t len)
     if (read_bytes(f, bytes, len, &key, &fault) != UT_OK)
         fail_msg("%s", fault.text_z);
     assert_true(key.given);
-    assert_memory_equal(key.bytes, expected, sizeof expected);
+    assert_memory_equal(key.bytes, expected, sizeof(expected));
     assert_string_equal(key.name_z, f->path_z);
     assert_string_equal(f->line_z, "");
     ut_master_key_wipe(&key);
-    for (size_t i = 0; i < sizeof key.bytes; i++)
+    for (size_t i = 0; i < sizeof(key.bytes); i++)
         assert_int_equal(key.bytes[i], 0);
 }
 
 static void a_key_is_32_bytes_or_hex_or_base64(void **state)
 {
     fixture *f = *state;
-    uint8_t with_end[sizeof expected + 1];
-    memcpy(with_end, expected, sizeof expected);
-    with_end[sizeof expected] = '\n';
-    assert_key(f, expected, sizeof expected);
-    assert_key(f, with_end, sizeof with_end);
+    uint8_t with_end[sizeof(expected) + 1];
+    memcpy(with_end, expected, sizeof(expected));
+    with_end[sizeof(expected)] = '\n';
+    assert_key(f, expected, sizeof(expected));
+    assert_key(f, with_end, sizeof(with_end));
     static const char *const texts[] = {
         HEX_KEY,    HEX_KEY "\n",    HEX_KEY "\r\n",
         BASE64_KEY, BASE64_KEY "\n", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHv8"};
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    for (size_t i = 0; i < sizeof(texts) / sizeof(*texts); i++)
         assert_key(f, texts[i], strlen(texts[i]));
 }
 
@@ -98,12 +98,12 @@ static void random_bytes_may_end_like_a_line(void **state)
 {
     fixture *f = *state;
     uint8_t bytes[UT_CIPHER_KEY_LEN];
-    memset(bytes, 0xee, sizeof bytes);
+    memset(bytes, 0xee, sizeof(bytes));
     bytes[31] = '\n';
     ut_master_key key;
     ut_fault fault;
-    assert_int_equal(read_bytes(f, bytes, sizeof bytes, &key, &fault), UT_OK);
-    assert_memory_equal(key.bytes, bytes, sizeof bytes);
+    assert_int_equal(read_bytes(f, bytes, sizeof(bytes), &key, &fault), UT_OK);
+    assert_memory_equal(key.bytes, bytes, sizeof(bytes));
 }
 
 static void what_is_no_key_is_refused_without_telling_it(void **state)
@@ -111,7 +111,7 @@ static void what_is_no_key_is_refused_without_telling_it(void **state)
     fixture *f = *state;
     static const char secret_z[] = "tops3cret";
     static char large[UT_MASTER_KEY_FILE_BYTES_MAX + 1];
-    memset(large, 'k', sizeof large);
+    memset(large, 'k', sizeof(large));
     const struct {
         const char *text_z;
         const char *found_z;
@@ -127,7 +127,7 @@ static void what_is_no_key_is_refused_without_telling_it(void **state)
     };
     ut_master_key key;
     ut_fault fault;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         assert_int_equal(read_bytes(f, rows[i].text_z, strlen(rows[i].text_z), &key, &fault),
                          UT_EFORMAT);
         assert_false(key.given);
@@ -137,7 +137,7 @@ static void what_is_no_key_is_refused_without_telling_it(void **state)
         assert_non_null(strstr(fault.text_z, "expected 32 bytes"));
         assert_null(strstr(fault.text_z, secret_z));
     }
-    assert_int_equal(read_bytes(f, large, sizeof large, &key, &fault), UT_EFORMAT);
+    assert_int_equal(read_bytes(f, large, sizeof(large), &key, &fault), UT_EFORMAT);
     assert_null(strstr(fault.text_z, "kkk"));
 }
 
@@ -146,7 +146,7 @@ static void a_file_that_others_may_read_is_warned_of(void **state)
     fixture *f = *state;
     ut_master_key key;
     ut_fault fault;
-    assert_int_equal(read_bytes(f, expected, sizeof expected, &key, &fault), UT_OK);
+    assert_int_equal(read_bytes(f, expected, sizeof(expected), &key, &fault), UT_OK);
     assert_int_equal(chmod(f->path_z, 0640), 0);
     assert_int_equal(ut_master_key_read(f->path_z, &f->log, &key, &fault), UT_OK);
     assert_non_null(strstr(f->line_z, "warn agent: the key in "));
@@ -178,7 +178,7 @@ static void a_key_may_come_from_the_environment(void **state)
     assert_non_null(strstr(fault.text_z, "UT_TEST_KEY is not set"));
     assert_int_equal(setenv(variable, HEX_KEY, 1), 0);
     assert_int_equal(ut_master_key_load(&from, NULL, &key, &fault), UT_OK);
-    assert_memory_equal(key.bytes, expected, sizeof expected);
+    assert_memory_equal(key.bytes, expected, sizeof(expected));
     assert_string_equal(key.name_z, "the environment variable UT_TEST_KEY");
     assert_int_equal(setenv(variable, "not a key", 1), 0);
     assert_int_equal(ut_master_key_load(&from, NULL, &key, &fault), UT_EFORMAT);
@@ -192,13 +192,13 @@ static void a_key_may_be_a_credential(void **state)
     const ut_config_encryption from = {.credential_z = credential};
     ut_master_key key;
     ut_fault fault;
-    assert_int_equal(read_bytes(f, expected, sizeof expected, &key, &fault), UT_OK);
+    assert_int_equal(read_bytes(f, expected, sizeof(expected), &key, &fault), UT_OK);
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     assert_int_equal(ut_master_key_load(&from, NULL, &key, &fault), UT_ENOTFOUND);
     assert_non_null(strstr(fault.text_z, "LoadCredential"));
     assert_int_equal(setenv("CREDENTIALS_DIRECTORY", f->dir_z, 1), 0);
     assert_int_equal(ut_master_key_load(&from, NULL, &key, &fault), UT_OK);
-    assert_memory_equal(key.bytes, expected, sizeof expected);
+    assert_memory_equal(key.bytes, expected, sizeof(expected));
     assert_string_equal(key.name_z, f->path_z);
 }
 

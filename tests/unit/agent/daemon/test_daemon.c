@@ -37,7 +37,7 @@ typedef struct {
 
 static int set_up(void **state)
 {
-    fixture *f = calloc(1, sizeof *f);
+    fixture *f = calloc(1, sizeof(*f));
     assert_non_null(f);
     ut_temp_dir_make(f->dir_z);
     ut_temp_path(f->dir_z, "data", f->data_z);
@@ -64,7 +64,7 @@ static void run_child(fixture *f, const char *data_dir_z)
     if (f->child == 0) {
         char copy_z[UT_TEMP_PATH_MAX];
         ut_fault fault = {UT_OK, ""};
-        (void)snprintf(copy_z, sizeof copy_z, "%s", data_dir_z);
+        (void)snprintf(copy_z, sizeof(copy_z), "%s", data_dir_z);
         char *const before_z = f->config.data_dir_z;
         f->config.data_dir_z = copy_z;
         (void)dup2(ends[1], STDERR_FILENO);
@@ -85,7 +85,7 @@ static void run_child(fixture *f, const char *data_dir_z)
 
 static void read_log(fixture *f)
 {
-    const ssize_t got = read(f->log_fd, f->log_z + f->log_len, sizeof f->log_z - 1 - f->log_len);
+    const ssize_t got = read(f->log_fd, f->log_z + f->log_len, sizeof(f->log_z) - 1 - f->log_len);
     if (got > 0)
         f->log_len += (size_t)got;
     f->log_z[f->log_len] = '\0';
@@ -174,7 +174,7 @@ static ut_wire open_wire(fixture *f)
 static void send_head(ut_wire *wire, size_t len)
 {
     char head[256];
-    (void)snprintf(head, sizeof head,
+    (void)snprintf(head, sizeof(head),
                    "POST /v1/traces HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-protobuf\r\n"
                    "Content-Length: %zu\r\n\r\n",
                    len);
@@ -203,7 +203,7 @@ static size_t lines_with(const char *log_z, const char *text_z)
     return count;
 }
 
-// ---- claims
+// ---- claims ----
 
 static void it_says_that_it_is_ready_and_what_it_did(void **state)
 {
@@ -346,7 +346,7 @@ static void a_second_agent_on_the_directory_is_refused(void **state)
     const pid_t first = f->child;
     const int first_log = f->log_fd;
     char pid_z[64];
-    (void)snprintf(pid_z, sizeof pid_z, "process %ld)", (long)first);
+    (void)snprintf(pid_z, sizeof(pid_z), "process %ld)", (long)first);
     run_child(f, f->data_z);
     assert_ends(f, EX_TEMPFAIL);
     assert_non_null(strstr(f->log_z, pid_z));
@@ -456,19 +456,19 @@ static void whoever_asked_to_be_notified_is_told(void **state)
     char path_z[UT_TEMP_PATH_MAX];
     char got[64];
     ut_temp_path(f->dir_z, "notify", path_z);
-    assert_true(strlen(path_z) < sizeof addr.sun_path);
+    assert_true(strlen(path_z) < sizeof(addr.sun_path));
     memcpy(addr.sun_path, path_z, strlen(path_z));
     const int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
-    assert_int_equal(bind(fd, (const struct sockaddr *)&addr, sizeof addr), 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&addr, sizeof(addr)), 0);
     assert_int_equal(setenv("NOTIFY_SOCKET", path_z, 1), 0);
     start(f);
     assert_int_equal(unsetenv("NOTIFY_SOCKET"), 0);
     const struct timeval patience = {.tv_sec = UT_WIRE_PATIENCE_MS / 1000};
-    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience), 0);
-    assert_int_equal(recv(fd, got, sizeof got, 0), 7);
+    assert_int_equal(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)), 0);
+    assert_int_equal(recv(fd, got, sizeof(got), 0), 7);
     assert_memory_equal(got, "READY=1", 7);
     assert_int_equal(kill(f->child, SIGTERM), 0);
-    assert_int_equal(recv(fd, got, sizeof got, 0), 10);
+    assert_int_equal(recv(fd, got, sizeof(got), 0), 10);
     assert_memory_equal(got, "STOPPING=1", 10);
     assert_ends(f, 0);
     (void)close(fd);

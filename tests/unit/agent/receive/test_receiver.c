@@ -113,9 +113,9 @@ static void a_request_says_how_long_its_spans_live(void **state)
     assert_int_equal(newest_hour(rig), 0);
 
     static const char *const wrong_z[] = {"7", "", "soon", "7d\r\nX-Untrace-TTL: 7d"};
-    for (size_t i = 0; i < sizeof wrong_z / sizeof *wrong_z; i++) {
+    for (size_t i = 0; i < sizeof(wrong_z) / sizeof(*wrong_z); i++) {
         char head_z[160];
-        (void)snprintf(head_z, sizeof head_z,
+        (void)snprintf(head_z, sizeof(head_z),
                        "Content-Type: application/json\r\nX-Untrace-TTL: %s\r\n", wrong_z[i]);
         answer = ut_rig_ask(&wire, head_z, ut_rig_body(rig, 3, 3, &ut_otlp_json_encoder));
         assert_int_equal(answer.status, 400);
@@ -170,7 +170,7 @@ static void content_types_are_read_as_http_writes_them(void **state)
         {"Content-Type: application/grpc\r\n", 2},
     };
     ut_wire wire = ut_rig_wire(rig);
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const ut_bytes body = cases[i].encoder == 1 ? UT_BYTES_LIT("{}") : UT_BYTES_NONE;
         const ut_wire_answer answer = ut_rig_ask(&wire, cases[i].fields_z, body);
         if (cases[i].encoder == 2) {
@@ -208,8 +208,8 @@ static void other_paths_and_methods_are_refused(void **state)
     };
     ut_wire wire = ut_rig_wire(rig);
     char request[256];
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        (void)snprintf(request, sizeof request,
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)snprintf(request, sizeof(request),
                        "%s HTTP/1.1\r\nHost: x\r\nContent-Type: "
                        "application/json\r\nContent-Length: 2\r\n\r\n{}",
                        cases[i].line_z);

@@ -17,7 +17,7 @@ static void gzip_is_taken_and_other_codings_are_not(void **state)
     static const char *const good[] = {"gzip", "GZIP", "x-gzip"};
     for (uint64_t i = 0; i < 6; i++) {
         const ut_otlp_encoder *encoder = ut_rig_encoders[i % 2];
-        (void)snprintf(fields, sizeof fields, "%sContent-Encoding: %s\r\n", ut_rig_fields(encoder),
+        (void)snprintf(fields, sizeof(fields), "%sContent-Encoding: %s\r\n", ut_rig_fields(encoder),
                        good[i / 2]);
         const ut_wire_answer answer =
             ut_rig_ask(&wire, fields, ut_rig_pack(rig, ut_rig_body(rig, i, 10, encoder)));
@@ -25,7 +25,7 @@ static void gzip_is_taken_and_other_codings_are_not(void **state)
     }
     static const char *const plain[] = {"identity", "Identity", ""};
     for (uint64_t i = 0; i < 3; i++) {
-        (void)snprintf(fields, sizeof fields, "%sContent-Encoding: %s\r\n",
+        (void)snprintf(fields, sizeof(fields), "%sContent-Encoding: %s\r\n",
                        ut_rig_fields(ut_rig_encoders[0]), plain[i]);
         const ut_wire_answer answer =
             ut_rig_ask(&wire, fields, ut_rig_body(rig, 10 + i, 10, ut_rig_encoders[0]));
@@ -33,8 +33,8 @@ static void gzip_is_taken_and_other_codings_are_not(void **state)
     }
     static const char *const other[] = {"deflate", "br", "zstd", "gzip, gzip",
                                         "gzip\r\nContent-Encoding: gzip"};
-    for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
-        (void)snprintf(fields, sizeof fields, "%sContent-Encoding: %s\r\n",
+    for (size_t i = 0; i < sizeof(other) / sizeof(other[0]); i++) {
+        (void)snprintf(fields, sizeof(fields), "%sContent-Encoding: %s\r\n",
                        ut_rig_fields(ut_rig_encoders[0]), other[i]);
         const ut_wire_answer answer = ut_rig_ask(&wire, fields, UT_BYTES_LIT("abc"));
         assert_int_equal(answer.status, 415);
@@ -50,7 +50,7 @@ static void damaged_gzip_is_bad_data(void **state)
     ut_wire wire = ut_rig_wire(rig);
     for (size_t k = 0; k < 2; k++) {
         char fields[256];
-        (void)snprintf(fields, sizeof fields, "%sContent-Encoding: gzip\r\n",
+        (void)snprintf(fields, sizeof(fields), "%sContent-Encoding: gzip\r\n",
                        ut_rig_fields(ut_rig_encoders[k]));
         ut_wire_answer answer = ut_rig_ask(&wire, fields, UT_BYTES_NONE); // not even a header
         ut_rig_assert_status(&answer, 400, 3, ut_rig_encoders[k], "not valid gzip");
@@ -79,7 +79,7 @@ static void a_body_that_is_too_large_gets_413_packed_or_not(void **state)
     zeros.len = 50 * 1024 * 1024;
     for (size_t k = 0; k < 2; k++) {
         char fields[256];
-        (void)snprintf(fields, sizeof fields, "%sContent-Encoding: gzip\r\n",
+        (void)snprintf(fields, sizeof(fields), "%sContent-Encoding: gzip\r\n",
                        ut_rig_fields(ut_rig_encoders[k]));
         ut_wire wire = ut_rig_wire(rig);
         const ut_bytes bomb = ut_rig_pack(rig, ut_buf_bytes(&zeros));
@@ -162,7 +162,7 @@ static void spans_with_invalid_ids_are_rejected_one_by_one(void **state)
     assert_int_equal(answer.status, 200);
     int64_t rejected = 0;
     char message_z[256];
-    ut_otlp_response_read(UT_OTLP_JSON, answer.body, &rejected, message_z, sizeof message_z);
+    ut_otlp_response_read(UT_OTLP_JSON, answer.body, &rejected, message_z, sizeof(message_z));
     assert_int_equal(rejected, 2);
     assert_true(strlen(message_z) > 0);
     // The same in protobuf, and nothing in it is good.
@@ -170,9 +170,10 @@ static void spans_with_invalid_ids_are_rejected_one_by_one(void **state)
                               "aaaaaaaaaaaaaaa"
                               "\x12\x05"
                               "bbbbb";
-    answer = ut_rig_ask(&wire, ut_rig_fields(ut_rig_encoders[0]), ut_bytes_of(bad, sizeof bad - 1));
+    answer =
+        ut_rig_ask(&wire, ut_rig_fields(ut_rig_encoders[0]), ut_bytes_of(bad, sizeof(bad) - 1));
     assert_int_equal(answer.status, 200);
-    ut_otlp_response_read(UT_OTLP_PROTOBUF, answer.body, &rejected, message_z, sizeof message_z);
+    ut_otlp_response_read(UT_OTLP_PROTOBUF, answer.body, &rejected, message_z, sizeof(message_z));
     assert_int_equal(rejected, 1);
     ut_receiver_otlp_http_stats stats;
     ut_receiver_otlp_http_get_stats(rig->receiver, &stats);

@@ -63,7 +63,7 @@ static void a_full_queue_gives_503(void **state)
     ut_batch_init(&batch, UT_RIG_BUF_MAX);
     ut_make_spans(5, 1, &batch);
     ut_engine_gate_hold(rig->gate, true);
-    rig->jobs = calloc(UT_STORE_THREAD_QUEUE_MAX * 2, sizeof *rig->jobs);
+    rig->jobs = calloc(UT_STORE_THREAD_QUEUE_MAX * 2, sizeof(*rig->jobs));
     assert_non_null(rig->jobs);
     size_t taken = 0;
     for (;; taken++) {
@@ -149,14 +149,14 @@ static void a_request_that_needs_more_than_all_memory_is_told_so(void **state)
     static const uint8_t heads[] = {0x0a, 0xf4, 0x93, 0x09, 0x12, 0xf0, 0x93, 0x09};
     assert_int_equal(SPANS_LEN, 150000); // 0x93f0 << ... as the lengths in heads say
     ut_buf_reset(&rig->body, UT_RIG_BUF_MAX);
-    ut_buf_add(&rig->body, heads, sizeof heads);
+    ut_buf_add(&rig->body, heads, sizeof(heads));
     for (uint32_t i = 1; i <= SPANS; i++) {
         uint8_t span[SPAN_LEN] = {0x12, SPAN_LEN - 2, 0x0a, 16};
         ut_put_be32(span + 4, i);
         span[20] = 0x12;
         span[21] = 8;
         ut_put_be32(span + 22, i);
-        ut_buf_add(&rig->body, span, sizeof span);
+        ut_buf_add(&rig->body, span, sizeof(span));
     }
     ut_wire wire = ut_rig_wire(rig);
     ut_wire_answer answer =
@@ -179,7 +179,7 @@ static size_t memory_now(const char *name_z)
     size_t kib = 0;
     FILE *file = fopen("/proc/self/status", "r");
     assert_non_null(file);
-    while (fgets(line, sizeof line, file) != NULL) {
+    while (fgets(line, sizeof(line), file) != NULL) {
         if (strncmp(line, name_z, strlen(name_z)) == 0)
             kib = strtoul(line + strlen(name_z) + 1, NULL, 10);
     }
@@ -218,14 +218,14 @@ static void memory_stays_near_its_limit(void **state)
             enum { SPANS = 60000, SPAN_LEN = 30 };
             static const uint8_t heads[] = {0x0a, 0xc4, 0xee, 0x6d, 0x12, 0xc0, 0xee, 0x6d};
             assert_int_equal(SPANS * SPAN_LEN, 1800000); // as the lengths in heads say
-            ut_buf_add(&rig->body, heads, sizeof heads);
+            ut_buf_add(&rig->body, heads, sizeof(heads));
             for (uint32_t i = 1; i <= SPANS; i++) {
                 uint8_t span[SPAN_LEN] = {0x12, SPAN_LEN - 2, 0x0a, 16};
                 ut_put_be32(span + 4, i);
                 span[20] = 0x12;
                 span[21] = 8;
                 ut_put_be32(span + 22, i);
-                ut_buf_add(&rig->body, span, sizeof span);
+                ut_buf_add(&rig->body, span, sizeof(span));
             }
         } else {
             ut_buf_add_z(&rig->body, "{\"resourceSpans\":[{\"scopeSpans\":[");
@@ -235,7 +235,7 @@ static void memory_stays_near_its_limit(void **state)
             ut_buf_add_z(&rig->body, "]}]}");
         }
         char fields[256];
-        (void)snprintf(fields, sizeof fields, "%s%s", ut_rig_fields(encoder),
+        (void)snprintf(fields, sizeof(fields), "%s%s", ut_rig_fields(encoder),
                        k < 3 ? "Content-Encoding: gzip\r\n" : "");
         const ut_bytes body =
             k < 3 ? ut_rig_pack(rig, ut_buf_bytes(&rig->body)) : ut_buf_bytes(&rig->body);

@@ -65,7 +65,7 @@ static bool tls_ask(tls_client *c, ut_bytes request, size_t answers)
                 return false;
             }
         }
-        const ut_err err = ut_tls_read(c->tls, inbox + len, sizeof inbox - len, &n, &want);
+        const ut_err err = ut_tls_read(c->tls, inbox + len, sizeof(inbox) - len, &n, &want);
         if (err == UT_OK)
             len += n;
         else if (err != UT_EAGAIN)

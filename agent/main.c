@@ -4,8 +4,8 @@
 
 #include <string.h>
 
-// The exit code of a command that ended with code: a full disk or a closed pipe behind standard output
-// is a failure, not a detail. A flush that failed before is told by ferror only.
+// The exit code of a command that ended with code: a full disk or a closed pipe behind standard
+// output is a failure, not a detail. A flush that failed before is told by ferror only.
 static int finish_output(int code)
 {
     const bool flushed = fflush(stdout) == 0;

@@ -1,4 +1,5 @@
-// The command line: what the subcommands share. commands.c holds their table; each has a file of its own, cmd_NAME.c.
+// The command line: what the subcommands share. commands.c holds their table; each has a file of
+// its own, cmd_NAME.c.
 #ifndef UT_AGENT_CLI_H
 #define UT_AGENT_CLI_H
 

@@ -101,14 +101,14 @@ void ut_filter_options_init(ut_filter_options *options, const ut_options *line, 
 // -1 options->line.ended says whether to go on.
 int ut_filter_options_next(ut_filter_options *options, int argc, char **argv);
 
-// Takes a text that has to hold; an empty one would ask for nothing, and be met by everything: it is
-// refused, with a sentence on standard error. EX_OK or EX_USAGE. For options of a command's own.
+// Takes a text that has to hold; an empty one would ask for nothing, and be met by everything: it
+// is refused, with a sentence on standard error. EX_OK or EX_USAGE. For options of a command's own.
 int ut_filter_options_text(const char *command_z, const char *option_z, const char *text_z,
                            ut_bytes *text);
 
 // Checks what belongs together and opens the store for reading; on success a --trace is resolved.
-// EX_OK; else the reader is closed and the reason is on standard error. Nothing found for --trace is
-// EX_OK with *nothing set.
+// EX_OK; else the reader is closed and the reason is on standard error. Nothing found for --trace
+// is EX_OK with *nothing set.
 int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *nothing);
 
 #endif

@@ -8,8 +8,8 @@
 
 enum { LETTERS_MAX = 128 };
 
-// The letters of the rows as getopt_long takes them: ":d:c:h". The first colon makes it tell a missing
-// value from an unknown option.
+// The letters of the rows as getopt_long takes them: ":d:c:h". The first colon makes it tell a
+// missing value from an unknown option.
 static void letters_of(const struct option *rows, char letters_z[LETTERS_MAX])
 {
     size_t len = 0;
@@ -34,13 +34,13 @@ static bool has_option(const struct option *rows, int value)
     return false;
 }
 
-// The usage error for '?' or ':' (option), as getopt_long returned it just now. It names the option,
-// also one letter of several in a word.
+// The usage error for '?' or ':' (option), as getopt_long returned it just now. It names the
+// option, also one letter of several in a word.
 static int bad_option(const ut_options *options, int option, char *const *argv)
 {
-    // The word behind which getopt_long stands. While it is inside a word of several letters, that is
-    // the one before, and where the last letter has no value, NULL; optopt is the letter then, and 0
-    // for a long name that is not known.
+    // The word behind which getopt_long stands. While it is inside a word of several letters, that
+    // is the one before, and where the last letter has no value, NULL; optopt is the letter then,
+    // and 0 for a long name that is not known.
     const char *word_z = argv[optind - 1] != NULL ? argv[optind - 1] : "-";
     const bool is_long = strncmp(word_z, "--", 2) == 0;
     const bool is_letter = optopt > ' ' && optopt <= '~';

@@ -1,5 +1,5 @@
-// The line that shows how far a long command is. It is never wider than the terminal: a wrapped line
-// cannot be drawn over.
+// The line that shows how far a long command is. It is never wider than the terminal: a wrapped
+// line cannot be drawn over.
 #include "agent/cli/progress_bar.h"
 
 #include "port/base/text.h"

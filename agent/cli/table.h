@@ -1,5 +1,5 @@
-// Tables for people: columns as wide as what is in them, cut where the terminal is narrower, uncut in
-// a pipe.
+// Tables for people: columns as wide as what is in them, cut where the terminal is narrower, uncut
+// in a pipe.
 #ifndef UT_AGENT_TABLE_H
 #define UT_AGENT_TABLE_H
 
@@ -36,15 +36,16 @@ typedef struct {
 void ut_table_init(ut_table *table, const ut_table_column *columns, uint32_t count);
 void ut_table_free(ut_table *table);
 
-// The next cell, row by row; text is copied and made harmless when printed. Errors stay in the table.
+// The next cell, row by row; text is copied and made harmless when printed. Errors stay in the
+// table.
 void ut_table_cell(ut_table *table, ut_bytes text, ut_colour colour);
 void ut_table_cell_z(ut_table *table, const char *text_z, ut_colour colour);
 void ut_table_number(ut_table *table, uint64_t value, ut_colour colour);
 void ut_table_duration(ut_table *table, uint64_t ns);
 
-// After the last cell of a row. Prints nothing, so that a row may be added while a view of the store is
-// held and the reader of the output is slow; unless more than UT_TABLE_BYTES_MAX is waiting. UT_ENOMEM,
-// UT_ELIMIT, and as ut_term_write.
+// After the last cell of a row. Prints nothing, so that a row may be added while a view of the
+// store is held and the reader of the output is slow; unless more than UT_TABLE_BYTES_MAX is
+// waiting. UT_ENOMEM, UT_ELIMIT, and as ut_term_write.
 ut_err ut_table_end_row(ut_table *table);
 // Prints what is waiting. A table without rows prints nothing.
 ut_err ut_table_flush(ut_table *table);

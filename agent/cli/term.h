@@ -1,4 +1,5 @@
-// Writing for people: colour only on a terminal, text from spans made harmless, columns that line up.
+// Writing for people: colour only on a terminal, text from spans made harmless, columns that line
+// up.
 #ifndef UT_AGENT_TERM_H
 #define UT_AGENT_TERM_H
 
@@ -27,8 +28,9 @@ void ut_term_colour(const ut_term *term, ut_buf *out, ut_colour colour);
 // Columns that text takes, counting a code point as one.
 uint32_t ut_term_columns(ut_bytes text);
 
-// Appends at most `columns` columns of text, control characters and bytes that are not UTF-8 as '?', a longer text cut with an
-// ellipsis. Returns the columns written. pad: fills with spaces up to columns.
+// Appends at most `columns` columns of text, control characters and bytes that are not UTF-8 as
+// '?', a longer text cut with an ellipsis. Returns the columns written. pad: fills with spaces up
+// to columns.
 uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad);
 
 // Appends text once per column.

@@ -1,5 +1,5 @@
-// One trace drawn as a tree for people: bars on a time line, what failed, what it waited for. Not for
-// where the trace comes from (cmd_trace.c).
+// One trace drawn as a tree for people: bars on a time line, what failed, what it waited for. Not
+// for where the trace comes from (cmd_trace.c).
 #ifndef UT_AGENT_TRACE_PAGE_H
 #define UT_AGENT_TRACE_PAGE_H
 

@@ -1,5 +1,6 @@
 // The states that a trace went through, as `untrace trace --state` shows them: which changes a span
-// made, and what the state was when. Over adapters/state/state_patch.h, which finds and replays them.
+// made, and what the state was when. Over adapters/state/state_patch.h, which finds and replays
+// them.
 #ifndef UT_AGENT_TRACE_STATE_H
 #define UT_AGENT_TRACE_STATE_H
 
@@ -25,9 +26,9 @@ ut_err ut_trace_state_at(ut_trace_state *view, uint64_t time_ns, uint32_t *done,
 void ut_trace_state_counts(const ut_trace_state *view, uint32_t *changes, uint32_t *failed,
                            uint32_t *left_out);
 
-// Prints all changes, the states that spans begin or end with, each once and by its number, and for every
-// span the numbers of its two, as one JSON object.
-// UT_ENOMEM, UT_ELIMIT, and as ut_term_write.
+// Prints all changes, the states that spans begin or end with, each once and by its number, and for
+// every span the numbers of its two, as one JSON object. UT_ENOMEM, UT_ELIMIT, and as
+// ut_term_write.
 ut_err ut_trace_state_print_json(ut_trace_state *view, const ut_tree *tree,
                                  const uint8_t trace_id[UT_TRACE_ID_LEN]);
 

@@ -1,5 +1,5 @@
-// `untrace completion bash`: a script for the shell, made from the table of subcommands, so that it knows what this program
-// knows.
+// `untrace completion bash`: a script for the shell, made from the table of subcommands, so that it
+// knows what this program knows.
 #include "agent/commands/commands.h"
 #include "agent/cli/options.h"
 
@@ -22,7 +22,8 @@ static const char help[] =
 static const struct option option_rows[] = {UT_OPTION_ROWS_END};
 static const char *const words[] = {"bash", NULL};
 
-// What follows an option, where that is known: a file, a directory (dir), a trace id (trace), or one of some words.
+// What follows an option, where that is known: a file, a directory (dir), a trace id (trace), or
+// one of some words.
 typedef struct {
     const char *command_z; // NULL: any
     const char *option_z;

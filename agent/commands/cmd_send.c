@@ -1,4 +1,5 @@
-// `untrace send`: posts realistic sample traces to an OTLP/HTTP endpoint, any number at any rate, and says what became of them.
+// `untrace send`: posts realistic sample traces to an OTLP/HTTP endpoint, any number at any rate,
+// and says what became of them.
 #include "agent/commands/command.h"
 #include "agent/cli/options.h"
 #include "agent/commands/sample.h"
@@ -172,7 +173,8 @@ static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
             if (answer.retry_after_ms > wait_ms)
                 wait_ms = answer.retry_after_ms;
         }
-        // No answer is worth another try only while the endpoint might be coming up; a wrong certificate is not.
+        // No answer is worth another try only while the endpoint might be coming up; a wrong
+        // certificate is not.
         const bool again = err == UT_EAGAIN || err == UT_ECONNECT || err == UT_ETIMEOUT ||
                            err == UT_ECLOSED || err == UT_EIO;
         if (!again || ut_clock_mono_ms() + wait_ms > until_ms)

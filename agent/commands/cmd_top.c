@@ -57,7 +57,8 @@ typedef struct {
     ut_buf out;
 } top;
 
-// Reads a sample into the place of the older one; the first one is read twice as long as there is none before it.
+// Reads a sample into the place of the older one; the first one is read twice as long as there is
+// none before it.
 static void look(top *t, bool first)
 {
     const size_t next = 1 - t->now;

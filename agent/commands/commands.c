@@ -54,8 +54,8 @@ const ut_command *ut_command_find(const char *name_z)
 
 enum { NAME_MAX_LEN = 32, DISTANCE_MAX = 2 };
 
-// How many characters have to be put in, taken out, replaced or swapped with their neighbour. Names are
-// at most NAME_MAX_LEN long.
+// How many characters have to be put in, taken out, replaced or swapped with their neighbour. Names
+// are at most NAME_MAX_LEN long.
 static unsigned distance(const char *a_z, const char *b_z)
 {
     unsigned rows[3][NAME_MAX_LEN + 1] = {{0}}; // the row before the last, the last, this one

@@ -1,5 +1,6 @@
-// Realistic sample traces as OTLP protobuf requests: for `untrace send`, `make run` and the load generator of `make bench`.
-// A small shop of four services; nothing here looks at what happens to the spans.
+// Realistic sample traces as OTLP protobuf requests: for `untrace send`, `make run` and the load
+// generator of `make bench`. A small shop of four services; nothing here looks at what happens to
+// the spans.
 #ifndef UT_AGENT_SAMPLE_H
 #define UT_AGENT_SAMPLE_H
 
@@ -30,9 +31,10 @@ typedef struct {
 void ut_sample_init(ut_sample *sample, uint64_t seed);
 void ut_sample_free(ut_sample *sample);
 
-// Appends one ExportTraceServiceRequest of exactly `spans` spans (1..UT_SAMPLE_SPANS_MAX), about 670 bytes each, to out. They form traces of
-// 3 to 18 spans (the last one may be shorter), each complete with its root, over one to four services; the newest ends at
-// end_ns. About one trace in fifteen has an error. UT_ENOMEM, UT_ELIMIT (out's ceiling).
+// Appends one ExportTraceServiceRequest of exactly `spans` spans (1..UT_SAMPLE_SPANS_MAX), about
+// 670 bytes each, to out. They form traces of 3 to 18 spans (the last one may be shorter), each
+// complete with its root, over one to four services; the newest ends at end_ns. About one trace in
+// fifteen has an error. UT_ENOMEM, UT_ELIMIT (out's ceiling).
 ut_err ut_sample_request(ut_sample *sample, uint32_t spans, uint64_t end_ns, ut_buf *out);
 
 // The traces of the last request; *count of them. Valid until the next request.

@@ -1,6 +1,7 @@
-// The terminal, taken and given back by the process that draws on it. Signals that ask to stop are read
-// from a descriptor, so that the terminal is given back in the ordinary way; a handler gives it back
-// after a crash. SIGKILL leaves it raw, on the other screen: `reset` in the shell helps then.
+// The terminal, taken and given back by the process that draws on it. Signals that ask to stop are
+// read from a descriptor, so that the terminal is given back in the ordinary way; a handler gives
+// it back after a crash. SIGKILL leaves it raw, on the other screen: `reset` in the shell helps
+// then.
 #include "agent/commands/screen.h"
 
 #include "port/port.h"

@@ -17,9 +17,9 @@ typedef enum {
     UT_SCREEN_END,    // a signal asks to stop, or the terminal is gone; *key: its number, or 0
 } ut_screen_event;
 
-// Runs body with the screen taken, and gives it back when body returns. After a crash the terminal is
-// usable again, though its settings may differ from those before; only SIGKILL leaves it as it is.
-// Standard input and output are the same terminal. Returns what body returns, or EX_OSERR. Main
+// Runs body with the screen taken, and gives it back when body returns. After a crash the terminal
+// is usable again, though its settings may differ from those before; only SIGKILL leaves it as it
+// is. Standard input and output are the same terminal. Returns what body returns, or EX_OSERR. Main
 // thread, before any other exists: signals to stop are blocked meanwhile, for ut_screen_wait.
 int ut_screen_run(int (*body)(void *context, ut_screen *screen), void *context);
 

@@ -1,6 +1,6 @@
-// Long work on a store for a command: an operation (storage/upkeep/operation.h) that the agent of the
-// directory runs, or, where none runs, this process. Shows how far it is; Ctrl-C cancels it. What
-// the operation does and what is printed at its end are the command's.
+// Long work on a store for a command: an operation (storage/upkeep/operation.h) that the agent of
+// the directory runs, or, where none runs, this process. Shows how far it is; Ctrl-C cancels it.
+// What the operation does and what is printed at its end are the command's.
 #ifndef UT_AGENT_STORE_WORK_H
 #define UT_AGENT_STORE_WORK_H
 
@@ -36,7 +36,8 @@ typedef struct {
 int ut_store_work_run(const ut_store_work *work, const char *data_dir_z, const char *config_z,
                       ut_store_work_result *result);
 
-// Appends {"name":...,"state":"done"|"cancelled","by_agent":...,"dry_run":...,"blocks":...,"spans":...,
+// Appends
+// {"name":...,"state":"done"|"cancelled","by_agent":...,"dry_run":...,"blocks":...,"spans":...,
 // "bytes":...,"pending":...} and a line end.
 void ut_store_work_json(const ut_store_work *work, const ut_store_work_result *result, bool dry_run,
                         ut_buf *out);

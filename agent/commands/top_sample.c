@@ -160,8 +160,8 @@ static ut_err count_services(ut_reader *reader, const ut_top_sample *before, ut_
     return err;
 }
 
-// When the oldest block that waits for a destination was received. Blocks before the place where the last
-// search ended have all ended.
+// When the oldest block that waits for a destination was received. Blocks before the place where
+// the last search ended have all ended.
 static void find_oldest(ut_top_source *source, ut_reader *reader, const ut_store_destination *row,
                         ut_top_destination *destination)
 {

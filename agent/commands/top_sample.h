@@ -1,5 +1,5 @@
-// What `untrace top` shows, read at one moment: from the running agent by its control socket, and from the
-// store by a reader of our own. Not for how it looks (top_frame.h).
+// What `untrace top` shows, read at one moment: from the running agent by its control socket, and
+// from the store by a reader of our own. Not for how it looks (top_frame.h).
 #ifndef UT_AGENT_TOP_SAMPLE_H
 #define UT_AGENT_TOP_SAMPLE_H
 

@@ -1,4 +1,4 @@
-// What the subcommands share: how a fault and a wrong option are told.
+// How the subcommands tell a fault or a wrong use; see cli.h.
 #include "agent/cli/cli.h"
 
 #include "port/base/text.h"

@@ -1,4 +1,4 @@
-// What to look for, and where, as options of the command line; see filter_options.h.
+// Conditions on spans as options of the command line; see filter_options.h.
 #include "agent/cli/filter_options.h"
 
 #include "agent/cli/trace_pick.h"

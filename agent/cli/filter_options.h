@@ -1,5 +1,5 @@
-// What to look for, and where, as options of the command line: one set, shared by every command
-// that asks the store. Not for the search itself (span_search.h).
+// Conditions on spans, and where to look for them, as options of the command line: one set, shared
+// by every command that asks the store. Not for the search itself (span_search.h).
 #ifndef UT_AGENT_FILTER_OPTIONS_H
 #define UT_AGENT_FILTER_OPTIONS_H
 
@@ -76,7 +76,7 @@ enum {
     "      --cursor TEXT       go on where an earlier listing ended, as it printed it\n"
 // clang-format on
 
-// What a command line says. Texts are borrowed from argv.
+// A command line, read. Texts are borrowed from argv.
 typedef struct {
     ut_options line; // the common options
     ut_filter filter;

@@ -1,4 +1,4 @@
-// What was said to a language model and what it answered; see llm_text.h.
+// Prompts and answers of language models; see llm_text.h.
 #include "agent/cli/llm_text.h"
 
 typedef struct {

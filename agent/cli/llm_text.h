@@ -1,4 +1,4 @@
-// What was said to a language model and what it answered, in the spellings that are about
+// Prompts and answers of language models, in the spellings that are about
 // (OpenTelemetry gen_ai old and new, OpenInference, OpenLLMetry, Untrace, flujo's agent.prompt).
 // For showing only; numbers and names are in storage/span/llm.h.
 #ifndef UT_AGENT_LLM_TEXT_H

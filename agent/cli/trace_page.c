@@ -1,5 +1,5 @@
-// What stands on the page of a trace: its head, and below each span of the tree (trace_tree_text.h)
-// what is said of it. See trace_page.h.
+// The page of a trace: its head, the tree (trace_tree_text.h), and below each span its details. See
+// trace_page.h.
 #include "agent/cli/trace_page.h"
 
 #include "adapters/plain/json_value.h"
@@ -202,7 +202,7 @@ static void add_state_total(page *view)
     ut_tree_text_end_line(&view->tree);
 }
 
-// What is odd about a row's place.
+// Notes on a row whose place is odd.
 static void add_notes(page *view, uint32_t index)
 {
     const ut_tree_row *row = &view->tree.rows[index];
@@ -275,7 +275,7 @@ static void add_critical(page *view)
     }
     if (count == 0)
         return;
-    // What is left beside the words and times.
+    // The columns left beside the words and times.
     const uint32_t room =
         view->tree.term.terminal ? (view->tree.term.width - 50) / CRITICAL_NAMED : KEY_COLUMNS;
     ut_buf_add_z(&view->tree.out, "* most of that time: ");

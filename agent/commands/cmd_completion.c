@@ -22,8 +22,8 @@ static const char help[] =
 static const struct option option_rows[] = {UT_OPTION_ROWS_END};
 static const char *const words[] = {"bash", NULL};
 
-// What follows an option, where that is known: a file, a directory (dir), a trace id (trace), or
-// one of some words.
+// The kind of an option's value, where that is known: a file, a directory (dir), a trace id
+// (trace), or one of some words.
 typedef struct {
     const char *command_z; // NULL: any
     const char *option_z;
@@ -58,7 +58,7 @@ static const char *values_of(const ut_command *command, const struct option *opt
     return "any";
 }
 
-// What stands where no option does, besides `words`.
+// The kind of a command's arguments, besides `words`.
 static const char *arguments_of(const ut_command *command)
 {
     if (strcmp(command->name_z, "import") == 0)

@@ -54,7 +54,7 @@ typedef struct {
     ut_buf out;                 // JSON: the array of the latest
     ut_json_writer latest_json; // over out
     uint64_t found;
-    char when_z[64]; // what the search is over, for the head
+    char when_z[64]; // the time that the search covers, for the head
 } listing;
 
 // clang-format off
@@ -231,7 +231,7 @@ static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             {"limit", required_argument, NULL, 'n'},
                                             UT_OPTION_ROWS_END};
 
-// What the command line asks for.
+// The command line, read.
 typedef struct {
     ut_filter_options filter;
     uint64_t hours; // 0: not given

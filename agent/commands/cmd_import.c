@@ -136,7 +136,7 @@ static int import_files(importing *i)
         i->bytes_before += size;
         ut_span_file_close(file);
     }
-    // What stands before a fault is stored.
+    // Requests before the fault are stored.
     ut_fault flush_fault = {UT_OK, ""};
     const ut_err flushed = ut_span_import_flush(i->import, &flush_fault);
     ut_progress_bar_end(&i->bar);

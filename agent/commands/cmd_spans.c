@@ -40,7 +40,7 @@ static const char help[] =
 enum {
     LIMIT_DEFAULT = 50,
     LINE_BYTES_MAX = 512 * 1024 * 1024, // one span of 80 MiB as JSON, and what waits
-    WAITING_BYTES = 1024 * 1024,        // so much is held back before a pause
+    WAITING_BYTES = 1024 * 1024,        // of output held back before a pause
 };
 
 typedef enum { AS_TABLE, AS_JSON, AS_LINES } form;

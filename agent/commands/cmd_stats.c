@@ -333,7 +333,7 @@ static int run(int argc, char **argv)
         options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
     wanted.limit = options.limit;
     wanted.json = options.line.json;
-    // What would be in no group need not be looked for.
+    // A span without a model is in no group, so the search leaves it out.
     if (wanted.by == UT_STATS_BY_MODEL)
         options.filter.llm_only = true;
     if (wanted.by == UT_STATS_BY_ERROR)

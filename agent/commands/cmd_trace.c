@@ -173,7 +173,7 @@ static ut_err print_tree(const request *wanted, ut_reader *reader,
     if (err == UT_OK)
         err = ut_query_trace(reader->view, UT_ORG_DEFAULT, trace_id, &page.damaged_blocks,
                              take_span, &to);
-    ut_store_view_end(reader->view); // whoever reads the output may be slow
+    ut_store_view_end(reader->view); // the reader of the output may be slow
     if (err == UT_OK)
         err = print_loaded(wanted, &to, &page, trace_id);
     ut_tree_free(to.tree);

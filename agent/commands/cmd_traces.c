@@ -157,7 +157,7 @@ static ut_err remember_trace(void *context, const ut_trace_span *found)
     return set->count == set->limit ? UT_ECANCELED : UT_OK;
 }
 
-// What one trace adds up to. Name and service are of the earliest span, a root before others.
+// The sums of one trace. Name and service are of the earliest span, a root before others.
 typedef struct {
     ut_trace_row row;
     uint64_t begin_ns;

@@ -27,7 +27,7 @@ const ut_command *ut_command_find(const char *name_z);
 // The one whose name is nearest to a name that is none, or NULL when none is near.
 const ut_command *ut_command_nearest(const char *name_z);
 
-// What `untrace help` prints.
+// Prints the text of `untrace help`.
 void ut_command_help(FILE *out);
 
 #endif

@@ -1,4 +1,4 @@
-// What a store consists of; see store_facts.h.
+// The facts of a store; see store_facts.h.
 #include "agent/commands/store_facts.h"
 
 #include "adapters/encoding/json.h"
@@ -11,7 +11,7 @@
 
 enum {
     SLICE_KEYS = 20000, // read in one view
-    ASK_MS = 2000,      // what an agent may take to say that it is there
+    ASK_MS = 2000,      // for an agent to say that it is there
 };
 
 // A copy of the name of the data directory, "" where it is not known; NULL without memory.

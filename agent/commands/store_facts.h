@@ -1,4 +1,4 @@
-// What a store consists of, read for `untrace store info`: sizes, counts, a census of its records,
+// The facts of a store, read for `untrace store info`: sizes, counts, a census of its records,
 // and whether an agent runs on it. Not for how that is printed (cmd_store_info.c).
 #ifndef UT_AGENT_STORE_FACTS_H
 #define UT_AGENT_STORE_FACTS_H

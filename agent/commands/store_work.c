@@ -139,7 +139,7 @@ static ut_err by_agent(job *j, ut_control_client *client)
     if (err != UT_OK)
         return err;
     const uint64_t number = a.number;
-    uint64_t wait_ms = 1; // what is small is done at once
+    uint64_t wait_ms = 1; // a small operation is done at once
     bool asked = false;   // to cancel it
     for (;;) {
         // A signal may also have come while an answer was waited for.

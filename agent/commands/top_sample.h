@@ -1,5 +1,5 @@
-// What `untrace top` shows, read at one moment: from the running agent by its control socket, and
-// from the store by a reader of our own. Not for how it looks (top_frame.h).
+// The figures of `untrace top`, read at one moment: from the running agent by its control socket,
+// and from the store by a reader of our own. Not for how it looks (top_frame.h).
 #ifndef UT_AGENT_TOP_SAMPLE_H
 #define UT_AGENT_TOP_SAMPLE_H
 
@@ -58,7 +58,7 @@ typedef struct {
     ut_top_destination destinations[UT_STORE_DESTINATIONS_MAX];
     uint64_t newest_seq;
     uint64_t recent_spans; // that the services were counted from
-    uint64_t new_spans;    // likewise
+    uint64_t new_spans;    // new ones among them
     size_t service_count;
     ut_top_service services[UT_TOP_SERVICES_MAX]; // the busiest first
 } ut_top_sample;

@@ -41,7 +41,7 @@ static int run(int argc, char **argv)
     if (!ut_options_read(&options, argc, argv))
         return options.code;
 
-    ut_config *config = calloc(1, sizeof *config);
+    ut_config *config = calloc(1, sizeof(*config));
     ut_fault fault = {UT_OK, ""};
     if (config == NULL)
         return EX_OSERR;

@@ -121,9 +121,9 @@ static int run(int argc, char **argv)
                                     age_z);
             break;
         case 's':
-            if (optarg[0] == '\0' || strlen(optarg) >= sizeof wish.service_z)
+            if (optarg[0] == '\0' || strlen(optarg) >= sizeof(wish.service_z))
                 return ut_cli_usage("store cleanup", "--service takes 1 to %zu bytes",
-                                    sizeof wish.service_z - 1);
+                                    sizeof(wish.service_z) - 1);
             memcpy(wish.service_z, optarg, strlen(optarg) + 1);
             break;
         case UT_STORE_OPTION_DELIVERED:

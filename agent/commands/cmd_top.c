@@ -73,7 +73,7 @@ static int exit_code(const ut_top_sample *sample)
     return ut_exit_code(sample->store_fault.code);
 }
 
-// ---- one frame
+// ---- one frame ----
 
 static int print_once(top *t)
 {
@@ -101,7 +101,7 @@ static int print_once(top *t)
     return exit_code(sample);
 }
 
-// ---- live
+// ---- live ----
 
 static bool draw(top *t, ut_screen *screen, bool rates)
 {

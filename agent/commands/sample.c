@@ -248,12 +248,12 @@ static span open_span(trace *t, ut_buf *out, const span *parent, const char *nam
                       uint64_t start_ns, uint64_t end_ns)
 {
     span s = {.start_ns = start_ns, .end_ns = end_ns, .out = out};
-    random_id(t->sample, s.id, sizeof s.id);
+    random_id(t->sample, s.id, sizeof(s.id));
     s.slot = ut_pb_open(out, UT_SCOPE_SPANS_SPANS, 600);
-    ut_pb_put_bytes(out, UT_SPAN_TRACE_ID, ut_bytes_of(t->trace_id, sizeof t->trace_id));
-    ut_pb_put_bytes(out, UT_SPAN_SPAN_ID, ut_bytes_of(s.id, sizeof s.id));
+    ut_pb_put_bytes(out, UT_SPAN_TRACE_ID, ut_bytes_of(t->trace_id, sizeof(t->trace_id)));
+    ut_pb_put_bytes(out, UT_SPAN_SPAN_ID, ut_bytes_of(s.id, sizeof(s.id)));
     if (parent != NULL)
-        ut_pb_put_bytes(out, UT_SPAN_PARENT_SPAN_ID, ut_bytes_of(parent->id, sizeof parent->id));
+        ut_pb_put_bytes(out, UT_SPAN_PARENT_SPAN_ID, ut_bytes_of(parent->id, sizeof(parent->id)));
     ut_pb_put_bytes(out, UT_SPAN_NAME, ut_bytes_of_z(name_z));
     ut_pb_put_varint(out, UT_SPAN_KIND, kind);
     ut_pb_put_i64(out, UT_SPAN_START_TIME, start_ns);
@@ -289,9 +289,9 @@ static void add_query(trace *t, uint32_t where, const span *parent, uint64_t sta
                       uint64_t end_ns, bool fails)
 {
     ut_sample *sample = t->sample;
-    const query *q = &queries[pick(sample, sizeof queries / sizeof queries[0])];
+    const query *q = &queries[pick(sample, sizeof(queries) / sizeof(queries[0]))];
     char text_z[96];
-    (void)snprintf(text_z, sizeof text_z, "%s shop.%s", q->operation_z, q->table_z);
+    (void)snprintf(text_z, sizeof(text_z), "%s shop.%s", q->operation_z, q->table_z);
     span s = open_span(t, &sample->spans[where][SCOPE_DATABASE], parent, text_z, KIND_CLIENT,
                        start_ns, end_ns);
     ut_buf *out = s.out;
@@ -301,17 +301,17 @@ static void add_query(trace *t, uint32_t where, const span *parent, uint64_t sta
     put_text(out, UT_SPAN_ATTRIBUTES, "db.sql.table", q->table_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "db.statement", q->statement_z);
     unsigned replica = pick(sample, 3);
-    (void)snprintf(text_z, sizeof text_z,
+    (void)snprintf(text_z, sizeof(text_z),
                    "postgresql://pg-%u.db.shop.internal:5432/shop?application_name=%s", replica,
                    services[where].name_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "db.connection_string", text_z);
-    (void)snprintf(text_z, sizeof text_z, "pg-%u.db.shop.internal", replica);
+    (void)snprintf(text_z, sizeof(text_z), "pg-%u.db.shop.internal", replica);
     put_text(out, UT_SPAN_ATTRIBUTES, "net.peer.name", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "net.peer.port", 5432);
-    (void)snprintf(text_z, sizeof text_z, "10.8.%u.%u", pick(sample, 16), pick(sample, 255));
+    (void)snprintf(text_z, sizeof(text_z), "10.8.%u.%u", pick(sample, 16), pick(sample, 255));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.addr", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "db.rows", pick(sample, 400));
-    (void)snprintf(text_z, sizeof text_z, "pool-1-thread-%u", pick(sample, 32));
+    (void)snprintf(text_z, sizeof(text_z), "pool-1-thread-%u", pick(sample, 32));
     put_text(out, UT_SPAN_ATTRIBUTES, "thread.name", text_z);
     if (fails) {
         static const char *const exception_z[][2] = {
@@ -347,9 +347,9 @@ static void add_call(trace *t, uint32_t where, uint32_t target, const span *pare
                        start_ns, end_ns);
     ut_buf *out = s.out;
     put_text(out, UT_SPAN_ATTRIBUTES, "http.method", r->method_z);
-    int len = snprintf(path_z, sizeof path_z, r->target_format_z, pick(sample, 1000000));
-    UT_ASSERT(len > 0 && (size_t)len < sizeof path_z);
-    (void)snprintf(text_z, sizeof text_z, "http://%s.shop.svc.cluster.local:%u%s", peer->name_z,
+    int len = snprintf(path_z, sizeof(path_z), r->target_format_z, pick(sample, 1000000));
+    UT_ASSERT(len > 0 && (size_t)len < sizeof(path_z));
+    (void)snprintf(text_z, sizeof(text_z), "http://%s.shop.svc.cluster.local:%u%s", peer->name_z,
                    (unsigned)peer->port, path_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.url", text_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.flavor", "1.1");
@@ -357,13 +357,13 @@ static void add_call(trace *t, uint32_t where, uint32_t target, const span *pare
     put_number(out, UT_SPAN_ATTRIBUTES, "http.status_code", t->fails ? 503 : 200);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.request_content_length", pick(sample, 2000));
     put_number(out, UT_SPAN_ATTRIBUTES, "http.response_content_length", 200 + pick(sample, 60000));
-    (void)snprintf(text_z, sizeof text_z, "%s.shop.svc.cluster.local", peer->name_z);
+    (void)snprintf(text_z, sizeof(text_z), "%s.shop.svc.cluster.local", peer->name_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "net.peer.name", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "net.peer.port", peer->port);
-    (void)snprintf(text_z, sizeof text_z, "10.4.%u.%u", pick(sample, 32), pick(sample, 255));
+    (void)snprintf(text_z, sizeof(text_z), "10.4.%u.%u", pick(sample, 32), pick(sample, 255));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.addr", text_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "peer.service", peer->name_z);
-    (void)snprintf(text_z, sizeof text_z, "http-client-%u", pick(sample, 16));
+    (void)snprintf(text_z, sizeof(text_z), "http-client-%u", pick(sample, 16));
     put_text(out, UT_SPAN_ATTRIBUTES, "thread.name", text_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "rpc.retry.policy",
              "exponential, 3 attempts, 250ms..2s, jitter full");
@@ -387,7 +387,7 @@ static void add_request(trace *t, uint32_t where, const span *parent, uint64_t s
     const route *r = &here->routes[pick(sample, 3)];
     char text_z[160];
     t->left -= 1;
-    (void)snprintf(text_z, sizeof text_z, "%s %s", r->method_z, r->route_z);
+    (void)snprintf(text_z, sizeof(text_z), "%s %s", r->method_z, r->route_z);
     span s = open_span(t, &sample->spans[where][SCOPE_SERVER], parent, text_z, KIND_SERVER,
                        start_ns, end_ns);
     ut_buf *out = s.out;
@@ -395,24 +395,24 @@ static void add_request(trace *t, uint32_t where, const span *parent, uint64_t s
     put_text(out, UT_SPAN_ATTRIBUTES, "http.scheme", "http");
     put_text(out, UT_SPAN_ATTRIBUTES, "http.request.header.x_request_id", t->request_id_z);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.route", r->route_z);
-    int len = snprintf(text_z, sizeof text_z, r->target_format_z, pick(sample, 1000000));
-    UT_ASSERT(len > 0 && (size_t)len < sizeof text_z);
+    int len = snprintf(text_z, sizeof(text_z), r->target_format_z, pick(sample, 1000000));
+    UT_ASSERT(len > 0 && (size_t)len < sizeof(text_z));
     put_text(out, UT_SPAN_ATTRIBUTES, "http.target", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.status_code", t->fails ? 503 : 200);
     put_text(out, UT_SPAN_ATTRIBUTES, "http.user_agent",
              parent != NULL ? "shop-http/5.2.0 (retry=3; timeout=2s)"
                             : user_agents_z[pick(sample, 4)]);
     put_number(out, UT_SPAN_ATTRIBUTES, "http.response_content_length", 200 + pick(sample, 60000));
-    (void)snprintf(text_z, sizeof text_z, "10.4.%u.%u", pick(sample, 32), pick(sample, 255));
+    (void)snprintf(text_z, sizeof(text_z), "10.4.%u.%u", pick(sample, 32), pick(sample, 255));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.addr", text_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "net.sock.peer.port", 32768 + pick(sample, 28000));
     put_text(out, UT_SPAN_ATTRIBUTES, "net.host.name", here->host_z);
     put_number(out, UT_SPAN_ATTRIBUTES, "net.host.port", here->port);
-    (void)snprintf(text_z, sizeof text_z, "http-nio-%u-exec-%u", (unsigned)here->port,
+    (void)snprintf(text_z, sizeof(text_z), "http-nio-%u-exec-%u", (unsigned)here->port,
                    pick(sample, 200));
     put_text(out, UT_SPAN_ATTRIBUTES, "thread.name", text_z);
     if (parent == NULL) {
-        (void)snprintf(text_z, sizeof text_z, "u-%06u", pick(sample, 1000000));
+        (void)snprintf(text_z, sizeof(text_z), "u-%06u", pick(sample, 1000000));
         put_text(out, UT_SPAN_ATTRIBUTES, "enduser.id", text_z);
         put_bool(out, UT_SPAN_ATTRIBUTES, "session.new", pick(sample, 4) == 0);
     }
@@ -444,17 +444,17 @@ static uint32_t add_trace(ut_sample *sample, uint32_t spans_max, uint64_t end_ns
     if (wanted > spans_max)
         wanted = spans_max;
     trace t = {.sample = sample, .left = wanted, .fails = pick(sample, 15) == 0};
-    random_id(sample, t.trace_id, sizeof t.trace_id);
+    random_id(sample, t.trace_id, sizeof(t.trace_id));
     uint64_t uuid = next_random(sample);
-    (void)snprintf(t.request_id_z, sizeof t.request_id_z, "%08x-%04x-4%03x-8%03x-%012" PRIx64,
+    (void)snprintf(t.request_id_z, sizeof(t.request_id_z), "%08x-%04x-4%03x-8%03x-%012" PRIx64,
                    (unsigned)(uuid >> 32), (unsigned)(uuid >> 16 & 0xffff),
                    (unsigned)(uuid & 0xfff), (unsigned)pick(sample, 0x1000),
                    next_random(sample) >> 16);
     uint64_t duration_ns = 4000000u + (uint64_t)pick(sample, 900) * 1000000u; // 4 ms to 0.9 s
     add_request(&t, 0, NULL, end_ns - duration_ns, end_ns, 0);
     ut_sample_trace entry = {.spans = wanted - t.left};
-    memcpy(entry.trace_id, t.trace_id, sizeof entry.trace_id);
-    ut_buf_add(&sample->traces, &entry, sizeof entry);
+    memcpy(entry.trace_id, t.trace_id, sizeof(entry.trace_id));
+    ut_buf_add(&sample->traces, &entry, sizeof(entry));
     return entry.spans;
 }
 

@@ -45,7 +45,7 @@ static void draw(job *j)
                          j->work->unit_z);
 }
 
-// ---- by the agent
+// ---- by the agent ----
 
 // While the agent does not answer. A second signal is obeyed at once.
 static bool give_up(void *context)
@@ -95,9 +95,9 @@ static ut_err ask(job *j, ut_control_client *client, const char *method_z, const
                                .spans = ut_control_uint(root, "spans"),
                                .bytes = ut_control_uint(root, "bytes"),
                                .pending = ut_control_uint(root, "pending")}};
-    copy_text(root, "state", a->state_z, sizeof a->state_z);
-    copy_text(root, "error", a->error_z, sizeof a->error_z);
-    copy_text(root, "error_code", a->code_z, sizeof a->code_z);
+    copy_text(root, "state", a->state_z, sizeof(a->state_z));
+    copy_text(root, "error", a->error_z, sizeof(a->error_z));
+    copy_text(root, "error_code", a->code_z, sizeof(a->code_z));
     ut_json_free(&json);
     return UT_OK;
 }
@@ -147,7 +147,7 @@ static ut_err by_agent(job *j, ut_control_client *client)
             asked = true;
             answer ignored = {.number = 0};
             char ours_z[48]; // not one that somebody else has begun since
-            (void)snprintf(ours_z, sizeof ours_z, "{\"number\":%llu}", (unsigned long long)number);
+            (void)snprintf(ours_z, sizeof(ours_z), "{\"number\":%llu}", (unsigned long long)number);
             // It may have ended meanwhile; the next answer tells.
             err = ask(j, client, "POST", "/store/cancel", ut_bytes_of_z(ours_z), &ignored);
             if (err != UT_OK && err != UT_EBUSY && err != UT_ENOTFOUND)
@@ -171,7 +171,7 @@ static ut_err by_agent(job *j, ut_control_client *client)
     }
 }
 
-// ---- here
+// ---- here ----
 
 static ut_err run_here(job *j, ut_store *store)
 {
@@ -239,7 +239,7 @@ static int here(job *j, ut_config *config)
     return code;
 }
 
-// ---- either
+// ---- either ----
 
 static int find_and_run(job *j, const char *data_dir_z, const char *config_z, ut_config *config)
 {
@@ -281,7 +281,7 @@ static int find_and_run(job *j, const char *data_dir_z, const char *config_z, ut
         config_read = true;
     }
     configured_z = config->data_dir_z;
-    (void)memcpy(&config->data_dir_z, &data_dir_z, sizeof config->data_dir_z); // only read
+    (void)memcpy(&config->data_dir_z, &data_dir_z, sizeof(config->data_dir_z)); // only read
     code = here(j, config);
     config->data_dir_z = configured_z;
 done:
@@ -299,7 +299,7 @@ int ut_store_work_run(const ut_store_work *work, const char *data_dir_z, const c
     (void)sigemptyset(&j.stops);
     (void)sigaddset(&j.stops, SIGINT);
     (void)sigaddset(&j.stops, SIGTERM);
-    ut_config *config = calloc(1, sizeof *config);
+    ut_config *config = calloc(1, sizeof(*config));
     if (config == NULL)
         return EX_OSERR;
     (void)sigprocmask(SIG_BLOCK, &j.stops, &before);

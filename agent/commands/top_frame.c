@@ -24,7 +24,7 @@ typedef struct {
     uint32_t rows_left; // UINT32_MAX: no limit
 } frame;
 
-// ---- numbers
+// ---- numbers ----
 
 static const ut_top_destination *find_destination(const ut_top_sample *sample, const char *name_z)
 {
@@ -89,7 +89,7 @@ static void number_text(double value, char out_z[UT_TEXT_SHORT_MAX])
     ut_text_grouped((uint64_t)(value < 1e18 ? value + 0.5 : 1e18), out_z);
 }
 
-// ---- lines
+// ---- lines ----
 
 static void put_number(frame *f, double value)
 {

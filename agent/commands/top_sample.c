@@ -10,7 +10,7 @@ enum {
     PENDING_SCAN_MAX = 20000, // ledger entries looked at for one destination
 };
 
-// ---- the agent
+// ---- the agent ----
 
 static void copy_text(char *out_z, size_t cap, const char *text_z)
 {
@@ -87,7 +87,7 @@ static void ask_agent(ut_top_source *source, ut_top_sample *sample)
         *fault = (ut_fault){UT_OK, ""}; // that none runs is no fault
 }
 
-// ---- the store
+// ---- the store ----
 
 typedef struct {
     ut_top_sample *sample;

@@ -1,0 +1,157 @@
+// Members of the objects of an OTLP JSON request; see otlp_json_member.h.
+#include "adapters/otlp/otlp_json_member.h"
+
+#include "adapters/otlp/otlp.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+enum {
+    PATH_DEPTH_MAX = 24 + 4 * UT_OTLP_DEPTH_MAX, // places from the body down to the deepest value
+};
+
+// ---- faults ----
+
+void ut_otlp_place_path(const ut_otlp_place *at, ut_otlp_path_text *path)
+{
+    const ut_otlp_place *steps[PATH_DEPTH_MAX];
+    size_t count = 0;
+    for (; at != NULL && count < PATH_DEPTH_MAX; at = at->around)
+        steps[count++] = at;
+    *path = (ut_otlp_path_text){.len = 0};
+    while (count > 0) {
+        at = steps[--count];
+        if (at->name_z != NULL)
+            ut_otlp_path_name(path, at->name_z);
+        else
+            ut_otlp_path_index(path, (uint32_t)at->index);
+    }
+}
+
+bool ut_otlp_bad(ut_fault *fault, const ut_otlp_place *at, const char *why_z)
+{
+    ut_otlp_path_text path;
+    ut_otlp_place_path(at, &path);
+    ut_fault_set(fault, UT_EFORMAT, "%s%s%s", path.text_z, path.len > 0 ? ": " : "", why_z);
+    return false;
+}
+
+bool ut_otlp_bad_type(ut_fault *fault, const ut_otlp_place *at, const char *expected_z,
+                      yyjson_val *found)
+{
+    char why_z[80];
+    (void)snprintf(why_z, sizeof why_z, "expected %s, found %s", expected_z,
+                   ut_json_type_text(found));
+    return ut_otlp_bad(fault, at, why_z);
+}
+
+// ---- members ----
+
+bool ut_otlp_get_text(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, ut_bytes *text)
+{
+    if (value == NULL)
+        return true;
+    if (!yyjson_is_str(value))
+        return ut_otlp_bad_type(fault, at, "a string", value);
+    *text = ut_otlp_text_of(value);
+    return true;
+}
+
+bool ut_otlp_get_integer(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, int64_t min,
+                         uint64_t max, bool text_too, uint64_t *bits)
+{
+    if (value == NULL)
+        return true;
+    ut_bytes text;
+    if (yyjson_is_raw(value))
+        text = ut_bytes_of(yyjson_get_raw(value), yyjson_get_len(value));
+    else if (text_too && yyjson_is_str(value))
+        text = ut_otlp_text_of(value);
+    else
+        return ut_otlp_bad_type(fault, at,
+                                text_too ? "an integer, or a string of one" : "an integer", value);
+    bool negative;
+    uint64_t magnitude;
+    ut_json_number result = ut_json_integer(text, &negative, &magnitude);
+    if (result == UT_JSON_NUMBER_MALFORMED)
+        return ut_otlp_bad(fault, at, "expected an integer, found other text or a fraction");
+    if (result == UT_JSON_NUMBER_RANGE || (!negative && magnitude > max) ||
+        (negative && magnitude > 0 - (uint64_t)min)) {
+        char why_z[100];
+        (void)snprintf(why_z, sizeof why_z,
+                       "expected an integer from %" PRId64 " to %" PRIu64 ", found another", min,
+                       max);
+        return ut_otlp_bad(fault, at, why_z);
+    }
+    *bits = negative ? 0 - magnitude : magnitude;
+    return true;
+}
+
+bool ut_otlp_get_time(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint64_t *ns)
+{
+    return ut_otlp_get_integer(fault, value, at, 0, UINT64_MAX, true, ns);
+}
+
+bool ut_otlp_get_u32(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint32_t *number)
+{
+    uint64_t bits = *number;
+    if (!ut_otlp_get_integer(fault, value, at, 0, UINT32_MAX, true, &bits))
+        return false;
+    *number = (uint32_t)bits;
+    return true;
+}
+
+bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, int32_t *number)
+{
+    uint64_t bits = (uint64_t)(int64_t)*number;
+    if (value != NULL && !yyjson_is_raw(value))
+        return ut_otlp_bad_type(fault, at, "an integer (names of enumerations are not allowed)",
+                                value);
+    if (!ut_otlp_get_integer(fault, value, at, INT32_MIN, INT32_MAX, false, &bits))
+        return false;
+    *number = (int32_t)(uint32_t)bits;
+    return true;
+}
+
+bool ut_otlp_get_id(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint8_t *id,
+                    size_t room, size_t *digits)
+{
+    ut_bytes text = UT_BYTES_NONE;
+    if (!ut_otlp_get_text(fault, value, at, &text))
+        return false;
+    *digits = text.len;
+    bool hex = true;
+    if (text.len % 2 == 0 && text.len / 2 <= room) {
+        hex = text.len == 0 || ut_hex_decode(text, id);
+    } else {
+        for (size_t i = 0; i < text.len && hex; i++) {
+            const uint8_t pair[2] = {'0', text.data[i]};
+            uint8_t byte;
+            hex = ut_hex_decode(ut_bytes_of(pair, 2), &byte);
+        }
+    }
+    return hex || ut_otlp_bad(fault, at, "expected hexadecimal digits, found another character");
+}
+
+bool ut_otlp_get_objects(ut_fault *fault, yyjson_val *array, const ut_otlp_place *at,
+                         uint32_t *count)
+{
+    *count = 0;
+    if (array == NULL)
+        return true;
+    if (!yyjson_is_arr(array))
+        return ut_otlp_bad_type(fault, at, "an array", array);
+    yyjson_arr_iter elements = yyjson_arr_iter_with(array);
+    yyjson_val *element;
+    while ((element = yyjson_arr_iter_next(&elements)) != NULL) {
+        if (!yyjson_is_obj(element))
+            return ut_otlp_bad_type(fault, UT_OTLP_ELEMENT(at, *count), "an object", element);
+        *count += 1;
+    }
+    return true;
+}
+
+bool ut_otlp_is_object(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at)
+{
+    return value == NULL || yyjson_is_obj(value) || ut_otlp_bad_type(fault, at, "an object", value);
+}

@@ -1,0 +1,90 @@
+// Members of the objects of an OTLP JSON request, read by type: a value of another type is a fault
+// that names its place and says what was expected. Not for what the members mean.
+//
+// Source: opentelemetry-proto v1, docs/specification.md, "JSON Protobuf Encoding": names in
+// lowerCamelCase, ids in hexadecimal of either case, enumerations as integers only, unknown members
+// ignored. The rest, as integers that are text, follows ProtoJSON
+// (https://protobuf.dev/programming-guides/json/): null is absent.
+//
+// All functions return false after a fault, with UT_EFORMAT and the sentence in *fault. Values are
+// borrowed from the document, and so are the bytes of texts.
+#ifndef UT_ADAPTERS_OTLP_JSON_MEMBER_H
+#define UT_ADAPTERS_OTLP_JSON_MEMBER_H
+
+#include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp_path.h"
+
+// ---- places and faults ----
+
+// A value's place in the request, from the inside out; NULL is the whole body. Places lie on the
+// stack of the functions that read, so that nothing is kept for them, and are read after a fault.
+typedef struct ut_otlp_place {
+    const struct ut_otlp_place *around;
+    const char *name_z; // of a member; NULL: an element of the array around
+    size_t index;       // of an element
+} ut_otlp_place;
+
+// Places that live as long as the block in which they are written.
+#define UT_OTLP_MEMBER(around_, name_z_) (&(const ut_otlp_place){(around_), (name_z_), 0})
+#define UT_OTLP_ELEMENT(around_, index_) (&(const ut_otlp_place){(around_), NULL, (index_)})
+
+// Writes "resourceSpans[0].scopeSpans[1]..." into path.
+void ut_otlp_place_path(const ut_otlp_place *at, ut_otlp_path_text *path);
+
+// Sets the fault "<path>: <why>". Always false.
+bool ut_otlp_bad(ut_fault *fault, const ut_otlp_place *at, const char *why_z);
+// The same with "expected <expected>, found <type of found>".
+bool ut_otlp_bad_type(ut_fault *fault, const ut_otlp_place *at, const char *expected_z,
+                      yyjson_val *found);
+
+// ---- members ----
+
+// True when the key of a member is this literal.
+#define UT_OTLP_IS(key, name)                   \
+    (yyjson_get_len(key) == sizeof(name) - 1 && \
+     memcmp(yyjson_get_str(key), name, sizeof(name) - 1) == 0)
+
+// The next member that is not null; false at the end. Begin with yyjson_obj_iter_with(object).
+static inline bool ut_otlp_next_member(yyjson_obj_iter *members, yyjson_val **key,
+                                       yyjson_val **value)
+{
+    while ((*key = yyjson_obj_iter_next(members)) != NULL) {
+        *value = yyjson_obj_iter_get_val(*key);
+        if (!yyjson_is_null(*value))
+            return true;
+    }
+    return false;
+}
+
+// The bytes of a value that is a string.
+static inline ut_bytes ut_otlp_text_of(yyjson_val *value)
+{
+    return ut_bytes_of(yyjson_get_str(value), yyjson_get_len(value));
+}
+
+// ---- values: NULL is an absent member, and leaves the result as it is ----
+
+bool ut_otlp_get_text(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, ut_bytes *text);
+
+// An integer from min to max, as number and, with text_too, as text. *bits: its two's complement.
+bool ut_otlp_get_integer(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, int64_t min,
+                         uint64_t max, bool text_too, uint64_t *bits);
+// Nanoseconds since the epoch, as number or text.
+bool ut_otlp_get_time(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint64_t *ns);
+bool ut_otlp_get_u32(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint32_t *number);
+// A number only: names of enumerations are not allowed.
+bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, int32_t *number);
+
+// Hexadecimal digits into id, which has room for `room` bytes. *digits: their number. An odd number
+// of digits, or too many for the room, are only checked to be hexadecimal: id is then not written,
+// and the caller rejects the span.
+bool ut_otlp_get_id(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint8_t *id,
+                    size_t room, size_t *digits);
+
+// Checks that value is an array of objects, and counts them; absent: none.
+bool ut_otlp_get_objects(ut_fault *fault, yyjson_val *array, const ut_otlp_place *at,
+                         uint32_t *count);
+// True when value is absent or an object.
+bool ut_otlp_is_object(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at);
+
+#endif

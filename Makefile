@@ -120,8 +120,8 @@ BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c)
 .SUFFIXES:
 .SECONDARY:
 .PHONY: all program lib deps debug format run test test-fast test-deep check coverage \
-        unit unit-asan unit-tsan tsan-short unit-programs bench-programs fuzz fuzz-short fuzz-programs \
-        crash e2e lint bench cross size install clean help
+        unit unit-asan unit-tsan tsan-short tsan-short-programs unit-programs bench-programs crash \
+        fuzz fuzz-short fuzz-programs e2e lint bench cross size install clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
 all: program
@@ -228,8 +228,8 @@ THREADED = port/test_log% port/test_resolver% storage/lmdb/test_engine% storage/
            transport/http/test_http_server% transport/http/http_server/% agent/threads/% \
            transport/deliver/test_dispatch% transport/deliver/dispatcher/%
 ## tsan-short: the unit tests that have several threads, under the thread sanitizer
-tsan-short:
-	@$(MAKE) --no-print-directory KIND=tsan unit \
+tsan-short tsan-short-programs:
+	@$(MAKE) --no-print-directory KIND=tsan $(@:tsan-short%=unit%) \
 	    T='$(basename $(notdir $(filter $(THREADED:%=tests/unit/%),$(TESTS))))'
 
 ## coverage: how much of each room the unit tests execute

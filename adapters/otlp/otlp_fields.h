@@ -1,5 +1,8 @@
-// Field numbers of OTLP traces.
-// Source: opentelemetry-proto v1, opentelemetry/proto/{collector/trace,trace,common,resource}/v1/*.proto; google.rpc.Status.
+// Field numbers of OTLP traces, by message. Not for names: otlp_path.c and the JSON files have
+// those.
+//
+// Source: opentelemetry-proto v1, opentelemetry/proto/{collector/trace,trace,common,resource}/v1/,
+// the .proto file of each; google/rpc/status.proto for the Status of errors.
 #ifndef UT_ADAPTERS_OTLP_FIELDS_H
 #define UT_ADAPTERS_OTLP_FIELDS_H
 

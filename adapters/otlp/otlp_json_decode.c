@@ -1,8 +1,10 @@
-// OTLP JSON to span records: yyjson makes a document within bounded memory, and each object is then read once for its
-// members, whose order is free, before the record is written. Not for protobuf (otlp_protobuf_decode.c).
+// OTLP JSON to span records: yyjson makes a document within bounded memory, and each object is then
+// read once for its members, whose order is free, before the record is written. Not for protobuf
+// (otlp_protobuf_decode.c).
 //
-// Of a repeated member the last one that is not null counts; null is absent; members that are not known are ignored. An
-// element of arrayValue that is null is an empty value. Several variants in one value: the last one counts.
+// Of a repeated member the last one that is not null counts; null is absent; members that are not
+// known are ignored. An element of arrayValue that is null is an empty value. Of several variants
+// in one value the last one counts.
 #include "adapters/otlp/otlp.h"
 
 #include "adapters/encoding/base64.h"
@@ -391,8 +393,8 @@ typedef struct {
     size_t parent_span_id_digits;
 } span_ids;
 
-// An id of `digits` digits as bytes. Of digits that are odd or too many none were stored; the length
-// is then one that no id has.
+// An id of `digits` digits as bytes. ut_otlp_get_id has stored nothing of an odd number of digits,
+// or of too many; the length is then one that no id has.
 static ut_bytes id_bytes(const uint8_t *id, size_t digits)
 {
     return digits % 2 == 0 ? ut_bytes_of(id, digits / 2) : ut_bytes_of(id, SIZE_MAX);
@@ -551,7 +553,8 @@ static bool put_texts(decoder *d, ut_buf *out, uint32_t number, yyjson_val *arra
     return true;
 }
 
-// An EntityRef as the protobuf field of Resource that it is; the record keeps it as it keeps what is not known.
+// Writes an EntityRef as the protobuf field of Resource that it is: the record keeps it among the
+// fields that are not known.
 static bool put_entity_ref(decoder *d, ut_buf *out, yyjson_val *object, const ut_otlp_place *at)
 {
     yyjson_val *id_keys = NULL;

@@ -1,6 +1,6 @@
-// Span records to OTLP JSON: 64-bit integers as strings, ids as hex, bytes as base64, enumerations as integers, defaults
-// left out. Protobuf fields that are not known to us have no JSON and are left out too, except entityRefs.
-// Not for protobuf (otlp_protobuf_encode.c).
+// Span records to OTLP JSON: 64-bit integers as strings, ids as hex, bytes as base64, enumerations
+// as integers, defaults left out. Protobuf fields that are not known to us have no JSON and are
+// left out too, except entityRefs. Not for protobuf (otlp_protobuf_encode.c).
 #include "adapters/otlp/otlp.h"
 
 #include "adapters/encoding/json_write.h"
@@ -129,7 +129,7 @@ static bool put_list(ut_buf *out, ut_mp_reader *reader, bool pairs, unsigned dep
     return true;
 }
 
-// False when what comes next is not a value of ours.
+// Writes the next value of reader. False when it is not one of a span record.
 static bool put_value(ut_buf *out, ut_mp_reader *reader, unsigned depth)
 {
     ut_mp_type type = ut_mp_peek(reader);

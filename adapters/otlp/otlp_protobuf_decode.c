@@ -1,11 +1,13 @@
-// OTLP protobuf to span records. Each message is read twice at its own level: once to find its fields, whose order is
-// free on the wire, and once to write them in the order of the record; nothing is copied or allocated between.
-// Not for JSON (otlp_json_decode.c), and not for what makes a block (storage/).
+// OTLP protobuf to span records. Each message is read twice at its own level: once to find its
+// fields, whose order is free on the wire, and once to write them in the order of the record;
+// nothing is copied or allocated between. Not for JSON (otlp_json_decode.c), and not for what
+// makes a block (storage/).
 //
-// What repeats a singular field: the last one wins; messages that occur twice are merged, as protobuf says, except a
-// value (AnyValue), whose last set variant replaces the ones before. Fields that are not known are kept, tag and all, at
-// the levels that have a place for them (ResourceSpans, ScopeSpans, Resource, Scope, Span, Event, Link) and passed elsewhere;
-// a known number with another wire type is not known.
+// Of a singular field that is repeated the last one wins. Messages that occur twice are merged, as
+// protobuf says, except a value (AnyValue), whose last set variant replaces the ones before.
+// Fields that are not known are kept, tag and all, at the levels that have a place for them
+// (ResourceSpans, ScopeSpans, Resource, Scope, Span, Event, Link) and passed elsewhere; a known
+// number with another wire type is not known.
 #include "adapters/otlp/otlp.h"
 
 #include "adapters/encoding/protobuf.h"
@@ -74,8 +76,8 @@ static inline void note(occurrences *seen, const ut_pb_walk *walk)
     seen->end = walk->next;
 }
 
-// A second walk over what was noted; every field has been read before, and decodes. Among the fields
-// are others, which stood between.
+// Begins a second walk over fields that were noted. All of them decode, because they have been read
+// before; among them stand others, which ut_pb_next_of passes.
 static inline ut_pb_walk again(occurrences seen)
 {
     return (ut_pb_walk){seen.first, seen.first, seen.end};
@@ -232,8 +234,8 @@ static inline uint8_t *write_short_text(uint8_t *at, const uint8_t *text, size_t
     return at + len;
 }
 
-// Writes a KeyValue of the frequent form at once: a key, then a value that is one text or number, each short and nothing
-// else. False when it is another; nothing has been written then.
+// Writes a KeyValue of the frequent form at once: a short key, then a value that is one short text
+// or one integer, and nothing else. False when it is another; nothing has been written then.
 static inline bool put_short_pair(const decoder *d, ut_buf *out, ut_bytes pair)
 {
     const uint8_t *end = pair.data + pair.len;
@@ -348,7 +350,8 @@ static bool put_event(decoder *d, ut_buf *out, ut_bytes message, uint64_t start_
     return true;
 }
 
-// *id_len: set when an id of the link is longer than a record holds; the span is then to be rejected.
+// Writes one link. *id_len: set when an id is longer than a record holds; the span must then be
+// rejected.
 static bool put_link(decoder *d, ut_buf *out, ut_bytes message, size_t *id_len)
 {
     const uint32_t attributes_tag = UT_PB_TAG(UT_LINK_ATTRIBUTES, UT_PB_LEN);
@@ -557,7 +560,7 @@ static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut
 
 // ---- scope and resource ----
 
-// Adds the fields of one InstrumentationScope to what is known of the scope.
+// Adds the fields of one InstrumentationScope to scope; a later one wins.
 static bool read_scope(decoder *d, ut_bytes message, ut_scope *scope, uint32_t *attribute_count,
                        unknown *kept)
 {
@@ -606,7 +609,8 @@ static bool read_resource(decoder *d, ut_bytes message, ut_resource *resource,
     return passed(d, &walk);
 }
 
-// The attributes of a scope or resource that may occur several times: in each occurrence, the fields with the tag.
+// Writes the attributes of a scope or resource that may occur several times: in each occurrence,
+// the fields with the tag.
 static bool put_merged_attributes(decoder *d, ut_buf *out, uint32_t message_tag,
                                   occurrences messages, uint32_t attributes_tag,
                                   uint32_t attribute_count)

@@ -1,5 +1,5 @@
-// Span records to OTLP protobuf, canonical: fields in ascending order, shortest varints, defaults left out, what is not
-// known to us behind the rest. Not for JSON (otlp_json_encode.c).
+// Span records to OTLP protobuf, canonical: fields in ascending order, shortest varints, defaults
+// left out, fields that are not known to us behind the rest. Not for JSON (otlp_json_encode.c).
 #include "adapters/otlp/otlp.h"
 
 #include "adapters/otlp/otlp_fields.h"
@@ -92,8 +92,8 @@ static inline bool take_short_value(ut_mp_reader *reader, short_value *value)
     return true;
 }
 
-// Writes a KeyValue of a short key and a short value at once, without slots. number: below 16, so that its tag is one byte.
-// False when it is another.
+// Writes a KeyValue of a short key and a short value at once, without slots. number: below 16, so
+// that its tag is one byte. False when it is another; nothing has been written then.
 static inline bool put_short_pair(ut_buf *out, uint32_t number, ut_mp_reader *reader)
 {
     ut_mp_reader ahead = *reader;
@@ -169,7 +169,8 @@ static bool put_list(ut_buf *out, ut_mp_reader *reader, bool pairs, unsigned dep
     return true;
 }
 
-// The fields of an AnyValue: none for nil. False when what comes next is not a value of ours.
+// Writes the fields of an AnyValue: none for nil. False when the next value of reader is not one
+// of a span record.
 static bool put_any_fields(ut_buf *out, ut_mp_reader *reader, unsigned depth)
 {
     double number;

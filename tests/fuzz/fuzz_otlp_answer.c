@@ -1,4 +1,5 @@
-// Fuzzes what reads the answers of destinations, which may be anything. The first byte chooses encoding and room.
+// Fuzzes the readers of destinations' answers, which may be anything. The first byte chooses
+// encoding and room.
 #include "adapters/otlp/otlp.h"
 #include "port/base/utf8.h"
 

@@ -1,4 +1,5 @@
-// Fuzzes the OTLP protobuf decoder, and with what it accepts both encoders: what goes out must come in equal.
+// Fuzzes the OTLP protobuf decoder, and with the requests that it accepts both encoders: what goes
+// out must come in equal.
 #include "adapters/encoding/json.h"
 #include "adapters/otlp/otlp.h"
 #include "tests/support/otlp_blocks.h"

@@ -1,5 +1,5 @@
-// Tests of the OTLP encoders on blocks: ranges, grouping, what is left out, and damaged blocks. Values and their round trip are in
-// test_otlp_round_trip.c.
+// Tests of the OTLP encoders on blocks: ranges, grouping, what is left out, and damaged blocks.
+// Values and their round trip are in test_otlp_round_trip.c.
 #include "adapters/encoding/json.h"
 #include "adapters/otlp/otlp.h"
 #include "adapters/otlp/otlp_fields.h"
@@ -29,7 +29,8 @@ static void decode(const ut_otlp_encoder *encoder, ut_bytes bytes, ut_batch *bat
         fail_msg("%s", fault.text_z);
 }
 
-// A batch with `scopes` scopes, each in a resource of its own unless shared, and `spans` spans that take turns.
+// Makes a batch with `scopes` scopes, each in a resource of its own unless shared, and `spans`
+// spans that take turns.
 static void make_batch(ut_batch *batch, uint32_t scopes, bool shared, uint32_t spans)
 {
     ut_batch_init(batch, BYTES_MAX);
@@ -299,8 +300,8 @@ static void a_full_buffer_is_an_error_and_never_a_crash(void **state)
     ut_batch_free(&batch);
 }
 
-// Each byte of a payload changed in turn, behind the checksum's back: an error or other spans, but never a crash, and JSON
-// that parses whenever there was no error.
+// Each byte of a payload changed in turn, behind the checksum's back, gives an error or other
+// spans, but never a crash, and JSON that parses whenever there was no error.
 static void a_damaged_payload_never_crashes(void **state)
 {
     (void)state;

@@ -1,4 +1,5 @@
-// Tests of adapters/otlp/otlp_json_decode with bodies made by hand: the rules of OTLP/JSON, and what must be refused.
+// Tests of adapters/otlp/otlp_json_decode with bodies made by hand: the rules of OTLP/JSON, and
+// bodies that must be refused.
 #include "adapters/otlp/otlp.h"
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/encoding/protobuf.h"
@@ -47,7 +48,8 @@ static void refuse_text(const char *text_z, const char *wanted_z)
     ut_batch_free(&batch);
 }
 
-// A body of one span with these members behind its ids. The result is only good until the next call.
+// Makes a body of one span with these members behind its ids. The result is good until the next
+// call.
 static const char *span_body(const char *members_z)
 {
     static char text_z[4096];

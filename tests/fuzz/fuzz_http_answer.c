@@ -1,7 +1,6 @@
 // Fuzzes the reader of HTTP answers: whatever a peer sends, it is read alike in one piece and in
 // many, within its limits. The first byte chooses the size of the pieces, the second whether the
 // stream ends.
-#include "transport/http/http_client.h"
 #include "transport/http/http_reader.h"
 #include "transport/http/retry_after.h"
 

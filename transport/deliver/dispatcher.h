@@ -2,27 +2,13 @@
 // destinations, and reports what became of each block. Destinations are independent: one that is
 // dead, slow or hostile neither delays nor loses what others get. A step machine on one thread (the
 // dispatch thread).
-#ifndef UT_TRANSPORT_DISPATCHER_H
-#define UT_TRANSPORT_DISPATCHER_H
+#ifndef UT_TRANSPORT_DELIVER_DISPATCHER_H
+#define UT_TRANSPORT_DELIVER_DISPATCHER_H
 
-#include "port/base/log.h"
-#include "storage/store/store.h"
 #include "transport/deliver/destination.h"
+#include "transport/deliver/dispatcher_config.h"
 
 typedef struct ut_dispatcher ut_dispatcher;
-
-typedef struct {
-    ut_poller *poller;
-    ut_resolver *resolver;
-    ut_engine *engine; // for a view of its own
-    const ut_log *log;
-    // Takes one mark to be written by the store thread; delivery is copied before it returns,
-    // dead_ordinals too. UT_EAGAIN: the queue is full, the dispatcher keeps the mark and offers it
-    // again.
-    ut_err (*mark)(void *context, const ut_delivery *delivery);
-    void *mark_context;
-    const char *user_agent_z;
-} ut_dispatcher_config;
 
 ut_err ut_dispatcher_new(const ut_dispatcher_config *config, ut_dispatcher **dispatcher);
 // Closes all connections; what was in flight stays pending in the ledger.
@@ -50,16 +36,7 @@ void ut_dispatcher_step(ut_dispatcher *dispatcher, uint64_t now_ms, uint64_t wal
 void ut_dispatcher_drain(ut_dispatcher *dispatcher);
 bool ut_dispatcher_idle(const ut_dispatcher *dispatcher);
 
-typedef struct {
-    const char *name_z;
-    uint64_t spans_delivered; // since start
-    uint64_t spans_dead;
-    uint64_t requests;
-    uint64_t failures;  // requests that were not a success
-    uint32_t in_flight; // requests under way
-    bool failing;       // the last attempt failed
-    char last_error_z[UT_STORE_REASON_MAX];
-} ut_dispatcher_status;
+// Writes the status of at most cap destinations to out, and returns how many it wrote.
 size_t ut_dispatcher_get_status(const ut_dispatcher *dispatcher, ut_dispatcher_status *out,
                                 size_t cap);
 

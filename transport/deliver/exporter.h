@@ -5,7 +5,7 @@
 #define UT_TRANSPORT_EXPORTER_H
 
 #include "transport/deliver/batcher.h"
-#include "transport/deliver/dispatcher.h"
+#include "transport/deliver/dispatcher_config.h"
 
 enum {
     UT_EXPORTER_TROUBLE_AGAIN_MS = 1000, // when this machine is in trouble: memory, the store

@@ -3,8 +3,8 @@
 #ifndef UT_TRANSPORT_MARK_QUEUE_H
 #define UT_TRANSPORT_MARK_QUEUE_H
 
-#include "transport/deliver/dispatcher.h"
 #include "transport/deliver/delivery_batch.h"
+#include "transport/deliver/dispatcher_config.h"
 
 enum { UT_MARK_AGAIN_MS = 10 }; // when the store takes no marks
 

@@ -8,9 +8,6 @@
 #include "transport/tls/stream.h"
 
 enum {
-    // OTLP: a larger answer is an error that is not tried again.
-    UT_HTTP_ANSWER_BYTES_MAX = 4 * 1024 * 1024,
-    UT_HTTP_ANSWER_HEAD_MAX = 64 * 1024,
     UT_HTTP_REQUEST_HEAD_MAX = 64 * 1024,
     // For one address; less when several share the request's time.
     UT_HTTP_CONNECT_MS_MAX = 10 * 1000,

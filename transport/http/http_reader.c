@@ -2,7 +2,6 @@
 #include "transport/http/http_reader.h"
 
 #include "adapters/encoding/gzip.h"
-#include "transport/http/http_client.h"
 
 enum {
     KEEP_BYTES_MAX = 4096, // of memory, from one answer to the next

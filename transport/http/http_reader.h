@@ -8,6 +8,9 @@
 #include <llhttp.h>
 
 enum {
+    // OTLP: a larger answer is an error that is not tried again.
+    UT_HTTP_ANSWER_BYTES_MAX = 4 * 1024 * 1024,
+    UT_HTTP_ANSWER_HEAD_MAX = 64 * 1024,
     UT_HTTP_READER_NAME_MAX = 24,   // longer field names are none that we look for
     UT_HTTP_READER_VALUE_MAX = 128, // of a field that we look for; more of it is cut
 };

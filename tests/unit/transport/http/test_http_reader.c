@@ -2,7 +2,6 @@
 #include "transport/http/http_reader.h"
 
 #include "adapters/encoding/gzip.h"
-#include "transport/http/http_client.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

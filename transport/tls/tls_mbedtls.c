@@ -1,15 +1,15 @@
-// TLS 1.2 and 1.3 by mbedTLS 3.6. Everything that knows this library is in this file: its codes
-// become ut_err and sentences here.
+// TLS 1.2 and 1.3 by mbedTLS 3.6. This file and tls_mbedtls_pem.c are all that knows this library:
+// its codes become ut_err and sentences here.
 //
 // The network thread and the dispatch thread use the library at the same time. That is safe because
 // it is built with MBEDTLS_THREADING_PTHREAD, for the state that PSA shares, and because no context
 // is used by two threads.
 #include "transport/tls/tls.h"
 
+#include "transport/tls/tls_mbedtls_pem.h"
+
 #include <mbedtls/error.h>
 #include <mbedtls/net_sockets.h> // for its error codes; its sockets are not used
-#include <mbedtls/pem.h>
-#include <mbedtls/platform_util.h>
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
 #include <mbedtls/version.h>
@@ -175,7 +175,7 @@ static void detail_names(ut_tls *tls, const mbedtls_x509_crt *cert)
 static void detail_date(ut_tls *tls, const mbedtls_x509_time *date)
 {
     char text_z[64];
-    (void)snprintf(text_z, sizeof text_z, "%04d-%02d-%02d %02d:%02d UTC", date->year, date->mon,
+    (void)snprintf(text_z, sizeof(text_z), "%04d-%02d-%02d %02d:%02d UTC", date->year, date->mon,
                    date->day, date->hour, date->min); // a cut text is as good
     detail_add_z(tls, text_z);
 }
@@ -339,7 +339,7 @@ static ut_err library_fault(const ut_tls *tls, int code, ut_fault *fault)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory in TLS");
     default: {
         char text_z[128];
-        mbedtls_strerror(code, text_z, sizeof text_z);
+        mbedtls_strerror(code, text_z, sizeof(text_z));
         return ut_fault_set(fault, UT_ETLS, "TLS failed: %s (-0x%04x)", text_z, (unsigned)-code);
     }
     }
@@ -427,96 +427,15 @@ static void offer_signatures(ut_tls_context *context, bool without_pss)
                                                                  : MBEDTLS_SSL_VERSION_TLS1_3);
 }
 
-// The parsers of the library want the terminating NUL of a PEM text inside its length. *len counts
-// it. NULL without memory.
-static unsigned char *copy_pem(ut_bytes pem, size_t *len)
-{
-    unsigned char *copy = malloc(pem.len + 1);
-    if (copy == NULL)
-        return NULL;
-    if (pem.len > 0)
-        memcpy(copy, pem.data, pem.len);
-    copy[pem.len] = '\0';
-    *len = pem.len + 1;
-    return copy;
-}
-
-static bool holds(ut_bytes pem, const char *armour_z)
-{
-    size_t len = strlen(armour_z);
-    for (size_t i = 0; i + len <= pem.len; i++) {
-        if (memcmp(pem.data + i, armour_z, len) == 0)
-            return true;
-    }
-    return false;
-}
-
-static ut_err parse_certificates(ut_bytes pem, const char *what_z, mbedtls_x509_crt *out,
-                                 ut_fault *fault)
-{
-    if (!holds(pem, "-----BEGIN CERTIFICATE-----"))
-        return ut_fault_set(
-            fault, UT_ETLS,
-            "the %s holds no PEM certificate (expected -----BEGIN CERTIFICATE-----)", what_z);
-    size_t len = 0;
-    unsigned char *copy = copy_pem(pem, &len);
-    if (copy == NULL)
-        return ut_fault_set(fault, UT_ENOMEM, "out of memory for the %s", what_z);
-    int code = mbedtls_x509_crt_parse(out, copy, len);
-    free(copy);
-    // A positive code counts the certificates that were passed over: systems ship CAs with curves
-    // and ages that nobody needs. It is a fault only if nothing is left.
-    if (code >= 0 && out->version != 0)
-        return UT_OK;
-    if (code == MBEDTLS_ERR_X509_ALLOC_FAILED || code == MBEDTLS_ERR_PEM_ALLOC_FAILED)
-        return ut_fault_set(fault, UT_ENOMEM, "out of memory for the %s", what_z);
-    char text_z[128] = "no certificate in it is usable";
-    if (code < 0)
-        mbedtls_strerror(code, text_z, sizeof text_z);
-    return ut_fault_set(fault, UT_ETLS, "the %s does not parse: %s", what_z, text_z);
-}
-
-static ut_err parse_key(ut_bytes pem, mbedtls_pk_context *out, ut_fault *fault)
-{
-    size_t len = 0;
-    unsigned char *copy = copy_pem(pem, &len);
-    if (copy == NULL)
-        return ut_fault_set(fault, UT_ENOMEM, "out of memory for the private key");
-    int code = mbedtls_pk_parse_key(out, copy, len, NULL, 0, give_random, NULL);
-    mbedtls_platform_zeroize(copy, len);
-    free(copy);
-    switch (code) {
-    case 0:
-        return UT_OK;
-    case MBEDTLS_ERR_PK_PASSWORD_REQUIRED:
-    case MBEDTLS_ERR_PK_PASSWORD_MISMATCH:
-    case MBEDTLS_ERR_PEM_PASSWORD_REQUIRED:
-        return ut_fault_set(fault, UT_ETLS,
-                            "the private key is encrypted; give it without a passphrase");
-    case MBEDTLS_ERR_PK_ALLOC_FAILED:
-        return ut_fault_set(fault, UT_ENOMEM, "out of memory for the private key");
-    default: {
-        // The library may lack the cipher and not see that it is one: both forms of encrypted keys have
-        // this word in their armour.
-        if (holds(pem, "ENCRYPTED"))
-            return ut_fault_set(fault, UT_ETLS,
-                                "the private key is encrypted; give it without a passphrase");
-        char text_z[128];
-        mbedtls_strerror(code, text_z, sizeof text_z);
-        return ut_fault_set(fault, UT_ETLS, "the private key does not parse: %s", text_z);
-    }
-    }
-}
-
 static ut_err parse_identity(ut_tls_context *context, const ut_tls_config *config, ut_fault *fault)
 {
     if (config->key_pem.len == 0)
         return ut_fault_set(fault, UT_EINVAL,
                             "there is a certificate without its private key; give both");
-    ut_err err = parse_certificates(config->cert_pem, "certificate", &context->cert, fault);
+    ut_err err = ut_tls_pem_certificates(config->cert_pem, "certificate", &context->cert, fault);
     if (err != UT_OK)
         return err;
-    err = parse_key(config->key_pem, &context->key, fault);
+    err = ut_tls_pem_key(config->key_pem, give_random, &context->key, fault);
     if (err != UT_OK)
         return err;
     if (mbedtls_pk_check_pair(&context->cert.pk, &context->key, give_random, NULL) != 0)
@@ -560,7 +479,7 @@ static ut_err set_up(ut_tls_context *context, const ut_tls_config *config, ut_fa
             return ut_fault_set(fault, UT_EINVAL,
                                 "there is no trusted CA: name one in ca_file, or install the "
                                 "system's (package ca-certificates)");
-        ut_err err = parse_certificates(config->ca_pem, "CA file", &context->ca, fault);
+        ut_err err = ut_tls_pem_certificates(config->ca_pem, "CA file", &context->ca, fault);
         if (err != UT_OK)
             return err;
         mbedtls_ssl_conf_ca_chain(&context->conf, &context->ca, NULL);

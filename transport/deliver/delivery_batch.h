@@ -1,4 +1,4 @@
-// What goes to one destination in one request: a list of parts of blocks, and the blocks they
+// The spans of one request to a destination: a list of parts of blocks, and the blocks they
 // belong to. A block is on its way until each of its spans has ended, in whatever number of
 // requests that took. Not for encoding (batcher.h) and not for deciding (exporter.c).
 #ifndef UT_TRANSPORT_DELIVERY_BATCH_H
@@ -7,7 +7,7 @@
 #include "port/base/list.h"
 #include "storage/store/store.h"
 
-// What is known of the spans of a block that were refused one by one; most blocks never need it.
+// The spans of a block that were refused one by one; most blocks never need it.
 typedef struct {
     uint16_t http_status; // of the answer that refused them, 0: none
     char reason_z[UT_STORE_REASON_MAX];

@@ -1,4 +1,4 @@
-// What is known of one destination before anything is sent: where, how, how much, how often again.
+// A destination as it is configured: where, how, how much, how often again.
 #ifndef UT_TRANSPORT_DELIVER_DESTINATION_H
 #define UT_TRANSPORT_DELIVER_DESTINATION_H
 

@@ -2,7 +2,7 @@
 // and send it on a free connection, end or split or requeue it by what came of that, mark its
 // blocks.
 //
-// What bounds the memory: at most `connections` batches are in flight, each with its body, and
+// The memory is bounded: at most `connections` batches are in flight, each with its body, and
 // while more than as many wait for another try no new one is formed. A batch that waits has no
 // body; it is encoded again. Splitting makes more batches, but not more parts of blocks than spans
 // in the batch split.
@@ -158,8 +158,8 @@ static void hand_over_marks(ut_exporter *exporter, const step_time *at)
 
 // ---- ends of spans ----
 
-// A part has had so many attempts in its batch. The parts of a block are tried one by one; the block
-// carries the number of the one that has most. Returns the part's number.
+// A part has had so many attempts in its batch. The parts of a block are tried one by one; the
+// block carries the number of the one that has most. Returns the part's number.
 static uint32_t count_attempts(const ut_delivery_part *part, uint32_t attempts)
 {
     ut_delivery_block *block = part->block;

@@ -13,7 +13,7 @@ enum {
 
 typedef struct ut_exporter ut_exporter;
 
-// What all exporters of a dispatcher share; outlives them.
+// The parts that all exporters of a dispatcher share; they outlive the exporters.
 typedef struct {
     const ut_dispatcher_config *config;
     ut_batcher *batcher;

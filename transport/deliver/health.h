@@ -9,8 +9,8 @@
 #include "transport/deliver/destination.h"
 
 enum {
-    // Requests in a row and per connection that refuse their spans, with none accepted between them,
-    // before a refused batch is no longer taken apart to find the bad spans in it: such a
+    // Requests in a row and per connection that refuse their spans, with none accepted between
+    // them, before a refused batch is no longer taken apart to find the bad spans in it: such a
     // destination refuses everything.
     UT_HEALTH_REFUSALS_MAX = 64,
 };
@@ -31,8 +31,8 @@ typedef struct {
     char reason_z[UT_STORE_REASON_MAX];
 } ut_health;
 
-// What a request saw when it began. Requests that were under way together fail together and count
-// once: four connections are not four attempts.
+// The health that a request saw when it began. Requests that were under way together fail together
+// and count once: four connections are not four attempts.
 typedef struct {
     uint32_t failures;
     uint32_t waits;
@@ -50,9 +50,9 @@ void ut_health_succeeded(ut_health *health, uint64_t now_ms);
 void ut_health_reached(ut_health *health, uint64_t now_ms);
 // A request failed in a way that allows another try.
 void ut_health_failed(ut_health *health, ut_health_seen seen, uint64_t now_ms, bool misconfigured);
-// The spans of a request were refused. False: the destination refuses everything, perhaps only for a
-// while, and the next batch waits, so that the backlog does not become dead letters at the speed of
-// the line.
+// The spans of a request were refused. False: the destination refuses everything, perhaps only for
+// a while, and the next batch waits, so that the backlog does not become dead letters at the speed
+// of the line.
 bool ut_health_refused(ut_health *health, ut_health_seen seen, uint64_t now_ms);
 // The destination asked for a wait until at_ms.
 void ut_health_ask_to_wait(ut_health *health, uint64_t at_ms);

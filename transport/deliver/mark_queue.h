@@ -1,5 +1,5 @@
-// The blocks whose standing is to be told to the store, in order. A block stands in it once,
-// however much happens to it meanwhile: what is handed over is how it stands then.
+// The blocks whose state has to be told to the store, in order. A block stands in the queue once,
+// however much happens to it meanwhile: the state handed over is that of the hand-over.
 #ifndef UT_TRANSPORT_MARK_QUEUE_H
 #define UT_TRANSPORT_MARK_QUEUE_H
 
@@ -13,7 +13,7 @@ typedef struct {
     uint64_t not_before_ms;
 } ut_mark_queue;
 
-// What is the same for all marks of a destination.
+// The facts that all marks of a destination share.
 typedef struct {
     const ut_dispatcher_config *dispatcher;
     uint32_t org;

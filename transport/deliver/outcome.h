@@ -1,4 +1,4 @@
-// What an answer or a failure means for the spans of a request. Pure.
+// The meaning of an answer or a failure for the spans of a request. Pure.
 //
 // OTLP (opentelemetry-proto, docs/specification.md) allows another try after 429, 502, 503 and 504
 // and after a connection that broke, and after nothing else. We part from its letter in one point.
@@ -27,7 +27,7 @@ typedef enum {
 // status: of an answer, 200..599.
 ut_outcome ut_outcome_of_status(int status);
 
-// Likewise, with the Content-Type of the answer. Success with a web page is none: a network's login
+// The same with the Content-Type of the answer. Success with a web page is none: a network's login
 // page, or another server at this address, has answered in the destination's place.
 ut_outcome ut_outcome_of_answer(int status, ut_bytes content_type);
 bool ut_outcome_is_web_page(ut_bytes content_type);

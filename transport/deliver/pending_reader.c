@@ -80,7 +80,7 @@ static ut_err read_ledger(ut_pending_reader *reader, ut_store_view *view, uint64
         err = ut_store_next_pending(view, d->org, d->dest, reader->cursor,
                                     UT_PENDING_READER_SCAN_MAX, &entry);
         if (err == UT_ENOTFOUND) {
-            // Whatever the store told us of was visible to this view.
+            // All blocks that the store told us of were visible to this view.
             reader->scanned_seq = last_seq;
             if (reader->cursor < last_seq)
                 reader->cursor = last_seq;

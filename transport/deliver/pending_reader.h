@@ -19,8 +19,8 @@ typedef struct {
     uint32_t span_bytes;        // of an encoded span, on average; 0: not known yet
 } ut_pending_reader;
 
-// Reads on until a batch is complete, the ledger ends, or UT_PENDING_READER_SCAN_MAX entries are passed.
-// UT_ENOMEM, UT_EIO and what else ut_store_view_begin returns: it can go on later.
+// Reads on until a batch is complete, the ledger ends, or UT_PENDING_READER_SCAN_MAX entries are
+// passed. UT_ENOMEM, UT_EIO and what else ut_store_view_begin returns: it can go on later.
 ut_err ut_pending_reader_read(ut_pending_reader *reader, ut_store_view *view, uint64_t now_ms);
 
 // True when there may be more to read at once.

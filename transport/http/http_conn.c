@@ -1,4 +1,4 @@
-// What a connection does with the events of its socket, its timer and its parser.
+// A connection acts on the events of its socket, its timer and its parser.
 #include "transport/http/http_conn.h"
 
 #include <stdlib.h>
@@ -635,7 +635,7 @@ void ut_http_conn_drain(ut_http_conn *conn)
     }
     if (!between_requests(conn))
         return;          // ends by itself after what has begun to arrive
-    read_requests(conn); // what the socket holds has begun to arrive, too
+    read_requests(conn); // a request in the socket has begun to arrive, too
     if (between_requests(conn))
         stop(conn);
     settle(conn);

@@ -27,7 +27,7 @@ typedef enum {
     UT_HTTP_CONN_DEAD,      // closed; the memory goes at the end of the step
 } ut_http_conn_state;
 
-// What a poller's tag points to: the first member of the listener's owner, or of a connection.
+// The target of a poller's tag: the first member of the listener's owner, or of a connection.
 typedef struct {
     bool listener;
 } ut_http_endpoint;
@@ -45,9 +45,9 @@ struct ut_http_conn {
     uint64_t deadline_ms;
     ut_http_timer timer;
     ut_http_conn_state state;
-    uint32_t interest;   // what the poller watches for
-    uint32_t read_want;  // what reading waits for: TLS may want to write
-    uint32_t write_want; // what writing waits for
+    uint32_t interest;   // events that the poller watches for
+    uint32_t read_want;  // the event that reading waits for: TLS may want to write
+    uint32_t write_want; // the event that writing waits for
     bool dirty;
     bool eof; // the peer sends nothing more, or is not to be waited for
     bool turned_away;
@@ -78,8 +78,8 @@ typedef struct {
     uint32_t timeout_ms;
 } ut_http_timer_list;
 
-// What the connections of a server share. The server owns it, and sets the first part before there
-// is a connection.
+// The parts that the connections of a server share. The server owns it, and sets the first part
+// before there is a connection.
 struct ut_http_shared {
     ut_poller *poller;
     const ut_log *log;
@@ -111,7 +111,7 @@ void ut_http_conn_open(ut_http_shared *shared, ut_tls_context *tls, ut_sock sock
 // and is counted apart.
 void ut_http_conn_turn_away(ut_http_shared *shared, ut_sock sock, const ut_addr *peer);
 
-// What the poller told of the socket.
+// Takes the events that the poller saw on the socket.
 void ut_http_conn_event(ut_http_conn *conn, uint32_t ready);
 // The deadline has passed.
 void ut_http_conn_timeout(ut_http_conn *conn);

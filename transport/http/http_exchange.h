@@ -18,7 +18,7 @@ struct ut_http_exchange {
     ut_http_exchange *next;
     bool answered;
     bool without_body;     // the request is HEAD
-    ut_http_reply_end end; // what the answer says of the connection
+    ut_http_reply_end end; // the answer's word on the connection
     ut_http_reply reply;   // all of the answer but its body
     ut_buf body;           // of the answer; owned
 };

@@ -179,7 +179,7 @@ static int on_complete(llhttp_t *parser)
     reader->status = parser->status_code;
     reader->keep_alive = llhttp_should_keep_alive(parser) != 0;
     reader->done = true;
-    return HPE_PAUSED; // what follows is not ours to read
+    return HPE_PAUSED; // bytes behind it are not ours to read
 }
 
 // ---- feeding ----

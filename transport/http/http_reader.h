@@ -50,8 +50,9 @@ void ut_http_reader_reset(ut_http_reader *reader);
 
 // Takes what has arrived. UT_EAGAIN: the answer is not whole yet. UT_OK: it is; bytes behind it end
 // the use of the connection (keep_alive). UT_EPROTO: not HTTP, or a head over
-// UT_HTTP_ANSWER_HEAD_MAX. UT_ELIMIT: a success with a body over UT_HTTP_ANSWER_BYTES_MAX, before or
-// after expansion; a failure (3xx to 5xx) with such a body is UT_OK, without its body. UT_ENOMEM.
+// UT_HTTP_ANSWER_HEAD_MAX. UT_ELIMIT: a success with a body over UT_HTTP_ANSWER_BYTES_MAX, before
+// or after expansion; a failure (3xx to 5xx) with such a body is UT_OK, without its body.
+// UT_ENOMEM.
 ut_err ut_http_reader_feed(ut_http_reader *reader, ut_bytes in, ut_fault *fault);
 
 // The stream has ended. UT_OK: that was the end of the body. UT_ECLOSED: the answer is not whole,

@@ -156,7 +156,7 @@ static ut_http_request_event refuse(ut_http_met *met, int status, const char *re
     return UT_HTTP_REQUEST_REFUSED;
 }
 
-// What is wrong with a head that llhttp let pass; 0: nothing.
+// The status to refuse a head with that llhttp let pass; 0: the head is good.
 static int check_head(const llhttp_t *llhttp, const ut_http_head *head, const char **reason_z)
 {
     const bool http10 = llhttp->http_minor == 0;
@@ -290,7 +290,7 @@ ut_http_request_event ut_http_request_parse(ut_http_request_parser *parser, ut_b
             return UT_HTTP_REQUEST_MORE;
         const ut_http_request_event event = run(parser, bytes, met);
         if (event != UT_HTTP_REQUEST_MORE)
-            return event; // what was reached behind it is told by the next call
+            return event; // the milestone behind it is told by the next call
     }
     const ut_http_request_event reached = parser->reached;
     parser->reached = UT_HTTP_REQUEST_MORE;

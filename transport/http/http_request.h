@@ -25,7 +25,7 @@ typedef enum {
 
 enum { UT_HTTP_REASON_MAX = 128 };
 
-// What belongs to an event. Borrows from the parser until ut_http_request_release.
+// The details of an event. Borrows from the parser until ut_http_request_release.
 typedef struct {
     ut_http_head head; // HEAD
     ut_http_field fields[UT_HTTP_SERVER_FIELDS_MAX];

@@ -19,13 +19,14 @@
 #include <stdlib.h>
 
 enum {
-    DETAIL_TEXT_MAX = 160, // what is told of the peer's certificate
+    DETAIL_TEXT_MAX = 160, // bytes of the sentence about the peer's certificate
     IP_BYTES_MAX = 16,
 };
 
-// The signatures that a client takes, best first. The library offers RSA-PSS for the sake of TLS 1.3
-// but cannot check it in TLS 1.2, where a server may use it too. TLS 1.3 signs no handshake with
-// PKCS #1, so it can stand in front: servers that go by the client's order then take it in TLS 1.2.
+// The signatures that a client takes, best first. The library offers RSA-PSS for the sake of TLS
+// 1.3 but cannot check it in TLS 1.2, where a server may use it too. TLS 1.3 signs no handshake
+// with PKCS #1, so it can stand in front: servers that go by the client's order then take it in TLS
+// 1.2.
 static const uint16_t signatures[] = {
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP256R1_SHA256,
     MBEDTLS_TLS1_3_SIG_ECDSA_SECP384R1_SHA384,
@@ -615,7 +616,7 @@ ut_err ut_tls_handshake(ut_tls *tls, uint32_t *want, ut_fault *fault)
             continue;
         if (must_wait(code, want))
             return UT_EAGAIN;
-        // What the server does not like may be the session: the next attempt goes without it.
+        // The session may be what the server refuses: the next attempt goes without it.
         saved_session *saved =
             tls->session_offered ? find_session(tls->context, tls->host_z) : NULL;
         if (saved != NULL)
@@ -645,8 +646,8 @@ ut_err ut_tls_read(ut_tls *tls, void *out, size_t cap, size_t *n, uint32_t *want
     for (;;) {
         bool had_ticket = has_ticket(tls);
         int code = mbedtls_ssl_read(&tls->ssl, out, cap);
-        // The library reports a ticket of TLS 1.3 first as if it had to wait, with the ticket in hand:
-        // waiting for the socket then could be in vain.
+        // The library reports a ticket of TLS 1.3 first as if it had to wait, with the ticket in
+        // hand: waiting for the socket then could be in vain.
         if (code == MBEDTLS_ERR_SSL_WANT_READ && !had_ticket && has_ticket(tls))
             continue;
         if (code > 0) {
@@ -687,14 +688,15 @@ ut_err ut_tls_write(ut_tls *tls, ut_bytes bytes, size_t *n, uint32_t *want)
     ut_err err = finish_handshake_messages(tls, want);
     if (err != UT_OK)
         return err;
-    // What one record holds; asked for, because it depends on the version and on what was negotiated.
+    // The bytes of one record; asked for, because it depends on the version and on what was
+    // negotiated.
     int room = mbedtls_ssl_get_max_out_record_payload(&tls->ssl);
     if (room <= 0)
         return failed(tls, room);
     size_t len = bytes.len < (size_t)room ? bytes.len : (size_t)room;
     if (tls->write_len > 0) {
-        // After a wait the library sends the record that it has made, and reports the length of this
-        // call for it: the length must be the one of the first call.
+        // After a wait the library sends the record that it has made, and reports the length of
+        // this call for it: the length must be the one of the first call.
         UT_ASSERT(bytes.len >= tls->write_len);
         len = tls->write_len;
         // A ticket read in between makes the library send the waiting record by itself. It does not

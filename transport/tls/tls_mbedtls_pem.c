@@ -77,8 +77,8 @@ ut_err ut_tls_pem_key(ut_bytes pem, ut_tls_random give_random, mbedtls_pk_contex
     case MBEDTLS_ERR_PK_ALLOC_FAILED:
         return ut_fault_set(fault, UT_ENOMEM, "out of memory for the private key");
     default: {
-        // The library may lack the cipher and not see that it is one: both forms of encrypted keys have
-        // this word in their armour.
+        // The library may lack the cipher and not see that it is one: both forms of encrypted keys
+        // have this word in their armour.
         if (holds(pem, "ENCRYPTED"))
             return ut_fault_set(fault, UT_ETLS,
                                 "the private key is encrypted; give it without a passphrase");

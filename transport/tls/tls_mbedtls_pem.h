@@ -16,8 +16,8 @@ typedef int (*ut_tls_random)(void *context, unsigned char *out, size_t len);
 ut_err ut_tls_pem_certificates(ut_bytes pem, const char *what_z, mbedtls_x509_crt *out,
                                ut_fault *fault);
 
-// Reads one private key into out, which the caller has initialised and frees. Copies of it are wiped.
-// UT_ETLS: it does not parse, or is encrypted; UT_ENOMEM. Faults repeat nothing of the key.
+// Reads one private key into out, which the caller has initialised and frees. Copies of it are
+// wiped. UT_ETLS: it does not parse, or is encrypted; UT_ENOMEM. Faults repeat nothing of the key.
 ut_err ut_tls_pem_key(ut_bytes pem, ut_tls_random give_random, mbedtls_pk_context *out,
                       ut_fault *fault);
 

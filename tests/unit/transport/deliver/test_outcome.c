@@ -1,4 +1,4 @@
-// What statuses and failures mean, each of them.
+// The meaning of statuses and failures, each of them.
 #include "transport/deliver/outcome.h"
 
 #include <setjmp.h>

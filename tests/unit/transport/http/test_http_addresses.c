@@ -17,7 +17,7 @@ enum { DEADLINE_MS = 30000, TIMEOUT_MS = 20000 };
 struct ut_resolver {
     ut_addr addrs[UT_RESOLVE_ADDRS_MAX];
     size_t count;
-    int starts_refused; // so many look-ups are refused at first
+    int starts_refused; // look-ups refused at first
     int cancelled;
     bool silent; // never answers
 };

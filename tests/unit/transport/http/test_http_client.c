@@ -134,8 +134,8 @@ typedef struct {
     ut_bytes bytes; // sent as they are
     ut_peer_then then;
     size_t piece;
-    int reset_first; // so many requests are answered by breaking the connection
-    // What the last request was.
+    int reset_first; // requests answered by breaking the connection
+    // The last request.
     char head_z[8192];
     uint8_t *body;
     size_t body_len;

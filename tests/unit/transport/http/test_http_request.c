@@ -1,4 +1,5 @@
-// The parser of requests: the events it returns, cut at any byte; what they lend, and what it refuses.
+// The parser of requests: the events it returns, cut at any byte; what they lend, and what it
+// refuses.
 #include "transport/http/http_request.h"
 
 #include <setjmp.h>

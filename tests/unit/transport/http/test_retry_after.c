@@ -112,7 +112,8 @@ static void every_beginning_of_a_date_is_no_date(void **state)
                                           "Sun Nov  6 08:50:37 1994"};
     for (size_t i = 0; i < 3; i++) {
         size_t len = strlen(dates_z[i]);
-        // The last form ends in a year of up to four digits: its shorter ends are years before 1970.
+        // The last form ends in a year of up to four digits: its shorter ends are years before
+        // 1970.
         for (size_t cut = 0; cut < len; cut++) {
             uint8_t *copy =
                 malloc(cut + 1); // of its own size, so that a sanitizer sees a byte too far

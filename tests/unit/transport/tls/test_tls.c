@@ -874,8 +874,8 @@ static void openssl_clients_are_served_and_their_sessions_resumed(void **state)
     for (size_t v = 0; v < 2; v++) {
         for (int i = 0; i < 2; i++) {
             char command_z[1024];
-            // The sleep-free way to keep s_client open until our text has come: it reads from a pipe
-            // that nobody writes to, and ends when we close.
+            // The sleep-free way to keep s_client open until our text has come: it reads from a
+            // pipe that nobody writes to, and ends when we close.
             (void)snprintf(
                 command_z, sizeof command_z,
                 "cd '%s' && mkfifo in.%zu.%d && exec openssl s_client -connect 127.0.0.1:%u "

@@ -250,7 +250,7 @@ static void answer_a_page(ut_delivery_rig_server *server, const ut_delivery_rig_
         return;
     }
     for (uint32_t i = 0; i < request->spans; i++)
-        server->times[places[i]]--; // what is answered with 200 is about to be counted
+        server->times[places[i]]--; // spans answered with 200 are about to be counted
     ut_peer_answer_write(answer, 200, "Content-Type: text/html\r\n",
                          UT_BYTES_LIT("<html>Welcome</html>"));
 }

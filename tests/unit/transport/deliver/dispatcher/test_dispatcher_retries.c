@@ -80,7 +80,7 @@ static void a_destination_that_stops_working_is_probed_by_one_request_at_a_time(
         round += server->requests[i].at_ms != server->requests[i - 1].at_ms;
         rounds[round]++;
     }
-    assert_in_range(rounds[0], 1, 4); // what was under way together
+    assert_in_range(rounds[0], 1, 4); // requests that were under way together
     for (int i = 1; i <= round; i++)
         assert_int_equal(rounds[i], 1);
     ut_delivery_rig_drop(rig);

@@ -51,7 +51,7 @@ static void a_stop_ends_after_the_requests_that_have_begun(void **state)
     ut_wire_close(&arrived);
 }
 
-// What it leaves behind the end of each test is counted by ut_echo_tear_down.
+// ut_echo_tear_down counts the memory and sockets that a server leaves behind.
 static void a_server_closes_whatever_goes_on(void **state)
 {
     ut_echo *echo = *state;

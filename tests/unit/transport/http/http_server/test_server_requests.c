@@ -1,5 +1,5 @@
-// Requests that are well formed: one after the other, pipelined, chunked, cut at any byte, with every
-// way to say how the connection goes on.
+// Requests that are well formed: one after the other, pipelined, chunked, cut at any byte, with
+// every way to say how the connection goes on.
 #include "tests/support/echo_server.h"
 
 #include <setjmp.h>
@@ -220,7 +220,7 @@ static void old_and_closing_clients_get_what_they_asked_for(void **state)
     a = ut_echo_take(&c);
     ut_echo_assert_closes(&a);
     ut_wire_wait_eof(&c);
-    assert_int_equal(c.taken, c.len); // what came behind is not answered
+    assert_int_equal(c.taken, c.len); // requests behind it are not answered
     assert_int_equal(echo->bodies, 3);
     ut_wire_close(&c);
 }

@@ -5,7 +5,7 @@ enum { KEEP_BYTES_MAX = 1024 * 1024 }; // of working memory, while there is work
 
 ut_err ut_batcher_init(ut_batcher *batcher, ut_engine *engine)
 {
-    memset(batcher, 0, sizeof *batcher);
+    memset(batcher, 0, sizeof(*batcher));
     ut_buf_init(&batcher->payload, UT_BLOCK_PAYLOAD_MAX);
     ut_buf_init(&batcher->plain, UT_BATCHER_BODY_BYTES_MAX);
     return ut_store_view_open(engine, &batcher->view);

@@ -28,7 +28,7 @@ static ut_err reserve(ut_delivery_batch *batch, size_t count)
     size_t cap = batch->part_cap < PARTS_CAP_MIN ? PARTS_CAP_MIN : batch->part_cap;
     while (cap < count)
         cap *= 2;
-    ut_delivery_part *parts = realloc(batch->parts, cap * sizeof *parts);
+    ut_delivery_part *parts = realloc(batch->parts, cap * sizeof(*parts));
     if (parts == NULL)
         return UT_ENOMEM;
     batch->parts = parts;
@@ -103,7 +103,7 @@ bool ut_delivery_batch_take_bad(ut_delivery_batch *batch, ut_delivery_part *part
         *part = batch->parts[i];
         batch->spans -= (uint32_t)(part->to - part->from);
         memmove(&batch->parts[i], &batch->parts[i + 1],
-                (batch->part_count - i - 1) * sizeof *batch->parts);
+                (batch->part_count - i - 1) * sizeof(*batch->parts));
         batch->part_count--;
         return true;
     }
@@ -115,10 +115,10 @@ static ut_delivery_fate *fate_of(ut_delivery_block *block, uint16_t http_status,
                                  const char *reason_z)
 {
     if (block->fate == NULL)
-        block->fate = calloc(1, sizeof *block->fate);
+        block->fate = calloc(1, sizeof(*block->fate));
     if (block->fate != NULL) {
         block->fate->http_status = http_status;
-        (void)snprintf(block->fate->reason_z, sizeof block->fate->reason_z, "%.*s",
+        (void)snprintf(block->fate->reason_z, sizeof(block->fate->reason_z), "%.*s",
                        UT_STORE_REASON_MAX - 1, reason_z); // cut is fine
     }
     return block->fate;

@@ -16,7 +16,7 @@ struct ut_dispatcher {
 
 ut_err ut_dispatcher_new(const ut_dispatcher_config *config, ut_dispatcher **dispatcher)
 {
-    ut_dispatcher *made = calloc(1, sizeof *made);
+    ut_dispatcher *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return UT_ENOMEM;
     made->config = *config;

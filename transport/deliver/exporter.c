@@ -73,7 +73,7 @@ ut_err ut_exporter_new(const ut_exporter_shared *shared, const ut_destination_co
     ut_err err = ut_destination_check(destination, fault);
     if (err != UT_OK)
         return err;
-    ut_exporter *made = calloc(1, sizeof *made);
+    ut_exporter *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "destination %s: out of memory", destination->name_z);
     made->shared = shared;
@@ -251,7 +251,7 @@ static bool spend_attempts(ut_exporter *exporter, ut_delivery_batch *batch)
     if (!spent)
         return true;
     char reason_z[UT_STORE_REASON_MAX];
-    (void)snprintf(reason_z, sizeof reason_z, "after %lu attempts: %.120s",
+    (void)snprintf(reason_z, sizeof(reason_z), "after %lu attempts: %.120s",
                    (unsigned long)attempts_max, exporter->health.reason_z);
     if (ut_health_worth_a_line(++exporter->log_refusals))
         ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
@@ -355,13 +355,13 @@ static void succeed(ut_exporter *exporter, ut_delivery_batch *batch, const ut_ht
 
     int64_t claimed = 0;
     char message_z[96];
-    read_rejections(exporter, answer, &claimed, message_z, sizeof message_z);
+    read_rejections(exporter, answer, &claimed, message_z, sizeof(message_z));
     uint32_t rejected = 0;
     if (claimed > 0)
         rejected = claimed < (int64_t)batch->spans ? (uint32_t)claimed : batch->spans;
     char reason_z[UT_STORE_REASON_MAX] = "";
     if (rejected > 0 || message_z[0] != '\0') {
-        (void)snprintf(reason_z, sizeof reason_z, "partial success, %lu of %lu spans rejected: %s",
+        (void)snprintf(reason_z, sizeof(reason_z), "partial success, %lu of %lu spans rejected: %s",
                        (unsigned long)rejected, (unsigned long)batch->spans, message_z);
         if (ut_health_worth_a_line(++exporter->log_rejections))
             ut_log_write(exporter->shared->config->log, UT_LOG_WARN, AREA_Z,
@@ -394,15 +394,15 @@ static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answ
 {
     char message_z[UT_STORE_REASON_MAX / 2] = "";
     if (answer->status < 300)
-        (void)snprintf(message_z, sizeof message_z,
+        (void)snprintf(message_z, sizeof(message_z),
                        "a web page, not OTLP; a login page of the network, or a wrong endpoint?");
     else if (answer->status < 400)
-        (void)snprintf(message_z, sizeof message_z,
+        (void)snprintf(message_z, sizeof(message_z),
                        "a redirect, and redirects are not followed; set the new address");
     else if (answer->body.len > 0)
-        ut_otlp_status_read(answer->body, message_z, sizeof message_z);
+        ut_otlp_status_read(answer->body, message_z, sizeof(message_z));
     char reason_z[UT_STORE_REASON_MAX];
-    (void)snprintf(reason_z, sizeof reason_z, "HTTP %d%s%s", answer->status,
+    (void)snprintf(reason_z, sizeof(reason_z), "HTTP %d%s%s", answer->status,
                    message_z[0] != '\0' ? ": " : "", message_z);
     ut_health_keep_reason(&exporter->health, (uint16_t)answer->status, reason_z);
 }
@@ -708,7 +708,7 @@ void ut_exporter_get_status(const ut_exporter *exporter, ut_dispatcher_status *s
         .in_flight = exporter->in_flight,
         .failing = exporter->health.failures > 0,
     };
-    memcpy(status->last_error_z, exporter->health.reason_z, sizeof status->last_error_z);
+    memcpy(status->last_error_z, exporter->health.reason_z, sizeof(status->last_error_z));
 }
 
 void ut_exporter_link_ready(ut_exporter_link *link)

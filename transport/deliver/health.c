@@ -21,7 +21,7 @@ ut_health_seen ut_health_look(const ut_health *health)
 void ut_health_keep_reason(ut_health *health, uint16_t http_status, const char *reason_z)
 {
     health->http_status = http_status;
-    (void)snprintf(health->reason_z, sizeof health->reason_z, "%.*s", UT_STORE_REASON_MAX - 1,
+    (void)snprintf(health->reason_z, sizeof(health->reason_z), "%.*s", UT_STORE_REASON_MAX - 1,
                    reason_z); // cut is fine
 }
 
@@ -65,7 +65,7 @@ uint64_t ut_health_delay_ms(const ut_health *health, uint32_t failures)
     };
     uint64_t bits = 0;
     // Without random bits there is no jitter, and agents come back together: not worth failing for.
-    (void)ut_random(&bits, sizeof bits);
+    (void)ut_random(&bits, sizeof(bits));
     return ut_backoff_delay_ms(&backoff, failures, bits);
 }
 

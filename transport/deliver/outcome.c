@@ -39,7 +39,7 @@ ut_outcome ut_outcome_of_status(int status)
 bool ut_outcome_is_web_page(ut_bytes content_type)
 {
     static const char page[] = "text/html";
-    const size_t len = sizeof page - 1;
+    const size_t len = sizeof(page) - 1;
     if (content_type.len < len)
         return false;
     for (size_t i = 0; i < len; i++) {

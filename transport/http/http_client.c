@@ -47,7 +47,7 @@ struct ut_http_client {
 
 ut_err ut_http_client_new(const ut_http_client_config *config, ut_http_client **client)
 {
-    ut_http_client *made = calloc(1, sizeof *made);
+    ut_http_client *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return UT_ENOMEM;
     made->config = *config;
@@ -104,7 +104,7 @@ bool ut_http_header_allowed(const ut_header *header)
         "expect",           "upgrade",           "te",         "trailer",      "keep-alive",
         "proxy-connection",
     };
-    for (size_t i = 0; i < sizeof ours_z / sizeof ours_z[0]; i++) {
+    for (size_t i = 0; i < sizeof(ours_z) / sizeof(ours_z[0]); i++) {
         if (same_name(header->name_z, ours_z[i]))
             return false;
     }
@@ -184,7 +184,7 @@ static bool check_idle(ut_http_client *client)
 {
     uint32_t want = 0;
     size_t n = 0;
-    if (ut_stream_read(&client->stream, client->in, sizeof client->in, &n, &want) == UT_EAGAIN)
+    if (ut_stream_read(&client->stream, client->in, sizeof(client->in), &n, &want) == UT_EAGAIN)
         return true;
     close_connection(client, false);
     return false;
@@ -371,7 +371,7 @@ static ut_err read_answer(ut_http_client *client, uint32_t *want, ut_fault *faul
 {
     for (;;) {
         size_t n = 0;
-        ut_err err = ut_stream_read(&client->stream, client->in, sizeof client->in, &n, want);
+        ut_err err = ut_stream_read(&client->stream, client->in, sizeof(client->in), &n, want);
         if (err == UT_EAGAIN)
             return UT_EAGAIN;
         if (err == UT_ECLOSED)

@@ -363,13 +363,13 @@ static void read_requests(ut_http_conn *conn)
             size_t n = 0;
             uint32_t want = UT_READABLE;
             err = ut_stream_read(&conn->stream, shared->read_buf + len,
-                                 sizeof shared->read_buf - len, &n, &want);
+                                 sizeof(shared->read_buf) - len, &n, &want);
             if (err == UT_OK)
                 len += n;
             else if (err == UT_EAGAIN)
                 conn->read_want = want;
             // TLS gives a record at a time, and what it holds back no poller tells of.
-        } while (conn->stream.tls != NULL && err == UT_OK && len < sizeof shared->read_buf);
+        } while (conn->stream.tls != NULL && err == UT_OK && len < sizeof(shared->read_buf));
         if (len > 0)
             feed(conn, ut_bytes_of(shared->read_buf, len));
     } while (conn->stream.tls != NULL && err == UT_OK && conn->state == UT_HTTP_CONN_OPEN &&
@@ -388,7 +388,7 @@ static void read_on(ut_http_conn *conn)
     ut_http_shared *shared = conn->shared;
     size_t n = 0;
     const ut_err err =
-        ut_sock_read(conn->stream.sock, shared->read_buf, sizeof shared->read_buf, &n);
+        ut_sock_read(conn->stream.sock, shared->read_buf, sizeof(shared->read_buf), &n);
     if ((err != UT_OK && err != UT_EAGAIN) ||
         shared->now_ms - conn->linger_since_ms > UT_HTTP_SERVER_LINGER_TOTAL_MS)
         ut_http_conn_end(conn);

@@ -29,7 +29,7 @@ static const llhttp_settings_t settings = {
 
 void ut_http_reader_init(ut_http_reader *reader)
 {
-    memset(reader, 0, sizeof *reader);
+    memset(reader, 0, sizeof(*reader));
     ut_buf_init(&reader->received, UT_HTTP_ANSWER_BYTES_MAX);
     ut_buf_init(&reader->expanded, UT_HTTP_ANSWER_BYTES_MAX);
     ut_http_reader_reset(reader);
@@ -47,7 +47,7 @@ void ut_http_reader_reset(ut_http_reader *reader)
     ut_buf expanded = reader->expanded;
     ut_buf_reset(&received, KEEP_BYTES_MAX);
     ut_buf_reset(&expanded, KEEP_BYTES_MAX);
-    memset(reader, 0, sizeof *reader);
+    memset(reader, 0, sizeof(*reader));
     reader->received = received;
     reader->expanded = expanded;
     llhttp_init(&reader->parser, HTTP_RESPONSE, &settings);

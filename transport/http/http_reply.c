@@ -68,7 +68,7 @@ void ut_http_date(uint64_t unix_s, char out_z[UT_HTTP_DATE_MAX])
     memcpy(out_z, "Thu, 01 Jan 1970 00:00:00 GMT", UT_HTTP_DATE_MAX);
     memcpy(out_z, days[day % 7], 3);
     memcpy(out_z + 8, months[month], 3);
-    for (size_t i = 0; i < sizeof places; i++) {
+    for (size_t i = 0; i < sizeof(places); i++) {
         out_z[places[i]] = (char)('0' + parts[i] / 10 % 10);
         out_z[places[i] + 1] = (char)('0' + parts[i] % 10);
     }
@@ -77,12 +77,12 @@ void ut_http_date(uint64_t unix_s, char out_z[UT_HTTP_DATE_MAX])
 static void add_number(ut_buf *out, uint64_t value)
 {
     char digits[20];
-    size_t at = sizeof digits;
+    size_t at = sizeof(digits);
     do {
         digits[--at] = (char)('0' + value % 10);
         value /= 10;
     } while (value != 0);
-    ut_buf_add(out, digits + at, sizeof digits - at);
+    ut_buf_add(out, digits + at, sizeof(digits) - at);
 }
 
 void ut_http_reply_write(const ut_http_reply *reply, const char *date_z, ut_http_reply_end end,

@@ -34,7 +34,7 @@ static int on_protocol(llhttp_t *llhttp, const char *at, size_t len)
 {
     static const char expected[] = "HTTP";
     ut_http_request_parser *parser = llhttp->data;
-    if (len > sizeof expected - 1 - parser->protocol_len ||
+    if (len > sizeof(expected) - 1 - parser->protocol_len ||
         memcmp(at, expected + parser->protocol_len, len) != 0)
         return fail(parser, 400, "this port speaks HTTP only");
     parser->protocol_len += (uint32_t)len;

@@ -24,7 +24,7 @@ static ut_err take_scheme(const char **at, bool *tls, ut_fault *fault)
         const char *text_z;
         bool tls;
     } schemes[] = {{"http://", false}, {"https://", true}};
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+    for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++) {
         const ut_bytes scheme = ut_bytes_of_z(schemes[i].text_z);
         if (ut_bytes_begins_fold(ut_bytes_of_z(*at), scheme)) {
             *tls = schemes[i].tls;
@@ -135,7 +135,7 @@ static ut_err take_path(const char *at, char *path_z, ut_fault *fault)
 
 ut_err ut_url_parse(const char *text_z, ut_url *url, ut_fault *fault)
 {
-    memset(url, 0, sizeof *url);
+    memset(url, 0, sizeof(*url));
     const char *at = text_z;
     ut_err err = take_scheme(&at, &url->tls, fault);
     if (err != UT_OK)

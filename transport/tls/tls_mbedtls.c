@@ -128,7 +128,7 @@ static int sock_receive(void *context, unsigned char *out, size_t cap)
 static void detail_add(ut_tls *tls, ut_bytes text)
 {
     size_t len = strlen(tls->detail_z);
-    for (size_t i = 0; i < text.len && len + 1 < sizeof tls->detail_z; i++) {
+    for (size_t i = 0; i < text.len && len + 1 < sizeof(tls->detail_z); i++) {
         uint8_t byte = text.data[i];
         tls->detail_z[len++] = byte >= 0x20 && byte < 0x7f ? (char)byte : '?';
     }
@@ -404,7 +404,7 @@ static void save_session(ut_tls *tls)
     }
     forget_session(saved);
     saved->session = session;
-    memcpy(saved->host_z, tls->host_z, sizeof saved->host_z);
+    memcpy(saved->host_z, tls->host_z, sizeof(saved->host_z));
 }
 
 static void offer_session(ut_tls *tls)
@@ -505,7 +505,7 @@ static ut_err set_up(ut_tls_context *context, const ut_tls_config *config, ut_fa
 
 ut_err ut_tls_context_new(const ut_tls_config *config, ut_tls_context **context, ut_fault *fault)
 {
-    ut_tls_context *made = calloc(1, sizeof *made);
+    ut_tls_context *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory for TLS");
     made->server = config->server;
@@ -546,7 +546,7 @@ ut_err ut_tls_open(ut_tls_context *context, ut_sock sock, const char *host_z, ut
     UT_ASSERT(context->server == (host_z == NULL));
     if (host_z != NULL && (host_z[0] == '\0' || strlen(host_z) >= UT_HOST_MAX))
         return UT_EINVAL;
-    ut_tls *made = calloc(1, sizeof *made);
+    ut_tls *made = calloc(1, sizeof(*made));
     if (made == NULL)
         return UT_ENOMEM;
     made->context = context;

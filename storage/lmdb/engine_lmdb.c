@@ -19,7 +19,6 @@
 
 enum {
     READERS_MAX = 254,           // read transactions at a time, of all processes
-    IDLE_READS_MAX = 8,          // ended read transactions kept for the next begin
     STALE_CHECK_EVERY = 64,      // calls of room() between looks for readers that died
     FREE_RECORDS_MAX = 4096,     // lists of free pages looked at to learn what readers pin
     DISK_ROOM_MIN = 1024 * 1024, // less than this, and a write that failed met a full disk
@@ -282,13 +281,8 @@ static int open_env(lmdb_engine *engine)
 
 static void free_idle(lmdb_env *env)
 {
-    while (env->idle != NULL) {
-        lmdb_txn *txn = env->idle;
-        env->idle = txn->next;
-        mdb_txn_abort(txn->mdb);
-        free(txn);
-    }
-    env->idle_count = 0;
+    while (env->idle_count > 0)
+        mdb_txn_abort(env->idle[--env->idle_count]);
 }
 
 void ut_lmdb_env_close(lmdb_env *env)
@@ -592,19 +586,17 @@ static int begin_locked(lmdb_engine *engine, bool write, lmdb_txn **out)
     }
     lmdb_env *env = engine->env;
     UT_ASSERT(env != NULL);
-    lmdb_txn *txn = write ? NULL : env->idle;
+    lmdb_txn *txn = calloc(1, sizeof(*txn));
+    if (txn == NULL)
+        return ENOMEM;
     volatile bool trapped = false;
     int code = 0;
-    if (txn != NULL) {
-        env->idle = txn->next;
-        env->idle_count -= 1;
+    if (!write && env->idle_count > 0) {
+        txn->mdb = env->idle[--env->idle_count];
         UT_LMDB_GUARDED(trapped, code, mdb_txn_renew(txn->mdb));
         if (code != 0 && !trapped)
             mdb_txn_abort(txn->mdb);
     } else {
-        txn = calloc(1, sizeof *txn);
-        if (txn == NULL)
-            return ENOMEM;
         UT_LMDB_GUARDED(trapped, code,
                         mdb_txn_begin(env->mdb, NULL, write ? 0 : MDB_RDONLY, &txn->mdb));
         if (trapped && write)
@@ -673,15 +665,12 @@ static void finish(lmdb_engine *engine, lmdb_txn *txn)
         }
     }
     env->users -= 1;
-    if (!txn->write && !txn->trapped && env == engine->env && env->idle_count < IDLE_READS_MAX) {
-        txn->next = env->idle;
-        env->idle = txn;
-        env->idle_count += 1;
-    } else {
-        if (!txn->write)
-            mdb_txn_abort(txn->mdb);
-        free(txn);
-    }
+    if (!txn->write && !txn->trapped && env == engine->env &&
+        env->idle_count < UT_LMDB_IDLE_READS_MAX)
+        env->idle[env->idle_count++] = txn->mdb;
+    else if (!txn->write)
+        mdb_txn_abort(txn->mdb);
+    free(txn);
     if (env != engine->env && env->users == 0) {
         for (lmdb_env **at = &engine->retired; *at != NULL; at = &(*at)->next) {
             if (*at == env) {

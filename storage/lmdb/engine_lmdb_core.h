@@ -13,7 +13,11 @@
 
 #include <lmdb.h>
 
-enum { UT_LMDB_PATH_MAX = 4096, UT_LMDB_FILE_MODE = 0600 }; // traces tell what an application does
+enum {
+    UT_LMDB_PATH_MAX = 4096,
+    UT_LMDB_FILE_MODE = 0600, // traces tell what an application does
+    UT_LMDB_IDLE_READS_MAX = 8,
+};
 
 typedef struct ut_lmdb_txn ut_lmdb_txn;
 typedef struct ut_lmdb_cursor ut_lmdb_cursor;
@@ -29,8 +33,8 @@ typedef struct ut_lmdb_env {
     size_t
         align_bytes; // its pages stand at multiples of this in memory: a map begins at a page of the
                      // machine, which may be smaller
-    ut_lmdb_trust *trust; // NULL: all pages are trusted, or it is only read
-    ut_lmdb_txn *idle;    // ended read transactions
+    ut_lmdb_trust *trust;                  // NULL: all pages are trusted, or it is only read
+    MDB_txn *idle[UT_LMDB_IDLE_READS_MAX]; // ended read transactions, kept for the next begin
     unsigned idle_count;
     unsigned users; // open transactions
     dev_t device;   // the data file and the lock file that were opened; inode 0: none

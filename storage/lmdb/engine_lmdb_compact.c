@@ -4,13 +4,17 @@
 //
 // The new file takes the place of the old one by its name. Whoever has the old one open goes on
 // reading it. The lock file is renamed first: killed in between, the old file stands beside a lock
-// file that nobody holds, which LMDB then makes anew. A transaction of another process that was open
-// at that moment is not in it, so that the next writer may take pages that it still reads: it meets
-// damage, at worst, and the next transaction of that process sees the store as it is.
+// file that nobody holds, which LMDB then makes anew. A transaction of another process that was
+// open at that moment is not in it, so that the next writer may take pages that it still reads: it
+// meets damage, at worst, and the next transaction of that process sees the store as it is.
 #define _GNU_SOURCE
-#include "storage/lmdb/engine_lmdb_core.h"
+#include "storage/lmdb/engine_lmdb_compact.h"
 
 #include "port/base/buf.h"
+#include "storage/lmdb/engine_lmdb_guard.h"
+#include "storage/lmdb/engine_lmdb_owner.h"
+#include "storage/lmdb/engine_lmdb_state.h"
+#include "storage/lmdb/lmdb_code.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -57,18 +61,18 @@ typedef struct {
 static void remove_files(const char *new_z)
 {
     char lock_z[UT_LMDB_PATH_MAX + 16];
-    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", new_z); // the room is there
+    (void)snprintf(lock_z, sizeof(lock_z), "%s-lock", new_z); // the room is there
     // What stays is removed at the next opening to write, and is nothing but lost room.
     (void)unlink(new_z);
     (void)unlink(lock_z);
-    (void)snprintf(lock_z, sizeof lock_z, "%s%s", new_z, old_lock_z);
+    (void)snprintf(lock_z, sizeof(lock_z), "%s%s", new_z, old_lock_z);
     (void)unlink(lock_z);
 }
 
 void ut_lmdb_compact_clean(const char *path_z)
 {
     char new_z[UT_LMDB_PATH_MAX + 8];
-    (void)snprintf(new_z, sizeof new_z, "%s%s", path_z, suffix_z); // the room is there
+    (void)snprintf(new_z, sizeof(new_z), "%s%s", path_z, suffix_z); // the room is there
     remove_files(new_z);
 }
 
@@ -103,27 +107,27 @@ static ut_err failed(const ut_lmdb_compaction *c, ut_err err, ut_fault *fault)
 static ut_err check_disk(const ut_lmdb_engine *engine, uint64_t wanted, ut_fault *fault)
 {
     struct statvfs disk;
-    if (statvfs(engine->dir_z, &disk) != 0)
+    if (statvfs(engine->place.dir_z, &disk) != 0)
         return ut_fault_set(fault, UT_EIO, "the room on the disk of %s cannot be told: %s",
-                            engine->dir_z, strerror(errno));
+                            engine->place.dir_z, strerror(errno));
     uint64_t there = (uint64_t)disk.f_bavail * disk.f_frsize;
     if (there >= wanted + DISK_SPARE)
         return UT_OK;
     return ut_fault_set(fault, UT_ENOSPC,
                         "compacting needs %llu MiB for a second file beside %s, and its disk has "
                         "%llu MiB. Free some space there first",
-                        (unsigned long long)((wanted + DISK_SPARE) >> 20) + 1, engine->path_z,
+                        (unsigned long long)((wanted + DISK_SPARE) >> 20) + 1, engine->place.path_z,
                         (unsigned long long)(there >> 20));
 }
 
 static int open_second(const ut_lmdb_engine *engine, ut_lmdb_compaction *c)
 {
     MDB_txn *txn = NULL;
-    int code = ut_lmdb_make_like(c->path_z, engine->path_z, true);
+    int code = ut_lmdb_make_like(c->path_z, engine->place.path_z, true);
     if (code == 0)
         code = mdb_env_create(&c->to);
     if (code == 0)
-        code = mdb_env_set_mapsize(c->to, (size_t)engine->bytes_max);
+        code = mdb_env_set_mapsize(c->to, (size_t)engine->place.bytes_max);
     // Nobody else knows this file: no locks. It is synced before it gets its name.
     if (code == 0)
         code = mdb_env_open(c->to, c->path_z,
@@ -147,36 +151,32 @@ static int open_second(const ut_lmdb_engine *engine, ut_lmdb_compaction *c)
 
 static ut_err start(ut_lmdb_engine *engine, ut_fault *fault)
 {
-    if (engine->read_only)
-        return ut_fault_set(fault, UT_EPERM, "%s is open for reading only", engine->path_z);
+    if (engine->place.read_only)
+        return ut_fault_set(fault, UT_EPERM, "%s is open for reading only", engine->place.path_z);
     ut_engine_room room = {0};
     ut_err err = ut_engine_get_room(&engine->base, &room);
     if (err != UT_OK)
-        return ut_fault_set(fault, err, "%s cannot be read: %s", engine->path_z, ut_err_text(err));
+        return ut_fault_set(fault, err, "%s cannot be read: %s", engine->place.path_z,
+                            ut_err_text(err));
     err = check_disk(engine, room.bytes_used, fault);
     if (err != UT_OK)
         return err;
-    ut_lmdb_compaction *c = calloc(1, sizeof *c);
+    UT_ASSERT(engine->env != NULL); // the room is that of this file
+    ut_lmdb_compaction *c = calloc(1, sizeof(*c));
     if (c == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
     ut_buf_init(&c->changed, CHANGED_BYTES_MAX);
-    (void)snprintf(c->path_z, sizeof c->path_z, "%s%s", engine->path_z, suffix_z); // fits
+    (void)snprintf(c->path_z, sizeof(c->path_z), "%s%s", engine->place.path_z, suffix_z); // fits
     c->progress.bytes_before = room.bytes_file;
     remove_files(c->path_z);
     engine->compaction = c;
     int code = open_second(engine, c);
-    ut_txn *txn = NULL;
     MDB_stat tree = {0};
-    if (code == 0) {
-        err = ut_engine_begin(&engine->base, false, &txn);
-        if (err == UT_OK) {
-            const ut_lmdb_txn *own = (ut_lmdb_txn *)txn;
-            code = mdb_stat(own->mdb, own->env->dbi, &tree);
-            ut_txn_abort(txn);
-        }
-    }
-    if (err == UT_OK)
-        err = ut_lmdb_translate(code);
+    volatile bool trapped = false;
+    if (code == 0)
+        UT_LMDB_GUARDED(trapped, code, mdb_env_stat(engine->env->mdb, &tree));
+    (void)trapped; // nothing is left halfway
+    err = ut_lmdb_translate(code);
     if (err != UT_OK) {
         err = failed(c, err, fault);
         end(engine, false);
@@ -188,36 +188,20 @@ static ut_err start(ut_lmdb_engine *engine, ut_fault *fault)
 
 // ---- copying ----
 
-static int compare(ut_bytes a, ut_bytes b)
-{
-    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 void ut_lmdb_compact_note(ut_lmdb_compaction *c, ut_bytes key)
 {
-    if (!c->copied && compare(key, (ut_bytes){c->position, c->position_len}) > 0)
+    if (!c->copied && ut_bytes_compare(key, (ut_bytes){c->position, c->position_len}) > 0)
         return; // is still to come
     ut_buf_add_byte(&c->changed, (uint8_t)(key.len >> 8));
     ut_buf_add_byte(&c->changed, (uint8_t)key.len);
     ut_buf_add_bytes(&c->changed, key);
 }
 
-static MDB_val val_of(ut_bytes bytes)
-{
-    // LMDB takes pointers to what it only reads without const.
-    union {
-        const uint8_t *in;
-        void *out;
-    } pointer = {.in = bytes.data};
-    return (MDB_val){bytes.len, pointer.out};
-}
-
 static ut_err put(const ut_lmdb_compaction *c, MDB_txn *into, ut_bytes key, ut_bytes value,
                   unsigned flags)
 {
-    MDB_val k = val_of(key);
-    MDB_val v = val_of(value);
+    MDB_val k = ut_lmdb_val_of(key);
+    MDB_val v = ut_lmdb_val_of(value);
     return ut_lmdb_translate(mdb_put(into, c->dbi, &k, &v, flags));
 }
 
@@ -234,7 +218,7 @@ static ut_err copy_changed(const ut_lmdb_compaction *c, ut_txn *from, MDB_txn *i
             err = put(c, into, key, value, 0);
             left->bytes -= value.len < left->bytes ? value.len : left->bytes;
         } else if (err == UT_ENOTFOUND) {
-            MDB_val k = val_of(key);
+            MDB_val k = ut_lmdb_val_of(key);
             int code = mdb_del(into, c->dbi, &k, NULL);
             err = code == MDB_NOTFOUND ? UT_OK : ut_lmdb_translate(code);
         }
@@ -266,12 +250,12 @@ static ut_err copy_on(const ut_lmdb_compaction *c, ut_txn *from, MDB_txn *into, 
     ut_bytes key = {c->position, c->position_len};
     ut_bytes value = {NULL, 0};
     if (c->position_len == 0)
-        key = (ut_bytes){lowest, sizeof lowest};
+        key = (ut_bytes){lowest, sizeof(lowest)};
     err = ut_cursor_seek(cursor, key, &key, &value);
-    if (err == UT_OK && compare(key, (ut_bytes){c->position, c->position_len}) == 0)
+    if (err == UT_OK && ut_bytes_compare(key, (ut_bytes){c->position, c->position_len}) == 0)
         err = ut_cursor_next(cursor, &key, &value);
     while (err == UT_OK && left->records > 0 && left->bytes > 0) {
-        err = key.len <= sizeof to->key ? put(c, into, key, value, MDB_APPEND) : UT_ECORRUPT;
+        err = key.len <= sizeof(to->key) ? put(c, into, key, value, MDB_APPEND) : UT_ECORRUPT;
         if (err != UT_OK)
             break;
         memcpy(to->key, key.data, key.len);
@@ -345,14 +329,14 @@ static ut_err exchange_names(const ut_lmdb_engine *engine, const char *new_z, bo
     char lock_z[UT_LMDB_PATH_MAX + 8];
     char new_lock_z[UT_LMDB_PATH_MAX + 16];
     char kept_z[UT_LMDB_PATH_MAX + 24];
-    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
-    (void)snprintf(new_lock_z, sizeof new_lock_z, "%s-lock", new_z);
-    (void)snprintf(kept_z, sizeof kept_z, "%s%s", new_z, old_lock_z);
+    (void)snprintf(lock_z, sizeof(lock_z), "%s-lock", engine->place.path_z); // the room is there
+    (void)snprintf(new_lock_z, sizeof(new_lock_z), "%s-lock", new_z);
+    (void)snprintf(kept_z, sizeof(kept_z), "%s%s", new_z, old_lock_z);
     // Under a second name it can come back, with the readers that stand in it.
     bool kept = link(lock_z, kept_z) == 0;
     ut_err err = rename(new_lock_z, lock_z) == 0 ? UT_OK : ut_lmdb_translate(errno);
     if (err == UT_OK) {
-        *renamed = rename(new_z, engine->path_z) == 0;
+        *renamed = rename(new_z, engine->place.path_z) == 0;
         if (!*renamed) {
             err = ut_lmdb_translate(errno);
             *lock_lost = !kept || rename(kept_z, lock_z) != 0;
@@ -368,7 +352,7 @@ static ut_err exchange_names(const ut_lmdb_engine *engine, const char *new_z, bo
 static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *env, bool *again,
                        bool *renamed)
 {
-    int names = open(engine->dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int names = open(engine->place.dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (names < 0)
         return ut_lmdb_translate(errno);
     ut_err err = UT_OK;
@@ -384,7 +368,7 @@ static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *e
         if (*renamed || lock_lost) {
             // With another lock file, the old file is opened again where it keeps its place.
             engine->name_unsynced = true;
-            old = ut_lmdb_env_replace(engine, *renamed ? env : NULL);
+            old = ut_lmdb_engine_replace_env(engine, *renamed ? env : NULL);
         }
     }
     (void)pthread_mutex_unlock(&engine->mutex);
@@ -399,10 +383,10 @@ static int make_lock(const ut_lmdb_engine *engine, const ut_lmdb_compaction *c)
 {
     char lock_z[UT_LMDB_PATH_MAX + 8];
     char new_lock_z[UT_LMDB_PATH_MAX + 16];
-    (void)snprintf(lock_z, sizeof lock_z, "%s-lock", engine->path_z); // the room is there
-    (void)snprintf(new_lock_z, sizeof new_lock_z, "%s-lock", c->path_z);
+    (void)snprintf(lock_z, sizeof(lock_z), "%s-lock", engine->place.path_z); // the room is there
+    (void)snprintf(new_lock_z, sizeof(new_lock_z), "%s-lock", c->path_z);
     int code = ut_lmdb_make_like(new_lock_z, lock_z, false);
-    return code == ENOENT ? ut_lmdb_make_like(new_lock_z, engine->path_z, false) : code;
+    return code == ENOENT ? ut_lmdb_make_like(new_lock_z, engine->place.path_z, false) : code;
 }
 
 // The last step. *again: nothing has happened yet, and the new file is open again.
@@ -420,12 +404,12 @@ static ut_err finish(ut_lmdb_engine *engine, ut_lmdb_compaction *c, bool *again)
     c->to = NULL;
     err = ut_lmdb_translate(make_lock(engine, c));
     if (err == UT_OK)
-        err = ut_lmdb_translate(ut_lmdb_env_open(engine, c->path_z, &env));
+        err = ut_lmdb_translate(ut_lmdb_env_open(&engine->place, c->path_z, &env));
     if (err == UT_OK)
         err = exchange(engine, c->path_z, env, again, &renamed);
     if (renamed) {
         // Where this fails, the next write transaction tries it again before it begins.
-        engine->name_unsynced = ut_lmdb_sync_directory(engine->dir_z) != 0;
+        engine->name_unsynced = ut_lmdb_sync_directory(engine->place.dir_z) != 0;
         return UT_OK;
     }
     if (env != NULL)
@@ -451,7 +435,7 @@ ut_err ut_lmdb_compact(ut_engine *base, ut_engine_compaction *progress, ut_fault
         ut_lmdb_compact_stop(base);
         return ut_fault_set(fault, UT_ECORRUPT,
                             "%s is damaged, and is not compacted: see `untrace store verify`",
-                            engine->path_z);
+                            engine->place.path_z);
     }
     if (engine->compaction == NULL) {
         ut_err err = start(engine, fault);

@@ -1,6 +1,6 @@
 // What the disk has given to the data file of LMDB. Disk is reserved ahead of the file's end, so
-// that a store whose disk is full still has the room that a removal takes, and knows before a commit
-// fails how large the file can be. Not for budgets: retention.c keeps them.
+// that a store whose disk is full still has the room that a removal takes, and knows before a
+// commit fails how large the file can be. Not for budgets: retention.c keeps them.
 #ifndef UT_STORAGE_ENGINE_LMDB_DISK_H
 #define UT_STORAGE_ENGINE_LMDB_DISK_H
 

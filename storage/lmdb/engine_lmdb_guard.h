@@ -11,8 +11,8 @@
 
 #include <lmdb.h>
 
-// Makes the guards of this process work. Other faults, and signals that somebody sent, go where they
-// went before. Any thread.
+// Makes the guards of this process work. Other faults, and signals that somebody sent, go where
+// they went before. Any thread.
 void ut_lmdb_guard_set_up(void);
 
 // Enters or (NULL) leaves a guarded call on this thread.

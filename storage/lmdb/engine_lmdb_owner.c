@@ -1,7 +1,7 @@
-// Whose the files beside a data file are: a file that root makes, or that takes the place of another,
-// must not lock out the user whose agent has the store. Not for what is in the files.
+// Whose the files beside a data file are: a file that root makes, or that takes the place of
+// another, must not lock out the user whose agent has the store. Not for what is in the files.
 #define _GNU_SOURCE
-#include "storage/lmdb/engine_lmdb_core.h"
+#include "storage/lmdb/engine_lmdb_owner.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +19,7 @@ static int give(int fd, const struct stat *like, bool exact)
         fchown(fd, like->st_uid, like->st_gid) != 0) {
         int code = errno;
         bool group = own.st_gid == like->st_gid || fchown(fd, (uid_t)-1, like->st_gid) == 0;
-        // Whoever owns the other file writes this one as himself or as a member of its group.
+        // The owner of the other file writes this one as himself or as a member of its group.
         bool usable = own.st_uid == like->st_uid || (group && (like->st_mode & S_IWGRP) != 0) ||
                       (like->st_mode & S_IWOTH) != 0;
         if (!usable || (exact && !group))

@@ -3,6 +3,7 @@
 #include "storage/lmdb/engine_lmdb_steady.h"
 
 #include "port/base/bytes.h"
+#include "port/port.h"
 #include "storage/lmdb/lmdb_file.h"
 
 #include <errno.h>
@@ -52,10 +53,8 @@ static bool is_note(const uint8_t *note)
 
 static ut_err system_fault(ut_fault *fault, const char *path_z, const char *what_z)
 {
-    const ut_err err = errno == ENOSPC || errno == EDQUOT                    ? UT_ENOSPC
-                       : errno == EACCES || errno == EPERM || errno == EROFS ? UT_EPERM
-                                                                             : UT_EIO;
-    return ut_fault_set(fault, err, "%s cannot be %s: %s", path_z, what_z, strerror(errno));
+    return ut_fault_set(fault, ut_err_of_errno(errno), "%s cannot be %s: %s", path_z, what_z,
+                        strerror(errno));
 }
 
 // The valid note with the higher number of a transaction: notes were written in turn, so that one

@@ -1,7 +1,7 @@
-// What the writer may let LMDB change: pages that were looked at. LMDB copies a page to the heap and
-// moves bytes about in it as the page itself says; a damaged one would make it write anywhere.
-// Pages that this process has written need no look. Only for engine_lmdb*.c; the thread of the write
-// transactions.
+// What the writer may let LMDB change: pages that were looked at. LMDB copies a page to the heap
+// and moves bytes about in it as the page itself says; a damaged one would make it write anywhere.
+// Pages that this process has written need no look. Only for engine_lmdb*.c; the thread of the
+// write transactions.
 #ifndef UT_STORAGE_ENGINE_LMDB_TRUST_H
 #define UT_STORAGE_ENGINE_LMDB_TRUST_H
 
@@ -14,9 +14,9 @@ typedef struct ut_lmdb_trust ut_lmdb_trust;
 ut_lmdb_trust *ut_lmdb_trust_new(int fd, size_t page_bytes, size_t map_bytes);
 void ut_lmdb_trust_free(ut_lmdb_trust *trust); // takes NULL
 
-// A write transaction begins; it sees the state of transaction txn_id. Looks at some more pages each
-// time, until it knows all. To be called guarded, as is the next. False: the lists of free pages are
-// damaged, nothing may be written.
+// A write transaction begins; it sees the state of transaction txn_id. Looks at some more pages
+// each time, until it knows all. To be called guarded, as is the next. False: the lists of free
+// pages are damaged, nothing may be written.
 bool ut_lmdb_trust_begin(ut_lmdb_trust *trust, size_t txn_id);
 
 // True when there is nothing left to look at.

@@ -16,11 +16,11 @@ enum {
     UT_LMDB_META_LEN = UT_LMDB_META_TXN_AT + sizeof(size_t),
 };
 
-// Checks both meta pages, the roots and the counts of pages of the newer one, and that every page in use lies
-// within the file. (LMDB does not write pages that were allocated and freed in one transaction, so
-// that a healthy file may end before its last page.) May run beside a writer. UT_ENOTFOUND (no
-// file, or an empty one), UT_EPERM, UT_EIO, UT_ECORRUPT, UT_EVERSION, UT_ENOMEM; the fault names
-// the file.
+// Checks both meta pages, the roots and the counts of pages of the newer one, and that every page
+// in use lies within the file. (LMDB does not write pages that were allocated and freed in one
+// transaction, so that a healthy file may end before its last page.) May run beside a writer.
+// UT_ENOTFOUND (no file, or an empty one), UT_EPERM, UT_EIO, UT_ECORRUPT, UT_EVERSION, UT_ENOMEM;
+// the fault names the file.
 ut_err ut_lmdb_file_check(const char *path_z, ut_fault *fault);
 
 #endif

@@ -53,8 +53,8 @@ typedef struct {
     size_t txn_id;
 } ut_lmdb_meta;
 
-// The pages that the counts of both trees and the meta pages make; SIZE_MAX when one of them is more
-// than the file has, as only a damaged one is.
+// The pages that the counts of both trees and the meta pages make; SIZE_MAX when one of them is
+// more than the file has, as only a damaged one is.
 static inline size_t ut_lmdb_pages_used(const ut_lmdb_tree *main_tree,
                                         const ut_lmdb_tree *free_tree, size_t last_page)
 {

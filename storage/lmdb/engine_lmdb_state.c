@@ -1,0 +1,62 @@
+// The data file that is in use, and its exchange; see engine_lmdb_state.h.
+#include "storage/lmdb/engine_lmdb_state.h"
+
+#include "storage/lmdb/lmdb_file.h"
+
+// Others read the number while the file is opened again, which leaves it as it is.
+static void set_best_length(ut_lmdb_engine *engine)
+{
+    uint32_t best = (uint32_t)(engine->env->page_bytes - UT_LMDB_PAGE_HEADER_LEN);
+    if (engine->base.value_bytes_best != best)
+        engine->base.value_bytes_best = best;
+}
+
+int ut_lmdb_engine_open_env(ut_lmdb_engine *engine)
+{
+    int code = ut_lmdb_env_open_named(&engine->place, &engine->env);
+    if (code == 0)
+        set_best_length(engine);
+    return code;
+}
+
+void ut_lmdb_engine_close_env(ut_lmdb_engine *engine)
+{
+    ut_lmdb_env_close(engine->env);
+    engine->env = NULL;
+}
+
+ut_lmdb_env *ut_lmdb_engine_replace_env(ut_lmdb_engine *engine, ut_lmdb_env *env)
+{
+    ut_lmdb_env *old = engine->env;
+    engine->env = env;
+    if (env != NULL)
+        set_best_length(engine);
+    if (old == NULL || old->users == 0)
+        return old;
+    ut_lmdb_env_drop_idle(old);
+    old->next = engine->retired;
+    engine->retired = old;
+    return NULL;
+}
+
+int ut_lmdb_engine_recover(ut_lmdb_engine *engine, int code)
+{
+    if (engine->env == NULL || engine->env->users > 0 || atomic_load(&engine->damaged))
+        return code;
+    ut_lmdb_env_drop_idle(engine->env);
+    if (code == MDB_MAP_RESIZED)
+        return mdb_env_set_mapsize(engine->env->mdb, 0);
+    ut_lmdb_engine_close_env(engine);
+    return ut_lmdb_engine_open_env(engine);
+}
+
+ut_lmdb_env *ut_lmdb_engine_follow(ut_lmdb_engine *engine)
+{
+    ut_lmdb_env *env = NULL;
+    ut_fault fault;
+    if (engine->env == NULL || !ut_lmdb_env_moved(&engine->place, engine->env) ||
+        ut_lmdb_file_check(engine->place.path_z, &fault) != UT_OK ||
+        ut_lmdb_env_open_named(&engine->place, &env) != 0)
+        return NULL;
+    return ut_lmdb_engine_replace_env(engine, env);
+}

@@ -51,8 +51,8 @@ static bool take_words(const char *text_z, const word *words, size_t count, uint
     }
 }
 
-// "2h": so long before now; a date, with or without a time; a number of nanoseconds since the
-// epoch, as --json prints them.
+// Takes a duration such as "2h" for the time that long before now, a date with or without a time of
+// day, or a number of nanoseconds since the epoch, as --json prints them.
 static bool take_time(const char *text_z, uint64_t now_ns, uint64_t *ns)
 {
     const ut_bytes text = ut_bytes_of_z(text_z);

@@ -7,7 +7,7 @@
 
 enum {
     UT_TABLE_COLUMNS_MAX = 16,
-    UT_TABLE_ROWS_MAX = 1000,              // the widths of the first so many hold for the rest
+    UT_TABLE_ROWS_MAX = 1000,              // rows held back; their widths hold for the rest
     UT_TABLE_BYTES_MAX = 32 * 1024 * 1024, // of text that waits to be printed
     UT_TABLE_CELL_COLUMNS = 200,           // of one cell, also in a pipe
     UT_TABLE_CUT_COLUMNS = 8,              // a column is not cut below

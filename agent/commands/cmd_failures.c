@@ -63,8 +63,9 @@ static const ut_table_column pattern_columns[] = {
     {"message", .cut = true}, {.head_z = "last trace"},
 };
 static const ut_table_column latest_columns[] = {
-    {"began (UTC)", .from_width = 80}, {.head_z = "trace"}, {"took", .right = true}, {"service", .cut = true},
-    {"name", .cut = true}, {"type", .cut = true, .from_width = 100}, {"message", .cut = true},
+    {"began (UTC)", .from_width = 80}, {.head_z = "trace"}, {"took", .right = true},
+    {"service", .cut = true}, {"name", .cut = true}, {"type", .cut = true, .from_width = 100},
+    {"message", .cut = true},
 };
 // clang-format on
 

@@ -38,8 +38,8 @@ enum {
     LIMIT_MAX = 10 * 1000 * 1000,
     CONDITIONS_LIMIT_MAX = 100 * 1000, // with conditions the ids found are kept
     NAME_BYTES_MAX = 1024 * 1024,
-    // Of JSON, held back so that no view of the store waits for whoever reads the output; more is
-    // written all the same.
+    // JSON that is held back, so that no view of the store waits for a slow reader of the output;
+    // what is over it is written while the view is held.
     WAITING_BYTES = 64 * 1024 * 1024,
     ID_NARROW = 12, // digits of an id on a narrow terminal
 };

@@ -26,7 +26,7 @@ typedef struct {
     ut_fault fault;
 } job;
 
-// Waits up to so long for SIGINT or SIGTERM. True: one has come now.
+// Waits for SIGINT or SIGTERM, up to wait_ms. True: one has come in that time.
 static bool stopped(job *j, uint64_t wait_ms)
 {
     const struct timespec wait = {.tv_sec = (time_t)(wait_ms / 1000),

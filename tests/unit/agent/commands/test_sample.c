@@ -1,4 +1,5 @@
-// Tests of agent/commands/sample: the requests are what a busy shop would send, and decode without a complaint.
+// The requests of agent/commands/sample are what a busy shop would send, and decode without a
+// complaint.
 #include "adapters/otlp/otlp.h"
 #include "agent/commands/sample.h"
 #include "tests/support/random_span.h"
@@ -90,10 +91,10 @@ static void traces_are_complete_trees(void **state)
     make(&sample, 1000, &body, &batch);
     uint32_t trace_count;
     const ut_sample_trace *traces = ut_sample_traces(&sample, &trace_count);
-    ut_batch_span *spans = malloc(1000 * sizeof *spans);
+    ut_batch_span *spans = malloc(1000 * sizeof(*spans));
     assert_non_null(spans);
-    memcpy(spans, ut_batch_spans(&batch), 1000 * sizeof *spans);
-    qsort(spans, 1000, sizeof *spans, by_trace);
+    memcpy(spans, ut_batch_spans(&batch), 1000 * sizeof(*spans));
+    qsort(spans, 1000, sizeof(*spans), by_trace);
     uint32_t counted = 0;
     uint32_t found = 0;
     for (uint32_t first = 0; first < 1000; first += counted, found++) {

@@ -3,6 +3,7 @@
 #include "storage/store/block_store.h"
 
 #include "port/base/order.h"
+#include "storage/store/key.h"
 
 _Static_assert(UT_BLOCK_STORE_MEMBERS_MAX *UT_BLOCK_STORE_SEALED_FROM >= UT_BLOCK_SPANS_MAX,
                "every span may be of a trace of its own");
@@ -62,4 +63,30 @@ ut_err ut_block_store_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf 
     if (err != UT_OK && err != UT_ENOTFOUND)
         return err;
     return expected == UT_BLOCK_STORE_SEALED_FROM ? UT_ENOTFOUND : UT_OK;
+}
+
+ut_err ut_block_store_find_oldest(ut_cursor *cursor, uint32_t *org, uint64_t *seq)
+{
+    bool found = false;
+    for (uint32_t next_org = 0;; next_org++) {
+        const ut_key from = ut_key_piece(next_org, 0, 0);
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found_org;
+        uint64_t found_seq;
+        uint32_t piece;
+        const ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+        if (err == UT_ENOTFOUND || !ut_key_read_piece(key, &found_org, &found_seq, &piece))
+            return found ? UT_OK : UT_ENOTFOUND; // behind the last block
+        if (!found || found_seq < *seq) {
+            *org = found_org;
+            *seq = found_seq;
+            found = true;
+        }
+        if (found_org == UINT32_MAX)
+            return UT_OK;
+        next_org = found_org;
+    }
 }

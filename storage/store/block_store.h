@@ -4,8 +4,9 @@
 #ifndef UT_STORAGE_BLOCK_STORE_H
 #define UT_STORAGE_BLOCK_STORE_H
 
-#include "storage/store/key.h"
-#include "storage/store/record.h"
+#include "port/base/buf.h"
+#include "storage/engine.h"
+#include "storage/span/block.h"
 
 enum {
     UT_BLOCK_STORE_MEMBERS_MAX = 16, // ids in one piece of members: one step of a removal
@@ -20,5 +21,9 @@ ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes memb
 // Appends the sealed block to out. UT_ENOTFOUND, UT_ECORRUPT (a piece is missing at the front),
 // UT_ENOMEM.
 ut_err ut_block_store_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf *out);
+
+// Finds the oldest block of all organisations: its number is the lowest. UT_ENOTFOUND: there is no
+// block; errors of the engine.
+ut_err ut_block_store_find_oldest(ut_cursor *cursor, uint32_t *org, uint64_t *seq);
 
 #endif

@@ -178,33 +178,6 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
 
 // ---- choosing ----
 
-// The oldest block of all organisations; its number is the lowest.
-static ut_err find_oldest(ut_cursor *cursor, uint32_t *org, uint64_t *seq)
-{
-    uint8_t from[UT_KEY_PREFIX_ORG] = {UT_KEY_BLOCK};
-    bool found = false;
-    for (;;) {
-        ut_bytes key;
-        ut_bytes value;
-        uint32_t found_org;
-        uint64_t found_seq;
-        uint32_t piece;
-        ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof from}, &key, &value);
-        if (err != UT_OK && err != UT_ENOTFOUND)
-            return err;
-        if (err == UT_ENOTFOUND || !ut_key_read_piece(key, &found_org, &found_seq, &piece))
-            return found ? UT_OK : UT_ENOTFOUND;
-        if (!found || found_seq < *seq) {
-            *org = found_org;
-            *seq = found_seq;
-            found = true;
-        }
-        if (found_org == UINT32_MAX)
-            return UT_OK;
-        ut_put_be32(from + 1, found_org + 1);
-    }
-}
-
 // The block that goes next: one whose removal was begun, else the oldest that no destination waits
 // for, if one stands among the oldest, else the oldest of all; with oldest, that one at once.
 // UT_ENOTFOUND: the store is empty.
@@ -216,7 +189,7 @@ static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint3
         *seq = store->removal.seq;
         return UT_OK;
     }
-    ut_err err = find_oldest(cursor, org, seq);
+    ut_err err = ut_block_store_find_oldest(cursor, org, seq);
     if (err != UT_OK || oldest || store->next_ledger.count == 0)
         return err;
     ut_key from = ut_key_summary(*org, 0);

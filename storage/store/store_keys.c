@@ -119,32 +119,20 @@ void ut_store_keys_close(ut_store *store)
 
 // ---- new keys ----
 
-// The oldest block there is, over all organisations; next_seq when there is none.
+// The oldest block there is; next_seq when there is none.
 static ut_err find_oldest(ut_txn *txn, uint64_t next_seq, uint64_t *oldest)
 {
     ut_cursor *cursor;
-    *oldest = next_seq;
+    uint32_t org;
     ut_err err = ut_txn_cursor(txn, &cursor);
     if (err != UT_OK)
         return err;
-    uint32_t org = 0;
-    for (;;) {
-        ut_key from = ut_key_piece(org, 0, 0);
-        ut_bytes key;
-        ut_bytes value;
-        uint64_t seq;
-        uint32_t piece;
-        err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
-        if (err != UT_OK || !ut_key_read_piece(key, &org, &seq, &piece))
-            break; // behind the last block
-        if (seq < *oldest)
-            *oldest = seq;
-        if (org == UINT32_MAX)
-            break;
-        org += 1;
-    }
+    err = ut_block_store_find_oldest(cursor, &org, oldest);
     ut_cursor_close(cursor);
-    return err == UT_ENOTFOUND ? UT_OK : err;
+    if (err != UT_ENOTFOUND)
+        return err;
+    *oldest = next_seq;
+    return UT_OK;
 }
 
 // After a commit of new keys that failed the store may have them all the same: what is stored is

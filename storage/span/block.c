@@ -1,5 +1,5 @@
 // Builds, seals, opens and walks blocks; see block.h and docs/FORMAT.md.
-// Not for keys, indexes or the database: store.c keeps those.
+// Not for keys, indexes or the database: storage/store keeps those.
 #include "storage/span/block.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
 // Values of index records to bytes and back; see record.h.
-// Not for the database: store.c and its neighbours put them there.
+// Not for the database: block_store.c, trace_index.c, ledger.c and others put them there.
 #include "storage/store/record.h"
 
 enum {

@@ -1,10 +1,9 @@
-// The summary of a block: what a query has to know to pass the block without opening it.
+// Writing the summary of a block and asking it; see block_summary.h.
 #include "storage/store/block_summary.h"
 
 #include "storage/store/bloom_build.h"
-#include "storage/store/store_core.h"
-
 #include "storage/store/key.h"
+#include "storage/store/store_core.h"
 
 ut_err ut_block_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,
                             uint32_t hour)

@@ -1,10 +1,15 @@
-// What the summary of a block says to a filter: that no span of the block can match. Never says so
-// wrongly. ut_block_summary_put (store_core.h) writes summaries.
+// The summary of a block, by which a search passes the block: it says that no span of the block can
+// match a filter, and never says so wrongly. Not for the bytes of the record: record.h.
 #ifndef UT_STORAGE_BLOCK_SUMMARY_H
 #define UT_STORAGE_BLOCK_SUMMARY_H
 
 #include "storage/store/bloom.h"
 #include "storage/store/record.h"
+
+// Writes the summary of the block that stands in store->builder and store->sealed. Inside a write
+// transaction. UT_ENOMEM, errors of the engine.
+ut_err ut_block_summary_put(ut_store *store, uint32_t org, uint64_t seq, uint64_t now_ns,
+                            uint32_t hour);
 
 // A filter as it is held against many summaries; borrows the filter.
 typedef struct {

@@ -1,7 +1,9 @@
 // Where named readers that poll have got to; see store.h. query_pull.c reads it.
-#include "storage/store/store_core.h"
+#include "storage/store/store.h"
 
 #include "storage/store/key.h"
+#include "storage/store/retention.h"
+#include "storage/store/store_txn.h"
 
 // Counts the readers of an organisation. *known: this one is among them.
 static ut_err count_consumers(ut_store *store, uint32_t org, ut_bytes name, uint32_t *count,

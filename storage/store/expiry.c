@@ -1,7 +1,7 @@
 // The hours in which the spans of a commit expire: by what the request says, else by rule, else by the
 // store's default. Spans of one organisation and one hour are a class, and share blocks. Not for
 // removing what has expired: retention.c.
-#include "storage/store/store_core.h"
+#include "storage/store/expiry.h"
 
 #include "port/base/order.h"
 #include "port/base/time_units.h"

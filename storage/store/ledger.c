@@ -1,7 +1,7 @@
 // The ledger: destinations and their counters, one delivery entry for every block and destination,
 // dead letters. For every destination, at any moment: accepted = delivered + dead + expired +
 // evicted + pending. Not for deciding when to try again: that is the dispatcher's.
-#include "storage/store/store_core.h"
+#include "storage/store/ledger.h"
 
 #include "port/base/order.h"
 #include "storage/store/key.h"

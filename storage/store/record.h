@@ -14,6 +14,9 @@ enum {
 
 // ---- M version, M state ----
 
+#define UT_RECORD_VERSION_NAME "version"
+#define UT_RECORD_STATE_NAME   "state"
+
 // What the store knows of itself; counters since it was made.
 typedef struct {
     uint64_t next_seq; // of the next block; starts at 1

@@ -3,9 +3,14 @@
 // for the next removal: so a full store never wedges. A block is removed in steps of bounded size;
 // what a transaction leaves undone, a later one goes on with. Not for damaged blocks alone: one
 // that cannot be read is removed all the same, because its members stand beside it.
-#include "storage/store/store_core.h"
+#include "storage/store/retention.h"
 
+#include "port/base/order.h"
+#include "port/base/time_units.h"
+#include "storage/store/block_store.h"
 #include "storage/store/key.h"
+#include "storage/store/ledger.h"
+#include "storage/store/store_txn.h"
 
 enum {
     STEP_TOUCHES = 48, // of one step: a piece of members, or what belongs to the block as a whole
@@ -31,8 +36,6 @@ enum {
     MEMBERS_LEN_MAX = UT_BLOCK_STORE_MEMBERS_MAX * UT_TRACE_ID_LEN,
     LOST_TOLD_EVERY_S = 60,
 };
-
-static const uint64_t hour_ns = UINT64_C(3600) * 1000000000;
 
 // ---- removing one block ----
 
@@ -84,7 +87,7 @@ static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_remov
         store->next_state.counts.spans_evicted += summary.span_count;
     store->next_state.counts.blocks_removed += 1;
     if (!expired)
-        store->lost_spans += pending;
+        store->retention.lost_spans += pending;
     done->touches += 4 + 2 * (uint64_t)store->next_ledger.count;
     done->bytes += summary.sealed_len + 24 * (uint64_t)summary.span_count;
     done->sealed += summary.sealed_len;
@@ -172,7 +175,7 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
     if (err == UT_OK && had_left && done->all)
         err = forget_unfinished(store, org, seq);
     if (err == UT_OK)
-        store->removal = (ut_removal){.open = !done->all, .org = org, .seq = seq};
+        store->retention.removal = (ut_removal){.open = !done->all, .org = org, .seq = seq};
     return err;
 }
 
@@ -184,9 +187,9 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
 static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint32_t *org,
                           uint64_t *seq)
 {
-    if (store->removal.open) {
-        *org = store->removal.org;
-        *seq = store->removal.seq;
+    if (store->retention.removal.open) {
+        *org = store->retention.removal.org;
+        *seq = store->retention.removal.seq;
         return UT_OK;
     }
     ut_err err = ut_block_store_find_oldest(cursor, org, seq);
@@ -224,8 +227,8 @@ static uint64_t ring_excess(const ut_store *store, const ut_record_state *state)
 {
     const ut_store_counts *counts = &state->counts;
     uint64_t gone = counts->spans_expired + counts->spans_evicted;
-    uint64_t spans = counts->spans_stored > gone ? counts->spans_stored - gone : 0;
-    return store->ring_spans > 0 && spans > store->ring_spans ? spans - store->ring_spans : 0;
+    uint64_t spans = ut_left_u64(counts->spans_stored, gone);
+    return store->retention.ring_spans > 0 ? ut_left_u64(spans, store->retention.ring_spans) : 0;
 }
 
 // Removes blocks for the budget until `bytes` are freed and the ring is kept, or the touches are
@@ -241,7 +244,8 @@ static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, ut_remov
             return UT_OK;
         uint32_t org = 0;
         uint64_t seq = 0;
-        ut_err err = find_victim(store, cursor, of_ring || store->evict_oldest, &org, &seq);
+        ut_err err =
+            find_victim(store, cursor, of_ring || store->retention.evict_oldest, &org, &seq);
         if (err == UT_ENOTFOUND) {
             *empty = true;
             return UT_OK;
@@ -256,20 +260,10 @@ static ut_err evict(ut_store *store, ut_cursor *cursor, uint64_t bytes, ut_remov
 
 // ---- the budget ----
 
-static uint64_t least(uint64_t a, uint64_t b)
-{
-    return a < b ? a : b;
-}
-
-static uint64_t most(uint64_t a, uint64_t b)
-{
-    return a > b ? a : b;
-}
-
 static uint64_t touches_bytes(const ut_engine_room *room, uint64_t touches)
 {
     // No more than all there is can be copied.
-    return least(touches * room->touch_bytes, room->bytes_used);
+    return ut_min_u64(touches * room->touch_bytes, room->bytes_used);
 }
 
 // What two steps of a removal may take: the first one frees room only for the third.
@@ -285,7 +279,7 @@ static uint64_t demand_bytes(const ut_engine_room *room, const ut_demand *demand
 
 static uint64_t free_bytes(const ut_engine_room *room)
 {
-    return room->bytes_max > room->bytes_used ? room->bytes_max - room->bytes_used : 0;
+    return ut_left_u64(room->bytes_max, room->bytes_used);
 }
 
 // Touches that a transaction of its own may make to remove blocks: half of what is ready, the other
@@ -293,24 +287,23 @@ static uint64_t free_bytes(const ut_engine_room *room)
 static uint64_t touches_alone(const ut_store *store, const ut_engine_room *room)
 {
     uint64_t bytes = room->bytes_ready / 2;
-    uint64_t touches =
-        bytes > room->write_reserve ? (bytes - room->write_reserve) / room->touch_bytes : 0;
-    return least(EVICT_TOUCHES, most(step_touches(store), touches));
+    uint64_t touches = ut_left_u64(bytes, room->write_reserve) / room->touch_bytes;
+    return ut_min_u64(EVICT_TOUCHES, ut_max_u64(step_touches(store), touches));
 }
 
 static ut_err get_room(ut_store *store, ut_engine_room *room)
 {
     ut_err err = ut_engine_get_room(store->engine, room);
     if (err == UT_OK) {
-        store->disk_full = room->disk_full;
-        store->disk_bytes = room->bytes_max;
+        store->retention.disk_full = room->disk_full;
+        store->retention.disk_bytes = room->bytes_max;
     }
     return err;
 }
 
 bool ut_retention_met_full_disk(ut_store *store)
 {
-    return get_room(store, &store->room) == UT_OK && store->disk_full;
+    return get_room(store, &store->retention.room) == UT_OK && store->retention.disk_full;
 }
 
 // One transaction that removes blocks, or with bytes 0 does nothing: what the ones before it freed
@@ -339,20 +332,22 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
 static void note_pinned(ut_store *store, const ut_engine_room *room)
 {
     // A reader that stays is not fed.
-    uint64_t pinned = least(room->bytes_pinned, room->bytes_max / PINNED_PART);
-    store->pinned_bytes = most(pinned, store->pinned_bytes - store->pinned_bytes / PINNED_AGES);
+    uint64_t pinned = ut_min_u64(room->bytes_pinned, room->bytes_max / PINNED_PART);
+    store->retention.pinned_bytes = ut_max_u64(
+        pinned, store->retention.pinned_bytes - store->retention.pinned_bytes / PINNED_AGES);
 }
 
 // Says, once, who holds what would be room.
 static ut_err is_full(ut_store *store)
 {
-    const ut_engine_room *room = &store->room;
-    if (room->pinned_by != 0 && room->bytes_pinned > 0 && room->pinned_by != store->pinned_told) {
+    const ut_engine_room *room = &store->retention.room;
+    if (room->pinned_by != 0 && room->bytes_pinned > 0 &&
+        room->pinned_by != store->retention.pinned_told) {
         ut_log_write(store->log, UT_LOG_WARN, "storage",
                      "the store is full: process %ld is in the middle of reading it and holds %llu "
                      "KiB that were freed since; let it go on, or end it",
                      room->pinned_by, (unsigned long long)(room->bytes_pinned / 1024));
-        store->pinned_told = room->pinned_by;
+        store->retention.pinned_told = room->pinned_by;
     }
     return UT_EFULL;
 }
@@ -361,16 +356,16 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
 {
     unsigned ticks = 0;
     for (unsigned i = 0; i < MAKE_ROOM_MAX; i++) {
-        ut_err err = get_room(store, &store->room);
+        ut_err err = get_room(store, &store->retention.room);
         if (err != UT_OK)
             return err;
-        const ut_engine_room *room = &store->room;
+        const ut_engine_room *room = &store->retention.room;
         if (i == 0)
             note_pinned(store, room);
         uint64_t reserve = removal_bytes(store, room);
         uint64_t wanted = demand_bytes(room, demand) + reserve;
-        store->demand_bytes = demand_bytes(room, demand);
-        store->demand_touches = demand->touches;
+        store->retention.demand_bytes = demand_bytes(room, demand);
+        store->retention.demand_touches = demand->touches;
         if (room->bytes_ready >= wanted)
             return UT_OK;
         if (demand->data_bytes + reserve > room->bytes_max)
@@ -379,8 +374,7 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         uint64_t enough = wanted + (uint64_t)HELD_BACK_PAGES * room->page_bytes;
         bool empty = free_bytes(room) >= enough;
         if (!empty) {
-            uint64_t free = free_bytes(room);
-            err = evict_once(store, room, free < enough ? enough - free : 0, &empty);
+            err = evict_once(store, room, ut_left_u64(enough, free_bytes(room)), &empty);
             if (err != UT_OK)
                 return err;
         }
@@ -402,40 +396,41 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
 // that makes room, also while readers hold as much as they did lately.
 static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
 {
-    return least(removal_bytes(store, room) + 2 * store->need_bytes + store->pinned_bytes,
-                 room->bytes_max / 2);
+    return ut_min_u64(removal_bytes(store, room) + 2 * store->retention.usual_demand_bytes +
+                          store->retention.pinned_bytes,
+                      room->bytes_max / 2);
 }
 
 static void tell_lost(ut_store *store, uint64_t now_ns)
 {
-    if (store->lost_spans == 0 ||
-        (store->lost_told_ns != 0 && now_ns >= store->lost_told_ns &&
-         now_ns - store->lost_told_ns < LOST_TOLD_EVERY_S * UINT64_C(1000000000)))
+    if (store->retention.lost_spans == 0 ||
+        (store->retention.lost_told_ns != 0 && now_ns >= store->retention.lost_told_ns &&
+         now_ns - store->retention.lost_told_ns < LOST_TOLD_EVERY_S * UT_NS_PER_S))
         return;
     ut_log_write(store->log, UT_LOG_WARN, "storage",
                  "the budget is used up: %llu spans were removed before they were delivered",
-                 (unsigned long long)store->lost_spans);
-    store->lost_spans = 0;
-    store->lost_told_ns = now_ns;
+                 (unsigned long long)store->retention.lost_spans);
+    store->retention.lost_spans = 0;
+    store->retention.lost_told_ns = now_ns;
 }
 
 // A disk that is nearly full is so now and then: it is told at most once in a while.
 static void tell_disk(ut_store *store, uint64_t now_ns)
 {
-    if (store->disk_full == store->disk_told ||
-        (store->disk_told_ns != 0 && now_ns >= store->disk_told_ns &&
-         now_ns - store->disk_told_ns < LOST_TOLD_EVERY_S * UINT64_C(1000000000)))
+    if (store->retention.disk_full == store->retention.disk_told ||
+        (store->retention.disk_told_ns != 0 && now_ns >= store->retention.disk_told_ns &&
+         now_ns - store->retention.disk_told_ns < LOST_TOLD_EVERY_S * UT_NS_PER_S))
         return;
-    if (store->disk_full)
+    if (store->retention.disk_full)
         ut_log_write(store->log, UT_LOG_WARN, "storage",
                      "no space is left on the disk: the store keeps to the %llu KiB that it has, "
                      "and old spans leave for new ones",
-                     (unsigned long long)(store->disk_bytes / 1024));
+                     (unsigned long long)(store->retention.disk_bytes / 1024));
     else
         ut_log_write(store->log, UT_LOG_INFO, "storage",
                      "the disk has room again: the store grows up to its max_size");
-    store->disk_told = store->disk_full;
-    store->disk_told_ns = now_ns;
+    store->retention.disk_told = store->retention.disk_full;
+    store->retention.disk_told_ns = now_ns;
 }
 
 // ---- time ----
@@ -445,7 +440,7 @@ static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, ut_rem
                      bool *due)
 {
     *due = false;
-    uint64_t hour_now = now_ns / hour_ns;
+    uint64_t hour_now = now_ns / UT_NS_PER_HOUR;
     static const uint8_t from[1] = {UT_KEY_EXPIRY};
     for (;;) {
         ut_bytes key;
@@ -476,10 +471,10 @@ static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, ut_rem
 // Goes on with a removal that is under way.
 static ut_err resume(ut_store *store, ut_cursor *cursor, ut_removal_progress *done)
 {
-    if (!store->removal.open)
+    if (!store->retention.removal.open)
         return UT_OK;
-    return ut_retention_remove(store, cursor, store->removal.org, store->removal.seq,
-                               UT_REMOVAL_EVICTED, done);
+    return ut_retention_remove(store, cursor, store->retention.removal.org,
+                               store->retention.removal.seq, UT_REMOVAL_EVICTED, done);
 }
 
 // The first hour from `from_hour` on in which blocks expire; UINT32_MAX: none.
@@ -500,7 +495,7 @@ static ut_err find_hour(ut_cursor *cursor, uint32_t from_hour, uint32_t *hour)
 // Whether something is due, and whether for more than the rest of its hour.
 static ut_err look_for_due(ut_cursor *cursor, uint64_t now_ns, bool *due, bool *behind)
 {
-    const uint64_t hour_now = now_ns / hour_ns;
+    const uint64_t hour_now = now_ns / UT_NS_PER_HOUR;
     uint32_t hour = UINT32_MAX;
     ut_err err = find_hour(cursor, 0, &hour);
     *due = hour <= hour_now;
@@ -519,42 +514,44 @@ static ut_err expire_some(ut_store *store, ut_cursor *cursor, uint64_t now_ns, u
     bool due = false;
     bool behind = false;
     ut_err err = look_for_due(cursor, now_ns, &due, &behind);
-    if (err != UT_OK || (!due && !store->removal.open))
+    if (err != UT_OK || (!due && !store->retention.removal.open))
         return err;
-    store->commits_since_ride += 1;
-    if (!behind && store->commits_since_ride < RIDE_EVERY)
+    store->retention.commits_since_expiry += 1;
+    if (!behind && store->retention.commits_since_expiry < RIDE_EVERY)
         return UT_OK;
-    store->commits_since_ride = 0;
-    done->touches_max =
-        least(touches_max,
-              behind ? most(RIDE_TOUCHES, RIDE_SHARE * store->demand_touches) : RIDE_PACED_TOUCHES);
+    store->retention.commits_since_expiry = 0;
+    done->touches_max = ut_min_u64(
+        touches_max, behind ? ut_max_u64(RIDE_TOUCHES, RIDE_SHARE * store->retention.demand_touches)
+                            : RIDE_PACED_TOUCHES);
     if (ut_retention_is_spent(store, done))
         return UT_OK;
     err = resume(store, cursor, done);
-    if (err == UT_OK && !store->removal.open)
+    if (err == UT_OK && !store->retention.removal.open)
         err = expire(store, cursor, now_ns, done, &due);
     return err;
 }
 
 static uint64_t ring_touches(const ut_store *store)
 {
-    return most(EVICT_TOUCHES, least(RING_TOUCHES_MAX, RING_SHARE * store->demand_touches));
+    return ut_max_u64(EVICT_TOUCHES,
+                      ut_min_u64(RING_TOUCHES_MAX, RING_SHARE * store->retention.demand_touches));
 }
 
-ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
+ut_err ut_retention_remove_in_commit(ut_store *store, uint64_t now_ns)
 {
-    const ut_engine_room *room = &store->room;
-    store->need_bytes = most(store->demand_bytes, store->need_bytes - store->need_bytes / 16);
+    const ut_engine_room *room = &store->retention.room;
+    store->retention.usual_demand_bytes =
+        ut_max_u64(store->retention.demand_bytes,
+                   store->retention.usual_demand_bytes - store->retention.usual_demand_bytes / 16);
     tell_lost(store, now_ns);
     tell_disk(store, now_ns);
-    uint64_t spent = store->demand_bytes + removal_bytes(store, room);
+    uint64_t spent = store->retention.demand_bytes + removal_bytes(store, room);
     if (room->bytes_ready <= spent)
         return UT_OK;
-    uint64_t left = free_bytes(room);
-    left = left > store->demand_bytes ? left - store->demand_bytes : 0;
+    uint64_t left = ut_left_u64(free_bytes(room), store->retention.demand_bytes);
     uint64_t margin = margin_bytes(store, room);
     uint64_t touches_ready = (room->bytes_ready - spent) / room->touch_bytes;
-    uint64_t touches_max = least(EVICT_TOUCHES, touches_ready);
+    uint64_t touches_max = ut_min_u64(EVICT_TOUCHES, touches_ready);
     ut_removal_progress done = {.touches_max = 0};
     ut_cursor *cursor;
     bool empty;
@@ -565,22 +562,24 @@ ut_err ut_retention_keep_up(ut_store *store, uint64_t now_ns)
     done.touches_max = touches_max;
     bool of_ring = ring_excess(store, &store->next_state) > 0;
     if (of_ring) // faster than spans come, so that what is too many is gone after each commit
-        done.touches_max = least(touches_ready, ring_touches(store));
+        done.touches_max = ut_min_u64(touches_ready, ring_touches(store));
     if (err == UT_OK && (left + done.bytes < margin || of_ring) &&
         !ut_retention_is_spent(store, &done))
-        err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
+        err = evict(store, cursor, ut_left_u64(margin, left), &done, &empty);
     ut_cursor_close(cursor);
     return err;
 }
 
 ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done)
 {
-    ut_engine_room room = {0};
+    ut_engine_room room;
+    *done = (ut_removal_progress){0};
     ut_err err = get_room(store, &room);
     if (err == UT_OK)
         err = ut_store_begin_write(store);
-    *done = (ut_removal_progress){
-        .touches_max = most(step_touches(store), least(touches_max, touches_alone(store, &room)))};
+    if (err == UT_OK)
+        done->touches_max =
+            ut_max_u64(step_touches(store), ut_min_u64(touches_max, touches_alone(store, &room)));
     return err;
 }
 
@@ -594,8 +593,8 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
     if (err != UT_OK)
         return err;
     ut_removal_progress done = {
-        .touches_max =
-            most(step_touches(store), least(SWEEP_TOUCHES, touches_alone(store, &room)))};
+        .touches_max = ut_max_u64(step_touches(store),
+                                  ut_min_u64(SWEEP_TOUCHES, touches_alone(store, &room)))};
     bool due = false;
     bool empty = false;
     uint64_t left = free_bytes(&room);
@@ -604,14 +603,15 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
     err = ut_txn_cursor(store->txn, &cursor);
     if (err == UT_OK) {
         err = resume(store, cursor, &done);
-        if (err == UT_OK && !store->removal.open)
+        if (err == UT_OK && !store->retention.removal.open)
             err = expire(store, cursor, now_ns, &done, &due);
         bool of_ring = ring_excess(store, &store->next_state) > 0;
-        if (err == UT_OK && !store->removal.open && (of_ring || left + done.bytes < margin))
-            err = evict(store, cursor, left < margin ? margin - left : 0, &done, &empty);
+        if (err == UT_OK && !store->retention.removal.open &&
+            (of_ring || left + done.bytes < margin))
+            err = evict(store, cursor, ut_left_u64(margin, left), &done, &empty);
         ut_cursor_close(cursor);
     }
-    *more = due || store->removal.open ||
+    *more = due || store->retention.removal.open ||
             (!empty && (left + done.bytes < margin || ring_excess(store, &store->next_state) > 0));
     bool changed = done.touches > 0 || done.pieces > 0;
     if (err == UT_OK && changed) {

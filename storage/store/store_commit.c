@@ -1,343 +1,25 @@
-// Opening, and the group commit; see store.h. The other parts of the store stand beside it:
-// trace_index.c, ledger.c, retention.c, block_store.c, store_view.c.
-#include "storage/store/store_core.h"
+// The group commit, and the writing of a block with its records; see store.h and store_commit.h.
+#include "storage/store/store_commit.h"
 
 #include "port/base/order.h"
-
-#include "port/port.h"
+#include "storage/store/block_store.h"
+#include "storage/store/block_summary.h"
+#include "storage/store/expiry.h"
 #include "storage/store/key.h"
-#include "storage/store/store_view.h"
-
-#include <stdlib.h>
+#include "storage/store/ledger.h"
+#include "storage/store/retention.h"
+#include "storage/store/store_keys.h"
+#include "storage/store/store_txn.h"
 
 enum {
-    SPANS_MIN = 64, // of a block, in the smallest store
-    PAYLOAD_MIN = 16 * 1024,
-    BLOCKS_IN_BUDGET = 256, // no block is larger than this part of the budget
-    BLOCKS_IN_RING = 16,    // nor has more than this part of the spans of a ring
-    SEALED_KEEP = 512 * 1024,
-    PERMILLE_START = 500,
-    PERMILLE_AGES = 8,   // blocks of that many commits weigh in
-    PERMILLE_MAX = 1050, // what cannot be compressed is stored as it is
-    ATTEMPTS_MAX = 4,
-    PAGE_USUAL = 4096, // until the engine told
-    // What the records of a commit take in the tree, roughly; only the budget is steered by it.
-    BYTES_A_SPAN = 15,
-    BYTES_A_TRACE = 250,
-    BYTES_A_BLOCK = 340,
-    BYTES_A_DELIVERY = 60,
-    ROOTS_A_PAGE = 16,
-    TOUCHES_FIXED = 16, // the last page of each family of keys
+    ATTEMPTS_MAX = 4,           // of one commit, each with a higher guess of what it takes
+    SEALED_PERMILLE_MAX = 1050, // a block that cannot be compressed is stored as it is, and a head
+    SEALED_PERMILLE_AGES = 8,   // commits over which the compression is averaged
+    ROOTS_PER_PAGE = 16,        // root records of new traces that share a page
+    TOUCHES_FIXED = 16,         // the last page of each family of keys
 };
 
-static const char *const version_name_z = "version";
-static const char *const state_name_z = "state";
-
-// ---- opening ----
-
-static ut_err read_state(ut_txn *txn, ut_record_state *state)
-{
-    ut_key key = ut_key_meta(state_name_z);
-    ut_bytes value;
-    ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
-    return err == UT_OK ? ut_record_read_state(value, state) : err;
-}
-
-// Reads what is there. UT_ENOTFOUND: nothing at all.
-static ut_err load(ut_store *store, ut_txn *txn, ut_fault *fault)
-{
-    ut_key key = ut_key_meta(version_name_z);
-    ut_bytes value;
-    uint64_t version = 0;
-    ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
-    if (err == UT_OK)
-        err = ut_record_read_version(value, &version);
-    if (err == UT_EVERSION)
-        return ut_fault_set(
-            fault, err,
-            "the store has format version %llu, this program knows versions up to %d; "
-            "use a newer program with it",
-            (unsigned long long)version, (int)UT_STORE_FORMAT_VERSION);
-    if (err == UT_ENOTFOUND) {
-        ut_cursor *cursor;
-        static const uint8_t first[1] = {0};
-        err = ut_txn_cursor(txn, &cursor);
-        if (err != UT_OK)
-            return ut_fault_set(fault, err, "the store cannot be read: %s", ut_err_text(err));
-        ut_bytes found;
-        err = ut_cursor_seek(cursor, (ut_bytes){first, 1}, &found, &value);
-        ut_cursor_close(cursor);
-        if (err == UT_ENOTFOUND)
-            return err;
-        if (err == UT_OK)
-            return ut_fault_set(
-                fault, UT_ECORRUPT,
-                "the store has records but no format version: another program wrote it, "
-                "or it is damaged");
-    }
-    if (err == UT_OK)
-        err = read_state(txn, &store->state);
-    if (err == UT_OK)
-        err = ut_ledger_read(txn, &store->ledger);
-    if (err == UT_ENOTFOUND)
-        err = UT_ECORRUPT;
-    return err == UT_OK ? UT_OK
-                        : ut_fault_set(fault, err, "the counters of the store cannot be read: %s",
-                                       ut_err_text(err));
-}
-
-static ut_err write_state(ut_store *store)
-{
-    ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_state(&store->value, &store->next_state);
-    if (store->value.err != UT_OK)
-        return store->value.err;
-    ut_key key = ut_key_meta(state_name_z);
-    return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&store->value));
-}
-
-static ut_err create(ut_store *store)
-{
-    ut_err err = ut_engine_begin(store->engine, true, &store->txn);
-    if (err != UT_OK)
-        return err;
-    store->next_state = store->state;
-    store->next_ledger.count = 0;
-    ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_version(&store->value, UT_STORE_FORMAT_PLAIN);
-    ut_key key = ut_key_meta(version_name_z);
-    err = store->value.err;
-    if (err == UT_OK)
-        err = ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&store->value));
-    if (err != UT_OK) {
-        ut_store_abort_write(store);
-        return err;
-    }
-    return ut_store_end_write(store);
-}
-
-// Whoever opens to write says anew which destinations are active; a reader sees which ones are.
-static ut_err deactivate(ut_store *store)
-{
-    ut_txn *txn;
-    ut_err err = ut_engine_begin(store->engine, true, &txn);
-    if (err == UT_EPERM)
-        return UT_OK;
-    if (err != UT_OK)
-        return err;
-    ut_txn_abort(txn);
-    for (uint32_t i = 0; i < store->ledger.count; i++) {
-        ut_ledger_row *row = &store->ledger.rows[i];
-        row->changed = row->row.active;
-        row->row.active = false;
-    }
-    return UT_OK;
-}
-
-ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store **out,
-                     ut_fault *fault)
-{
-    ut_store *store = calloc(1, sizeof *store);
-    if (store == NULL) {
-        ut_engine_close(engine);
-        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
-    }
-    store->engine = engine;
-    store->ttl_ms = config->ttl_ms;
-    store->rules = config->rules;
-    store->log = config->log;
-    store->ring_spans = config->spans_max;
-    store->evict_oldest = config->evict_oldest;
-    store->sealed_permille = PERMILLE_START;
-    store->state.next_seq = 1;
-    // In a small store a block is small, so that a removal frees a small part of it.
-    store->spans_max =
-        (uint32_t)ut_clamp_u64(config->bytes_max / 65536, SPANS_MIN, UT_BLOCK_SPANS_MAX);
-    if (config->spans_max > 0) // the ring is exact to a block
-        store->spans_max =
-            (uint32_t)ut_clamp_u64(config->spans_max / BLOCKS_IN_RING, 1, store->spans_max);
-    store->payload_target = (uint32_t)ut_clamp_u64(config->bytes_max / BLOCKS_IN_BUDGET,
-                                                   PAYLOAD_MIN, UT_BLOCK_PAYLOAD_TARGET);
-    ut_buf_init(&store->sealed, UT_BLOCK_PAYLOAD_MAX + SEALED_KEEP);
-    ut_buf_init(&store->members, UT_BLOCK_SPANS_MAX * UT_TRACE_ID_LEN);
-    ut_buf_init(&store->value, SEALED_KEEP);
-    ut_buf_init(&store->classes, UT_TRACE_SPANS_MAX * sizeof(ut_expiry_class));
-    ut_buf_init(&store->span_hours, UT_TRACE_SPANS_MAX * sizeof(uint32_t));
-    uint8_t seed[16];
-    ut_err err = ut_random(seed, sizeof seed);
-    ut_trace_index_init(&store->index, seed);
-    if (err != UT_OK) {
-        err = ut_fault_set(fault, err, "the system gives no random bytes");
-        goto done;
-    }
-    ut_txn *txn;
-    err = ut_engine_begin(engine, false, &txn);
-    if (err != UT_OK) {
-        err = ut_fault_set(fault, err, "the store cannot be read: %s", ut_err_text(err));
-        goto done;
-    }
-    err = load(store, txn, fault);
-    ut_txn_abort(txn);
-    if (err == UT_ENOTFOUND) {
-        err = create(store);
-        if (err == UT_EPERM)
-            err = UT_OK; // a reader of a store in which nothing was written yet
-        if (err != UT_OK)
-            err = ut_fault_set(fault, err, "the store cannot be written: %s", ut_err_text(err));
-    }
-    if (err != UT_OK)
-        goto done;
-    err = ut_store_keys_open(store, config, fault);
-    if (err != UT_OK)
-        goto done;
-    if (!config->keep_destinations)
-        err = deactivate(store);
-    if (err != UT_OK) {
-        err = ut_fault_set(fault, err, "the store cannot be written: %s", ut_err_text(err));
-        goto done;
-    }
-    store->builder = ut_block_builder_new(store->spans_max, store->payload_target);
-    store->bloom = ut_bloom_builder_new(store->spans_max);
-    if (store->builder == NULL || store->bloom == NULL) {
-        err = ut_fault_set(fault, UT_ENOMEM, "out of memory");
-        goto done;
-    }
-    atomic_store(&store->last_seq, store->state.next_seq - 1);
-done:
-    if (err != UT_OK)
-        ut_store_close(store);
-    else
-        *out = store;
-    return err;
-}
-
-void ut_store_close(ut_store *store)
-{
-    if (store == NULL)
-        return;
-    ut_block_builder_free(store->builder);
-    ut_bloom_builder_free(store->bloom);
-    ut_trace_index_free(&store->index);
-    ut_buf_free(&store->sealed);
-    ut_buf_free(&store->members);
-    ut_buf_free(&store->value);
-    ut_buf_free(&store->classes);
-    ut_buf_free(&store->span_hours);
-    ut_store_keys_close(store);
-    ut_engine_close(store->engine);
-    free(store);
-}
-
-ut_engine *ut_store_engine(ut_store *store)
-{
-    return store->engine;
-}
-
-uint64_t ut_store_last_seq(const ut_store *store)
-{
-    return atomic_load(&store->last_seq);
-}
-
-ut_err ut_store_view_counts(ut_store_view *view, ut_store_counts *counts)
-{
-    ut_record_state state = {0};
-    const ut_err err = read_state(ut_store_view_txn(view), &state);
-    *counts = state.counts;
-    return err;
-}
-
-void ut_store_get_counts(const ut_store *store, ut_store_counts *counts)
-{
-    *counts = store->state.counts;
-}
-
-// ---- transactions ----
-
-static void copy_ledger(ut_ledger *to, const ut_ledger *from)
-{
-    to->count = from->count;
-    memcpy(to->rows, from->rows, from->count * sizeof from->rows[0]);
-}
-
-// After a commit that failed the engine cannot always tell whether it happened. The ledger is read
-// whatever the state says: a commit of marks alone does not change the state.
-static ut_err reread(ut_store *store)
-{
-    if (!store->in_doubt)
-        return UT_OK;
-    ut_record_state stored = {0};
-    ut_err err = read_state(store->txn, &stored);
-    if (err == UT_ENOTFOUND)
-        return UT_ECORRUPT;
-    if (err != UT_OK)
-        return err;
-    ut_ledger ledger;
-    err = ut_ledger_read(store->txn, &ledger);
-    if (err != UT_OK)
-        return err;
-    // Who is active is known here, not there.
-    for (uint32_t i = 0; i < ledger.count; i++) {
-        for (uint32_t k = 0; k < store->ledger.count; k++) {
-            ut_ledger_row *known = &store->ledger.rows[k];
-            if (known->row.org == ledger.rows[i].row.org &&
-                known->row.dest == ledger.rows[i].row.dest)
-                known->row.counts = ledger.rows[i].row.counts;
-        }
-    }
-    store->state = stored;
-    store->in_doubt = false;
-    atomic_store(&store->last_seq, stored.next_seq - 1);
-    return UT_OK;
-}
-
-ut_err ut_store_begin_write(ut_store *store)
-{
-    ut_err err = ut_engine_begin(store->engine, true, &store->txn);
-    if (err != UT_OK)
-        return err;
-    err = reread(store);
-    if (err != UT_OK) {
-        ut_txn_abort(store->txn);
-        store->txn = NULL;
-        return err;
-    }
-    store->next_state = store->state;
-    copy_ledger(&store->next_ledger, &store->ledger);
-    store->removal_before = store->removal;
-    store->lost_before = store->lost_spans;
-    return UT_OK;
-}
-
-void ut_store_abort_write(ut_store *store)
-{
-    if (store->txn != NULL)
-        ut_txn_abort(store->txn);
-    store->txn = NULL;
-    store->removal = store->removal_before;
-    store->lost_spans = store->lost_before;
-}
-
-ut_err ut_store_end_write(ut_store *store)
-{
-    ut_err err = write_state(store);
-    if (err == UT_OK)
-        err = ut_ledger_write(store);
-    if (err == UT_OK) {
-        err = ut_txn_commit(store->txn);
-        store->in_doubt = err != UT_OK;
-        store->txn = NULL;
-    }
-    if (err != UT_OK) {
-        ut_store_abort_write(store);
-        return err;
-    }
-    store->state = store->next_state;
-    copy_ledger(&store->ledger, &store->next_ledger);
-    atomic_store(&store->last_seq, store->state.next_seq - 1);
-    return UT_OK;
-}
-
-// ---- the group commit ----
+// ---- one block ----
 
 ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t received_ns,
                             uint64_t *out)
@@ -376,7 +58,7 @@ ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64
     return UT_OK;
 }
 
-// Writes what is in the builder as a new block, for every destination.
+// Writes the spans in the builder as a new block, for every destination.
 static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t now_ns)
 {
     uint32_t spans = ut_block_builder_count(store->builder);
@@ -387,6 +69,8 @@ static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t
     store->next_state.counts.spans_stored += spans;
     return ut_ledger_accept(store, org, seq, spans);
 }
+
+// ---- the spans of a commit ----
 
 // Adds the new spans of one append that expire in this hour to the blocks of their class. first: its
 // first span in the plan.
@@ -419,6 +103,14 @@ static ut_err add_append(ut_store *store, ut_store_append *append, uint32_t firs
     return UT_OK;
 }
 
+static void clear_results(ut_store_append *appends, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        appends[i].stored = 0;
+        appends[i].duplicates = 0;
+    }
+}
+
 // Appends of one organisation that expire in the same hour share blocks.
 static ut_err write_appends(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                             size_t count)
@@ -426,10 +118,7 @@ static ut_err write_appends(ut_store *store, uint64_t now_ns, ut_store_append *a
     ut_err err = ut_trace_index_look_up(&store->index, store->txn, now_ns);
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
-    for (size_t i = 0; i < count; i++) {
-        appends[i].stored = 0;
-        appends[i].duplicates = 0;
-    }
+    clear_results(appends, count);
     for (uint32_t c = 0; c < store->class_count && err == UT_OK; c++) {
         const ut_expiry_class class = ut_expiry_classes(store)[c];
         uint32_t first = 0;
@@ -446,6 +135,8 @@ static ut_err write_appends(ut_store *store, uint64_t now_ns, ut_store_append *a
     return err;
 }
 
+// ---- what a commit takes ----
+
 static uint64_t raw_bytes(const ut_store_append *appends, size_t count)
 {
     uint64_t raw = 0;
@@ -456,8 +147,7 @@ static uint64_t raw_bytes(const ut_store_append *appends, size_t count)
     return raw;
 }
 
-// What a commit will take, as a guess that errs on the high side; each further attempt guesses
-// higher.
+// Guesses what a commit will take, rather too high; each further attempt guesses higher.
 static ut_demand guess_demand(const ut_store *store, const ut_store_append *appends, size_t count,
                               size_t marks, unsigned attempt)
 {
@@ -468,16 +158,20 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
                                  : spans / store->spans_max + raw / store->payload_target + count +
                                        store->class_count;
     uint64_t permille = store->sealed_permille + store->sealed_permille / 4;
-    permille = attempt == 0 ? ut_clamp_u64(permille, 0, PERMILLE_MAX) : PERMILLE_MAX;
+    permille = attempt == 0 ? ut_clamp_u64(permille, 0, SEALED_PERMILLE_MAX) : SEALED_PERMILLE_MAX;
     uint64_t entries = attempt < 2 ? traces + blocks : spans;
     // New root records stand side by side; those that a late root replaces do not.
-    uint64_t roots = attempt == 0 ? traces / ROOTS_A_PAGE : traces;
-    uint64_t page = store->room.page_bytes > 0 ? store->room.page_bytes : PAGE_USUAL;
+    uint64_t roots = attempt == 0 ? traces / ROOTS_PER_PAGE : traces;
     uint64_t dests = store->ledger.count;
+    const ut_demand_records records = {
+        .sealed_bytes = raw * permille / 1000,
+        .blocks = blocks,
+        .spans = spans,
+        .entries = entries,
+        .deliveries = blocks * dests + marks,
+    };
     ut_demand demand = {
-        .data_bytes = raw * permille / 1000 + blocks * (page + BYTES_A_BLOCK) +
-                      spans * BYTES_A_SPAN + entries * BYTES_A_TRACE +
-                      (blocks * dests + marks) * BYTES_A_DELIVERY,
+        .data_bytes = ut_demand_data_bytes(&records, store->retention.room.page_bytes),
         .touches = entries + roots + 2 * marks + 2 * dests + TOUCHES_FIXED,
     };
     for (unsigned i = 1; i < attempt; i++) {
@@ -487,6 +181,20 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
     return demand;
 }
 
+// ---- the commit ----
+
+// Notes how well the blocks of the commit were compressed, for the next guesses.
+static void note_compression(ut_store *store)
+{
+    if (store->payload_bytes == 0)
+        return;
+    const uint64_t permille = store->sealed_bytes * 1000 / store->payload_bytes;
+    store->sealed_permille =
+        (uint32_t)(((SEALED_PERMILLE_AGES - 1) * (uint64_t)store->sealed_permille + permille) /
+                   SEALED_PERMILLE_AGES);
+}
+
+// The transaction of a commit: steps 5 to 10 of the list at ut_store_commit.
 static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends, size_t count,
                          const ut_delivery *marks, size_t mark_count)
 {
@@ -500,28 +208,39 @@ static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appe
     for (size_t i = 0; i < mark_count && err == UT_OK; i++)
         err = ut_ledger_mark(store, &marks[i]);
     if (err == UT_OK)
-        err = ut_retention_keep_up(store, now_ns);
+        err = ut_retention_remove_in_commit(store, now_ns);
     if (err != UT_OK) {
         ut_store_abort_write(store);
         return err;
     }
     err = ut_store_end_write(store);
-    if (err == UT_OK && store->payload_bytes > 0) {
-        uint64_t permille = store->sealed_bytes * 1000 / store->payload_bytes;
-        store->sealed_permille =
-            (uint32_t)(((PERMILLE_AGES - 1) * (uint64_t)store->sealed_permille + permille) /
-                       PERMILLE_AGES);
-    }
+    if (err == UT_OK)
+        note_compression(store);
     return err;
 }
 
+// The order of a commit:
+//
+//  1. plan         ut_trace_index_plan            the spans of all appends, grouped by trace
+//  2. expiry plan  ut_expiry_plan                 the hour of each span: which spans share blocks
+//  3. keys         ut_store_keys_keep_fresh       a new data key when the newest served long enough
+//  4. room         ut_retention_make_room         old blocks leave, in transactions of their own
+//     -- the transaction begins (try_commit); too low a guess at 4 takes it back to 4 --
+//  5. look up      ut_trace_index_look_up         which spans the store has already
+//  6. blocks       ut_store_write_block           for each class of expiry: sealed and stored, with
+//     index        ut_trace_index_write_block     an entry for each trace, and root records,
+//     summary      ut_block_summary_put           the summary and the expiry entry
+//  7. ledger       ut_ledger_accept               one entry a block for each active destination
+//  8. marks        ut_ledger_mark                 what the dispatcher has learned
+//  9. keep up      ut_retention_remove_in_commit  some of what has expired, or is too much
+// 10. end          ut_store_end_write             counters and destinations; one sync
+//
+// Steps 1 to 3 change nothing that an error would have to take back; an error in 5 to 10 takes the
+// whole transaction back.
 ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                        size_t append_count, const ut_delivery *marks, size_t mark_count)
 {
-    for (size_t i = 0; i < append_count; i++) {
-        appends[i].stored = 0;
-        appends[i].duplicates = 0;
-    }
+    clear_results(appends, append_count);
     ut_err err = ut_trace_index_plan(&store->index, appends, append_count);
     if (err == UT_OK)
         err = ut_expiry_plan(store, appends, append_count, now_ns);
@@ -548,9 +267,6 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         if (err == UT_EFULL && attempt + 1 < ATTEMPTS_MAX)
             err = UT_OK; // the guess was too low
     }
-    for (size_t i = 0; i < append_count; i++) {
-        appends[i].stored = 0;
-        appends[i].duplicates = 0;
-    }
+    clear_results(appends, append_count);
     return err;
 }

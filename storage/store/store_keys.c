@@ -1,8 +1,11 @@
 // The data keys of a store: opening it with a master key, sealing blocks, new keys. What a keyring
 // is stands in keyring.h; reading with it, in store_view.c.
-#include "storage/store/store_core.h"
+#include "storage/store/store_keys.h"
 
+#include "storage/store/block_store.h"
 #include "storage/store/key.h"
+#include "storage/store/retention.h"
+#include "storage/store/store_txn.h"
 
 // ---- opening ----
 
@@ -14,23 +17,13 @@ static ut_err put_keyring(ut_store *store, ut_txn *txn, const ut_keyring *keyrin
     return err == UT_OK ? ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(&store->value)) : err;
 }
 
-// From now on an older program refuses the store as a whole.
-static ut_err put_version(ut_store *store, ut_txn *txn)
-{
-    ut_buf_reset(&store->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_version(&store->value, UT_STORE_FORMAT_VERSION);
-    ut_key key = ut_key_meta("version");
-    return store->value.err == UT_OK
-               ? ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(&store->value))
-               : store->value.err;
-}
-
 static ut_err begin_encryption(ut_store *store, ut_txn *txn, const uint8_t *master)
 {
     ut_err err = ut_keyring_new(master, store->state.next_seq, &store->keyring);
     if (err == UT_OK)
         err = put_keyring(store, txn, store->keyring);
-    return err == UT_OK ? put_version(store, txn) : err;
+    // From now on an older program refuses the store as a whole.
+    return err == UT_OK ? ut_store_write_version(store, txn, UT_STORE_FORMAT_VERSION) : err;
 }
 
 static ut_err read_keyring(ut_store *store, ut_bytes record, const ut_store_config *config,

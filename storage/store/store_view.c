@@ -2,9 +2,10 @@
 // Not for searching: query.c builds on it.
 #include "storage/store/store_view.h"
 
+#include "storage/store/block_store.h"
 #include "storage/store/key.h"
 #include "storage/store/keyring.h"
-#include "storage/store/block_store.h"
+#include "storage/store/store_txn.h"
 
 #include <stdlib.h>
 
@@ -71,6 +72,14 @@ ut_txn *ut_store_view_txn(ut_store_view *view)
 uint64_t ut_store_view_filter_seed(const ut_store_view *view, uint64_t seq)
 {
     return ut_keyring_filter_seed(view->engine->keyring, seq);
+}
+
+ut_err ut_store_view_counts(ut_store_view *view, ut_store_counts *counts)
+{
+    ut_record_state state = {0};
+    const ut_err err = ut_store_read_state(ut_store_view_txn(view), &state);
+    *counts = state.counts;
+    return err;
 }
 
 ut_err ut_store_next_pending(ut_store_view *view, uint32_t org, uint32_t dest, uint64_t after,

@@ -3,8 +3,10 @@
 #include "storage/upkeep/operation.h"
 
 #include "storage/store/key.h"
-#include "storage/upkeep/rewrite.h"
+#include "storage/store/ledger.h"
+#include "storage/store/store_txn.h"
 #include "storage/store/store_view.h"
+#include "storage/upkeep/rewrite.h"
 
 #include <stdlib.h>
 
@@ -214,9 +216,9 @@ static ut_err remove_victims(cleanup *c, ut_store *store, const findings *found,
         return err;
     }
     done.all = true;
-    if (store->removal.open)
-        err = ut_retention_remove(store, cursor, store->removal.org, store->removal.seq,
-                                  UT_REMOVAL_CLEANED, &done);
+    if (store->retention.removal.open)
+        err = ut_retention_remove(store, cursor, store->retention.removal.org,
+                                  store->retention.removal.seq, UT_REMOVAL_CLEANED, &done);
     for (uint32_t i = 0; i < found->victim_count && err == UT_OK && done.all; i++) {
         if (i > 0 && ut_retention_is_spent(store, &done))
             break;
@@ -251,7 +253,7 @@ static ut_err slice(cleanup *c, ut_store *store, bool *more)
     ut_err err = c->begun ? UT_OK : begin(c, store);
     findings found = {.end = false};
     *more = true;
-    if (err == UT_OK && (c->options.dry_run || !store->removal.open))
+    if (err == UT_OK && (c->options.dry_run || !store->retention.removal.open))
         err = look(c, store, &found);
     if (err != UT_OK)
         return err;
@@ -262,7 +264,7 @@ static ut_err slice(cleanup *c, ut_store *store, bool *more)
         progress->spans += found.counts.spans;
         progress->pending += found.counts.pending;
         progress->bytes += found.counts.bytes;
-    } else if (store->removal.open) {
+    } else if (store->retention.removal.open) {
         after = c->after;
         err = remove_victims(c, store, &found, &after);
     } else if (found.victim_count > 0) {
@@ -286,7 +288,8 @@ static ut_err slice(cleanup *c, ut_store *store, bool *more)
     if (err != UT_OK)
         return err;
     c->after = after;
-    *more = !found.end || (!c->options.dry_run && store->removal.open) || found.victim_count > 0;
+    *more = !found.end || (!c->options.dry_run && store->retention.removal.open) ||
+            found.victim_count > 0;
     c->operation.progress.total = c->last;
     c->operation.progress.done = *more ? c->after : c->last;
     return UT_OK;

@@ -6,8 +6,10 @@
 #include "port/base/order.h"
 
 #include "storage/span/block_tables.h"
+#include "storage/store/expiry.h"
 #include "storage/store/key.h"
-#include "storage/store/store_core.h"
+#include "storage/store/retention.h"
+#include "storage/store/store_txn.h"
 #include "storage/store/store_view.h"
 
 #include <stdlib.h>

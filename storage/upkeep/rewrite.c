@@ -3,18 +3,17 @@
 #include "storage/upkeep/rewrite.h"
 
 #include "storage/store/key.h"
+#include "storage/store/ledger.h"
+#include "storage/store/store_commit.h"
+#include "storage/store/store_keys.h"
+#include "storage/store/store_txn.h"
 
 #include <stdlib.h>
 
 enum {
     BATCH_BYTES_MAX = UT_BLOCK_PAYLOAD_MAX,
     BATCH_KEEP = 512 * 1024,
-    PAGE_USUAL = 4096,
-    BYTES_A_BLOCK = 340, // of its records, roughly; the budget is steered by it
-    BYTES_A_SPAN = 15,
-    BYTES_A_TRACE = 250,
-    BYTES_A_DELIVERY = 60,
-    TOUCHES_FIXED = 24,
+    TOUCHES_FIXED = 24, // the last page of each family of keys, and those of the old block
 };
 
 struct ut_rewrite {
@@ -119,14 +118,14 @@ static ut_err remove_old(ut_rewrite *rewrite, ut_store *store, uint32_t org, uin
         return err;
     // Without a summary the rest counts for nothing.
     ut_cursor *cursor;
-    ut_removal before = store->removal;
+    ut_removal before = store->retention.removal;
     ut_removal_progress rest = {.touches_max = UINT64_MAX};
     err = ut_txn_cursor(store->txn, &cursor);
     if (err != UT_OK)
         return err;
     err = ut_retention_remove(store, cursor, org, seq, UT_REMOVAL_EVICTED, &rest);
     ut_cursor_close(cursor);
-    store->removal = before;
+    store->retention.removal = before;
     return err == UT_OK && !rest.all ? UT_ECORRUPT : err; // no block of several spans is so long
 }
 
@@ -227,15 +226,19 @@ static ut_demand demand_of(const ut_store *store, const ut_block *block)
 {
     uint64_t traces = store->index.trace_count;
     uint64_t dests = store->ledger.count;
-    uint64_t page = store->room.page_bytes > 0 ? store->room.page_bytes : PAGE_USUAL;
     uint64_t blocks = 1 + block->info.span_count / store->spans_max +
                       block->info.payload_len / store->payload_target;
+    const ut_demand_records records = {
+        .sealed_bytes = block->info.payload_len,
+        .blocks = blocks,
+        .spans = block->info.span_count,
+        .entries = traces,
+        .deliveries = blocks * dests,
+    };
     // Old and new entries of a trace are neighbours; those of traces that leave are not among the
     // traces of the plan.
     return (ut_demand){
-        .data_bytes = block->info.payload_len + blocks * (page + BYTES_A_BLOCK) +
-                      block->info.span_count * BYTES_A_SPAN + traces * BYTES_A_TRACE +
-                      blocks * dests * BYTES_A_DELIVERY,
+        .data_bytes = ut_demand_data_bytes(&records, store->retention.room.page_bytes),
         .touches = 2 * traces + 2 * (block->info.span_count - store->index.span_count) + 4 * dests +
                    TOUCHES_FIXED,
     };

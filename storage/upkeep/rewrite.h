@@ -4,7 +4,7 @@
 #define UT_STORAGE_REWRITE_H
 
 #include "storage/span/block_tables.h"
-#include "storage/store/store_core.h"
+#include "storage/store/retention.h"
 
 typedef struct ut_rewrite ut_rewrite; // memory kept between blocks
 

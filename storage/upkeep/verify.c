@@ -2,9 +2,9 @@
 // Not for the blocks of spans themselves beyond opening them: their checksums tell.
 #include "storage/upkeep/verify.h"
 
-#include "storage/store/key.h"
 #include "storage/store/block_store.h"
-#include "storage/store/store_core.h"
+#include "storage/store/key.h"
+#include "storage/store/ledger.h"
 #include "storage/store/store_view.h"
 
 #include <stdarg.h>
@@ -439,7 +439,7 @@ static ut_err check_consumer(verifier *v, ut_bytes key, ut_bytes value)
         problem(v, "where a reader that polls has got to is damaged");
         return UT_OK;
     }
-    ut_err err = get(v, ut_key_meta("state"), &value);
+    ut_err err = get(v, ut_key_meta(UT_RECORD_STATE_NAME), &value);
     if (err == UT_OK && ut_record_read_state(value, &state) == UT_OK &&
         consumer.seq >= state.next_seq)
         problem(v, "a reader that polls has got to block %llu, which was never stored",
@@ -496,13 +496,13 @@ static ut_err check_state(verifier *v)
     ut_record_state *known = &state;
     ut_bytes value;
     uint64_t version;
-    ut_err err = get(v, ut_key_meta("version"), &value);
+    ut_err err = get(v, ut_key_meta(UT_RECORD_VERSION_NAME), &value);
     if (err == UT_ENOTFOUND || (err == UT_OK && ut_record_read_version(value, &version) != UT_OK)) {
         problem(v, "the format version of the store is %s", err == UT_OK ? "damaged" : "not there");
         err = UT_OK;
     }
     if (err == UT_OK)
-        err = get(v, ut_key_meta("state"), &value);
+        err = get(v, ut_key_meta(UT_RECORD_STATE_NAME), &value);
     if (err == UT_ENOTFOUND || (err == UT_OK && ut_record_read_state(value, &state) != UT_OK)) {
         problem(v, "the counters of the store are %s", err == UT_OK ? "damaged" : "not there");
         known = NULL;

@@ -12,29 +12,74 @@
 #include "storage/store/ledger.h"
 #include "storage/store/store_txn.h"
 
+// docs/RETENTION.md has a table of what a larger value does, for the constants that can be tuned.
+// demand.h says what a touch is.
 enum {
-    STEP_TOUCHES = 48, // of one step: a piece of members, or what belongs to the block as a whole
-    EVICT_TOUCHES = 2048, // of one transaction that makes room
-    SWEEP_TOUCHES = 256,  // of one call of ut_store_sweep: about a millisecond
-    RIDE_TOUCHES = 96,    // that a commit spends on what has expired, or
-    RIDE_SHARE = 2,       // so many times its own, if that is more
-    // What has just become due has until the next hour: it leaves with one of so many commits, so
-    // that the 99th percentile of them takes no longer than without.
-    RIDE_EVERY = 128,
-    RIDE_PACED_TOUCHES = 384,
-    UNFINISHED_HOUR = 1, // of the entry of a block whose removal has begun
-    RING_SHARE = 4,      // so many times its own for the ring, as far as
-    RING_TOUCHES_MAX = 16 * 1024,
-    MAKE_ROOM_MAX = 1000, // transactions that make room for one commit
-    HELD_BACK_PAGES = 16,
-    PINNED_PART = 8,     // of the budget is kept free for readers at most
-    PINNED_AGES = 256,   // commits after which a reader that held much is mostly forgotten
-    TICKS_MAX = 2,       // empty transactions that let pages of earlier ones become free
-    PIECES_MAX = 1024,   // pieces deleted in one transaction
-    PIECES_A_TOUCH = 32, // neighbouring keys that share a page
-    WINDOW_BLOCKS = 64,  // how far behind the oldest block a delivered one is looked for
+    // ---- one removal ----
+
+    // Touches that one step of a removal may need: a piece of members, or the records of the block
+    // as a whole. A transaction begins another step only while it has as many left.
+    STEP_TOUCHES = 48,
+    // Touches of the records of a block as a whole beside its ledger entries.
+    BLOCK_TOUCHES = 4,
+    // Pieces that count as one touch when they are deleted, because neighbours share a page.
+    PIECES_PER_TOUCH = 32,
+    // Pieces that one transaction may delete, however few touches they take.
+    PIECES_PER_TXN_MAX = 1024,
+    // Bytes of index records that leave with each span of a block, roughly.
+    INDEX_BYTES_PER_SPAN = 24,
+    // The hour of the expiry entry of a block whose removal has begun: it is always due.
+    UNFINISHED_HOUR = 1,
+    // Bytes of the largest piece of members.
     MEMBERS_LEN_MAX = UT_BLOCK_STORE_MEMBERS_MAX * UT_TRACE_ID_LEN,
-    LOST_TOLD_EVERY_S = 60,
+
+    // ---- evictions ----
+
+    // Touches of one transaction of its own that removes blocks, and of the evictions that one
+    // commit makes for the budget.
+    EVICT_TOUCHES_MAX = 2048,
+    // A commit over the ring may spend on it this many times the touches of its own records, which
+    // is faster than spans come, ...
+    RING_PER_COMMIT_FACTOR = 4,
+    // ... but no more than these touches.
+    RING_TOUCHES_MAX = 16 * 1024,
+    // With `delivered_first`, a delivered block is looked for among this many of the oldest blocks.
+    DELIVERED_WINDOW_BLOCKS = 64,
+    // Transactions that make room for one commit, before the store counts as full.
+    MAKE_ROOM_TXNS_MAX = 1000,
+    // Empty transactions for one commit: each lets pages that earlier ones freed become ready.
+    EMPTY_TXNS_MAX = 2,
+    // Pages that the engine holds back from the last transaction, whatever it did.
+    HELD_BACK_PAGES = 16,
+
+    // ---- room kept free ahead of commits ----
+
+    // Pages pinned by readers are made up for by at most this part of the budget.
+    PINNED_BUDGET_PART = 8,
+    // The most that readers have pinned decays by this part with each commit.
+    PINNED_DECAY_COMMITS = 256,
+    // The most that a commit has demanded decays by this part with each commit.
+    DEMAND_DECAY_COMMITS = 16,
+
+    // ---- blocks whose hour has come ----
+
+    // Touches of one call of ut_store_sweep: about a millisecond.
+    SWEEP_TOUCHES_MAX = 256,
+    // Blocks that have just become due leave with one of this many commits, so that the 99th
+    // percentile of commits takes no longer than without; ...
+    EXPIRE_EVERY_COMMITS = 128,
+    // ... that commit may spend these touches on them.
+    EXPIRE_PACED_TOUCHES = 384,
+    // When blocks are due for longer than an hour, each commit may spend on them at least these
+    // touches, ...
+    EXPIRE_TOUCHES_MIN = 96,
+    // ... or this many times the touches of its own records, if that is more.
+    EXPIRE_PER_COMMIT_FACTOR = 2,
+
+    // ---- telling people ----
+
+    // Seconds between two lines of the log about lost spans, or about the disk.
+    TELL_EVERY_S = 60,
 };
 
 // ---- removing one block ----
@@ -47,7 +92,8 @@ static uint64_t step_touches(const ut_store *store)
 
 bool ut_retention_is_spent(const ut_store *store, const ut_removal_progress *done)
 {
-    return done->touches + step_touches(store) > done->touches_max || done->pieces >= PIECES_MAX;
+    return done->touches + step_touches(store) > done->touches_max ||
+           done->pieces >= PIECES_PER_TXN_MAX;
 }
 
 // The part that counts: the block leaves the ledger and the counters. A block without a summary has
@@ -88,8 +134,8 @@ static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_remov
     store->next_state.counts.blocks_removed += 1;
     if (!expired)
         store->retention.lost_spans += pending;
-    done->touches += 4 + 2 * (uint64_t)store->next_ledger.count;
-    done->bytes += summary.sealed_len + 24 * (uint64_t)summary.span_count;
+    done->touches += BLOCK_TOUCHES + 2 * (uint64_t)store->next_ledger.count;
+    done->bytes += summary.sealed_len + INDEX_BYTES_PER_SPAN * (uint64_t)summary.span_count;
     done->sealed += summary.sealed_len;
     done->blocks += 1;
     done->spans += summary.span_count;
@@ -167,7 +213,7 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
         if (err == UT_OK)
             err = ut_txn_del(store->txn, ut_key_bytes(&own));
         done->pieces += 1;
-        if (done->pieces % PIECES_A_TOUCH == 0)
+        if (done->pieces % PIECES_PER_TOUCH == 0)
             done->touches += 1;
     }
     if (err == UT_OK && !had_left && !done->all)
@@ -196,7 +242,7 @@ static ut_err find_victim(ut_store *store, ut_cursor *cursor, bool oldest, uint3
     if (err != UT_OK || oldest || store->next_ledger.count == 0)
         return err;
     ut_key from = ut_key_summary(*org, 0);
-    for (unsigned i = 0; i < WINDOW_BLOCKS; i++) {
+    for (unsigned i = 0; i < DELIVERED_WINDOW_BLOCKS; i++) {
         ut_bytes key;
         ut_bytes value;
         uint32_t found_org;
@@ -288,7 +334,7 @@ static uint64_t touches_alone(const ut_store *store, const ut_engine_room *room)
 {
     uint64_t bytes = room->bytes_ready / 2;
     uint64_t touches = ut_left_u64(bytes, room->write_reserve) / room->touch_bytes;
-    return ut_min_u64(EVICT_TOUCHES, ut_max_u64(step_touches(store), touches));
+    return ut_min_u64(EVICT_TOUCHES_MAX, ut_max_u64(step_touches(store), touches));
 }
 
 static ut_err get_room(ut_store *store, ut_engine_room *room)
@@ -332,9 +378,10 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
 static void note_pinned(ut_store *store, const ut_engine_room *room)
 {
     // A reader that stays is not fed.
-    uint64_t pinned = ut_min_u64(room->bytes_pinned, room->bytes_max / PINNED_PART);
-    store->retention.pinned_bytes = ut_max_u64(
-        pinned, store->retention.pinned_bytes - store->retention.pinned_bytes / PINNED_AGES);
+    uint64_t pinned = ut_min_u64(room->bytes_pinned, room->bytes_max / PINNED_BUDGET_PART);
+    store->retention.pinned_bytes =
+        ut_max_u64(pinned, store->retention.pinned_bytes -
+                               store->retention.pinned_bytes / PINNED_DECAY_COMMITS);
 }
 
 // Says, once, who holds what would be room.
@@ -354,8 +401,8 @@ static ut_err is_full(ut_store *store)
 
 ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
 {
-    unsigned ticks = 0;
-    for (unsigned i = 0; i < MAKE_ROOM_MAX; i++) {
+    unsigned empty_txns = 0;
+    for (unsigned i = 0; i < MAKE_ROOM_TXNS_MAX; i++) {
         ut_err err = get_room(store, &store->retention.room);
         if (err != UT_OK)
             return err;
@@ -381,9 +428,9 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         if (empty) {
             // Enough is free, or nothing is left to remove, and yet not ready: readers hold it, or
             // the last transactions freed it.
-            if (ticks == TICKS_MAX)
+            if (empty_txns == EMPTY_TXNS_MAX)
                 return is_full(store);
-            ticks += 1;
+            empty_txns += 1;
             err = evict_once(store, room, 0, &empty);
             if (err != UT_OK)
                 return err;
@@ -405,7 +452,7 @@ static void tell_lost(ut_store *store, uint64_t now_ns)
 {
     if (store->retention.lost_spans == 0 ||
         (store->retention.lost_told_ns != 0 && now_ns >= store->retention.lost_told_ns &&
-         now_ns - store->retention.lost_told_ns < LOST_TOLD_EVERY_S * UT_NS_PER_S))
+         now_ns - store->retention.lost_told_ns < TELL_EVERY_S * UT_NS_PER_S))
         return;
     ut_log_write(store->log, UT_LOG_WARN, "storage",
                  "the budget is used up: %llu spans were removed before they were delivered",
@@ -419,7 +466,7 @@ static void tell_disk(ut_store *store, uint64_t now_ns)
 {
     if (store->retention.disk_full == store->retention.disk_told ||
         (store->retention.disk_told_ns != 0 && now_ns >= store->retention.disk_told_ns &&
-         now_ns - store->retention.disk_told_ns < LOST_TOLD_EVERY_S * UT_NS_PER_S))
+         now_ns - store->retention.disk_told_ns < TELL_EVERY_S * UT_NS_PER_S))
         return;
     if (store->retention.disk_full)
         ut_log_write(store->log, UT_LOG_WARN, "storage",
@@ -505,11 +552,37 @@ static ut_err look_for_due(ut_cursor *cursor, uint64_t now_ns, bool *due, bool *
     return err;
 }
 
-// What is due leaves with the commits, as long as there are some, and without a sync of its own that
-// a request would have to wait for: with a few of them, and when that was not enough within the
-// hour, with all, at least twice as fast as spans come.
-static ut_err expire_some(ut_store *store, ut_cursor *cursor, uint64_t now_ns, uint64_t touches_max,
-                          ut_removal_progress *done)
+// ---- removing with the commits ----
+
+// The touches that one commit may spend on removals, for each purpose.
+typedef struct {
+    uint64_t expire_paced; // blocks that have just become due, with one of EXPIRE_EVERY_COMMITS
+    uint64_t expire;       // blocks that are due for longer than an hour
+    uint64_t evict;        // all removals together, when the budget asks for evictions
+    uint64_t evict_ring;   // all removals together, when the ring asks for them
+} commit_budget;
+
+// touches_ready: what the room that was made for the commit allows beside its own records.
+static commit_budget budget_of(const ut_store *store, uint64_t touches_ready)
+{
+    const uint64_t own = store->retention.demand_touches;
+    const uint64_t evict = ut_min_u64(EVICT_TOUCHES_MAX, touches_ready);
+    const uint64_t expire = ut_max_u64(EXPIRE_TOUCHES_MIN, EXPIRE_PER_COMMIT_FACTOR * own);
+    const uint64_t ring =
+        ut_max_u64(EVICT_TOUCHES_MAX, ut_min_u64(RING_TOUCHES_MAX, RING_PER_COMMIT_FACTOR * own));
+    return (commit_budget){
+        .expire_paced = ut_min_u64(evict, EXPIRE_PACED_TOUCHES),
+        .expire = ut_min_u64(evict, expire),
+        .evict = evict,
+        .evict_ring = ut_min_u64(touches_ready, ring),
+    };
+}
+
+// Removes blocks whose hour has come inside a commit, so that no request waits for a sync of
+// theirs: with one commit of many in their first hour, and after it with each, at least twice as
+// fast as spans come. The pauses between commits have ut_store_sweep.
+static ut_err expire_in_commit(ut_store *store, ut_cursor *cursor, uint64_t now_ns,
+                               const commit_budget *budget, ut_removal_progress *done)
 {
     bool due = false;
     bool behind = false;
@@ -517,12 +590,10 @@ static ut_err expire_some(ut_store *store, ut_cursor *cursor, uint64_t now_ns, u
     if (err != UT_OK || (!due && !store->retention.removal.open))
         return err;
     store->retention.commits_since_expiry += 1;
-    if (!behind && store->retention.commits_since_expiry < RIDE_EVERY)
+    if (!behind && store->retention.commits_since_expiry < EXPIRE_EVERY_COMMITS)
         return UT_OK;
     store->retention.commits_since_expiry = 0;
-    done->touches_max = ut_min_u64(
-        touches_max, behind ? ut_max_u64(RIDE_TOUCHES, RIDE_SHARE * store->retention.demand_touches)
-                            : RIDE_PACED_TOUCHES);
+    done->touches_max = behind ? budget->expire : budget->expire_paced;
     if (ut_retention_is_spent(store, done))
         return UT_OK;
     err = resume(store, cursor, done);
@@ -531,44 +602,49 @@ static ut_err expire_some(ut_store *store, ut_cursor *cursor, uint64_t now_ns, u
     return err;
 }
 
-static uint64_t ring_touches(const ut_store *store)
+// Evicts blocks inside a commit until `bytes` are freed and the ring is kept, as far as the budget
+// of the commit allows. done: what expiry has removed before counts.
+static ut_err evict_in_commit(ut_store *store, ut_cursor *cursor, uint64_t bytes,
+                              const commit_budget *budget, ut_removal_progress *done)
 {
-    return ut_max_u64(EVICT_TOUCHES,
-                      ut_min_u64(RING_TOUCHES_MAX, RING_SHARE * store->retention.demand_touches));
+    const bool of_ring = ring_excess(store, &store->next_state) > 0;
+    bool empty;
+    done->touches_max = of_ring ? budget->evict_ring : budget->evict;
+    return evict(store, cursor, bytes, done, &empty);
+}
+
+static void note_demand(ut_store *store)
+{
+    const uint64_t usual = store->retention.usual_demand_bytes;
+    store->retention.usual_demand_bytes =
+        ut_max_u64(store->retention.demand_bytes, usual - usual / DEMAND_DECAY_COMMITS);
 }
 
 ut_err ut_retention_remove_in_commit(ut_store *store, uint64_t now_ns)
 {
     const ut_engine_room *room = &store->retention.room;
-    store->retention.usual_demand_bytes =
-        ut_max_u64(store->retention.demand_bytes,
-                   store->retention.usual_demand_bytes - store->retention.usual_demand_bytes / 16);
+    note_demand(store);
     tell_lost(store, now_ns);
     tell_disk(store, now_ns);
-    uint64_t spent = store->retention.demand_bytes + removal_bytes(store, room);
+    const uint64_t spent = store->retention.demand_bytes + removal_bytes(store, room);
     if (room->bytes_ready <= spent)
         return UT_OK;
-    uint64_t left = ut_left_u64(free_bytes(room), store->retention.demand_bytes);
-    uint64_t margin = margin_bytes(store, room);
-    uint64_t touches_ready = (room->bytes_ready - spent) / room->touch_bytes;
-    uint64_t touches_max = ut_min_u64(EVICT_TOUCHES, touches_ready);
+    const commit_budget budget = budget_of(store, (room->bytes_ready - spent) / room->touch_bytes);
+    const uint64_t left = ut_left_u64(free_bytes(room), store->retention.demand_bytes);
     ut_removal_progress done = {.touches_max = 0};
     ut_cursor *cursor;
-    bool empty;
     ut_err err = ut_txn_cursor(store->txn, &cursor);
     if (err != UT_OK)
         return err;
-    err = expire_some(store, cursor, now_ns, touches_max, &done);
-    done.touches_max = touches_max;
-    bool of_ring = ring_excess(store, &store->next_state) > 0;
-    if (of_ring) // faster than spans come, so that what is too many is gone after each commit
-        done.touches_max = ut_min_u64(touches_ready, ring_touches(store));
-    if (err == UT_OK && (left + done.bytes < margin || of_ring) &&
-        !ut_retention_is_spent(store, &done))
-        err = evict(store, cursor, ut_left_u64(margin, left), &done, &empty);
+    err = expire_in_commit(store, cursor, now_ns, &budget, &done);
+    if (err == UT_OK)
+        err = evict_in_commit(store, cursor, ut_left_u64(margin_bytes(store, room), left), &budget,
+                              &done);
     ut_cursor_close(cursor);
     return err;
 }
+
+// ---- removing between commits ----
 
 ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done)
 {
@@ -594,7 +670,7 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
         return err;
     ut_removal_progress done = {
         .touches_max = ut_max_u64(step_touches(store),
-                                  ut_min_u64(SWEEP_TOUCHES, touches_alone(store, &room)))};
+                                  ut_min_u64(SWEEP_TOUCHES_MAX, touches_alone(store, &room)))};
     bool due = false;
     bool empty = false;
     uint64_t left = free_bytes(&room);

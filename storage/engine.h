@@ -48,9 +48,9 @@ typedef struct {
     // UT_EIO, UT_ENOMEM, UT_ELIMIT (too many readers), UT_EPERM (write on a read-only engine),
     // UT_ECORRUPT.
     ut_err (*begin)(ut_engine *engine, bool write, ut_txn **txn);
-    // Durable on return. On an error nothing of the transaction is stored; only after UT_EIO all of it may be, and whoever keeps numbers in
-    // memory reads them again. txn is released in either case. UT_EFULL, UT_ENOSPC, UT_EIO,
-    // UT_ENOMEM; the error of a put that failed.
+    // Durable on return. On an error nothing of the transaction is stored; only after UT_EIO all of
+    // it may be, and whoever keeps numbers in memory reads them again. txn is released in either
+    // case. UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM; the error of a put that failed.
     ut_err (*commit)(ut_txn *txn);
     void (*abort)(ut_txn *txn); // also ends a read transaction; closes its cursors
     // UT_ENOTFOUND.

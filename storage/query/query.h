@@ -97,10 +97,11 @@ ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cur
 
 // ---- spans in the order of their commits, for readers that poll ----
 
-// Visits at most spans_max spans behind *cursor in the order of commits, and sets it behind the last
-// of them. A reader that stores the cursor after it has dealt with the spans sees each once, and
-// those it had not dealt with again; spans that a cleanup by service writes anew it sees once more. Blocks that have left in between are passed; *damaged: out,
-// those that could not be read. Nothing visited and *damaged 0: there is no more for now.
+// Visits at most spans_max spans behind *cursor in the order of commits, and sets it behind the
+// last of them. A reader that stores the cursor after it has dealt with the spans sees each once,
+// and those it had not dealt with again; spans that a cleanup by service writes anew it sees once
+// more. Blocks that have left in between are passed; *damaged: out, those that could not be read.
+// Nothing visited and *damaged 0: there is no more for now.
 ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor, uint32_t spans_max,
                      uint32_t *damaged, ut_trace_span_visit visit, void *context);
 // The stored cursor of a named reader (1 to UT_STORE_CONSUMER_NAME_MAX bytes). UT_ENOTFOUND,

@@ -10,8 +10,8 @@ ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor,
                      uint32_t *damaged, ut_trace_span_visit visit, void *context)
 {
     ut_filter all = ut_filter_all();
-    // Each block gives a span, so spans_max bounds the work; damaged blocks are bounded by the limit
-    // on blocks.
+    // Each block gives a span, so spans_max bounds the work; damaged blocks are bounded by the
+    // limit on blocks.
     ut_search search = {.org = org,
                         .filter = &all,
                         .oldest_first = true,

@@ -1,5 +1,5 @@
-// Spans by a filter; see query.h. Blocks are chosen by their summaries, or by the entries of a trace
-// where the filter names one; a block that is opened is walked once.
+// Spans by a filter; see query.h. Blocks are chosen by their summaries, or by the entries of a
+// trace where the filter names one; a block that is opened is walked once.
 // Not for whether a span matches (filter.c) and whether a block may hold one (block_summary.c).
 #include "storage/query/query.h"
 

@@ -202,8 +202,8 @@ static void link_parents(node *nodes, uint32_t count, entry *entries)
     }
 }
 
-// Marks as parentless one span of every cycle: the first that a walk up from an unvisited span meets
-// again.
+// Marks as parentless one span of every cycle: the first that a walk up from an unvisited span
+// meets again.
 static void cut_cycles(node *nodes, uint32_t count, uint32_t *mark)
 {
     for (uint32_t start = 0; start < count; start++) {
@@ -244,8 +244,8 @@ static void link_children(node *nodes, uint32_t count, const entry *order, const
 
 // ---- the critical path ----
 
-// Marks, of the children from `child` on, those on the path between from_ns and to_ns, and puts them
-// on the stack. Returns the time between them.
+// Marks, of the children from `child` on, those on the path between from_ns and to_ns, and puts
+// them on the stack. Returns the time between them.
 static uint64_t walk_back(node *nodes, uint32_t child, uint64_t from_ns, uint64_t to_ns,
                           uint32_t *stack, uint32_t *used)
 {

@@ -1,6 +1,6 @@
-// One trace as a tree from its parent links, with the path that decided how long it took, and clocks
-// that disagree. Several roots, missing parents, cycles and repeated ids are survived: every span
-// stands in the tree exactly once.
+// One trace as a tree from its parent links, with the path that decided how long it took, and
+// clocks that disagree. Several roots, missing parents, cycles and repeated ids are survived: every
+// span stands in the tree exactly once.
 #ifndef UT_STORAGE_TRACE_TREE_H
 #define UT_STORAGE_TRACE_TREE_H
 
@@ -55,22 +55,23 @@ void ut_tree_free(ut_tree *tree);
 ut_err ut_tree_add(void *tree, const ut_trace_span *span);
 
 // Orders what was added: depth first, roots and children by start (equal starts: by arrival). Call
-// once. Where several spans have the id that a child names as its parent, the first to arrive is it.
+// once. Where several spans have the id that a child names as its parent, the first to arrive
+// is it.
 //
-// Critical path. From the end of a span backwards: the child that finished last is on the path; then,
-// from the start of that child backwards, the child that had finished last by then; and so on to the
-// start of the span, and within each of those children likewise. What lies between them is the
-// span's own critical_ns. Of a child that reaches beyond its parent only what lies inside counts; of
-// two that finish together the one that began first is taken; spans that took no time are not on the
-// path. Roots are taken for children of one span that lasts from the first start to the last end of
-// roots. So the sum of critical_ns is the duration of the root, where there is one.
+// Critical path. From the end of a span backwards: the child that finished last is on the path;
+// then, from the start of that child backwards, the child that had finished last by then; and so on
+// to the start of the span, and within each of those children likewise. What lies between them is
+// the span's own critical_ns. Of a child that reaches beyond its parent only what lies inside
+// counts; of two that finish together the one that began first is taken; spans that took no time
+// are not on the path. Roots are taken for children of one span that lasts from the first start to
+// the last end of roots. So the sum of critical_ns is the duration of the root, where there is one.
 //
 // Clock skew. A child in the tree is skewed
 // - when it begins before its parent, whatever the two are: the parent has to exist first;
 // - when it ends after its parent, only where the parent waited on another clock: the parent is of
-//   kind client and not failed (who gives up does not wait), the child is of kind server and took no
-//   longer than the parent, and their resources differ. Anything else that ends later is work that
-//   went on by itself.
+//   kind client and not failed (who gives up does not wait), the child is of kind server and took
+//   no longer than the parent, and their resources differ. Anything else that ends later is work
+//   that went on by itself.
 // skew_ns is what moves its start to that of its parent (positive), or its end (negative).
 //
 // UT_ENOMEM.

@@ -1,5 +1,5 @@
-// The resources and scopes of an opened block by their indexes, read once: for walks that look at every
-// span. Not for finding one of them: ut_block_scope and ut_block_resource do.
+// The resources and scopes of an opened block by their indexes, read once: for walks that look at
+// every span. Not for finding one of them: ut_block_scope and ut_block_resource do.
 #ifndef UT_STORAGE_BLOCK_TABLES_H
 #define UT_STORAGE_BLOCK_TABLES_H
 

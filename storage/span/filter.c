@@ -185,8 +185,8 @@ static bool holds(scalar *value, ut_filter_op op, ut_bytes text)
     }
 }
 
-// Takes the next value off the reader. True when it, or an element of it, meets the condition; op is
-// neither EXISTS nor NOT_EQUALS.
+// Takes the next value off the reader. True when it, or an element of it, meets the condition; op
+// is neither EXISTS nor NOT_EQUALS.
 static bool value_holds(ut_mp_reader *reader, ut_filter_op op, ut_bytes text)
 {
     uint32_t left[NESTING_MAX] = {1}; // elements still to come in each array around this value

@@ -1,5 +1,5 @@
-// The spellings of what is said about calls of language models, in one table; see llm.h. Not for the
-// messages that were exchanged.
+// The spellings of what is said about calls of language models, in one table; see llm.h. Not for
+// the messages that were exchanged.
 #include "storage/span/llm.h"
 
 #include <stdlib.h>

@@ -1,6 +1,6 @@
-// Asking the Bloom filter in the summary of a block, so that a search can pass the block. The filter
-// may say of something that is not there that it may be; never the reverse. docs/FORMAT.md states
-// the bytes. Not for making one: bloom_build.h.
+// Asking the Bloom filter in the summary of a block, so that a search can pass the block. The
+// filter may say of something that is not there that it may be; never the reverse. docs/FORMAT.md
+// states the bytes. Not for making one: bloom_build.h.
 //
 // A filter tells what it was asked about to everybody who knows the seed. With a secret seed it
 // tells nothing to others; the reader must know the same one.

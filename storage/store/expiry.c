@@ -1,6 +1,6 @@
-// The hours in which the spans of a commit expire: by what the request says, else by rule, else by the
-// store's default. Spans of one organisation and one hour are a class, and share blocks. Not for
-// removing what has expired: retention.c.
+// The hours in which the spans of a commit expire: by what the request says, else by rule, else by
+// the store's default. Spans of one organisation and one hour are a class, and share blocks. Not
+// for removing what has expired: retention.c.
 #include "storage/store/expiry.h"
 
 #include "port/base/order.h"

@@ -1,7 +1,7 @@
 // The data keys of an encrypted store. Blocks are encrypted under the newest of them; all stand in
 // one record, which is encrypted under the master key. So a change of the master key writes one
-// record anew and no block. Not for the master key's origin (agent/config/master_key.h), and not for
-// transactions: store_keys.c.
+// record anew and no block. Not for the master key's origin (agent/config/master_key.h), and not
+// for transactions: store_keys.c.
 //
 // Looking a data key up is for any thread, all else for the store thread. A keyring keeps the keys
 // in memory, the master key too (a new data key has to be wrapped), and overwrites them when it is
@@ -15,7 +15,7 @@
 #define UT_KEYRING_NAME "keyring" // of its record, of the kind M
 
 enum {
-    // Data keys in one record, so that it fits in a page. A key leaves with the last block under it.
+    // Data keys in one record, which fits in a page. A key leaves with the last block under it.
     UT_KEYRING_KEYS_MAX = 48,
     // Blocks under one data key. Nonces are random: with 2^32 of 96 bits the chance of two equal
     // ones is 2^-33, which is where NIST SP 800-38D draws the line. A sixteenth of that leaves room

@@ -40,8 +40,8 @@ typedef struct {
 
 // Takes all entries of a block and its dead letters out; pending spans then count as expired.
 ut_err ut_ledger_take(ut_store *store, uint32_t org, uint64_t seq, ut_ledger_taken *taken);
-// Puts the entries back for block seq, which holds the spans that had these ordinals, in this order;
-// its pending spans do not count as expired any more.
+// Puts the entries back for block seq, which holds the spans that had these ordinals, in this
+// order; its pending spans do not count as expired any more.
 ut_err ut_ledger_give(ut_store *store, const ut_ledger_taken *taken, uint32_t org, uint64_t seq,
                       const uint16_t *ordinals, uint32_t count);
 

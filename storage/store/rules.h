@@ -12,8 +12,8 @@ enum {
     UT_RULE_TEXT_MAX = 256,     // bytes of a key or a value
 };
 
-// The attribute `key` of the span, or where the span has none, of its resource, has this value: text
-// as written, numbers in decimal, true or false. Where value holds * (any bytes) or ? (one
+// The attribute `key` of the span, or where the span has none, of its resource, has this value:
+// text as written, numbers in decimal, true or false. Where value holds * (any bytes) or ? (one
 // character), it is a pattern for the whole text. The key "status" asks for the span's status.
 typedef struct {
     ut_bytes key;

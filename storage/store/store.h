@@ -138,8 +138,8 @@ enum {
 };
 
 // Stores where a named reader has got to (1..UT_STORE_CONSUMER_NAME_MAX bytes) durably; seq 0 and
-// ordinal 0 remove it. Store thread. UT_EINVAL (also a block that was never stored), UT_ELIMIT (too many readers), UT_EFULL, UT_EIO,
-// UT_ENOSPC.
+// ordinal 0 remove it. Store thread. UT_EINVAL (also a block that was never stored), UT_ELIMIT (too
+// many readers), UT_EFULL, UT_EIO, UT_ENOSPC.
 ut_err ut_store_set_consumer(ut_store *store, uint32_t org, const char *name_z, uint64_t seq,
                              uint32_t ordinal);
 

@@ -72,8 +72,8 @@ static ut_err write_block(ut_store *store, uint32_t org, uint32_t hour, uint64_t
 
 // ---- the spans of a commit ----
 
-// Adds the new spans of one append that expire in this hour to the blocks of their class. first: its
-// first span in the plan.
+// Adds the new spans of one append that expire in this hour to the blocks of their class. first:
+// its first span in the plan.
 static ut_err add_append(ut_store *store, ut_store_append *append, uint32_t first, uint32_t hour,
                          uint64_t now_ns)
 {

@@ -99,8 +99,8 @@ static ut_err load_or_create(ut_store *store, ut_fault *fault)
     return ut_fault_set(fault, err, "the store cannot be written: %s", ut_err_text(err));
 }
 
-// Makes all destinations inactive: the caller that opens the store to write says anew which ones are
-// active. A reader sees which ones are.
+// Makes all destinations inactive: the caller that opens the store to write says anew which ones
+// are active. A reader sees which ones are.
 static ut_err deactivate(ut_store *store, ut_fault *fault)
 {
     ut_txn *txn;

@@ -11,8 +11,8 @@ enum {
     UT_TRACE_SPANS_MAX = 1 << 24,      // spans in one commit
     UT_TRACE_MEMORY_KEEP = 256 * 1024, // of each buffer, kept between commits
     // Filters of long traces. A commit has to find out which of its spans the store has, and would
-    // read all entries of their traces for it: with `bench_store long 30000` (one trace, ten spans a
-    // commit) a span costs 6 us of CPU with filters from its first to its last thousand; without
+    // read all entries of their traces for it: with `bench_store long 30000` (one trace, ten spans
+    // a commit) a span costs 6 us of CPU with filters from its first to its last thousand; without
     // them 9 us at the start and 70 to 88 us at the end, growing with the trace.
     UT_TRACE_FILTERS_MAX = 16,            // long traces whose span ids are remembered
     UT_TRACE_FILTER_BYTES_MAX = 1 << 20,  // of one filter

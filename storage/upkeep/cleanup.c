@@ -1,5 +1,5 @@
-// Cleanup by an operator's wish, in slices; see operation.h. A slice looks for blocks in a view that it
-// ends before it writes. Not for what leaves by itself: retention.c.
+// Cleanup by an operator's wish, in slices; see operation.h. A slice looks for blocks in a view
+// that it ends before it writes. Not for what leaves by itself: retention.c.
 #include "storage/upkeep/operation.h"
 
 #include "storage/store/key.h"

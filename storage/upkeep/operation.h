@@ -19,9 +19,9 @@ typedef struct ut_operation ut_operation;
 
 typedef struct {
     const char *name_z;
-    // One slice of bounded time (about 10 ms). *more: false when all is done. After an error nothing
-    // of the slice has happened; UT_EAGAIN: try again later, anything else ends the operation. What
-    // earlier slices did stays.
+    // One slice of bounded time (about 10 ms). *more: false when all is done. After an error
+    // nothing of the slice has happened; UT_EAGAIN: try again later, anything else ends the
+    // operation. What earlier slices did stays.
     ut_err (*step)(ut_operation *operation, ut_store *store, uint64_t now_ns, bool *more,
                    ut_fault *fault);
     void (*free)(ut_operation *operation); // also in the middle: undoes what is not finished
@@ -49,11 +49,11 @@ typedef struct {
     bool dry_run;                          // counts only
 } ut_cleanup_options;
 
-// A block may hold spans of several services. With service_z, a block goes when all of its spans are
-// of that service. Otherwise the spans of the others stay: they are written anew under a new number,
-// with the time they came at, their hour and what each destination knows of them; for eviction and
-// for readers that poll they are then new. What leaves counts as expired. delivered_only asks for
-// blocks that no destination waits for. UT_ENOMEM.
+// A block may hold spans of several services. With service_z, a block goes when all of its spans
+// are of that service. Otherwise the spans of the others stay: they are written anew under a new
+// number, with the time they came at, their hour and what each destination knows of them; for
+// eviction and for readers that poll they are then new. What leaves counts as expired.
+// delivered_only asks for blocks that no destination waits for. UT_ENOMEM.
 ut_err ut_cleanup_new(const ut_cleanup_options *options, ut_operation **operation);
 
 // ---- retime.c: gives what is there the times to live that the configuration says now ----

@@ -1,6 +1,6 @@
 // Gives the blocks that are there the times to live that the configuration says now, in slices; see
-// operation.h. Only the hour in the summary and the expiry entry change; the block stays as it is. Not
-// for removing what is due after that: the sweeper does it.
+// operation.h. Only the hour in the summary and the expiry entry change; the block stays as it is.
+// Not for removing what is due after that: the sweeper does it.
 #include "storage/upkeep/operation.h"
 
 #include "port/base/order.h"

@@ -1,5 +1,5 @@
-// A block written anew; see rewrite.h. Old and new change places in one transaction, so that nobody sees
-// both or none. Not for choosing the spans: cleanup.c.
+// A block written anew; see rewrite.h. Old and new change places in one transaction, so that nobody
+// sees both or none. Not for choosing the spans: cleanup.c.
 #include "storage/upkeep/rewrite.h"
 
 #include "storage/store/key.h"

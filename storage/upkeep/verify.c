@@ -285,8 +285,8 @@ static ut_err check_piece(verifier *v, ut_bytes key, ut_bytes value)
 
 // ---- traces ----
 
-// True when no entry of the same trace stands before the one at hand, whose key is in v->at: what the
-// walk has found is gone after a look-up.
+// True when no entry of the same trace stands before the one at hand, whose key is in v->at: what
+// the walk has found is gone after a look-up.
 static ut_err is_first(verifier *v, bool *first)
 {
     *first = memcmp(v->at, v->last_trace, UT_KEY_PREFIX_TRACE) != 0;

@@ -1,5 +1,5 @@
-// Tests of storage/query/query_spans and query_cursor: what a search finds, in which order, and where it
-// goes on while data comes and goes.
+// Tests of storage/query/query_spans and query_cursor: what a search finds, in which order, and
+// where it goes on while data comes and goes.
 #include "storage/crypt/cipher.h"
 #include "storage/store/key.h"
 #include "storage/store/block_store.h"

@@ -226,7 +226,8 @@ static void children_one_after_the_other_are_all_on_the_path(void **state)
 static void of_parallel_children_the_last_to_finish_is_on_the_path(void **state)
 {
     (void)state;
-    // b 10..90 is inside c's time only in part: c ends last; before c began at 20 nothing had ended.
+    // b 10..90 is inside c's time only in part: c ends last; before c began at 20 nothing had
+    // ended.
     const given spans[] = {{.id = 1, .start_ns = 0, .end_ns = 100},
                            {.id = 2, .parent = 1, .start_ns = 10, .end_ns = 90},
                            {.id = 3, .parent = 1, .start_ns = 20, .end_ns = 95},

@@ -143,7 +143,8 @@ static void more_parts_than_the_limit_are_refused(void **state)
 static void a_full_index_is_an_error_of_the_records_too(void **state)
 {
     (void)state;
-    // A resource record of 8 bytes is shorter than its entry, so that the entries run out of room first.
+    // A resource record of 8 bytes is shorter than its entry, so that the entries run out of room
+    // first.
     ut_batch batch;
     ut_batch_init(&batch, 100);
     uint32_t count = 0;
@@ -174,7 +175,8 @@ static void more_spans_than_the_limit_are_refused(void **state)
 static void every_ceiling_is_an_error_and_never_a_crash(void **state)
 {
     (void)state;
-    // The bytes run out at another place each time; the counts never speak of more than the indexes hold.
+    // The bytes run out at another place each time; the counts never speak of more than the indexes
+    // hold.
     for (size_t bytes_max = 1; bytes_max < 20000; bytes_max += 37) {
         ut_batch batch;
         ut_batch_init(&batch, bytes_max);

@@ -21,8 +21,8 @@ static void check(ut_err err)
         fail_msg("unexpected %s", ut_err_name(err));
 }
 
-// Moves bytes into memory that ends exactly where they do, so that the address sanitizer sees a read
-// behind it. Returns that memory, to be freed.
+// Moves bytes into memory that ends exactly where they do, so that the address sanitizer sees a
+// read behind it. Returns that memory, to be freed.
 static uint8_t *move_to_exact(ut_bytes *bytes)
 {
     uint8_t *copy = malloc(bytes->len == 0 ? 1 : bytes->len);
@@ -76,7 +76,8 @@ static void touch(ut_bytes bytes)
         sink = (uint8_t)(sink ^ bytes.data[i]);
 }
 
-// Walks all of a block as a reader would. Returns the first error; every byte that it gives is touched.
+// Walks all of a block as a reader would. Returns the first error; every byte that it gives is
+// touched.
 static ut_err walk(const ut_block *block, uint32_t *spans)
 {
     ut_block_cursor cursor;
@@ -848,7 +849,8 @@ static void a_cursor_that_met_damage_gives_nothing_more(void **state)
 static void damage_under_a_right_checksum_never_reads_out_of_bounds(void **state)
 {
     (void)state;
-    // Payload bytes changed and sealed again: the sanitizer watches; errors and odd values are both fine.
+    // Payload bytes changed and sealed again: the sanitizer watches; errors and odd values are both
+    // fine.
     ut_random random = {77};
     ut_buf sealed, payload;
     ut_buf_init(&sealed, BYTES_MAX);
@@ -975,7 +977,8 @@ static void scopes_and_resources_beyond_the_tables_are_refused(void **state)
 static void a_builder_is_used_again_after_a_batch_was_refilled(void **state)
 {
     (void)state;
-    // The same batch in memory, with other content: nothing of the first use may stay in the builder.
+    // The same batch in memory, with other content: nothing of the first use may stay in the
+    // builder.
     fixture f;
     fixture_init(&f, UT_BLOCK_SPANS_MAX);
     static const char *const services[] = {"one", "two"};

@@ -11,8 +11,8 @@
 
 enum { BUF_MAX = 1 << 20 };
 
-// Moves bytes into memory that ends exactly where they do, so that the address sanitizer sees a read
-// behind it. Returns that memory, to be freed.
+// Moves bytes into memory that ends exactly where they do, so that the address sanitizer sees a
+// read behind it. Returns that memory, to be freed.
 static uint8_t *move_to_exact(ut_bytes *bytes)
 {
     uint8_t *copy = malloc(bytes->len == 0 ? 1 : bytes->len);
@@ -294,7 +294,8 @@ static ut_err get(ut_mp_reader *reader, ut_mp_type type)
 static void each_reader_takes_only_its_own_type(void **state)
 {
     (void)state;
-    // Every tag, followed by zeros: lengths and counts are zero, numbers positive, one value is whole.
+    // Every tag, followed by zeros: lengths and counts are zero, numbers positive, one value is
+    // whole.
     for (unsigned tag = 0; tag < 256; tag++) {
         uint8_t data[72] = {(uint8_t)tag};
         ut_mp_reader reader = ut_mp_reader_of((ut_bytes){data, sizeof data});
@@ -394,7 +395,8 @@ static void every_cut_value_is_refused(void **state)
             assert_int_equal(ut_mp_skip(&reader).len, 0);
             assert_int_equal(reader.err, UT_EFORMAT);
             reader = ut_mp_reader_of(copy);
-            // A container's head may be whole while its content is cut; but no count exceeds what is left.
+            // A container's head may be whole while its content is cut; but no count exceeds what
+            // is left.
             if (type != UT_MP_ARRAY && type != UT_MP_MAP)
                 assert_int_equal(get(&reader, type), UT_EFORMAT);
             free(bytes);

@@ -1,4 +1,5 @@
-// Tests of storage/store/consumer and query_pull: readers that poll, and where they go on after a crash.
+// Tests of storage/store/consumer and query_pull: readers that poll, and where they go on after a
+// crash.
 #include "storage/store/key.h"
 #include "storage/store/block_store.h"
 #include "storage/query/query.h"

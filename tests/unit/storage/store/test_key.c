@@ -158,7 +158,8 @@ static void order_of_keys_is_order_of_numbers(void **state)
         assert_int_equal(compare(ut_key_delivery(1, 2, a), ut_key_delivery(1, 2, b)) < 0, less);
         uint32_t x = (uint32_t)a, y = (uint32_t)b;
         if (x != y) {
-            // An hour weighs more than an organisation, an organisation more than a sequence number.
+            // An hour weighs more than an organisation, an organisation more than a sequence
+            // number.
             assert_int_equal(compare(ut_key_expiry(x, 9, a), ut_key_expiry(y, 1, b)) < 0, x < y);
             assert_int_equal(compare(ut_key_piece(x, a, 9), ut_key_piece(y, b, 1)) < 0, x < y);
         }

@@ -1,5 +1,5 @@
-// Tests of storage/store/store, with the parts that a commit goes through: opening, blocks, duplicates,
-// what an error leaves.
+// Tests of storage/store/store, with the parts that a commit goes through: opening, blocks,
+// duplicates, what an error leaves.
 #include "storage/store/key.h"
 #include "storage/query/query.h"
 #include "storage/store/record.h"

@@ -1,5 +1,5 @@
-// Cleanup and new times to live: exactly what was asked for leaves, and what stays keeps all that is
-// known of it.
+// Cleanup and new times to live: exactly what was asked for leaves, and what stays keeps all that
+// is known of it.
 #include "storage/store/key.h"
 #include "storage/upkeep/operation.h"
 #include "storage/store/record.h"
@@ -530,8 +530,8 @@ static void every_failing_call_leaves_the_store_as_it_was(void **state)
         assert_int_equal(f->spans[i].found, f->spans[i].service != 1);
 }
 
-// One commit of spans of one trace, one for each of the services from first on. Returns how many were
-// new.
+// One commit of spans of one trace, one for each of the services from first on. Returns how many
+// were new.
 static uint32_t commit_beside(ut_store *store, uint32_t first_span, unsigned first, unsigned count)
 {
     ut_batch batches[SERVICES];

@@ -364,7 +364,8 @@ static void what_is_given_up_leaves_nothing(void **state)
     free(data);
 }
 
-// Makes an empty store as a machine with pages of 8192 bytes would: there is nothing but meta pages.
+// Makes an empty store as a machine with pages of 8192 bytes would: there is nothing but meta
+// pages.
 static void make_store_of_other_pages(const fixture *f)
 {
     enum { OLD = 4096, NEW = 8192 };

@@ -95,7 +95,7 @@ static void pause_accept(ut_http_server *server, ut_err err)
     if (ut_http_shared_may_log(shared))
         ut_log_write(server->config.log, UT_LOG_WARN, server->config.area_z,
                      "cannot take a connection: %s; %u are open; raise the limit of open "
-                     "files (ulimit -n), or lower connections_max",
+                     "files (ulimit -n), or lower max_connections",
                      err == UT_ELIMIT ? "out of descriptors or memory" : ut_err_text(err),
                      shared->connection_count);
 }

@@ -1,5 +1,5 @@
-// JSON Patch and JSON Merge Patch; see json_patch.h. Recursion goes as deep as documents may be
-// nested: everything is measured before it is descended into.
+// JSON Patch and JSON Merge Patch; see json_patch.h. Recursion is as deep as documents are nested,
+// so every value is measured, and its depth with it, before another function descends into it.
 #include "adapters/state/json_patch.h"
 
 #include "adapters/encoding/json.h"
@@ -7,13 +7,15 @@
 
 enum { PATH_SHOWN = 80 }; // bytes of a path in a fault
 
+// One change under way.
 typedef struct {
     const ut_json_patch_limits *limits;
     yyjson_mut_doc *doc; // the document in the making
-    ut_buf token;        // the last token of a pointer without its escapes
-    size_t copied;       // bytes
+    ut_buf token;        // the last token of a pointer, without its escapes
+    size_t copied;       // bytes that "copy" has made so far
+    // The operation, for faults: its number from 1 (0: none), name and path.
     ut_fault *fault;
-    size_t number; // of the operation, from 1; 0: none, for faults
+    size_t number;
     const char *op_z;
     ut_bytes path;
 } patching;
@@ -69,7 +71,7 @@ static bool is_text(yyjson_mut_val *value)
     return yyjson_mut_is_str(value) || yyjson_mut_is_raw(value);
 }
 
-// Adds the size of a value to *bytes. UT_ELIMIT: nested deeper than depth_left.
+// Adds the size of a value to *bytes. UT_ELIMIT: nested deeper than depth_left, or too much work.
 static ut_err measure(const patching *p, yyjson_mut_val *value, uint32_t depth_left, size_t *bytes)
 {
     const size_t len = is_text(value) ? unsafe_yyjson_get_len(value) : 0;
@@ -133,7 +135,7 @@ static bool equal_numbers(ut_bytes a, ut_bytes b)
            ut_json_double(b, &real_b) == UT_JSON_NUMBER_OK && real_a == real_b;
 }
 
-// Both are measured. *equal is set on UT_OK.
+// Compares two values that were measured. *equal is set on UT_OK.
 static ut_err compare(const patching *p, yyjson_mut_val *a, yyjson_mut_val *b, bool *equal)
 {
     *equal = false;
@@ -204,7 +206,7 @@ static ut_err unescape(patching *p, ut_bytes raw, ut_bytes *token)
     return p->token.err == UT_OK ? UT_OK : fail_memory(p);
 }
 
-// Decimal without leading zeros, or "-" for the length. False: no index.
+// Reads an index: decimal without leading zeros, or "-" for the length. False: it is none.
 static bool read_index(ut_bytes token, size_t length, size_t *index)
 {
     *index = length;
@@ -222,7 +224,7 @@ static bool read_index(ut_bytes token, size_t length, size_t *index)
     return true;
 }
 
-// What stands under the token in a container.
+// Finds the value under at->token in at->parent; at->value NULL: nothing is there.
 static ut_err look_up(const patching *p, place *at)
 {
     at->value = NULL;
@@ -243,7 +245,7 @@ static ut_err look_up(const patching *p, place *at)
     return spend(p, at->index < length ? at->index : 0);
 }
 
-// Follows a pointer. What it leads to may be absent; what it goes through may not.
+// Follows a pointer from the root. Its last value may be absent, those on the way may not.
 static ut_err follow(patching *p, ut_bytes pointer, place *at)
 {
     *at = (place){.value = yyjson_mut_doc_get_root(p->doc)};
@@ -278,6 +280,8 @@ static ut_err follow_existing(patching *p, ut_bytes pointer, place *at)
 
 // ---- operations ----
 
+// Puts value where a pointer leads: in the place of the document, before an element of an array, or
+// as a member, which replaces one of the same name.
 static ut_err put(const patching *p, const place *at, yyjson_mut_val *value)
 {
     if (at->parent == NULL) {
@@ -300,6 +304,7 @@ static ut_err put(const patching *p, const place *at, yyjson_mut_val *value)
     return UT_OK;
 }
 
+// Removes a value that is there and is not the document.
 static void take_out(const place *at)
 {
     if (yyjson_mut_is_arr(at->parent))
@@ -327,7 +332,7 @@ static ut_err remove_value(patching *p, ut_bytes path)
         take_out(&at);
         return UT_OK;
     }
-    yyjson_mut_val *nothing = yyjson_mut_null(p->doc); // the document itself
+    yyjson_mut_val *nothing = yyjson_mut_null(p->doc); // without its root the document is null
     return nothing == NULL ? fail_memory(p) : put(p, &at, nothing);
 }
 
@@ -476,7 +481,8 @@ static ut_err apply_patch(patching *p, yyjson_val *change)
 
 // ---- a merge patch ----
 
-// A value of its own with the same content; the content is shared.
+// Makes a value that shares the content of another. yyjson links values into the list of their
+// container, so one value cannot stand in two.
 static yyjson_mut_val *share(const patching *p, yyjson_mut_val *value)
 {
     yyjson_mut_val *made = yyjson_mut_null(p->doc);
@@ -487,10 +493,13 @@ static yyjson_mut_val *share(const patching *p, yyjson_mut_val *value)
     return made;
 }
 
-// Merges an object into an object; change is measured.
+// Merges an object that was measured into an object. A value of change goes on to be used in
+// target, where nothing else holds it.
 static ut_err merge_into(const patching *p, yyjson_mut_val *target, yyjson_mut_val *change)
 {
-    // Whole states come with their members in the same order: then nothing has to be searched.
+    // A whole state comes with its members in the same order, and then nothing has to be searched:
+    // next is the key of target that is expected. yyjson keeps the members of an object as a ring
+    // of keys and values, and points to the last key; behind its value stands the first key.
     yyjson_mut_val *next =
         unsafe_yyjson_get_len(target) == 0 ? NULL : ((yyjson_mut_val *)target->uni.ptr)->next->next;
     size_t i;
@@ -571,7 +580,7 @@ static ut_err apply_merge(patching *p, yyjson_val *change)
 static ut_err parse(const patching *p, ut_bytes text, yyjson_doc **doc)
 {
     *doc = NULL;
-    if (*p->limits->work == 0) // before anything is copied
+    if (*p->limits->work == 0) // refused before yyjson copies the text
         return fail(p, UT_ELIMIT, "takes too much work");
     if (text.len == 0)
         return ut_fault_set(p->fault, UT_EFORMAT, "the text is empty where JSON is expected");

@@ -1,6 +1,7 @@
 // Changes of a JSON document: JSON Patch (RFC 6902) and JSON Merge Patch (RFC 7396), on yyjson's
-// documents with numbers as text, within bounds of size, depth and work. Not for where documents
-// and changes come from.
+// documents with numbers as text, within bounds of size, depth and work. Functions keep nothing
+// between calls; a document belongs to one thread at a time. Not for where documents and changes
+// come from: state_patch.h.
 #ifndef UT_ADAPTERS_JSON_PATCH_H
 #define UT_ADAPTERS_JSON_PATCH_H
 
@@ -10,25 +11,33 @@
 
 enum {
     UT_JSON_PATCH_DEPTH_MAX = 128, // nesting of arrays and objects in a document
-    UT_JSON_PATCH_STEP_BYTES = 64, // a step of work: a value passed, or so many bytes of text
+    UT_JSON_PATCH_STEP_BYTES = 64, // of text that count as one step of work, as a value passed does
 };
 
-// What a change may take.
+// The bounds of one change.
 typedef struct {
-    size_t bytes_max; // of the document after it, about as JSON; and of what one change copies
-    uint64_t *work;   // steps that are left for this and further changes; less after each
+    size_t bytes_max; // of its text, of the document after it (about as JSON), and of its copies
+    uint64_t *work;   // steps that are left for this and further changes; lowered by each
 } ut_json_patch_limits;
 
-// Reads a document with numbers as text. *bytes: its size, about as JSON. text: at most
-// limits->bytes_max. *doc is freed by yyjson_mut_doc_free. UT_EFORMAT, UT_ELIMIT, UT_ENOMEM.
+// Reads a document, with numbers as text (RFC 8259).
+//
+// text:   borrowed for the call. *doc:   out, NULL after an error; ends with yyjson_mut_doc_free.
+// *bytes: out; the size of the document, about as JSON. Errors, each with the reason for a person:
+// UT_EFORMAT, UT_ELIMIT (size, depth or work), UT_ENOMEM.
 ut_err ut_json_patch_read(ut_bytes text, const ut_json_patch_limits *limits, yyjson_mut_doc **doc,
                           size_t *bytes, ut_fault *fault);
 
-// Makes *after from before (which stays as it is) and the text of a change: an array is a JSON
-// Patch, an object a JSON Merge Patch. All of it happens, or none. *merge: which of the two, where
-// the text was read so far. Errors, each with the reason for a person:
-// UT_EFORMAT: the text is no such change; UT_EINVAL: it does not fit the document (nothing at a
-// path, a failed test); UT_ELIMIT: size, depth or work; UT_ENOMEM.
+// Makes *after from before and the text of a change: an array is a JSON Patch, an object a JSON
+// Merge Patch. All operations happen, or none.
+//
+// before: stays as it is.
+// *after: out, NULL after an error; ends with yyjson_mut_doc_free.
+// *bytes: out; the size of *after, about as JSON.
+// *merge: out; true for a merge patch. False also where the text could not be read.
+// Errors, each with the reason for a person: UT_EFORMAT (the text is no such change), UT_EINVAL (it
+// does not fit the document: nothing at a path, or a failed test), UT_ELIMIT (size, depth or work),
+// UT_ENOMEM.
 ut_err ut_json_patch_apply(yyjson_mut_doc *before, ut_bytes text,
                            const ut_json_patch_limits *limits, yyjson_mut_doc **after,
                            size_t *bytes, bool *merge, ut_fault *fault);

@@ -15,7 +15,7 @@ enum {
     STATE_TEXT_MAX = 8 * UT_STATE_BYTES_MAX,
 };
 
-// Where texts stand in the buffer, kept as offsets while it can still move.
+// A text in a buffer, by its offset, because the buffer can still move.
 typedef struct {
     uint32_t offset;
     uint32_t len;
@@ -24,10 +24,10 @@ typedef struct {
 typedef struct {
     uint64_t time_ns;
     uint8_t span_id[UT_SPAN_ID_LEN];
-    range store_name;
+    range store_name; // in ut_state.text, as the two below
     range action;
     range text;
-    range reason;   // in reasons
+    range reason;   // in ut_state.reasons
     uint32_t order; // of arrival
     uint32_t store; // NO_STORE: beyond UT_STATE_STORES_MAX
     uint8_t form;   // ut_state_form
@@ -37,10 +37,12 @@ typedef struct {
 typedef struct {
     range name;
     yyjson_mut_doc *doc; // NULL: not begun
-    size_t bytes;
+    size_t bytes;        // of doc, about as JSON; 0 after going back
 } store;
 
-// All states after so many changes, as JSON: [[state]] or [[]] for one that has not begun.
+// The states of all stores after `done` changes, in kept_text as a JSON array with an element for
+// each
+// store: [state], or [] where it has not begun.
 typedef struct {
     uint32_t done;
     size_t offset;
@@ -51,19 +53,19 @@ struct ut_state {
     ut_bytes event_name; // into names
     ut_bytes patch_key;  // empty: the usual ones
     uint8_t names[2 * UT_STATE_NAME_MAX];
-    ut_buf text;
+    ut_buf text; // of all changes, with the names of their stores and actions
     ut_buf reasons;
     ut_buf changes; // change each; in order once built
     uint32_t left_out;
     ut_state_change *rows;
     store stores[UT_STATE_STORES_MAX];
     uint32_t store_count;
-    bool several;
+    bool several;  // more than one store: ut_state_at tells each by its name
     uint32_t done; // changes that the stores hold
     ut_buf kept;   // kept each, by done
     ut_buf kept_text;
-    uint32_t kept_every;
-    uint64_t work; // left
+    uint32_t kept_every; // changes between two kept states
+    uint64_t work;       // steps that are left for this replay
 };
 
 static const struct {
@@ -220,6 +222,7 @@ static uint32_t count_of(const ut_state *state)
     return (uint32_t)(state->changes.len / sizeof(change));
 }
 
+// The size of all states but one.
 static size_t bytes_but_of(const ut_state *state, uint32_t of)
 {
     size_t bytes = 0;
@@ -228,7 +231,7 @@ static size_t bytes_but_of(const ut_state *state, uint32_t of)
     return bytes;
 }
 
-// Makes the store what it is after the change. On an error it is as before.
+// Applies a change to its store. After an error the store is as before.
 static ut_err apply(ut_state *state, change *what, ut_fault *fault)
 {
     if (what->missing)
@@ -280,7 +283,7 @@ static void forget_states(ut_state *state)
     state->done = 0;
 }
 
-// Of the kept states every second goes.
+// Removes every second kept state, and doubles the number of changes between them.
 static void thin_out(ut_state *state)
 {
     kept *all = (kept *)(void *)state->kept.data;
@@ -300,6 +303,8 @@ static void thin_out(ut_state *state)
     state->kept_text.len = end;
 }
 
+// Keeps the states of all stores as they are now. Where room is short, kept states are thinned out,
+// which may leave this one out too.
 static ut_err keep(ut_state *state)
 {
     ut_buf text;
@@ -326,7 +331,8 @@ static ut_err keep(ut_state *state)
     return err;
 }
 
-// Makes the stores those of a kept state.
+// Makes the states of all stores those of a kept one. Their sizes are not known again, and not
+// needed: the changes behind it have been applied once within the limits.
 static ut_err go_back_to(ut_state *state, const kept *to)
 {
     const ut_bytes text = ut_bytes_of(state->kept_text.data + to->offset, to->len);
@@ -437,7 +443,7 @@ const ut_state_change *ut_state_changes(const ut_state *state, uint32_t *count, 
 
 // ---- states ----
 
-// How many changes are at or before the time.
+// The number of changes at or before time_ns.
 static uint32_t changes_until(const ut_state *state, uint64_t time_ns)
 {
     const change *changes = changes_of(state);
@@ -452,6 +458,8 @@ static uint32_t changes_until(const ut_state *state, uint64_t time_ns)
     return low;
 }
 
+// Brings all stores to the state after `done` changes, from where they are or from the nearest kept
+// state before it. Changes that failed in ut_state_build are passed.
 static ut_err go_to(ut_state *state, uint32_t done)
 {
     const kept *all = (const kept *)(const void *)state->kept.data;
@@ -463,7 +471,7 @@ static ut_err go_to(ut_state *state, uint32_t done)
         err = go_back_to(state, best);
     else if (state->done > done)
         forget_states(state);
-    state->work = UT_STATE_WORK_MAX; // it was enough for all of them
+    state->work = UT_STATE_WORK_MAX; // which was enough for all changes that did not fail
     while (err == UT_OK && state->done < done) {
         change *next = &changes_of(state)[state->done];
         if (next->reason.len == 0)

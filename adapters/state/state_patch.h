@@ -1,6 +1,7 @@
 // The state of a workflow along a trace: events that carry changes of it as JSON patches are listed
-// in order, and replayed to the state at any time. Not for what a patch does to a document:
-// json_patch.h.
+// in order, and replayed to the state at any time: ut_state_new, ut_state_add for each span,
+// ut_state_build once, then ut_state_changes and ut_state_at. One thread at a time. Not for what a
+// patch does to a document: json_patch.h.
 #ifndef UT_ADAPTERS_STATE_PATCH_H
 #define UT_ADAPTERS_STATE_PATCH_H
 
@@ -8,7 +9,7 @@
 
 enum {
     UT_STATE_CHANGES_MAX = 100 * 1000,          // of one trace; more are counted only
-    UT_STATE_TEXT_BYTES_MAX = 64 * 1024 * 1024, // of all their texts together, likewise
+    UT_STATE_TEXT_BYTES_MAX = 64 * 1024 * 1024, // of all their texts; more are counted only
     UT_STATE_STORES_MAX = 256,                  // states side by side; changes of more fail
     // Of all states together, about as JSON; a change that would pass it fails.
     UT_STATE_BYTES_MAX = 4 * 1024 * 1024,
@@ -48,7 +49,8 @@ typedef struct {
 
 typedef struct ut_state ut_state;
 
-// options may be NULL. UT_ENOMEM; UT_ELIMIT: a name is too long.
+// options: NULL for the usual ones. Errors: UT_ENOMEM, UT_ELIMIT (a name is longer than
+// UT_STATE_NAME_MAX).
 ut_err ut_state_new(const ut_state_options *options, ut_state **state);
 void ut_state_free(ut_state *state); // NULL is ignored
 

@@ -96,8 +96,8 @@ static ut_err lock_directory(ut_lmdb_engine *engine, ut_fault *fault)
 }
 
 // Locks store.lock for a reader that may not write the lock file. A writer holds store.lock, and
-// makes it where it is missing; held shared, none begins while this one reads. False when that cannot
-// be told.
+// makes it where it is missing; held shared, none begins while this one reads. False when that
+// cannot be told.
 static bool keep_writers_out(ut_lmdb_engine *engine)
 {
     char path_z[UT_LMDB_PATH_MAX + 16];

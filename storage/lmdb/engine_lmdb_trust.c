@@ -1,9 +1,7 @@
 // Looks at the pages that LMDB is about to change; see engine_lmdb_trust.h.
 //
 // The path to a key is followed in the state that the transaction began with: whatever the
-// transaction has made of it since, it made of pages that were looked at before. A part of the keys
-// whose pages were found good stays good, so the last one of each family of keys is remembered, and
-// appending asks no more.
+// transaction has made of it since, it made of pages that were looked at before.
 #define _GNU_SOURCE
 #include "storage/lmdb/engine_lmdb_trust.h"
 
@@ -12,21 +10,16 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum {
-    FAMILIES = 64,      // of keys, by their first byte; a power of two
-    WALK_LEAVES = 32,   // looked at ahead in each transaction
-    RANGE_KEY_MAX = 64, // longer bounds are not remembered
-    HEAD_PAGES = 2,     // the meta pages
-};
+#include <lmdb.h>
 
-// Keys from low (inclusive) to high (exclusive) whose pages are good.
-typedef struct {
-    bool known;
-    uint8_t low_len;  // 0: from the first one
-    uint8_t high_len; // 0: to the last one
-    uint8_t low[RANGE_KEY_MAX];
-    uint8_t high[RANGE_KEY_MAX];
-} range;
+_Static_assert(MDB_VERSION_FULL == MDB_VERINT(0, 9, 31),
+               "another LMDB: compare the functions of mdb.c that engine_lmdb_trust.h names");
+
+enum {
+    WALK_LEAVES = 32,  // looked at ahead in each transaction
+    WALK_KEY_MAX = 64, // the look ahead ends at a longer key
+    HEAD_PAGES = 2,    // the meta pages
+};
 
 struct ut_lmdb_trust {
     const uint8_t *map;
@@ -38,18 +31,12 @@ struct ut_lmdb_trust {
     ut_lmdb_tree tree;
     uint8_t *good; // a bit for each page below first_own
     uint16_t *scratch;
-    bool lists_good;             // the lists of free pages were looked at
-    bool all_good;               // and so was all else
-    bool walk_bad;               // something was found that is not good
-    uint8_t walk[RANGE_KEY_MAX]; // the look ahead goes on here
+    bool lists_good;            // the lists of free pages were looked at
+    bool all_good;              // and so was all else
+    bool walk_bad;              // something was found that is not good
+    uint8_t walk[WALK_KEY_MAX]; // the look ahead goes on here
     size_t walk_len;
-    range ranges[2][FAMILIES]; // for puts, for removals
 };
-
-typedef struct {
-    ut_bytes low;  // empty: none
-    ut_bytes high; // empty: none
-} bounds;
 
 ut_lmdb_trust *ut_lmdb_trust_new(int fd, size_t page_bytes, size_t map_bytes)
 {
@@ -120,12 +107,6 @@ static const uint8_t *look(ut_lmdb_trust *trust, size_t number, bool leaf, bool 
     return page;
 }
 
-static int compare(ut_bytes a, ut_bytes b)
-{
-    int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-    return order != 0 ? order : (a.len > b.len) - (a.len < b.len);
-}
-
 // The child that holds key: the last one whose key is not above it.
 static unsigned find_child(const uint8_t *page, ut_bytes key)
 {
@@ -133,7 +114,7 @@ static unsigned find_child(const uint8_t *page, ut_bytes key)
     unsigned high = ut_lmdb_page_count(page);
     while (high - low > 1) {
         unsigned middle = low + (high - low) / 2;
-        if (compare(ut_lmdb_page_node(page, middle, false).key, key) <= 0)
+        if (ut_bytes_compare(ut_lmdb_page_node(page, middle, false).key, key) <= 0)
             low = middle;
         else
             high = middle;
@@ -154,9 +135,10 @@ static bool lowest_good(ut_lmdb_trust *trust, size_t number, unsigned level)
     return look(trust, number, true, false) != NULL;
 }
 
-// A removal that leaves a page nearly empty takes nodes from a neighbour, or is merged with it when
-// that is nearly empty too; then the next one is the neighbour. It does not come past a second page
-// that is half full: before, the page that nodes are removed from has none left.
+// Looks at the neighbours that a removal may change. A page that it leaves nearly empty takes nodes
+// from a neighbour, or is merged with it when that is nearly empty too; then the next one is the
+// neighbour. Removals do not come past a second page that is half full: before, the page that they
+// are made from has no nodes left.
 static bool neighbours_good(ut_lmdb_trust *trust, const uint8_t *parent, unsigned at,
                             unsigned level)
 {
@@ -175,11 +157,12 @@ static bool neighbours_good(ut_lmdb_trust *trust, const uint8_t *parent, unsigne
     return true;
 }
 
-// Looks at the path to key and (removal) at the neighbours that LMDB would merge with. found: set
-// also when the leaf is bad.
-static bool follow(ut_lmdb_trust *trust, ut_bytes key, bool removal, bounds *found)
+// Looks at the path to key and (removal) at the neighbours that LMDB would merge with. *high: the
+// first key behind the leaf that holds key (empty: it is the last leaf); set also when the leaf is
+// bad.
+static bool follow(ut_lmdb_trust *trust, ut_bytes key, bool removal, ut_bytes *high)
 {
-    *found = (bounds){{NULL, 0}, {NULL, 0}};
+    *high = (ut_bytes){NULL, 0};
     size_t number = trust->tree.root;
     if (number == SIZE_MAX)
         return true; // empty: nothing is changed
@@ -188,29 +171,13 @@ static bool follow(ut_lmdb_trust *trust, ut_bytes key, bool removal, bounds *fou
         const uint8_t *page = look(trust, number, false, false);
         if (page == NULL)
             return false;
-        unsigned count = ut_lmdb_page_count(page);
-        unsigned at = find_child(page, key);
-        if (at > 0)
-            found->low = ut_lmdb_page_node(page, at, false).key;
-        if (at + 1 < count)
-            found->high = ut_lmdb_page_node(page, at + 1, false).key;
+        const unsigned at = find_child(page, key);
+        if (at + 1 < ut_lmdb_page_count(page))
+            *high = ut_lmdb_page_node(page, at + 1, false).key;
         good = good && (!removal || neighbours_good(trust, page, at, level - 1));
         number = ut_lmdb_page_node(page, at, false).child;
     }
     return look(trust, number, true, false) != NULL && good;
-}
-
-static void remember(range *r, const bounds *found)
-{
-    r->known = found->low.len <= RANGE_KEY_MAX && found->high.len <= RANGE_KEY_MAX;
-    if (!r->known)
-        return;
-    r->low_len = (uint8_t)found->low.len;
-    r->high_len = (uint8_t)found->high.len;
-    if (r->low_len > 0)
-        memcpy(r->low, found->low.data, r->low_len);
-    if (r->high_len > 0)
-        memcpy(r->high, found->high.data, r->high_len);
 }
 
 bool ut_lmdb_trust_all(const ut_lmdb_trust *trust)
@@ -222,15 +189,8 @@ bool ut_lmdb_trust_key(ut_lmdb_trust *trust, ut_bytes key, bool removal)
 {
     if (trust->all_good || key.len == 0)
         return true;
-    range *r = &trust->ranges[removal][key.data[0] % FAMILIES];
-    if (r->known && compare(key, (ut_bytes){r->low, r->low_len}) >= 0 &&
-        (r->high_len == 0 || compare(key, (ut_bytes){r->high, r->high_len}) < 0))
-        return true;
-    bounds found;
-    if (!follow(trust, key, removal, &found))
-        return false;
-    remember(r, &found);
-    return true;
+    ut_bytes high;
+    return follow(trust, key, removal, &high);
 }
 
 // ---- the lists of free pages ----
@@ -255,8 +215,8 @@ static bool list_good(const ut_lmdb_trust *trust, const uint8_t *list, size_t le
     return true;
 }
 
-// Pages of lists are met; more than there are: several places lead to the same ones, and following
-// them all would take for ever.
+// Counts pages of lists. False: they are more than the file has, so several places lead to the same
+// ones, and following them all would take for ever.
 static bool count_pages(ut_lmdb_trust *trust, size_t pages)
 {
     if (pages > trust->last_page - trust->list_pages)
@@ -289,23 +249,23 @@ static bool lists_good(ut_lmdb_trust *trust, size_t number, unsigned level)
 
 // ---- a transaction ----
 
-// Looks at the next leaves. What is bad is met again when somebody wants to change it.
+// Looks at the next leaves. A bad page is met again when a transaction wants to change it.
 static void walk_on(ut_lmdb_trust *trust)
 {
     for (unsigned i = 0; i < WALK_LEAVES; i++) {
-        bounds found;
+        ut_bytes high;
         ut_bytes key = {trust->walk, trust->walk_len};
-        trust->walk_bad = !follow(trust, key, true, &found) || trust->walk_bad;
-        if (found.high.len == 0) {
+        trust->walk_bad = !follow(trust, key, true, &high) || trust->walk_bad;
+        if (high.len == 0) {
             trust->all_good = !trust->walk_bad;
             return;
         }
-        if (found.high.len > RANGE_KEY_MAX || compare(found.high, key) <= 0) {
+        if (high.len > WALK_KEY_MAX || ut_bytes_compare(high, key) <= 0) {
             trust->walk_bad = true;
             return;
         }
-        memcpy(trust->walk, found.high.data, found.high.len);
-        trust->walk_len = found.high.len;
+        memcpy(trust->walk, high.data, high.len);
+        trust->walk_len = high.len;
     }
 }
 
@@ -320,9 +280,6 @@ bool ut_lmdb_trust_begin(ut_lmdb_trust *trust, size_t txn_id)
         return false;
     trust->last_page = meta.last_page;
     trust->tree = meta.main_tree;
-    // A page may have other neighbours than in the transaction before.
-    for (unsigned i = 0; i < FAMILIES; i++)
-        trust->ranges[true][i].known = false;
     if (trust->good == NULL) {
         trust->good = calloc(meta.last_page / 8 + 1, 1);
         if (trust->good == NULL)

@@ -1,7 +1,16 @@
-// What the writer may let LMDB change: pages that were looked at. LMDB copies a page to the heap
-// and moves bytes about in it as the page itself says; a damaged one would make it write anywhere.
-// Pages that this process has written need no look. Only for engine_lmdb*.c; the thread of the
-// write transactions.
+// Looks at the pages that LMDB is about to change. LMDB copies a page to the heap and moves bytes
+// about in it as the page itself says; a damaged one would make it write anywhere. Pages that this
+// process has written need no look. Only for engine_lmdb*.c; the thread of the write transactions.
+//
+// Which pages a call changes is LMDB's own affair, and these rules follow mdb.c of 0.9.31:
+//   the path to a key         mdb_page_search, mdb_page_search_root, mdb_node_search
+//   the neighbours of a page  mdb_rebalance, mdb_page_merge; mdb_node_move and, for the key that it
+//                             takes from below a branch page, mdb_page_search_lowest
+//   the values of a page      mdb_node_add, mdb_node_del, mdb_node_shrink, mdb_ovpage_free
+//   the lists of free pages   mdb_page_alloc, mdb_freelist_save
+// (mdb_page_split changes only the path and new pages.) engine_lmdb_trust.c does not compile with
+// another version: compare these functions with the ones of 0.9.31 before it is raised there, and
+// run test_damage.
 #ifndef UT_STORAGE_ENGINE_LMDB_TRUST_H
 #define UT_STORAGE_ENGINE_LMDB_TRUST_H
 

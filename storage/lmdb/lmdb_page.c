@@ -35,8 +35,7 @@ static bool rises(ut_bytes before, ut_bytes key, bool numbers)
         memcpy(&b, key.data, sizeof b);
         return a < b;
     }
-    int order = memcmp(before.data, key.data, before.len < key.len ? before.len : key.len);
-    return order < 0 || (order == 0 && before.len < key.len);
+    return ut_bytes_compare(before, key) < 0;
 }
 
 // The bytes that the node at `place` takes; 0: it does not fit the page.

@@ -2,6 +2,8 @@
 // test: it checks only that the work was done.
 // usage: bench_store [SPANS_PER_COMMIT [SPANS [BUDGET_MIB [DESTINATIONS]]]]
 //        bench_store long SPANS   one trace, spans in commits of 10
+//        bench_store reopen SPANS   the first commits to a store of SPANS that was just opened: the
+//                                   engine looks at each page before it changes it
 // Each commit is synced: with TMPDIR=/dev/shm the figures are those of the program alone.
 #include "storage/query/query.h"
 #include "tests/support/random_span.h"
@@ -127,6 +129,39 @@ static void commit_long(const char *dir_z, uint64_t total)
     ut_store_close(store);
 }
 
+static void commit_some(ut_store *store, ut_batch *batch, uint64_t *seed, uint32_t spans)
+{
+    ut_batch_reset(batch, SIZE_MAX);
+    const uint64_t now_ns = start_ns + *seed * 10000000;
+    ut_realistic_batch((*seed)++, spans, now_ns, batch);
+    ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = batch};
+    check(ut_store_commit(store, now_ns, &append, 1, NULL, 0), "commit");
+}
+
+static void commit_reopened(const char *dir_z, uint64_t total)
+{
+    enum { FILL_SPANS = 10000, COMMITS = 100 };
+    const uint64_t budget = UINT64_C(4) << 30;
+    ut_store *store = open_store(dir_z, budget, 1);
+    ut_batch batch;
+    ut_batch_init(&batch, BATCH_BYTES_MAX);
+    uint64_t seed = 1;
+    for (uint64_t done = 0; done < total; done += FILL_SPANS)
+        commit_some(store, &batch, &seed, FILL_SPANS);
+    ut_store_close(store);
+    store = open_store(dir_z, budget, 1);
+    printf("%10s %12s\n", "commits", "cpu us each");
+    for (unsigned report = 0; report < REPORTS; report++) {
+        const double cpu_start = seconds(CLOCK_PROCESS_CPUTIME_ID);
+        for (unsigned i = 0; i < COMMITS; i++)
+            commit_some(store, &batch, &seed, 400);
+        printf("%10u %12.1f\n", (report + 1) * COMMITS,
+               (seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_start) * 1e6 / COMMITS);
+    }
+    ut_batch_free(&batch);
+    ut_store_close(store);
+}
+
 static uint64_t argument(int count, char **values, int index, uint64_t otherwise)
 {
     return index < count ? strtoull(values[index], NULL, 10) : otherwise;
@@ -138,6 +173,8 @@ int main(int argc, char **argv)
     ut_temp_dir_make(dir_z);
     if (argc > 1 && strcmp(argv[1], "long") == 0)
         commit_long(dir_z, argument(argc, argv, 2, 100000));
+    else if (argc > 1 && strcmp(argv[1], "reopen") == 0)
+        commit_reopened(dir_z, argument(argc, argv, 2, 1000000));
     else
         commit_fresh(dir_z, (uint32_t)argument(argc, argv, 1, 400),
                      argument(argc, argv, 2, 1000000), argument(argc, argv, 3, 1024) << 20,

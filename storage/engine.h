@@ -176,6 +176,16 @@ enum { UT_ENGINE_LMDB_BYTES_MIN = 1024 * 1024 };
 // store.steady, which earlier versions left, is removed (engine_lmdb_steady.h).
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **engine, ut_fault *fault);
 
+enum { UT_ENGINE_FAULT_NOTE_MAX = 4608 }; // longest note, its final zero included
+
+// A damaged file can make LMDB touch memory that is not there. Calls into LMDB come back from that
+// with an error; a fault of memory (SIGSEGV, SIGBUS) that comes anywhere else writes note_z, which
+// is copied, to standard error. After SIGBUS, which a file raises that is shorter than it should be
+// or that cannot be read, the process then ends with bus_exit_code; after SIGSEGV, which a mistake
+// of ours could raise too, by the signal. Where a handler was installed before (by a sanitizer) it
+// gets the fault instead. Before other threads exist.
+void ut_engine_lmdb_note_faults(const char *note_z, int bus_exit_code);
+
 // The library's version text, for `untrace version`.
 const char *ut_engine_lmdb_version(void);
 

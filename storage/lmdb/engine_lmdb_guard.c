@@ -3,17 +3,24 @@
 #include "storage/lmdb/engine_lmdb_guard.h"
 
 #include "port/base/err.h"
+#include "storage/engine.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
-// A signal handler and LMDB's assertion are told nothing of the call that they interrupt, so it
-// stands here: one pointer for each thread, and what the process did with these signals before.
+// The mutable global state of the program is all here: a signal handler and LMDB's assertion are
+// told nothing of the call that they interrupt. One pointer for each thread, what the process did
+// with these signals before, and its last words, which are written before other threads exist.
 static _Thread_local jmp_buf *volatile current;
 static pthread_mutex_t setting_up = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before_segv;
 static struct sigaction before_bus;
+static char note[UT_ENGINE_FAULT_NOTE_MAX]; // empty: none
+static int bus_exit;
 
 void ut_lmdb_guard_enter(jmp_buf *trap)
 {
@@ -41,8 +48,15 @@ static void on_fault(int number, siginfo_t *info, void *context)
         current = NULL;
         longjmp(*trap, 1); // SA_NODEFER: the signal is not blocked, there is no mask to restore
     }
-    if (sent && (before->sa_flags & SA_SIGINFO) == 0 && before->sa_handler == SIG_IGN)
+    const bool handled = (before->sa_flags & SA_SIGINFO) != 0;
+    if (sent && !handled && before->sa_handler == SIG_IGN)
         return;
+    if (!handled && before->sa_handler == SIG_DFL && note[0] != '\0') {
+        const ssize_t written = write(STDERR_FILENO, note, strlen(note));
+        (void)written; // there is nobody left to tell
+        if (number == SIGBUS)
+            _exit(bus_exit);
+    }
     // Not ours: the instruction is run again, and meets what was there before.
     (void)sigaction(number, before, NULL);
     if (sent)
@@ -69,4 +83,11 @@ void ut_lmdb_guard_set_up(void)
     take(SIGSEGV, &before_segv);
     take(SIGBUS, &before_bus);
     (void)pthread_mutex_unlock(&setting_up);
+}
+
+void ut_engine_lmdb_note_faults(const char *note_z, int bus_exit_code)
+{
+    (void)snprintf(note, sizeof(note), "%s", note_z); // a longer one is cut
+    bus_exit = bus_exit_code;
+    ut_lmdb_guard_set_up();
 }

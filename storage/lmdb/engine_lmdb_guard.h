@@ -12,7 +12,8 @@
 #include <lmdb.h>
 
 // Makes the guards of this process work. Other faults, and signals that somebody sent, go where
-// they went before. Any thread.
+// they went before, or write the note of ut_engine_lmdb_note_faults where nobody handled them. Any
+// thread.
 void ut_lmdb_guard_set_up(void);
 
 // Enters or (NULL) leaves a guarded call on this thread.

@@ -118,6 +118,7 @@ static void an_enumeration_is_a_number_only(void **state)
     assert_int_equal(code, -2);
     drop();
     assert_false(ut_otlp_get_enum(&fault, value_of("\"2\""), NULL, &code));
+    assert_non_null(strstr(fault.text_z, "names of enumerations are not allowed"));
     drop();
     assert_false(ut_otlp_get_enum(&fault, value_of("2147483648"), NULL, &code));
     drop();

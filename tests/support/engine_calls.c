@@ -133,14 +133,19 @@ void ut_test_write_whole(const char *path_z, const uint8_t *data, size_t len)
     UT_ASSERT(fclose(file) == 0);
 }
 
-int ut_test_in_child(void (*job)(void *context), void *context)
+pid_t ut_test_fork(void)
 {
     const pid_t child = fork();
     UT_ASSERT(child >= 0);
+    if (child == 0)
+        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); // emulators that do not know it need not
+    return child;
+}
+
+int ut_test_in_child(void (*job)(void *context), void *context)
+{
+    const pid_t child = ut_test_fork();
     if (child == 0) {
-        // A child that writes or waits for ever ends with the test, also when that fails. Emulators
-        // that do not know this call need not.
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
         // A crash is what some of these tests look for: no core file, no report of a sanitizer.
         const struct rlimit none = {0, 0};
         (void)setrlimit(RLIMIT_CORE, &none);

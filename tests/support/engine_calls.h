@@ -7,6 +7,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 // ---- opening ----
 
@@ -34,6 +35,8 @@ void ut_test_assert_same_dump(ut_engine *engine, const uint8_t *data, size_t len
 
 uint8_t *ut_test_read_whole(const char *path_z, size_t *len); // with free
 void ut_test_write_whole(const char *path_z, const uint8_t *data, size_t len);
+// fork(); a child that writes or waits for ever ends with the test, also when that fails.
+pid_t ut_test_fork(void);
 // Runs job in a process of its own, which does not outlive the test. Its exit code, or minus the
 // number of the signal that ended it.
 int ut_test_in_child(void (*job)(void *context), void *context);

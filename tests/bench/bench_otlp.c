@@ -1,6 +1,6 @@
-// CPU nanoseconds per span of decoding and encoding OTLP, and of gzip, on requests of realistic spans.
-// Not a test: it checks only that the work was done. usage: bench_otlp [SPANS_PER_REQUEST [ROUNDS [NAME]]]; NAME:
-// measure only what has it in its name.
+// CPU nanoseconds per span of decoding and encoding OTLP, and of gzip, on requests of realistic
+// spans. Not a test: it checks only that the work was done. usage: bench_otlp [SPANS_PER_REQUEST
+// [ROUNDS [NAME]]]; NAME: measure only what has it in its name.
 #include "adapters/encoding/gzip.h"
 #include "adapters/otlp/otlp.h"
 #include "agent/commands/sample.h"

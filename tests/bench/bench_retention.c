@@ -1,6 +1,6 @@
-// Whether the store stays as fast as it was: the whole budget turned over ten times, and ingest while
-// a million spans expire. Checks that the file keeps its budget and that the work was done; the
-// figures are for people.
+// Whether the store stays as fast as it was: the whole budget turned over ten times, and ingest
+// while a million spans expire. Checks that the file keeps its budget and that the work was done;
+// the figures are for people.
 // usage: bench_retention [MIB...]   budgets to turn over (4 64), 0: only the expiry
 #include "storage/store/store.h"
 #include "tests/support/random_span.h"
@@ -189,8 +189,8 @@ static void print_expiry(bench *b, const char *what_z, double expired_a_second)
     (void)fflush(stdout);
 }
 
-// One request after the other; paced: for as many commits, whatever is left then. Commits remove what has expired as they go, and the sweeper waits for a
-// longer pause, as in the store thread.
+// One request after the other; paced: for as many commits, whatever is left then. Commits remove
+// what has expired as they go, and the sweeper waits for a longer pause, as in the store thread.
 static void ingest(bench *b, uint64_t now_ns, uint64_t expiring, bool paced, const char *what_z)
 {
     b->sample_count = 0;

@@ -1,6 +1,7 @@
-// The load generator of `make bench`: posts requests of realistic spans, every id fresh, over a few kept connections, each with one
-// request under way, and prints one JSON line with rates and answer times. Works on bodies made beforehand, so that its own
-// share of the two cores is small: only the ids are changed between two uses of a body.
+// The load generator of `make bench`: posts requests of realistic spans, every id fresh, over a few
+// kept connections, each with one request under way, and prints one JSON line with rates and answer
+// times. Works on bodies made beforehand, so that its own share of the two cores is small: only the
+// ids are changed between two uses of a body.
 #include "adapters/encoding/gzip.h"
 #include "agent/commands/sample.h"
 #include "transport/http/http_client.h"
@@ -21,8 +22,8 @@ enum {
 
 typedef struct {
     ut_buf body;
-    uint32_t *
-        ids; // offsets of the 8 bytes to change: the first half of a trace id, a span id, a parent id
+    // The offsets of the 8 bytes to change: the first half of a trace id, a span id, a parent id.
+    uint32_t *ids;
     size_t id_count;
 } template;
 
@@ -76,8 +77,8 @@ static uint64_t varint(const uint8_t *data, size_t *at)
     }
 }
 
-// Visits the fields of the message in [at, end): descends along path (field numbers, 0 at its end), and in the innermost message
-// notes where fields 1, 2 and 4 (trace id, span id, parent) begin.
+// Visits the fields of the message in [at, end): descends along path (field numbers, 0 at its end),
+// and in the innermost message notes where fields 1, 2 and 4 (trace id, span id, parent) begin.
 static void find_ids(template *t, size_t at, size_t end, const uint32_t *path)
 {
     const uint8_t *data = t->body.data;
@@ -117,7 +118,8 @@ static void make_template(ut_sample *sample, uint32_t spans, template *t)
     find_ids(t, 0, t->body.len, path);
 }
 
-// A copy of the template whose ids differ from every other copy's: salt is xored into all of them, which keeps parents and children.
+// A copy of the template whose ids differ from every other copy's: salt is xored into all of them,
+// which keeps parents and children.
 static void fill(connection *c, const template *t, uint64_t salt, ut_gzip *gzip)
 {
     ut_buf_reset(&c->plain, SIZE_MAX);

@@ -1,5 +1,6 @@
-// The counting sink of `make bench`: takes OTLP/HTTP requests, plain or gzip, with or without TLS, counts their spans and answers
-// success. Prints the count after "count" on standard input, as JSON, and ends at its end.
+// The counting sink of `make bench`: takes OTLP/HTTP requests, plain or gzip, with or without TLS,
+// counts their spans and answers success. Prints the count after "count" on standard input, as
+// JSON, and ends at its end.
 #include "adapters/encoding/gzip.h"
 #include "transport/http/http_server.h"
 
@@ -26,7 +27,8 @@ static _Noreturn void die(const char *what_z, const char *why_z)
     exit(1);
 }
 
-// Counts the fields numbered by path in the nested messages of body. SIZE_MAX when it does not decode.
+// Counts the fields numbered by path in the nested messages of body. SIZE_MAX when it does not
+// decode.
 static size_t count_fields(ut_bytes body, const uint32_t *path)
 {
     size_t count = 0;

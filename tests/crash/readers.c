@@ -1,7 +1,7 @@
 // One process writes to a small, full store while four others read it and a fifth stands still with
-// a view open until it is killed. Whoever reads sees whole traces, in the order of their commits, and
-// nothing of the past comes back; the file stays within its budget; what the one that stands still
-// holds is given back when it is dead.
+// a view open until it is killed. Whoever reads sees whole traces, in the order of their commits,
+// and nothing of the past comes back; the file stays within its budget; what the one that stands
+// still holds is given back when it is dead.
 // usage: readers [SECONDS [SEED]]
 #include "storage/query/query.h"
 #include "tests/support/random_span.h"

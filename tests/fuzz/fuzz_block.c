@@ -1,7 +1,7 @@
-// Fuzzes the block reader with what may stand on a damaged disk. The checksum is made right first, so that the
-// input gets past it and reaches LZ4, the arrays and the records. A block that says it is encrypted is taken for
-// its plain text and encrypted here, so that what is behind the tag is reached too. Not for the store's other
-// values.
+// Fuzzes the block reader with what may stand on a damaged disk. The checksum is made right first,
+// so that the input gets past it and reaches LZ4, the arrays and the records. A block that says it
+// is encrypted is taken for its plain text and encrypted here, so that what is behind the tag is
+// reached too. Not for the store's other values.
 #include "storage/span/block.h"
 
 #include <stdlib.h>
@@ -90,7 +90,8 @@ static void read_scope(const ut_block *block, uint32_t index)
         touch(service);
 }
 
-// Walks all; passes instead of reads where skip says so. Returns the spans seen, UINT32_MAX after an error.
+// Walks all; passes instead of reads where skip says so. Returns the spans seen, UINT32_MAX after
+// an error.
 static uint32_t walk(const ut_block *block, bool skip)
 {
     ut_block_cursor cursor;

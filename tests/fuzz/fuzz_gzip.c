@@ -1,4 +1,5 @@
-// Fuzzes the expansion of gzip under a ceiling, and packs the input itself, which must expand to the same.
+// Fuzzes the expansion of gzip under a ceiling, and packs the input itself, which must expand to
+// the same.
 #include "adapters/encoding/gzip.h"
 
 enum { CEILING = 1 << 20 };

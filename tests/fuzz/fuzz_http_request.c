@@ -1,5 +1,6 @@
-// Fuzzes the HTTP server with what a client may send, over a socket pair: whole, then again in pieces, which must reach
-// the handler alike. The first byte chooses limits and pieces, the rest is the stream. Not for what bodies mean.
+// Fuzzes the HTTP server with what a client may send, over a socket pair: whole, then again in
+// pieces, which must reach the handler alike. The first byte chooses limits and pieces, the rest is
+// the stream. Not for what bodies mean.
 #include "transport/http/http_server.h"
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
-// Fuzzes the MessagePack reader: a recursive walk by the single readers must agree with ut_mp_skip on every input,
-// and what the walk wrote again must be the same values. Not for records: fuzz_block reads those.
+// Fuzzes the MessagePack reader: a recursive walk by the single readers must agree with ut_mp_skip
+// on every input, and what the walk wrote again must be the same values. Not for records:
+// fuzz_block reads those.
 #include "storage/span/msgpack.h"
 
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-// Fuzzes JSON patches and their replay: each line is a change; a state is the same whether time went
-// forward to it or back.
+// Fuzzes JSON patches and their replay: each line is a change; a state is the same whether time
+// went forward to it or back.
 #include "adapters/state/json_patch.h"
 #include "adapters/state/state_patch.h"
 

@@ -1,5 +1,5 @@
-// A gate in front of an engine's commits, for tests with threads: holds them up, makes them fail, counts them. The test's
-// thread may call all of this while another uses the engine.
+// A gate in front of an engine's commits, for tests with threads: holds them up, makes them fail,
+// counts them. The test's thread may call all of this while another uses the engine.
 #ifndef UT_TESTS_SUPPORT_ENGINE_GATE_H
 #define UT_TESTS_SUPPORT_ENGINE_GATE_H
 
@@ -7,7 +7,8 @@
 
 typedef struct ut_engine_gate ut_engine_gate;
 
-// Puts a gate before engine, which stays the caller's and is closed as before. Stops the program without memory.
+// Puts a gate before engine, which stays the caller's and is closed as before. Stops the program
+// without memory.
 ut_engine_gate *ut_engine_gate_put(ut_engine *engine);
 // After the engine is closed.
 void ut_engine_gate_free(ut_engine_gate *gate);

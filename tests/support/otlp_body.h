@@ -5,7 +5,8 @@
 
 #include "adapters/otlp/otlp.h"
 
-// Adds so many realistic spans to batch; the same seed gives the same spans, another seed other ids.
+// Adds so many realistic spans to batch; the same seed gives the same spans, another seed other
+// ids.
 void ut_make_spans(uint64_t seed, uint32_t spans, ut_batch *batch);
 // The same with every kind of value, and much larger.
 void ut_make_big_spans(uint64_t seed, uint32_t spans, ut_batch *batch);

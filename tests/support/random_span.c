@@ -360,8 +360,8 @@ static void add_span(maker *m, ut_batch *batch, uint32_t scope, bool deep)
     ut_span_write_head(out, &span);
     put_attributes(m, out, deep);
     uint32_t events = one_in(&m->random, 2) ? 0 : ut_random_below(&m->random, 4);
-    // The wide form is for writers that do not know the number yet. The decoders of OTLP know it, and what they give for
-    // a wire batch is compared with it byte by byte.
+    // The wide form is for writers that do not know the number yet. The decoders of OTLP know it,
+    // and what they give for a wire batch is compared with it byte by byte.
     bool wide = (m->flags & UT_RANDOM_MIXED) != 0;
     size_t count_at = out->len;
     if (wide)

@@ -1,5 +1,5 @@
-// A client that sends what a test tells it to, byte for byte, and takes HTTP answers apart; for tests that drive a server
-// on their own thread. Anything unexpected fails the test.
+// A client that sends what a test tells it to, byte for byte, and takes HTTP answers apart; for
+// tests that drive a server on their own thread. Anything unexpected fails the test.
 #ifndef UT_TESTS_SUPPORT_WIRE_H
 #define UT_TESTS_SUPPORT_WIRE_H
 

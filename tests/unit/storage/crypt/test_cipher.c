@@ -1,5 +1,5 @@
-// Tests of storage/crypt/cipher, against the vectors of the GCM specification (McGrew and Viega, "The
-// Galois/Counter Mode of Operation", appendix B, test cases 13 to 16).
+// Tests of storage/crypt/cipher, against the vectors of the GCM specification (McGrew and Viega,
+// "The Galois/Counter Mode of Operation", appendix B, test cases 13 to 16).
 #include "storage/crypt/cipher.h"
 
 #include <setjmp.h>

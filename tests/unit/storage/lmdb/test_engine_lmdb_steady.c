@@ -1,6 +1,6 @@
-// Stores as versions with `durability: interval` left them: commits that are not synced, and notes of
-// the last sync in store.steady. The state is made here as those versions made it: a reader held the
-// pages of the last sync, and its meta page was copied into a note.
+// Stores as versions with `durability: interval` left them: commits that are not synced, and notes
+// of the last sync in store.steady. The state is made here as those versions made it: a reader held
+// the pages of the last sync, and its meta page was copied into a note.
 #include "storage/engine.h"
 #include "storage/lmdb/lmdb_file.h"
 #include "tests/support/engine_calls.h"
@@ -208,8 +208,8 @@ static void a_power_cut_takes_the_store_back_to_its_last_sync(void **state)
     }
 }
 
-// The power may have failed in the middle of a sync, when everything was synced and the new note was
-// torn.
+// The power may have failed in the middle of a sync, when everything was synced and the new note
+// was torn.
 static void a_note_that_was_torn_leaves_the_one_before(void **state)
 {
     fixture *f = *state;
@@ -269,8 +269,8 @@ static void a_kill_lost_nothing_that_was_not_synced(void **state)
     assert_false(note_exists(f));
 }
 
-// A power cut can undo that a name was removed: the name is then given back to what it named. A note
-// that still said something would take back what was committed since.
+// A power cut can undo that a name was removed: the name is then given back to what it named. A
+// note that still said something would take back what was committed since.
 static void a_note_whose_removal_was_lost_takes_nothing_back(void **state)
 {
     fixture *f = *state;

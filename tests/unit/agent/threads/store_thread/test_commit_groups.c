@@ -1,5 +1,5 @@
-// Groups of requests: what shares a commit, what a group ends at, and what a commit that fails means for
-// its requests.
+// Groups of requests: what shares a commit, what a group ends at, and what a commit that fails
+// means for its requests.
 #include "tests/support/otlp_body.h"
 #include "tests/unit/agent/threads/store_thread/rig.h"
 

@@ -109,7 +109,7 @@ TESTS    = $(sort $(wildcard $(addsuffix /test_*.c,$(folders))))
 # A .c file beside tests that is no test itself is linked into each test of its folder.
 BESIDE   = $(filter-out $(TESTS),$(sort $(wildcard $(addsuffix /*.c,$(folders)))))
 FUZZERS  = $(sort $(wildcard tests/fuzz/fuzz_*.c))
-# T=test_block (or fuzz_otlp, or several) picks some.
+# T=test_span (or fuzz_otlp, or several) picks some.
 picked   = $(if $(T),$(filter $(addprefix %/,$(addsuffix .c,$(T))),$(1)),$(1))
 PROGRAMS = $(patsubst %.c,$(OUT)/%,$(call picked,$(TESTS)))
 FUZZ     = $(patsubst tests/fuzz/%.c,$(OUT)/%,$(call picked,$(FUZZERS)))
@@ -213,7 +213,7 @@ unit-programs: $(PROGRAMS)
 bench-programs: $(BENCHES)
 fuzz-programs: $(FUZZ)
 
-## unit: unit tests of the static build; T=test_block picks some
+## unit: unit tests of the static build; T=test_span picks some
 unit: unit-programs
 	@tools/run-unit $(OUT) "$(RUNNER)" $(PROGRAMS)
 

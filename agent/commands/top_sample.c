@@ -155,7 +155,8 @@ static ut_err count_services(ut_reader *reader, const ut_top_sample *before, ut_
     ut_query_cursor cursor = {0};
     ut_search_work work = {0};
     bool more = false;
-    const ut_err err = ut_query_spans(reader->view, &search, &cursor, &work, &more, count_span, &c);
+    const ut_err err = ut_query_spans(reader->view, &search, &cursor, &work, &more,
+                                      (ut_trace_span_visitor){count_span, &c});
     qsort(sample->services, sample->service_count, sizeof(sample->services[0]), busier);
     return err;
 }

@@ -157,7 +157,8 @@ static ut_err run_slice(export *e, bool *more)
     ut_store_view *view = e->job->reader->view;
     ut_err err = ut_leavers_look(&e->result->leavers, view);
     if (err == UT_OK)
-        err = ut_query_spans(view, &e->search, &e->cursor, &e->work, more, take_span, e);
+        err = ut_query_spans(view, &e->search, &e->cursor, &e->work, more,
+                             (ut_trace_span_visitor){take_span, e});
     if (err == UT_ECANCELED) { // take_span has enough for now
         *more = true;
         err = UT_OK;

@@ -83,7 +83,7 @@ static ut_err peek(ut_span_search *search, ut_reader *reader)
         if (err != UT_OK)
             return err;
         err = ut_query_spans(reader->view, &search->search, &cursor, &unused, &search->more,
-                             end_at_once, NULL);
+                             (ut_trace_span_visitor){end_at_once, NULL});
         ut_store_view_end(reader->view);
         if (err == UT_ECANCELED) {
             search->more = true;
@@ -105,7 +105,7 @@ static ut_err run_slice(ut_span_search *search, ut_reader *reader, counted *coun
     err = ut_leavers_look(&search->leavers, reader->view);
     if (err == UT_OK)
         err = ut_query_spans(reader->view, &search->search, &search->cursor, &search->work,
-                             &search->more, count_span, count);
+                             &search->more, (ut_trace_span_visitor){count_span, count});
     if (err == UT_EAGAIN && count->answer == UT_EAGAIN) {
         search->more = true;
         err = UT_OK;

@@ -80,13 +80,13 @@ typedef struct {
 //     do {
 //         err = ut_store_view_begin(view);
 //         if (err == UT_OK)
-//             err = ut_query_spans(view, &search, &cursor, &work, &more, visit, context);
+//             err = ut_query_spans(view, &search, &cursor, &work, &more, visitor);
 //         ut_store_view_end(view);
 //     } while (err == UT_OK && more && (a limit of the caller's is not reached));
 //
 // To add numbers up, oldest first is cheaper: newest first reads each span that matches twice.
 ut_err ut_query_spans(ut_store_view *view, const ut_search *search, ut_query_cursor *cursor,
-                      ut_search_work *work, bool *more, ut_trace_span_visit visit, void *context);
+                      ut_search_work *work, bool *more, ut_trace_span_visitor visitor);
 
 // A cursor as text for people to hand back: letters, digits, - and _. It holds a check sum over the
 // filter and the order, so that it does not go on with another question. UT_EFORMAT: not a cursor;
@@ -103,7 +103,7 @@ ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cur
 // more. Blocks that have left in between are passed; *damaged: out, those that could not be read.
 // Nothing visited and *damaged 0: there is no more for now.
 ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor, uint32_t spans_max,
-                     uint32_t *damaged, ut_trace_span_visit visit, void *context);
+                     uint32_t *damaged, ut_trace_span_visitor visitor);
 // The stored cursor of a named reader (1 to UT_STORE_CONSUMER_NAME_MAX bytes). UT_ENOTFOUND,
 // UT_ECORRUPT.
 // ut_store_set_consumer (store.h) stores it.

@@ -7,7 +7,7 @@
 #include "storage/store/store_view.h"
 
 ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor, uint32_t spans_max,
-                     uint32_t *damaged, ut_trace_span_visit visit, void *context)
+                     uint32_t *damaged, ut_trace_span_visitor visitor)
 {
     ut_filter all = ut_filter_all();
     // Each block gives a span, so spans_max bounds the work; damaged blocks are bounded by the
@@ -19,7 +19,7 @@ ut_err ut_query_pull(ut_store_view *view, uint32_t org, ut_query_cursor *cursor,
                         .blocks_max = UT_QUERY_PULL_BLOCKS};
     ut_search_work work = {0};
     bool more;
-    ut_err err = ut_query_spans(view, &search, cursor, &work, &more, visit, context);
+    ut_err err = ut_query_spans(view, &search, cursor, &work, &more, visitor);
     *damaged = (uint32_t)work.blocks_damaged;
     return err;
 }

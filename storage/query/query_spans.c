@@ -29,8 +29,7 @@ typedef struct {
     const ut_filter *filter;
     ut_query_cursor *cursor;
     ut_search_work *work;
-    ut_trace_span_visit visit;
-    void *context;
+    ut_trace_span_visitor visitor;
     ut_block_summary_question question;
     uint64_t seed;    // that it was made for
     ut_cursor *index; // over the summaries, or the entries of the trace
@@ -121,7 +120,7 @@ static ut_err visit(search *s, uint32_t ordinal, uint32_t scope)
     s->spans_left -= 1;
     s->work->spans_visited += 1;
     set_cursor(s, ordinal);
-    s->stopped = s->visit(s->context, row);
+    s->stopped = s->visitor.visit(s->visitor.context, row);
     return s->stopped;
 }
 
@@ -346,7 +345,7 @@ static ut_err next_block(search *s)
 }
 
 ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_cursor *cursor,
-                      ut_search_work *work, bool *more, ut_trace_span_visit visitor, void *context)
+                      ut_search_work *work, bool *more, ut_trace_span_visitor visitor)
 {
     *more = true;
     search *s = calloc(1, sizeof *s);
@@ -357,8 +356,7 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
     s->filter = asked->filter;
     s->cursor = cursor;
     s->work = work;
-    s->visit = visitor;
-    s->context = context;
+    s->visitor = visitor;
     s->blocks_left = asked->blocks_max > 0 ? asked->blocks_max : UT_QUERY_WORK_BLOCKS;
     s->summaries_left = UT_QUERY_WORK_SUMMARIES;
     s->spans_left = asked->spans_max > 0 ? asked->spans_max : UINT64_MAX;

@@ -16,4 +16,9 @@ typedef struct {
 // Anything but UT_OK ends the walk and is returned by it.
 typedef ut_err (*ut_trace_span_visit)(void *context, const ut_trace_span *span);
 
+typedef struct {
+    ut_trace_span_visit visit;
+    void *context;
+} ut_trace_span_visitor;
+
 #endif

@@ -159,8 +159,7 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
     ut_err err = UT_OK;
     for (size_t at = 0; at < len && err == UT_OK; at += UT_TRACE_ID_LEN) {
         uint32_t touched = 0;
-        err = ut_trace_index_remove(&store->index, store->txn, cursor, org, members + at, seq,
-                                    &touched);
+        err = ut_trace_index_remove(&store->index, cursor, org, members + at, seq, &touched);
         done->touches += touched;
     }
     return err;

@@ -706,9 +706,10 @@ static ut_err find_removal(ut_cursor *cursor, uint32_t org, const uint8_t *id, u
     return look_behind(cursor, found);
 }
 
-ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *cursor, uint32_t org,
+ut_err ut_trace_index_remove(ut_trace_index *index, ut_cursor *cursor, uint32_t org,
                              const uint8_t id[UT_TRACE_ID_LEN], uint64_t seq, uint32_t *touched)
 {
+    ut_txn *txn = cursor->txn;
     removal found;
     ut_err err = find_removal(cursor, org, id, seq, &found);
     if (err != UT_OK || !found.found)

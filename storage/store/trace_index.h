@@ -118,9 +118,9 @@ void ut_trace_index_add(ut_trace_index *index, uint32_t span, uint32_t ordinal);
 ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn,
                                   const ut_block_builder *builder, uint64_t seq);
 
-// Takes the spans of block seq off a trace; the root record goes with the last of its entries.
-// *touched counts places in the order of keys. Nothing found is no error.
-ut_err ut_trace_index_remove(ut_trace_index *index, ut_txn *txn, ut_cursor *cursor, uint32_t org,
+// Takes the spans of block seq off a trace in the transaction of the cursor; the root record goes
+// with the last of its entries. *touched counts touches (demand.h). Nothing found is no error.
+ut_err ut_trace_index_remove(ut_trace_index *index, ut_cursor *cursor, uint32_t org,
                              const uint8_t id[UT_TRACE_ID_LEN], uint64_t seq, uint32_t *touched);
 
 #endif

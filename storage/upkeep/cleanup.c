@@ -28,6 +28,7 @@ typedef struct {
     uint64_t mixed_seq;
     uint64_t after;               // all up to here have been looked at
     bool end;                     // there are no more
+    uint64_t opened_bytes;        // payload of the blocks that were opened
     ut_operation_progress counts; // of a dry run
 } findings;
 
@@ -99,10 +100,9 @@ static void tell_unreadable(const ut_store *store, uint64_t seq)
                  (unsigned long long)seq);
 }
 
-// What is to become of a block. *spans: those that leave. *opened: bytes that were looked at.
-static ut_err judge(cleanup *c, const ut_store *store, ut_txn *txn, uint64_t seq,
-                    const ut_record_summary *summary, verdict *out, findings *found,
-                    uint64_t *opened)
+// Decides what becomes of a block, and counts the spans that leave.
+static ut_err judge(cleanup *c, const ut_store *store, uint64_t seq,
+                    const ut_record_summary *summary, findings *found, verdict *out)
 {
     uint32_t pending = 0;
     uint32_t spans = summary->span_count;
@@ -110,11 +110,12 @@ static ut_err judge(cleanup *c, const ut_store *store, ut_txn *txn, uint64_t seq
     *out = KEEP_ALL;
     if (summary->received_ns >= c->options.older_than_ns)
         return UT_OK;
-    ut_err err = ut_ledger_pending(&store->ledger, txn, c->options.org, seq, &pending);
+    ut_err err = ut_ledger_pending(&store->ledger, ut_store_view_txn(c->view), c->options.org, seq,
+                                   &pending);
     if (err != UT_OK || (c->options.delivered_only && pending > 0))
         return err;
     if (c->options.service_z[0] != 0) {
-        *opened += summary->payload_len;
+        found->opened_bytes += summary->payload_len;
         err = look_inside(c, seq, &left);
         if (err == UT_ECORRUPT || err == UT_EVERSION || err == UT_ENOTFOUND) {
             tell_unreadable(store, seq);
@@ -128,17 +129,15 @@ static ut_err judge(cleanup *c, const ut_store *store, ut_txn *txn, uint64_t seq
     found->counts.spans += left;
     found->counts.pending += pending > 0 ? left : 0;
     found->counts.blocks += *out == REMOVE_ALL;
-    // Of a part nobody knows what it takes before the rest is written anew.
+    // The size of a partial removal is known only after the remaining spans were written anew.
     found->counts.bytes += *out == REMOVE_ALL ? summary->sealed_len : 0;
     return UT_OK;
 }
 
 static ut_err look_on(cleanup *c, const ut_store *store, ut_cursor *cursor, findings *found)
 {
-    ut_txn *txn = ut_store_view_txn(c->view);
-    uint64_t opened = 0;
     found->after = c->after;
-    for (unsigned i = 0; i < LOOK_BLOCKS_MAX && opened < LOOK_PAYLOAD_MAX; i++) {
+    for (unsigned i = 0; i < LOOK_BLOCKS_MAX && found->opened_bytes < LOOK_PAYLOAD_MAX; i++) {
         ut_key from = ut_key_summary(c->options.org, found->after + 1);
         ut_bytes key;
         ut_bytes value;
@@ -157,7 +156,7 @@ static ut_err look_on(cleanup *c, const ut_store *store, ut_cursor *cursor, find
             found->after = seq; // nothing says how old it is
             continue;
         }
-        err = judge(c, store, txn, seq, &summary, &decided, found, &opened);
+        err = judge(c, store, seq, &summary, found, &decided);
         if (err != UT_OK)
             return err;
         if (decided == REMOVE_SOME && !c->options.dry_run) {
@@ -275,8 +274,14 @@ static ut_err slice(cleanup *c, ut_store *store, bool *more)
             after = last;
     } else if (found.mixed) {
         ut_removal_progress done = {0};
-        err = ut_rewrite_block(c->rewrite, store, c->options.org, found.mixed_seq, &c->block,
-                               &c->tables, c->keep, &done);
+        const ut_rewrite_job job = {
+            .org = c->options.org,
+            .seq = found.mixed_seq,
+            .block = &c->block,
+            .tables = &c->tables,
+            .keep = c->keep,
+        };
+        err = ut_rewrite_block(c->rewrite, store, &job, &done);
         if (err == UT_OK)
             count(c, &done);
         if (err == UT_ECORRUPT)

@@ -244,21 +244,21 @@ static ut_demand demand_of(const ut_store *store, const ut_block *block)
     };
 }
 
-ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint64_t seq,
-                        const ut_block *block, const ut_block_tables *tables, const bool *keep,
+ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, const ut_rewrite_job *job,
                         ut_removal_progress *done)
 {
-    ut_err err = collect(rewrite, block, tables, keep);
+    const uint32_t span_count = job->block->info.span_count;
+    ut_err err = collect(rewrite, job->block, job->tables, job->keep);
     if (err != UT_OK)
         return err;
-    const ut_store_append append = {.org = org, .batch = &rewrite->batch};
+    const ut_store_append append = {.org = job->org, .batch = &rewrite->batch};
     err = ut_trace_index_plan(&store->index, &append, 1);
     if (err != UT_OK)
         return err;
     err = ut_store_keys_keep_fresh(store);
     if (err != UT_OK)
         return err;
-    const ut_demand demand = demand_of(store, block);
+    const ut_demand demand = demand_of(store, job->block);
     err = ut_retention_make_room(store, &demand);
     if (err != UT_OK)
         return err == UT_EFULL || err == UT_ELIMIT ? UT_EAGAIN : err;
@@ -268,9 +268,9 @@ ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint
     ut_record_summary summary = {0};
     uint32_t count = 0;
     uint64_t sealed_before = store->sealed_bytes;
-    err = change_places(rewrite, store, org, seq, &summary, &count);
+    err = change_places(rewrite, store, job->org, job->seq, &summary, &count);
     // What the summary says may be damaged.
-    uint32_t left = block->info.span_count > count ? block->info.span_count - count : 0;
+    const uint32_t left = span_count > count ? span_count - count : 0;
     store->next_state.counts.spans_expired += left;
     uint64_t sealed = store->sealed_bytes - sealed_before;
     if (err == UT_OK)

@@ -178,7 +178,9 @@ static void ask(ut_store_view *view, const ut_search *search, ut_search_work *wo
     bool more = true;
     while (more) {
         check(ut_store_view_begin(view), "view");
-        check(ut_query_spans(view, search, &cursor, work, &more, visit, context), "search");
+        check(ut_query_spans(view, search, &cursor, work, &more,
+                             (ut_trace_span_visitor){visit, context}),
+              "search");
         ut_store_view_end(view);
     }
 }

@@ -248,7 +248,8 @@ static ut_err look_at_spans(ut_store_view *view, uint64_t *seen)
         ut_search_work work = {0};
         err = ut_store_view_begin(view);
         if (err == UT_OK)
-            err = ut_query_spans(view, &search, &cursor, &work, &more, see_span, &w);
+            err = ut_query_spans(view, &search, &cursor, &work, &more,
+                                 (ut_trace_span_visitor){see_span, &w});
         if (err == UT_OK && work.blocks_damaged > 0)
             err = UT_ECORRUPT;
     }

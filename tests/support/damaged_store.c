@@ -81,7 +81,8 @@ static void learn(ut_damaged_store *damaged, ut_engine *engine)
     assert_int_equal(ut_store_view_begin(view), UT_OK);
     assert_int_equal(ut_query_traces(view, UT_ORG_DEFAULT, TRACES_MAX, count_row, &damaged->traces),
                      UT_OK);
-    assert_int_equal(ut_query_spans(view, &search, &cursor, &work, &more, learn_span, damaged),
+    assert_int_equal(ut_query_spans(view, &search, &cursor, &work, &more,
+                                    (ut_trace_span_visitor){learn_span, damaged}),
                      UT_OK);
     assert_false(more);
     assert_int_equal(work.spans_visited, UT_DAMAGED_BLOCKS_LEFT * UT_DAMAGED_SPANS);
@@ -206,7 +207,8 @@ static void search_all(ut_store_view *view, bool oldest_first, sight *s, unsigne
     for (unsigned i = 0; more && err == UT_OK && i < SEARCHES_MAX; i++) {
         err = ut_store_view_begin(view);
         if (err == UT_OK)
-            err = ut_query_spans(view, &search, &cursor, &work, &more, see_span, s);
+            err = ut_query_spans(view, &search, &cursor, &work, &more,
+                                 (ut_trace_span_visitor){see_span, s});
     }
     if (err == UT_OK && more)
         _exit(2); // without an end

@@ -280,7 +280,8 @@ static ut_err do_queries(fixture *f)
     if (err == UT_OK)
         err = ut_query_trace(view, UT_ORG_DEFAULT, trace_id, &damaged, see_span, &spans);
     while (more && err == UT_OK)
-        err = ut_query_spans(view, &search, &cursor, &work, &more, see_span, &spans);
+        err = ut_query_spans(view, &search, &cursor, &work, &more,
+                             (ut_trace_span_visitor){see_span, &spans});
     ut_store_view_close(view);
     // A failure is never taken for damage, or for the end.
     if (err == UT_OK) {

@@ -115,7 +115,9 @@ static void search_all(fixture *f, const ut_search *search, ut_search_work *work
         uint32_t before = s->count;
         assert_true(calls < SEEN_MAX);
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-        assert_int_equal(ut_query_spans(f->view, search, &cursor, work, &more, take, s), UT_OK);
+        assert_int_equal(
+            ut_query_spans(f->view, search, &cursor, work, &more, (ut_trace_span_visitor){take, s}),
+            UT_OK);
         ut_store_view_end(f->view);
         assert_true(search->spans_max == 0 || s->count - before <= search->spans_max);
     }
@@ -237,14 +239,20 @@ static void more_is_false_at_the_end_and_only_there(void **state)
         bool more;
         s.count = 0;
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s), UT_OK);
+        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                        (ut_trace_span_visitor){take, &s}),
+                         UT_OK);
         assert_true(more);
         assert_int_equal(s.count, 100);
-        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s), UT_OK);
+        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                        (ut_trace_span_visitor){take, &s}),
+                         UT_OK);
         assert_false(more);
         assert_int_equal(s.count, 200);
         assert_int_equal(work.spans_visited, 200);
-        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s), UT_OK);
+        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                        (ut_trace_span_visitor){take, &s}),
+                         UT_OK);
         assert_false(more);
         assert_int_equal(s.count, 200);
         // A block a call.
@@ -252,7 +260,8 @@ static void more_is_false_at_the_end_and_only_there(void **state)
         cursor.begun = false;
         work = (ut_search_work){0};
         for (unsigned calls = 1; calls <= 4; calls++) {
-            assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s),
+            assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                            (ut_trace_span_visitor){take, &s}),
                              UT_OK);
             assert_int_equal(work.blocks_read, calls);
             assert_int_equal(more, calls < 4);
@@ -274,7 +283,9 @@ static void an_empty_store_has_nothing_and_the_cursor_stays(void **state)
     s.count = 0;
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s), UT_OK);
+        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                        (ut_trace_span_visitor){take, &s}),
+                         UT_OK);
         ut_store_view_end(f->view);
         assert_false(more);
         assert_false(cursor.begun);
@@ -311,11 +322,14 @@ static void a_visitor_ends_the_search_behind_what_it_was_given(void **state)
         bool more;
         s = (seen){.stop_at = 70};
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s),
+        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                        (ut_trace_span_visitor){take, &s}),
                          UT_ENOTFOUND);
         assert_true(more);
         s.stop_at = 0;
-        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s), UT_OK);
+        assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                        (ut_trace_span_visitor){take, &s}),
+                         UT_OK);
         ut_store_view_end(f->view);
         assert_false(more);
         assert_int_equal(s.count, 150);
@@ -400,12 +414,14 @@ static void a_search_that_cannot_read_says_so_and_can_go_on(void **state)
             s = (seen){0};
             assert_int_equal(ut_store_view_begin(f->view), UT_OK);
             f->faults.fail_at = f->faults.calls + nth;
-            err = ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s);
+            err = ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                 (ut_trace_span_visitor){take, &s});
             f->faults.fail_at = 0;
             assert_true(err == UT_OK || (err == UT_EIO && more));
             failed += err != UT_OK;
             if (err != UT_OK)
-                assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &s),
+                assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                                (ut_trace_span_visitor){take, &s}),
                                  UT_OK);
             ut_store_view_end(f->view);
             assert_false(more);
@@ -447,7 +463,8 @@ static void a_search_sees_what_stays_exactly_once(void **state)
             ut_query_cursor_write(&cursor, &search, text_z);
             assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &cursor), UT_OK);
             assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-            assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more, take, &found),
+            assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
+                                            (ut_trace_span_visitor){take, &found}),
                              UT_OK);
             ut_store_view_end(f->view);
             if (calls < 20 && ut_random_below(&random, 2) == 0)

@@ -196,8 +196,9 @@ static void a_reader_that_dies_goes_on_where_it_was(void **state)
         bool dies = ut_random_below(&random, 4) == 0;
         dealt.stop_at = dies ? dealt.count + ut_random_below(&random, 50) : 0;
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-        ut_err err = ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor,
-                                   1 + ut_random_below(&random, 300), &damaged, take, &dealt);
+        ut_err err =
+            ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor, 1 + ut_random_below(&random, 300),
+                          &damaged, (ut_trace_span_visitor){take, &dealt});
         ut_store_view_end(f->view);
         assert_int_equal(damaged, 0);
         if (err == UT_ECANCELED) {
@@ -214,8 +215,9 @@ static void a_reader_that_dies_goes_on_where_it_was(void **state)
     for (uint32_t before = UINT32_MAX; before != dealt.count;) {
         before = dealt.count;
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-        assert_int_equal(
-            ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor, 1000, &damaged, take, &dealt), UT_OK);
+        assert_int_equal(ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor, 1000, &damaged,
+                                       (ut_trace_span_visitor){take, &dealt}),
+                         UT_OK);
         ut_store_view_end(f->view);
     }
     assert_int_equal(dealt.count, stored_count);
@@ -228,7 +230,8 @@ static void a_reader_that_dies_goes_on_where_it_was(void **state)
         assert_int_equal(ut_store_sweep(f->store, clock_ns, &more), UT_OK);
     store_words(f, &random, 3, clock_ns);
     assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-    assert_int_equal(ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor, 1000, &damaged, take, &dealt),
+    assert_int_equal(ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor, 1000, &damaged,
+                                   (ut_trace_span_visitor){take, &dealt}),
                      UT_OK);
     ut_store_view_end(f->view);
     assert_int_equal(dealt.count, stored_count + 3);
@@ -253,7 +256,8 @@ static void damaged_blocks_are_counted_and_passed_once(void **state)
     s = (seen){0};
     for (unsigned i = 0; i < 10; i++) {
         assert_int_equal(ut_store_view_begin(f->view), UT_OK);
-        assert_int_equal(ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor, 7, &damaged, take, &s),
+        assert_int_equal(ut_query_pull(f->view, UT_ORG_DEFAULT, &cursor, 7, &damaged,
+                                       (ut_trace_span_visitor){take, &s}),
                          UT_OK);
         ut_store_view_end(f->view);
         total += damaged;

@@ -1,11 +1,12 @@
-// What the store needs of a database: ordered short keys, prefix scans, one write transaction at a
-// time, nothing that outlives its transaction. LMDB implements it (engine_lmdb.c); an append-only
-// log on raw flash, without mmap and with a few KB of RAM, can. tests/support/engine_memory.c
-// implements it for tests.
+// A database as the store needs it: ordered short keys, prefix scans, one write transaction at a
+// time, nothing that outlives its transaction. LMDB implements it (lmdb/engine_lmdb.c); an
+// append-only log on raw flash, without mmap and with a few KB of RAM, can.
+// tests/support/engine_memory.c implements it for tests.
 //
-// What a transaction hands out is borrowed until the next call that uses the same transaction or
-// one of its cursors. One write transaction at a time, all of them on one thread; any number of
-// read transactions, each on one thread at a time. In one process a directory is open at most once.
+// Keys and values that a transaction hands out are borrowed until the next call that uses the same
+// transaction or one of its cursors. One write transaction at a time, all of them on one thread;
+// any number of read transactions, each on one thread at a time. In one process a directory is open
+// at most once.
 #ifndef UT_STORAGE_ENGINE_H
 #define UT_STORAGE_ENGINE_H
 
@@ -22,16 +23,16 @@ enum { UT_ENGINE_KEY_MAX = 64 }; // longest key that an engine must take; 1 is t
 // transaction runs, and what a transaction frees only a later one can use: a budget that forgets
 // this wedges.
 typedef struct {
-    uint64_t bytes_max;   // what the store may ever take; less while its disk has no more
-    uint64_t bytes_used;  // what it takes, free pages not counted
-    uint64_t bytes_ready; // what the next write transaction can take: free, and pinned by no reader
+    uint64_t bytes_max;     // the most that the store may take; less while its disk has no more
+    uint64_t bytes_used;    // taken, free pages not counted
+    uint64_t bytes_ready;   // free for the next write transaction: pinned by no reader
     uint64_t bytes_pinned;  // free, but readers hold it
-    uint64_t bytes_file;    // what the file takes on disk now
-    uint64_t write_reserve; // what a write transaction may take beside the two following
+    uint64_t bytes_file;    // of the file on disk now
+    uint64_t write_reserve; // a write transaction may take these beside the two following
     uint32_t touch_bytes;   // for each put or delete at a place of its own in the order of keys
     uint32_t page_bytes;    // a value is stored in pages of this size, the last of them part-filled
     long pinned_by; // the process that reads the oldest state; 0: none, this one, or not known
-    bool disk_full; // bytes_max is what the disk has given, not what was asked for
+    bool disk_full; // bytes_max is less than was asked for: the disk has no more
 } ut_engine_room;
 
 // A rewriting of the file, slice by slice.
@@ -49,14 +50,14 @@ typedef struct {
     // UT_ECORRUPT.
     ut_err (*begin)(ut_engine *engine, bool write, ut_txn **txn);
     // Durable on return. On an error nothing of the transaction is stored; only after UT_EIO all of
-    // it may be, and whoever keeps numbers in memory reads them again. txn is released in either
-    // case. UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM; the error of a put that failed.
+    // it may be, and a caller that keeps numbers in memory reads them again. txn is released in
+    // either case. UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM; the error of a put that failed.
     ut_err (*commit)(ut_txn *txn);
     void (*abort)(ut_txn *txn); // also ends a read transaction; closes its cursors
     // UT_ENOTFOUND.
     ut_err (*get)(ut_txn *txn, ut_bytes key, ut_bytes *value);
     // Inserts or replaces. UT_EFULL, UT_ENOMEM, UT_EIO, UT_ENOSPC: the transaction can then only be
-    // aborted. key and value may not point into what the transaction handed out.
+    // aborted. key and value may not point into memory that the transaction handed out.
     ut_err (*put)(ut_txn *txn, ut_bytes key, ut_bytes value);
     // Deletes; UT_ENOTFOUND (the transaction goes on), and errors as put.
     ut_err (*del)(ut_txn *txn, ut_bytes key);
@@ -76,7 +77,7 @@ typedef struct {
     // UT_ENOSPC (the disk has no room for a second file), UT_EFULL, UT_ELIMIT (more is written than
     // can be followed), UT_EPERM, UT_ECORRUPT, UT_EIO, UT_ENOMEM. NULL: the engine cannot.
     ut_err (*compact)(ut_engine *engine, ut_engine_compaction *progress, ut_fault *fault);
-    void (*compact_stop)(ut_engine *engine); // gives it up; also when none is under way
+    void (*compact_stop)(ut_engine *engine); // gives a compaction up, if one is under way
 } ut_engine_class;
 
 struct ut_engine {
@@ -85,7 +86,8 @@ struct ut_engine {
     // and valid until ut_store_close. NULL: the store is not encrypted. Engines do not use it.
     struct ut_keyring *keyring;
     // Values up to this length need no neighbouring free pages. Longer ones are allowed, but room
-    // for them runs out first in an old, fragmented store: what can be cut in pieces should be.
+    // for them runs out first in an old, fragmented store: cut them in pieces where that is
+    // possible.
     uint32_t value_bytes_best;
 };
 struct ut_txn {

@@ -25,7 +25,7 @@ struct ut_dispatch_thread {
     size_t status_count;
 };
 
-// Adds those that trust the system's certificates, or the others.
+// Adds the destinations that trust the system's certificates, or the others.
 static ut_err add_destinations(ut_dispatch_thread *t, bool ca_system, ut_fault *fault)
 {
     ut_err err = UT_OK;

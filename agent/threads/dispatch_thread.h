@@ -1,5 +1,5 @@
-// The dispatch thread: a loop around the dispatcher. What is sent where, and when again, is the
-// dispatcher's.
+// The dispatch thread: a loop around the dispatcher. The dispatcher decides what is sent where, and
+// when again.
 #ifndef UT_AGENT_DISPATCH_THREAD_H
 #define UT_AGENT_DISPATCH_THREAD_H
 

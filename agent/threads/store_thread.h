@@ -1,6 +1,6 @@
 // The store thread: takes all requests and delivery marks that wait, writes them in one durable
 // commit, and hands the requests back; between commits it sweeps what has expired, and runs calls
-// and slices of one operation. What is in a request and what is answered is not known here.
+// and slices of one operation. Requests and their answers are known to the submitter alone.
 #ifndef UT_AGENT_STORE_THREAD_H
 #define UT_AGENT_STORE_THREAD_H
 

@@ -1,12 +1,13 @@
 // Rewrites the data file without its free pages, slice by slice, on the thread that writes: records
-// are copied in the order of their keys into a second file; what is changed behind the place that
-// was reached is noted by key and copied again. Not for what decides when to do so: compaction.c.
+// are copied in the order of their keys into a second file; the keys of records that change behind
+// the place that was reached are noted, and copied again. Not for when to do so: compaction.c.
 //
-// The new file takes the place of the old one by its name. Whoever has the old one open goes on
-// reading it. The lock file is renamed first: killed in between, the old file stands beside a lock
-// file that nobody holds, which LMDB then makes anew. A transaction of another process that was
-// open at that moment is not in it, so that the next writer may take pages that it still reads: it
-// meets damage, at worst, and the next transaction of that process sees the store as it is.
+// The new file takes the place of the old one by its name. A process that has the old one open goes
+// on reading it. The lock file is renamed first: killed in between, the old file stands beside a
+// lock file that nobody holds, which LMDB then makes anew. A transaction of another process that
+// was open at that moment is not in the new lock file, so that the next writer may take pages that
+// it still reads: it meets damage, at worst, and the next transaction of that process sees the
+// store as it is.
 #define _GNU_SOURCE
 #include "storage/lmdb/engine_lmdb_compact.h"
 
@@ -34,23 +35,23 @@ enum {
 };
 
 static const char *const suffix_z = ".new";
-static const char *const old_lock_z = "-lock.old"; // behind it
+static const char *const old_lock_z = "-lock.old"; // behind suffix_z
 
 struct ut_lmdb_compaction {
     char path_z[UT_LMDB_PATH_MAX + 8]; // of the new file
     MDB_env *to;
     MDB_dbi dbi;
-    uint8_t position[KEY_LEN_MAX]; // all up to this key is copied
-    size_t position_len;           // 0: nothing is
-    bool copied;                   // everything is
-    bool settled;                  // and was synced, so that the last sync is a short one
+    uint8_t position[KEY_LEN_MAX]; // records up to this key are copied
+    size_t position_len;           // 0: none are
+    bool copied;                   // all records are
+    bool settled;                  // and were synced once, so that the last sync is a short one
     // Keys up to the position that were written or deleted since: length (2 bytes), bytes.
     ut_buf changed;
-    size_t changed_at; // of them, done
+    size_t changed_at; // bytes of them that are copied again
     ut_engine_compaction progress;
 };
 
-// What is left of one slice.
+// The work that is left of one slice.
 typedef struct {
     uint32_t records;
     uint64_t bytes;
@@ -62,7 +63,7 @@ static void remove_files(const char *new_z)
 {
     char lock_z[UT_LMDB_PATH_MAX + 16];
     (void)snprintf(lock_z, sizeof(lock_z), "%s-lock", new_z); // the room is there
-    // What stays is removed at the next opening to write, and is nothing but lost room.
+    // A file that stays is removed at the next opening to write, and only takes room until then.
     (void)unlink(new_z);
     (void)unlink(lock_z);
     (void)snprintf(lock_z, sizeof(lock_z), "%s%s", new_z, old_lock_z);
@@ -76,7 +77,7 @@ void ut_lmdb_compact_clean(const char *path_z)
     remove_files(new_z);
 }
 
-// renamed: the file has got its name, and is not removed.
+// Frees the compaction. renamed: the new file has its name; otherwise it is removed.
 static void end(ut_lmdb_engine *engine, bool renamed)
 {
     ut_lmdb_compaction *c = engine->compaction;
@@ -128,7 +129,7 @@ static int open_second(const ut_lmdb_engine *engine, ut_lmdb_compaction *c)
         code = mdb_env_create(&c->to);
     if (code == 0)
         code = mdb_env_set_mapsize(c->to, (size_t)engine->place.bytes_max);
-    // Nobody else knows this file: no locks. It is synced before it gets its name.
+    // No other process knows this file, so it needs no locks. It is synced before it gets its name.
     if (code == 0)
         code = mdb_env_open(c->to, c->path_z,
                             MDB_NOSUBDIR | MDB_NOTLS | MDB_NOLOCK | MDB_NOSYNC | MDB_NORDAHEAD,
@@ -205,7 +206,7 @@ static ut_err put(const ut_lmdb_compaction *c, MDB_txn *into, ut_bytes key, ut_b
     return ut_lmdb_translate(mdb_put(into, c->dbi, &k, &v, flags));
 }
 
-// Copies again what changed. *at: how far it came.
+// Copies the changed records again. *at: bytes of their keys that are done.
 static ut_err copy_changed(const ut_lmdb_compaction *c, ut_txn *from, MDB_txn *into, slice *left,
                            size_t *at)
 {
@@ -237,7 +238,7 @@ typedef struct {
     bool end;
 } advance;
 
-// Copies on from the position.
+// Copies records from the position on.
 static ut_err copy_on(const ut_lmdb_compaction *c, ut_txn *from, MDB_txn *into, slice *left,
                       advance *to)
 {
@@ -313,7 +314,7 @@ static ut_err copy_slice(ut_lmdb_engine *engine, ut_lmdb_compaction *c)
     int fd = -1;
     if (mdb_env_info(c->to, &info) == 0 && mdb_env_stat(c->to, &tree) == 0)
         c->progress.bytes_after = (uint64_t)(info.me_last_pgno + 1) * tree.ms_psize;
-    // The pages go to the disk bit by bit, so that the syncs at the end are short. Only a wish.
+    // The pages go to the disk bit by bit, so that the syncs at the end are short; it may fail.
     if (mdb_env_get_fd(c->to, &fd) == 0)
         (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     return UT_OK;
@@ -347,8 +348,8 @@ static ut_err exchange_names(const ut_lmdb_engine *engine, const char *new_z, bo
     return err;
 }
 
-// Puts the new file, which is synced and closed, in the place of the old one. *again: somebody is
-// just opening the store. *renamed: the new file has its name.
+// Puts the new file, which is synced and closed, in the place of the old one. *again: another
+// process is just opening the store. *renamed: the new file has its name.
 static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *env, bool *again,
                        bool *renamed)
 {
@@ -357,7 +358,8 @@ static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *e
         return ut_lmdb_translate(errno);
     ut_err err = UT_OK;
     ut_lmdb_env *old = NULL; // to be closed
-    // The mutex first: whoever opens the file holds it while he waits for the lock of the names.
+    // The mutex first: a transaction that opens the file holds it and waits for the lock of the
+    // names.
     (void)pthread_mutex_lock(&engine->mutex); // cannot fail: not recursive, not held
     if (flock(names, LOCK_EX | LOCK_NB) != 0) {
         *again = errno == EWOULDBLOCK || errno == EINTR;
@@ -378,7 +380,7 @@ static ut_err exchange(ut_lmdb_engine *engine, const char *new_z, ut_lmdb_env *e
     return err;
 }
 
-// The lock file of the new file, for whom the one in use is.
+// Makes the lock file of the new file, with the owner and mode of the one in use.
 static int make_lock(const ut_lmdb_engine *engine, const ut_lmdb_compaction *c)
 {
     char lock_z[UT_LMDB_PATH_MAX + 8];
@@ -389,7 +391,7 @@ static int make_lock(const ut_lmdb_engine *engine, const ut_lmdb_compaction *c)
     return code == ENOENT ? ut_lmdb_make_like(new_lock_z, engine->place.path_z, false) : code;
 }
 
-// The last step. *again: nothing has happened yet, and the new file is open again.
+// Does the last step. *again: nothing has happened yet, and the new file is open again.
 static ut_err finish(ut_lmdb_engine *engine, ut_lmdb_compaction *c, bool *again)
 {
     ut_lmdb_env *env = NULL;

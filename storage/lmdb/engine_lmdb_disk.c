@@ -8,12 +8,12 @@
 #include <fcntl.h>
 
 enum {
-    ASK_EVERY_MS = 1000,    // a full disk whether it has room again
-    STEP_MAX = 1024 * 1024, // that is reserved beyond what is wanted, so that not every commit asks
-    PART_MIN = 32 * 1024,   // what is left of a full disk is taken in parts down to this
+    ASK_EVERY_MS = 1000,    // between two questions to a full disk
+    STEP_MAX = 1024 * 1024, // reserved beyond the need, so that not every commit asks
+    PART_MIN = 32 * 1024,   // the smallest part in which a full disk is taken
 };
 
-// 0 or an errno. The length that the file says it has stays what it is.
+// Reserves disk for the bytes from..to without changing the length of the file. 0 or an errno.
 static int reserve(int file, uint64_t from, uint64_t to)
 {
     while (fallocate(file, FALLOC_FL_KEEP_SIZE, (off_t)from, (off_t)(to - from)) != 0) {
@@ -28,7 +28,8 @@ static bool is_full(int code)
     return code == ENOSPC || code == EDQUOT || code == EFBIG;
 }
 
-// As much of a full disk as there is, up to `to`. What is reserved already is given again.
+// Reserves what a full disk still has, up to `to`, and returns how far it came. Asking again for
+// bytes that are reserved does no harm.
 static uint64_t reserve_parts(int file, uint64_t from, uint64_t to)
 {
     for (uint64_t part = (to - from) / 2; part >= PART_MIN; part /= 2) {

@@ -1,6 +1,6 @@
-// What the disk has given to the data file of LMDB. Disk is reserved ahead of the file's end, so
-// that a store whose disk is full still has the room that a removal takes, and knows before a
-// commit fails how large the file can be. Not for budgets: retention.c keeps them.
+// The disk that is reserved for the data file of LMDB, ahead of its end: so a store whose disk is
+// full still has the room that a removal takes, and knows before a commit fails how large the file
+// can be. Not for budgets: retention.c keeps them.
 #ifndef UT_STORAGE_ENGINE_LMDB_DISK_H
 #define UT_STORAGE_ENGINE_LMDB_DISK_H
 
@@ -14,9 +14,9 @@ typedef struct {
     bool full;       // held is all that there is
 } ut_lmdb_disk;
 
-// Holds `ahead` bytes of disk behind the first file_bytes of the file, as far as bytes_max. What it
-// can take is what bytes_max says, or less when the disk is full. A file system that cannot reserve
-// counts as one with room until a commit fails.
+// Reserves `ahead` bytes of disk behind the first file_bytes of the file, as far as bytes_max.
+// Returns how long the file can be: bytes_max, or less when the disk is full. A file system that
+// cannot reserve counts as one with room until a commit fails.
 uint64_t ut_lmdb_disk_hold(ut_lmdb_disk *disk, int file, uint64_t file_bytes, uint64_t ahead,
                            uint64_t bytes_max);
 

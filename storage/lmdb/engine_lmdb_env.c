@@ -98,9 +98,9 @@ int ut_lmdb_env_open(const ut_lmdb_place *place, const char *path_z, ut_lmdb_env
     return 0;
 }
 
-// Nobody may open a file and its lock file while a compaction puts others in their place: whoever
-// opens holds a shared lock of the directory meanwhile. -1 where the directory cannot be opened or
-// takes no lock; then nobody compacts either. exclusive: nobody else may open it either.
+// Locks the directory, so that no compaction puts other files in place while a file and its lock
+// file are opened; exclusive: so that no other process opens them either. Returns its descriptor,
+// or -1 where the directory cannot be opened or takes no lock: then it cannot be compacted either.
 static int lock_names(const ut_lmdb_place *place, bool exclusive)
 {
     int dir = open(place->dir_z, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -111,14 +111,14 @@ static int lock_names(const ut_lmdb_place *place, bool exclusive)
     return dir;
 }
 
-// LMDB would make the lock file for this user alone. It is made for whoever may use the data file,
-// and while nobody opens it who could meet it before it is given away.
+// Makes the lock file for all users of the data file; LMDB would make it for this user alone. Under
+// the exclusive lock, so that nobody meets it before it is given away.
 static int make_lock(const ut_lmdb_place *place, const char *lock_z)
 {
     int code = ut_lmdb_make_like(lock_z, place->path_z, false);
     if (place->read_only && (code == EACCES || code == EPERM))
         return EACCES;
-    return 0; // whatever else it is, LMDB meets it, or goes without
+    return 0; // LMDB meets any other error itself, or goes without the file
 }
 
 int ut_lmdb_env_open_named(const ut_lmdb_place *place, ut_lmdb_env **env)

@@ -1,5 +1,5 @@
-// Whose the files beside a data file are: a file that root makes, or that takes the place of
-// another, must not lock out the user whose agent has the store. Not for what is in the files.
+// Gives files beside a data file their owner: one that root makes, or that takes the place of
+// another, must not lock out the user whose agent has the store. Not for their contents.
 #define _GNU_SOURCE
 #include "storage/lmdb/engine_lmdb_owner.h"
 
@@ -25,7 +25,8 @@ static int give(int fd, const struct stat *like, bool exact)
         if (!usable || (exact && !group))
             return code;
     }
-    mode_t mode = (like->st_mode & MODE_BITS) | UT_LMDB_FILE_MODE; // his, of a copy without it too
+    // The owner can write it, also where the other file is a copy that he cannot write.
+    mode_t mode = (like->st_mode & MODE_BITS) | UT_LMDB_FILE_MODE;
     return fchmod(fd, mode) == 0 ? 0 : errno;
 }
 

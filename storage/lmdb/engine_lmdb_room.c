@@ -24,7 +24,7 @@ typedef struct {
     long pid;      // of that reader
 } reader_scan;
 
-// A line of LMDB's list of readers: process, thread, and the transaction or "-".
+// Reads a line of LMDB's list of readers: process, thread, and the transaction or "-".
 static int scan_reader(const char *line_z, void *context)
 {
     reader_scan *scan = context;
@@ -38,7 +38,7 @@ static int scan_reader(const char *line_z, void *context)
     return 0;
 }
 
-// Pages that are on the lists of free pages but that the next write transaction may not take: those
+// Counts the pages on the lists of free pages that the next write transaction may not take: those
 // freed since the oldest state that a reader sees, and those that the newest transaction freed.
 static int count_pinned(MDB_txn *txn, size_t oldest, uint64_t *pages)
 {
@@ -88,7 +88,7 @@ static int measure(ut_lmdb_engine *engine, ut_lmdb_txn *txn, ut_engine_room *roo
                     main_tree.ms_overflow_pages + free_tree_pages;
     uint64_t total = info.me_last_pgno + 1;
     if (used > total)
-        return MDB_CORRUPTED; // not a budget that is used up: nothing that leaves would free a page
+        return MDB_CORRUPTED; // a full store has free pages sooner or later; this one never has
     uint64_t idle = total - used;
     uint64_t reserve = (main_tree.ms_branch_pages + free_tree_pages + RESERVE_PAGES) * page;
     uint64_t bytes_max = engine->place.read_only ? info.me_mapsize : engine->place.bytes_max;

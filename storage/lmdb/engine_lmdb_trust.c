@@ -1,7 +1,7 @@
 // Looks at the pages that LMDB is about to change; see engine_lmdb_trust.h.
 //
-// The path to a key is followed in the state that the transaction began with: whatever the
-// transaction has made of it since, it made of pages that were looked at before.
+// The path to a key is followed in the state that the transaction began with: the pages that the
+// transaction has written since were made of pages that were looked at before.
 #define _GNU_SOURCE
 #include "storage/lmdb/engine_lmdb_trust.h"
 
@@ -32,8 +32,8 @@ struct ut_lmdb_trust {
     uint8_t *good; // a bit for each page below first_own
     uint16_t *scratch;
     bool lists_good;            // the lists of free pages were looked at
-    bool all_good;              // and so was all else
-    bool walk_bad;              // something was found that is not good
+    bool all_good;              // and so was each other page
+    bool walk_bad;              // a page was found that is not good
     uint8_t walk[WALK_KEY_MAX]; // the look ahead goes on here
     size_t walk_len;
 };
@@ -87,7 +87,7 @@ static bool overflow_good(const ut_lmdb_trust *trust, const uint8_t *page)
     return true;
 }
 
-// The page, when it is good; NULL otherwise.
+// Returns the page when it is good; NULL otherwise.
 static const uint8_t *look(ut_lmdb_trust *trust, size_t number, bool leaf, bool numbers)
 {
     if (number < HEAD_PAGES || number > trust->last_page ||
@@ -107,7 +107,7 @@ static const uint8_t *look(ut_lmdb_trust *trust, size_t number, bool leaf, bool 
     return page;
 }
 
-// The child that holds key: the last one whose key is not above it.
+// Returns the child that holds key: the last one whose key is not above it.
 static unsigned find_child(const uint8_t *page, ut_bytes key)
 {
     unsigned low = 0;
@@ -122,8 +122,8 @@ static unsigned find_child(const uint8_t *page, ut_bytes key)
     return low;
 }
 
-// The pages down to the lowest leaf below a branch page: LMDB takes a key from there when it moves
-// nodes between branch pages.
+// Looks at the pages down to the lowest leaf below a branch page: LMDB takes a key from there when
+// it moves nodes between branch pages.
 static bool lowest_good(ut_lmdb_trust *trust, size_t number, unsigned level)
 {
     for (; level > 1; level--) {
@@ -195,7 +195,7 @@ bool ut_lmdb_trust_key(ut_lmdb_trust *trust, ut_bytes key, bool removal)
 
 // ---- the lists of free pages ----
 
-// A list: its length, then page numbers that fall.
+// Checks a list: its length, then page numbers that fall.
 static bool list_good(const ut_lmdb_trust *trust, const uint8_t *list, size_t len)
 {
     size_t count;

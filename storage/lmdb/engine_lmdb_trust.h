@@ -18,17 +18,17 @@
 
 typedef struct ut_lmdb_trust ut_lmdb_trust;
 
-// For the file that was just opened: what is in it now is not trusted. map_bytes: what the file may
+// For a file that was just opened: its pages are not trusted. map_bytes: the most that the file may
 // ever have. NULL without memory or room in the address space: then nothing is looked at.
 ut_lmdb_trust *ut_lmdb_trust_new(int fd, size_t page_bytes, size_t map_bytes);
 void ut_lmdb_trust_free(ut_lmdb_trust *trust); // takes NULL
 
-// A write transaction begins; it sees the state of transaction txn_id. Looks at some more pages
-// each time, until it knows all. To be called guarded, as is the next. False: the lists of free
-// pages are damaged, nothing may be written.
+// A write transaction begins, which sees the state of transaction txn_id. Looks at some more pages
+// each time, until it knows all. The caller guards it, as it does ut_lmdb_trust_key. False: the
+// lists of free pages are damaged, nothing may be written.
 bool ut_lmdb_trust_begin(ut_lmdb_trust *trust, size_t txn_id);
 
-// True when there is nothing left to look at.
+// True when all pages were looked at, and are good.
 bool ut_lmdb_trust_all(const ut_lmdb_trust *trust);
 
 // True when the pages that a put (removal: a removal) of key changes make sense.

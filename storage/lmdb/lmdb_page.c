@@ -38,7 +38,7 @@ static bool rises(ut_bytes before, ut_bytes key, bool numbers)
     return ut_bytes_compare(before, key) < 0;
 }
 
-// The bytes that the node at `place` takes; 0: it does not fit the page.
+// Returns the bytes that the node at `place` takes; 0: it does not fit the page.
 static size_t measure(const uint8_t *page, size_t page_bytes, size_t place, size_t last_page,
                       bool leaf)
 {

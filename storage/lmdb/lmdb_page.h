@@ -1,5 +1,5 @@
 // The pages of an LMDB data file, as bytes: their layout, and whether one of them makes sense by
-// itself. LMDB follows whatever a page says; what changes pages checks them here first. Not for
+// itself. LMDB follows a page blindly, so pages are checked here before LMDB changes them. Not for
 // finding pages: lmdb_file.c and engine_lmdb_trust.c do that.
 //
 // The layout follows the structures MDB_page, MDB_meta, MDB_db and MDB_node of LMDB 0.9 (mdb.c),
@@ -78,9 +78,9 @@ typedef struct {
     const uint8_t *value;
 } ut_lmdb_node;
 
-// True when page can be what stands at number: of its kind (leaf: the lowest level), all its nodes
-// within it and side by side, its keys rising (numbers: as machine words), what it points to within
-// the file. scratch: page_bytes, aligned for uint16_t.
+// True when page can be the one that stands at number: of its kind (leaf: the lowest level), all
+// its nodes within it and side by side, its keys rising (numbers: as machine words), the pages that
+// it points to within the file. scratch: page_bytes, aligned for uint16_t.
 bool ut_lmdb_page_check(const uint8_t *page, size_t page_bytes, size_t number, size_t last_page,
                         bool leaf, bool numbers, uint16_t *scratch);
 

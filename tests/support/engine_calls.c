@@ -106,7 +106,7 @@ void ut_test_assert_same_dump(ut_engine *engine, const uint8_t *data, size_t len
     uint8_t *now;
     size_t now_len;
     ut_engine_dump(engine, &now, &now_len);
-    UT_ASSERT(now_len == len && memcmp(now, data, len) == 0);
+    UT_ASSERT(ut_bytes_equal((ut_bytes){now, now_len}, (ut_bytes){data, len}));
     free(now);
 }
 

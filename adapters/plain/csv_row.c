@@ -6,6 +6,8 @@
 #include "port/base/text.h"
 #include "port/base/utf8.h"
 
+#include <inttypes.h>
+
 enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };
 
 void ut_csv_head(ut_buf *out)
@@ -55,7 +57,7 @@ static void put_word(ut_buf *out, const char *const *words, int32_t count, int32
     if (number >= 0 && number < count)
         ut_buf_add_z(out, words[number]);
     else
-        ut_buf_printf(out, "%d", number);
+        ut_buf_printf(out, "%" PRId32, number);
 }
 
 static void events_json(ut_buf *out, const ut_span *span)

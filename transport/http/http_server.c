@@ -3,6 +3,7 @@
 
 #include "transport/http/http_conn.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 enum {
@@ -64,7 +65,9 @@ static void turn_away(ut_http_server *server, ut_sock sock, const ut_addr *peer)
     server->turned_away++;
     if (ut_http_shared_may_log(shared))
         ut_log_write(server->config.log, UT_LOG_WARN, server->config.area_z,
-                     "%u connections are open, which is the limit; further ones are turned away",
+                     "%" PRIu32
+                     " connections are open, which is the limit; further ones are turned "
+                     "away",
                      shared->connection_count);
     const ut_bytes part = UT_BYTES_LIT(answer);
     size_t n = 0;
@@ -94,7 +97,7 @@ static void pause_accept(ut_http_server *server, ut_err err)
     (void)ut_poller_watch(server->config.poller, server->listener, 0, server);
     if (ut_http_shared_may_log(shared))
         ut_log_write(server->config.log, UT_LOG_WARN, server->config.area_z,
-                     "cannot take a connection: %s; %u are open; raise the limit of open "
+                     "cannot take a connection: %s; %" PRIu32 " are open; raise the limit of open "
                      "files (ulimit -n), or lower max_connections",
                      err == UT_ELIMIT ? "out of descriptors or memory" : ut_err_text(err),
                      shared->connection_count);

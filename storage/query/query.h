@@ -55,11 +55,11 @@ typedef struct {
     uint32_t org;
     const ut_filter *filter;
     bool oldest_first;   // by the order of arrival; else newest first
-    uint32_t spans_max;  // at most so many are visited in one call; 0: no limit
-    uint32_t blocks_max; // at most so many blocks are opened in one call; 0: UT_QUERY_WORK_BLOCKS
+    uint32_t spans_max;  // spans that one call visits at most; 0: no limit
+    uint32_t blocks_max; // blocks that one call opens at most; 0: UT_QUERY_WORK_BLOCKS
 } ut_search;
 
-// What a call did, added to what is there.
+// The work of a call, which is added to the counts that are there.
 typedef struct {
     uint64_t spans_visited;
     uint64_t blocks_read;

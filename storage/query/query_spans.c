@@ -49,7 +49,7 @@ typedef struct {
     ut_buf payload;
     ut_block block;
     ut_block_tables tables;
-    ut_filter_place resources[UT_BLOCK_SPANS_MAX]; // what the filter says of them
+    ut_filter_place resources[UT_BLOCK_SPANS_MAX]; // by index: where a span of it may match
     ut_filter_place scopes[UT_BLOCK_SPANS_MAX];
     match matches[UT_BLOCK_SPANS_MAX];
     uint32_t match_count;
@@ -130,7 +130,7 @@ static ut_err take_group(search *s, ut_block_cursor *walk, bool *full)
 {
     ut_filter_place place = s->scopes[walk->scope_index];
     if (!place.possible)
-        return UT_OK; // whoever enters the next group passes its spans
+        return UT_OK; // entering the next group passes the spans of this one
     for (;;) {
         uint32_t ordinal = walk->ordinal;
         const uint8_t *at = walk->spans.at;

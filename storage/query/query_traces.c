@@ -8,7 +8,7 @@
 #include "storage/store/record.h"
 #include "storage/store/store_view.h"
 
-// What the entries of one trace say together.
+// The sums over all entries of one trace.
 typedef struct {
     uint32_t span_count;
     uint8_t status;

@@ -6,7 +6,7 @@
 #include "storage/query/query.h"
 
 enum {
-    UT_STATS_GROUPS_MAX = 10000, // what comes beyond is counted in one group "(other)"
+    UT_STATS_GROUPS_MAX = 10000, // further groups are counted in one, "(other)"
     UT_STATS_LABEL_MAX = 256,    // bytes; longer ones are cut
 };
 

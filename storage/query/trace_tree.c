@@ -14,7 +14,7 @@ typedef struct {
 
 enum { NAME, SERVICE, MESSAGE, ATTRIBUTES, RESOURCE_ATTRIBUTES, SCOPE_NAME, EVENTS, RANGES };
 
-// What a span needs until it has its row. Links are indexes of nodes; UINT32_MAX: none.
+// A span until it has its row. Links are indexes of nodes; UINT32_MAX: none.
 typedef struct {
     uint64_t id;
     uint64_t parent_id;
@@ -33,7 +33,7 @@ typedef struct {
     bool duplicate_id;
     bool critical;
     uint64_t critical_ns;
-    uint64_t critical_from_ns; // what of it is on the path
+    uint64_t critical_from_ns; // its part that is on the path
     uint64_t critical_to_ns;
 } node;
 
@@ -137,7 +137,7 @@ ut_err ut_tree_add(void *context, const ut_trace_span *span)
 // ---- sorting ----
 
 typedef struct {
-    uint64_t key; // what is sorted by
+    uint64_t key; // entries are sorted by it
     uint32_t index;
 } entry;
 

@@ -31,7 +31,7 @@ typedef struct {
     bool skewed;          // against its parent, by skew_ns: see ut_tree_build
     bool duplicate_id;    // another span of the trace has the same id
     uint64_t critical_ns; // of its time, what no child accounts for on that way
-    int64_t skew_ns;      // what has to be added to its times; 0 where it is not skewed
+    int64_t skew_ns;      // to be added to its times; 0 where it is not skewed
     uint32_t parent;      // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
     uint64_t start_ns;
     uint64_t end_ns;
@@ -60,11 +60,12 @@ ut_err ut_tree_add(void *tree, const ut_trace_span *span);
 //
 // Critical path. From the end of a span backwards: the child that finished last is on the path;
 // then, from the start of that child backwards, the child that had finished last by then; and so on
-// to the start of the span, and within each of those children likewise. What lies between them is
-// the span's own critical_ns. Of a child that reaches beyond its parent only what lies inside
-// counts; of two that finish together the one that began first is taken; spans that took no time
-// are not on the path. Roots are taken for children of one span that lasts from the first start to
-// the last end of roots. So the sum of critical_ns is the duration of the root, where there is one.
+// to the start of the span, and in the same way within each of those children. What lies between
+// them is the span's own critical_ns. Of a child that reaches beyond its parent only what lies
+// inside counts; of two that finish together the one that began first is taken; spans that took no
+// time are not on the path. Roots are taken for children of one span that lasts from the first
+// start to the last end of roots. So the sum of critical_ns is the duration of the root, where
+// there is one.
 //
 // Clock skew. A child in the tree is skewed
 // - when it begins before its parent, whatever the two are: the parent has to exist first;

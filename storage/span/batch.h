@@ -8,7 +8,7 @@
 
 enum {
     UT_BATCH_SPANS_MAX = 1 << 20,  // spans in one request; more is UT_ELIMIT
-    UT_BATCH_SCOPES_MAX = 1 << 16, // likewise resources and scopes
+    UT_BATCH_SCOPES_MAX = 1 << 16, // resources, and scopes, in one request; more is UT_ELIMIT
     UT_BATCH_REASON_MAX = 160,
 };
 
@@ -74,7 +74,7 @@ static inline const ut_batch_part *ut_batch_resources(const ut_batch *batch)
 // then sticky in resource_bytes).
 uint32_t ut_batch_end_resource(ut_batch *batch, size_t begin);
 uint32_t ut_batch_end_scope(ut_batch *batch, size_t begin, uint32_t resource);
-// Likewise for a span record that begins at `begin` in span_bytes; span gives ids, times, status
+// Ends a span record that begins at `begin` in span_bytes, as above; span gives ids, times, status
 // and parent.
 void ut_batch_end_span(ut_batch *batch, size_t begin, uint32_t scope, const ut_span *span);
 // Counts a refused span and keeps the first reason.

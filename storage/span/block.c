@@ -461,7 +461,7 @@ static ut_err write_payload(ut_block_builder *builder)
     return payload->err;
 }
 
-// What the tag covers beside the body: the header, and the place.
+// The bytes that the tag covers beside the body: the header, and the place.
 static ut_bytes bind(const uint8_t *header, const ut_block_lock *lock, uint8_t bound[BOUND_LEN])
 {
     memcpy(bound, header, HEADER_BOUND_LEN);

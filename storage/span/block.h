@@ -14,7 +14,7 @@
 enum {
     UT_BLOCK_VERSION = 1,
     UT_BLOCK_VERSION_ENCRYPTED = 2,
-    // What stands around an encrypted body: number of the key, nonce, tag.
+    // Bytes around an encrypted body: number of the key, nonce, tag.
     UT_BLOCK_ENCRYPTION_LEN = 4 + UT_CIPHER_NONCE_LEN + UT_CIPHER_TAG_LEN,
     UT_BLOCK_HEADER_LEN = 32,
     UT_BLOCK_SPANS_MAX = 512,
@@ -64,7 +64,7 @@ uint32_t ut_block_builder_resources(const ut_block_builder *builder);
 ut_bytes ut_block_builder_resource(const ut_block_builder *builder, uint32_t index,
                                    ut_bytes *service);
 
-// What stands in a block's header, beside sizes and checksum.
+// The header of a block, beside sizes and checksum.
 typedef struct {
     uint64_t received_ns; // wall clock at commit
     uint32_t expiry_hour; // the TTL bucket: hours since the epoch, rounded up; 0: never
@@ -78,8 +78,7 @@ typedef struct {
 ut_err ut_block_seal(ut_block_builder *builder, uint64_t received_ns, uint32_t expiry_hour,
                      ut_buf *sealed);
 
-// What a block is encrypted with, and where it stands: a block found in another place does not
-// open.
+// The key of a block and its place: a block found in another place does not open.
 typedef struct {
     ut_cipher *cipher;
     uint32_t key_id; // not 0

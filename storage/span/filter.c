@@ -316,7 +316,7 @@ ut_filter_place ut_filter_at_scope(const ut_filter *filter, ut_filter_place at_r
                       UT_FILTER_IN_RESOURCE | UT_FILTER_IN_SCOPE, scope->attributes);
 }
 
-// What can be told without a look at texts and attributes.
+// Tells whether the span meets the conditions on numbers, without a look at texts and attributes.
 static bool match_numbers(const ut_filter *filter, const ut_span *span)
 {
     // Codes that OTLP does not have count as unset, as in the summaries of blocks.

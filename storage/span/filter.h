@@ -45,7 +45,7 @@ typedef struct {
     ut_filter_op op;
     ut_bytes key;
     ut_bytes or_key; // an attribute of this key may meet it as well; empty: none
-    ut_bytes text;   // what it is compared with; numbers in decimal
+    ut_bytes text;   // the value to compare with; numbers in decimal
 } ut_filter_term;
 
 // Texts are borrowed as long as the filter is used. All zero, with end_ns and duration_max_ns
@@ -56,7 +56,7 @@ typedef struct {
     uint64_t start_ns; // the span began at or after
     uint64_t end_ns;   // and before
     ut_bytes service;  // service.name: a glob where it holds * or ?, else exact; empty: any
-    ut_bytes name;     // likewise
+    ut_bytes name;     // of the span; a glob, exact or any, as service
     uint32_t kinds;    // bit n: OTLP's span kind n; 0: any
     uint8_t statuses;  // bit n: ut_status_code n; 0: any
     uint64_t duration_min_ns;

@@ -5,7 +5,7 @@
 
 #include "storage/span/filter.h"
 
-// Spans that failed, and began at or after so many hours before now_ns; the end is as it was.
+// Spans that failed, and began at most `hours` before now_ns; the end is as it was.
 void ut_filter_recent_failures(ut_filter *filter, uint64_t now_ns, uint64_t hours);
 
 // Spans of that type of error: their attribute "error.type", or "exception.type" in one of their
@@ -14,7 +14,7 @@ void ut_filter_recent_failures(ut_filter *filter, uint64_t now_ns, uint64_t hour
 ut_err ut_filter_by_error_type(ut_filter *filter, ut_bytes type);
 
 // Spans with that attribute anywhere, of that value as ut_filter_term says; any value where it is
-// empty. Borrows both. UT_ELIMIT, likewise.
+// empty. Borrows both. UT_ELIMIT, as above.
 ut_err ut_filter_by_attribute(ut_filter *filter, ut_bytes key, ut_bytes value);
 
 #endif

@@ -32,7 +32,7 @@ bool ut_filter_number_read(ut_bytes text, ut_filter_number *number)
         if (size <= INT64_MAX) {
             number->integer = negative ? -(int64_t)size : (int64_t)size;
             return true;
-        } // what does not fit is a decimal
+        } // a larger number is compared as a decimal
     }
     size_t fraction = 0;
     if (at < text.len && text.data[at] == '.') {

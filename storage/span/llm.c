@@ -6,7 +6,7 @@
 
 typedef enum {
     OPERATION,
-    KIND, // what sort of span it is: makes a call of it only where it names one
+    KIND, // the sort of span; only some sorts make it a call
     RESPONSE_MODEL,
     REQUEST_MODEL,
     PROVIDER,
@@ -113,7 +113,7 @@ static const char *const around[] = {
 // Kinds that are a call by themselves.
 static const char *const calls[] = {"llm", "embedding"};
 
-// What was found for each field: the rank of its spelling, or NONE.
+// The findings for each field: the rank of its spelling, or NONE.
 typedef struct {
     uint8_t rank[FIELDS];
     ut_bytes text[FIRST_NUMBER];
@@ -245,7 +245,7 @@ static uint64_t sum(uint64_t a, uint64_t b)
     return a > UINT64_MAX - b ? UINT64_MAX : a + b;
 }
 
-// What was found, as a call. False when it is none.
+// Turns the findings into a call. False when the span is none.
 static bool conclude(const findings *found, ut_llm_call *call)
 {
     enum { AROUND = sizeof(around) / sizeof(around[0]), CALLS = sizeof(calls) / sizeof(calls[0]) };

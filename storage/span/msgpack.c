@@ -246,8 +246,8 @@ void ut_mp_set_array_count(ut_buf *buf, size_t offset, uint32_t count)
 
 // ---- reader ----
 
-// What follows a tag from 0xc0 to 0xdf: a class in the high half, a number of bytes in the low
-// half.
+// The content behind a tag from 0xc0 to 0xdf: its class in the high half, a number of bytes in the
+// low half.
 enum {
     FIXED = 0x00,  // that many bytes of value
     LENGTH = 0x10, // a length of that many bytes, then the content

@@ -1,5 +1,5 @@
 // Span records and their companions to and from MessagePack; see span.h and docs/FORMAT.md.
-// Not for attribute values: whoever needs them walks the raw map with a ut_mp_reader.
+// Not for attribute values: a ut_mp_reader walks the raw map.
 #include "storage/span/span.h"
 
 // Keys of the map `rare`. A number once given is never given another meaning.

@@ -34,8 +34,8 @@ enum {
 
 typedef enum { UT_STATUS_UNSET = 0, UT_STATUS_OK = 1, UT_STATUS_ERROR = 2 } ut_status_code;
 
-// A view of one span record; all bytes are borrowed from the record or from whoever fills it for
-// writing. attributes, events and links are raw MessagePack (a whole map or array value).
+// A view of one span record; all bytes are borrowed from the record or from the caller that fills
+// it for writing. attributes, events and links are raw MessagePack (a whole map or array value).
 typedef struct {
     ut_bytes trace_id;       // 16 bytes
     ut_bytes span_id;        // 8 bytes
@@ -133,7 +133,7 @@ uint64_t ut_span_duration_ns(uint64_t start_ns, uint64_t end_ns);
 // The service.name of a resource; empty when it has none.
 ut_bytes ut_span_service(ut_bytes resource_attributes);
 
-// What kind of error: error.type of the span, else exception.type of its first event that has one;
+// The kind of error: error.type of the span, else exception.type of its first event that has one;
 // empty when neither is there. Borrowed from the span.
 ut_bytes ut_span_error_type(const ut_span *span);
 

@@ -9,7 +9,7 @@
 
 #include "storage/span/filter.h"
 
-// What a filter of spans needs to find in a block, as hashes.
+// A condition of a filter as hashes: a block whose Bloom filter has none of them has no such span.
 typedef struct {
     uint64_t key;
     uint64_t wide;
@@ -17,7 +17,7 @@ typedef struct {
     uint64_t number;
     bool equals;
     bool is_number;
-    bool or_next; // what the next one asks for does as well
+    bool or_next; // a block that meets the next term instead will do
 } ut_bloom_term;
 
 typedef struct {

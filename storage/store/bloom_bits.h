@@ -25,7 +25,7 @@ enum {
     UT_BLOOM_FLAGS = 7,
 };
 
-// What a hash is about is added to the seed.
+// The subject of a hash, which is added to the seed.
 enum {
     UT_BLOOM_SERVICE = 1,
     UT_BLOOM_FAILED = 2, // a service with an error

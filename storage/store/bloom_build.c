@@ -8,7 +8,7 @@
 
 enum {
     BITS_A_TOKEN = 10,      // one question in a hundred is answered "perhaps" wrongly
-    BITS_A_TOKEN_TIGHT = 7, // what is accepted before values are given up: one in thirty
+    BITS_A_TOKEN_TIGHT = 7, // one in thirty; where fewer bits were left, values are given up
     NAMES_A_SPAN = 3,       // tokens: service, its failure, name
     PAIRS_A_SPAN = 2,       // tokens of values, at most, in the mean
     KEYS_MAX = 256,         // of one block; with more, no attributes are in

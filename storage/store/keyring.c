@@ -24,7 +24,7 @@ typedef struct {
     uint8_t key[UT_CIPHER_KEY_LEN];
 } data_key;
 
-// What the record holds.
+// The contents of the record.
 typedef struct {
     uint64_t from_seq; // blocks before it are plain
     uint64_t filter_seed;

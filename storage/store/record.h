@@ -17,7 +17,7 @@ enum {
 #define UT_RECORD_VERSION_NAME "version"
 #define UT_RECORD_STATE_NAME   "state"
 
-// What the store knows of itself; counters since it was made.
+// Counters of the store since it was made.
 typedef struct {
     uint64_t next_seq; // of the next block; starts at 1
     ut_store_counts counts;

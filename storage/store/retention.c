@@ -165,9 +165,8 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
     return err;
 }
 
-// What is left of a block stands somewhere in the middle. When the program ends before the block is
-// gone, nobody would come upon it: an entry that is due makes the sweeper do so. It goes with the
-// last of the block, whoever removes that.
+// A half-removed block has no summary any more, so no index leads to it. Until its last piece is
+// gone, an expiry entry for UNFINISHED_HOUR does, which every sweep visits.
 static ut_err note_unfinished(ut_store *store, uint32_t org, uint64_t seq)
 {
     ut_key key = ut_key_expiry(UNFINISHED_HOUR, org, seq);
@@ -311,7 +310,7 @@ static uint64_t touches_bytes(const ut_engine_room *room, uint64_t touches)
     return ut_min_u64(touches * room->touch_bytes, room->bytes_used);
 }
 
-// What two steps of a removal may take: the first one frees room only for the third.
+// The bytes that two steps of a removal may take: the first one frees room only for the third.
 static uint64_t removal_bytes(const ut_store *store, const ut_engine_room *room)
 {
     return 2 * (room->write_reserve + touches_bytes(room, step_touches(store)));
@@ -376,14 +375,14 @@ static ut_err evict_once(ut_store *store, const ut_engine_room *room, uint64_t b
 
 static void note_pinned(ut_store *store, const ut_engine_room *room)
 {
-    // A reader that stays is not fed.
+    // The bound keeps a reader that stays from taking the whole store.
     uint64_t pinned = ut_min_u64(room->bytes_pinned, room->bytes_max / PINNED_BUDGET_PART);
     store->retention.pinned_bytes =
         ut_max_u64(pinned, store->retention.pinned_bytes -
                                store->retention.pinned_bytes / PINNED_DECAY_COMMITS);
 }
 
-// Says, once, who holds what would be room.
+// Says in the log which process pins the pages that would be room: once for each process.
 static ut_err is_full(ut_store *store)
 {
     const ut_engine_room *room = &store->retention.room;
@@ -438,8 +437,8 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
     return is_full(store);
 }
 
-// What should stay free, so that commits of the size seen lately need no transaction before them
-// that makes room, also while readers hold as much as they did lately.
+// The bytes that should stay free, so that commits of the usual size need no transaction before
+// them that makes room, also while readers pin as much as they did lately.
 static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
 {
     return ut_min_u64(removal_bytes(store, room) + 2 * store->retention.usual_demand_bytes +

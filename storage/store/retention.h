@@ -14,7 +14,7 @@ typedef enum {
     UT_REMOVAL_CLEANED, // counts as expired
 } ut_removal_why;
 
-// What one transaction has removed so far, and how much it may.
+// The removals of one transaction so far, and their limit.
 typedef struct {
     uint64_t touches_max; // touches it may spend on removals; see ut_demand
     uint64_t touches;     // touches it has spent

@@ -54,7 +54,7 @@ static bool find_value(ut_bytes attributes, ut_bytes key, ut_mp_reader *value)
 
 static bool number_fits(double number, ut_bytes wanted)
 {
-    // What JSON would write: 0.1, not 0.10000000000000001, as long as that is the same number.
+    // The number is written as JSON would: 0.1, not 0.10000000000000001, where both are the same.
     char text_z[NUMBER_TEXT_MAX];
     int len = snprintf(text_z, sizeof text_z, "%.15g", number);
     if (strtod(text_z, NULL) != number)

@@ -30,7 +30,7 @@ typedef struct ut_store ut_store;
 
 typedef struct {
     uint64_t bytes_max;    // budget; at least UT_STORE_BYTES_MIN
-    uint64_t spans_max;    // a ring of so many spans: the oldest blocks leave; 0: any number
+    uint64_t spans_max;    // spans of the ring, whose oldest blocks leave; 0: no ring
     bool evict_oldest;     // the budget takes the oldest block, not the oldest delivered one
     uint64_t ttl_ms;       // default life of a span; 0: until the budget needs the room
     const ut_rules *rules; // other lives for some spans; borrowed for the store's life, may be NULL
@@ -151,11 +151,11 @@ typedef struct {
     uint64_t accepted; // ledger entries made, in spans
     uint64_t delivered;
     uint64_t dead;
-    uint64_t expired; // left before delivery
-    uint64_t evicted; // likewise
+    uint64_t expired; // left before delivery, by time or by a cleanup
+    uint64_t evicted; // left before delivery, for the room
 } ut_store_destination_counts;
 
-// What still waits for its delivery, in spans.
+// The spans that still wait for their delivery.
 static inline uint64_t ut_store_pending(const ut_store_destination_counts *counts)
 {
     return counts->accepted - counts->delivered - counts->dead - counts->expired - counts->evicted;

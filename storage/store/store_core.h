@@ -78,7 +78,7 @@ struct ut_store {
 
     // Encryption.
     ut_keyring *keyring;          // NULL: the store is not encrypted
-    ut_keyring *keyring_in_doubt; // what a failed renewal may have stored; NULL: nothing in doubt
+    ut_keyring *keyring_in_doubt; // the keys that a failed renewal may have stored; NULL: none
     ut_keyring_slot newest_key;   // the key of new blocks
 
     // The store as committed.

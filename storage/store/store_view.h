@@ -1,5 +1,5 @@
-// What a view gives to the files of storage/ beside what store.h says: its transaction, for other
-// records.
+// A view for the files of storage/: its transaction, by which they read other records. For others
+// store.h has all there is.
 #ifndef UT_STORAGE_STORE_VIEW_H
 #define UT_STORAGE_STORE_VIEW_H
 
@@ -8,7 +8,7 @@
 // The transaction of a view that has begun; ends with it.
 ut_txn *ut_store_view_txn(ut_store_view *view);
 
-// What the filters over block seq are seeded with; see ut_keyring_filter_seed.
+// The seed of the Bloom filter over block seq; see ut_keyring_filter_seed.
 uint64_t ut_store_view_filter_seed(const ut_store_view *view, uint64_t seq);
 
 #endif

@@ -652,7 +652,7 @@ ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn,
 
 // ---- removing ----
 
-// What stands at and behind an entry that is to go.
+// An entry that is to go, and the keys behind it.
 typedef struct {
     bool found;
     bool readable;

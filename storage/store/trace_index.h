@@ -13,7 +13,8 @@ enum {
     // Filters of long traces. A commit has to find out which of its spans the store has, and would
     // read all entries of their traces for it: with `bench_store long 30000` (one trace, ten spans
     // a commit) a span costs 6 us of CPU with filters from its first to its last thousand; without
-    // them 9 us at the start and 70 to 88 us at the end, growing with the trace.
+    // them 9 us at the start and 70 to 88 us at the end, growing with the trace. An index that
+    // finds a span without reading its trace makes them unneeded.
     UT_TRACE_FILTERS_MAX = 16,            // long traces whose span ids are remembered
     UT_TRACE_FILTER_BYTES_MAX = 1 << 20,  // of one filter
     UT_TRACE_FILTERS_BYTES_MAX = 2 << 20, // of all filters
@@ -61,7 +62,7 @@ typedef struct {
 } ut_trace_filter;
 
 typedef struct {
-    uint64_t seed[2];  // unknown to who sends ids
+    uint64_t seed[2];  // not known to those who choose the ids
     bool hide_names;   // root records do not tell service and name
     ut_buf spans;      // ut_plan_span each
     ut_buf traces;     // ut_plan_trace each

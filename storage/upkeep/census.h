@@ -1,5 +1,5 @@
-// What a store consists of: keys and bytes by kind of record, blocks and spans by organisation.
-// Reads every key; opens no block. Not for whether it fits together: verify.h.
+// The contents of a store in numbers: keys and bytes by kind of record, blocks and spans by
+// organisation. Reads every key; opens no block. Not for whether it fits together: verify.h.
 #ifndef UT_STORAGE_CENSUS_H
 #define UT_STORAGE_CENSUS_H
 

@@ -20,13 +20,13 @@ enum {
 
 typedef enum { KEEP_ALL, REMOVE_ALL, REMOVE_SOME } verdict;
 
-// What a slice has found: blocks that go as a whole, or one of which a part goes.
+// The findings of a slice: blocks that go as a whole, or one of which a part goes.
 typedef struct {
     uint64_t victims[VICTIMS_MAX];
     uint32_t victim_count;
     bool mixed; // the block after, whose payload is open
     uint64_t mixed_seq;
-    uint64_t after;               // all up to here have been looked at
+    uint64_t after;               // blocks up to this number have been looked at
     bool end;                     // there are no more
     uint64_t opened_bytes;        // payload of the blocks that were opened
     ut_operation_progress counts; // of a dry run
@@ -43,7 +43,7 @@ typedef struct {
     bool keep[UT_BLOCK_SPANS_MAX];
     bool begun;
     uint64_t after; // seq
-    uint64_t last;  // what comes later is not looked at
+    uint64_t last;  // later blocks are not looked at
 } cleanup;
 
 // ---- looking ----
@@ -123,7 +123,7 @@ static ut_err judge(cleanup *c, const ut_store *store, uint64_t seq,
         }
         if (err != UT_OK || left == 0)
             return err;
-        spans = c->block.info.span_count; // what the summary says may be damaged
+        spans = c->block.info.span_count; // the count in the summary may be damaged
     }
     *out = left < spans ? REMOVE_SOME : REMOVE_ALL;
     found->counts.spans += left;
@@ -269,7 +269,7 @@ static ut_err slice(cleanup *c, ut_store *store, bool *more)
     } else if (found.victim_count > 0) {
         uint64_t last = found.victims[found.victim_count - 1];
         err = remove_victims(c, store, &found, &last);
-        // What stands behind the last one begun is looked at again.
+        // Blocks behind the last one begun are looked at again.
         if (last != found.victims[found.victim_count - 1])
             after = last;
     } else if (found.mixed) {

@@ -1,6 +1,6 @@
 // Long work on a store that is done in slices, between the commits of an agent or alone: cleanup,
 // giving new times to live, compaction. A step machine like the store: it starts no thread and is
-// told the time. Whoever runs it does so on the store thread.
+// told the time. Its slices run on the store thread.
 #ifndef UT_STORAGE_OPERATION_H
 #define UT_STORAGE_OPERATION_H
 
@@ -9,7 +9,7 @@
 typedef struct {
     uint64_t done;   // in units of the operation
     uint64_t total;  // 0: not known
-    uint64_t blocks; // what it did so far, or with dry_run would do
+    uint64_t blocks; // these four: done so far, or with dry_run what would be done
     uint64_t spans;
     uint64_t bytes;   // sealed bytes removed; compaction: bytes that the file has become smaller
     uint64_t pending; // spans among them that a destination had not got

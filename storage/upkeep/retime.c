@@ -35,7 +35,7 @@ typedef struct {
     bool dry_run;
     bool begun;
     uint64_t after; // seq
-    uint64_t last;  // what comes later has its hour already
+    uint64_t last;  // later blocks have their hour already
     ut_store_view *view;
     ut_buf payload;
     ut_buf value;

@@ -17,7 +17,7 @@ enum {
 };
 
 struct ut_rewrite {
-    ut_batch batch;                        // what stays
+    ut_batch batch;                        // the spans that stay
     uint16_t ordinals[UT_BLOCK_SPANS_MAX]; // of the spans of batch, in the old block
     uint16_t written[UT_BLOCK_SPANS_MAX];  // of the spans in the builder
     uint32_t written_count;
@@ -269,7 +269,7 @@ ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, const ut_rewrite_j
     uint32_t count = 0;
     uint64_t sealed_before = store->sealed_bytes;
     err = change_places(rewrite, store, job->org, job->seq, &summary, &count);
-    // What the summary says may be damaged.
+    // The count in the block is taken, because the one in the summary may be damaged.
     const uint32_t left = span_count > count ? span_count - count : 0;
     store->next_state.counts.spans_expired += left;
     uint64_t sealed = store->sealed_bytes - sealed_before;

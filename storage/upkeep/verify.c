@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BLOCK_WORK = 10, SPANS_A_WORK = 4 }; // what a block counts for, beside its spans
+enum {
+    BLOCK_WORK = 10,  // checks that a block counts for, beside its spans
+    SPANS_A_WORK = 4, // spans that count as one check
+};
 
 typedef unsigned long long number; // for messages
 
@@ -666,7 +669,7 @@ ut_err ut_verifier_step(ut_verifier *v, ut_store_view *view, uint32_t work_max, 
     }
     *more = err == UT_OK && v->phase < PHASES;
     if (err == UT_OK && !*more)
-        v->report.done = v->report.total; // what came and went meanwhile counts for nothing
+        v->report.done = v->report.total; // records that came and went meanwhile do not count
     if (v->lookup != NULL)
         ut_cursor_close(v->lookup);
     if (v->walk != NULL)

@@ -39,7 +39,7 @@ void ut_verifier_free(ut_verifier *verifier); // NULL is ignored
 // when pages are damaged: the report counts them. UT_EIO, UT_ENOMEM.
 ut_err ut_verifier_step(ut_verifier *verifier, ut_store_view *view, uint32_t work_max, bool *more);
 
-// What is known so far; valid until the verifier is freed.
+// The findings so far; valid until the verifier is freed.
 const ut_verify_report *ut_verifier_report(const ut_verifier *verifier);
 
 // All of it in one view.

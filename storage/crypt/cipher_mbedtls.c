@@ -13,7 +13,7 @@ struct ut_cipher {
 
 ut_err ut_cipher_new(const uint8_t key[UT_CIPHER_KEY_LEN], ut_cipher **out)
 {
-    ut_cipher *cipher = malloc(sizeof *cipher);
+    ut_cipher *cipher = malloc(sizeof(*cipher));
     if (cipher == NULL)
         return UT_ENOMEM;
     mbedtls_gcm_init(&cipher->gcm);

@@ -18,7 +18,7 @@ static uint32_t add_number(uint32_t hash, uint64_t value)
 {
     uint8_t bytes[8];
     ut_put_be64(bytes, value);
-    return XXH32(bytes, sizeof bytes, hash);
+    return XXH32(bytes, sizeof(bytes), hash);
 }
 
 static uint32_t add_text(uint32_t hash, ut_bytes text)
@@ -35,7 +35,7 @@ static uint32_t hash_question(const ut_search *search)
     hash = add_number(hash, search->oldest_first);
     hash = add_number(hash, filter->by_trace);
     if (filter->by_trace)
-        hash = XXH32(filter->trace_id, sizeof filter->trace_id, hash);
+        hash = XXH32(filter->trace_id, sizeof(filter->trace_id), hash);
     hash = add_number(hash, filter->start_ns);
     hash = add_number(hash, filter->end_ns);
     hash = add_text(hash, filter->service);
@@ -65,14 +65,14 @@ void ut_query_cursor_write(const ut_query_cursor *cursor, const ut_search *searc
     ut_put_be32(bytes + AT_QUESTION, hash_question(search));
     ut_put_be32(bytes + AT_CHECK, XXH32(bytes, AT_CHECK, 0));
     _Static_assert(2 * CURSOR_LEN < UT_QUERY_CURSOR_TEXT_MAX, "room for the text");
-    ut_hex_encode((ut_bytes){bytes, sizeof bytes}, text_z);
+    ut_hex_encode((ut_bytes){bytes, sizeof(bytes)}, text_z);
 }
 
 ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cursor *cursor)
 {
     *cursor = (ut_query_cursor){.begun = false};
     uint8_t bytes[CURSOR_LEN];
-    if (text.len != 2 * sizeof bytes || !ut_hex_decode(text, bytes) ||
+    if (text.len != 2 * sizeof(bytes) || !ut_hex_decode(text, bytes) ||
         ut_get_be32(bytes + AT_CHECK) != XXH32(bytes, AT_CHECK, 0))
         return UT_EFORMAT;
     uint32_t ordinal = ut_get_be32(bytes + AT_ORDINAL);

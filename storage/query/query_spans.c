@@ -311,7 +311,7 @@ static ut_err next_by_trace(search *s)
         ut_err err = next_record(s);
         if (err == UT_OK &&
             (!ut_key_read_entry(s->key, &org, trace_id, &seq) || org != s->search->org ||
-             memcmp(trace_id, s->filter->trace_id, sizeof trace_id) != 0))
+             memcmp(trace_id, s->filter->trace_id, sizeof(trace_id)) != 0))
             err = UT_ENOTFOUND;
         if (open && (err == UT_ENOTFOUND || (err == UT_OK && seq != s->seq)))
             return UT_OK;
@@ -323,13 +323,13 @@ static ut_err next_by_trace(search *s)
         if (!open) {
             s->summaries_left -= 1;
             s->picked = true;
-            memset(s->wanted, 0, sizeof s->wanted);
+            memset(s->wanted, 0, sizeof(s->wanted));
             open = true;
         }
         ut_record_trace entry;
         if (ut_record_read_trace(s->value, &entry) != UT_OK) {
             // Which spans it names is not known; the block itself tells.
-            memset(s->wanted, UINT8_MAX, sizeof s->wanted);
+            memset(s->wanted, UINT8_MAX, sizeof(s->wanted));
             continue;
         }
         uint32_t last = UINT32_MAX;
@@ -348,7 +348,7 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
                       ut_search_work *work, bool *more, ut_trace_span_visitor visitor)
 {
     *more = true;
-    search *s = calloc(1, sizeof *s);
+    search *s = calloc(1, sizeof(*s));
     if (s == NULL)
         return UT_ENOMEM;
     s->view = view;

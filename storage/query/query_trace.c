@@ -148,7 +148,7 @@ ut_err ut_query_trace(ut_store_view *view, uint32_t org, const uint8_t trace_id[
             continue;
         }
         if (!open)
-            memset(w.wanted, 0, sizeof w.wanted);
+            memset(w.wanted, 0, sizeof(w.wanted));
         open = true;
         w.seq = seq;
         want(&w, value);

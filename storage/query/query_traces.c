@@ -84,7 +84,7 @@ ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_tra
         return err;
     }
     uint8_t last_id[UT_TRACE_ID_LEN];
-    memset(last_id, 0xff, sizeof last_id);
+    memset(last_id, 0xff, sizeof(last_id));
     ut_key from = ut_key_root(org, UINT64_MAX, last_id);
     ut_bytes key;
     ut_bytes value;

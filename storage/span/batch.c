@@ -87,7 +87,7 @@ static uint32_t end_part(ut_buf *bytes, ut_buf *parts, uint32_t *count, size_t b
         return UINT32_MAX;
     }
     ut_batch_part part = {(uint32_t)begin, (uint32_t)(bytes->len - begin), resource};
-    ut_buf_add(parts, &part, sizeof part);
+    ut_buf_add(parts, &part, sizeof(part));
     if (parts->err != UT_OK) {
         bytes->err = parts->err;
         return UINT32_MAX;
@@ -134,8 +134,8 @@ void ut_batch_end_span(ut_batch *batch, size_t begin, uint32_t scope, const ut_s
     };
     memcpy(entry.trace_id, span->trace_id.data, UT_TRACE_ID_LEN);
     memcpy(entry.span_id, span->span_id.data, UT_SPAN_ID_LEN);
-    memcpy(at, &entry, sizeof entry);
-    batch->span_index.len += sizeof entry;
+    memcpy(at, &entry, sizeof(entry));
+    batch->span_index.len += sizeof(entry);
     batch->span_count += 1;
 }
 
@@ -147,7 +147,8 @@ void ut_batch_reject(ut_batch *batch, const char *reason_format_z, ...)
     va_list args;
     va_start(args, reason_format_z);
     // A reason that is too long is cut; a format that cannot be written leaves it empty.
-    if (vsnprintf(batch->reject_reason_z, sizeof batch->reject_reason_z, reason_format_z, args) < 0)
+    if (vsnprintf(batch->reject_reason_z, sizeof(batch->reject_reason_z), reason_format_z, args) <
+        0)
         batch->reject_reason_z[0] = '\0';
     va_end(args);
 }

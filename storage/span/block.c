@@ -117,7 +117,7 @@ ut_block_builder *ut_block_builder_new(uint32_t spans_max, uint32_t payload_targ
 {
     UT_ASSERT(spans_max >= 1 && spans_max <= UT_BLOCK_SPANS_MAX);
     UT_ASSERT(payload_target >= 1 && payload_target <= UT_BLOCK_PAYLOAD_TARGET);
-    ut_block_builder *builder = calloc(1, sizeof *builder);
+    ut_block_builder *builder = calloc(1, sizeof(*builder));
     if (builder == NULL)
         return NULL;
     builder->spans_max = spans_max;
@@ -126,13 +126,13 @@ ut_block_builder *ut_block_builder_new(uint32_t spans_max, uint32_t payload_targ
     while (builder->slot_count < 2 * spans_max)
         builder->slot_count *= 2;
     ut_buf_init(&builder->payload, UT_BLOCK_PAYLOAD_MAX + PAYLOAD_SLACK);
-    builder->spans = calloc(spans_max, sizeof *builder->spans);
-    builder->origins = calloc(spans_max, sizeof *builder->origins);
-    builder->groups = calloc(spans_max, sizeof *builder->groups);
-    builder->resources = calloc(spans_max, sizeof *builder->resources);
-    builder->scopes = calloc(spans_max, sizeof *builder->scopes);
-    builder->resource_slots = calloc(builder->slot_count, sizeof *builder->resource_slots);
-    builder->scope_slots = calloc(builder->slot_count, sizeof *builder->scope_slots);
+    builder->spans = calloc(spans_max, sizeof(*builder->spans));
+    builder->origins = calloc(spans_max, sizeof(*builder->origins));
+    builder->groups = calloc(spans_max, sizeof(*builder->groups));
+    builder->resources = calloc(spans_max, sizeof(*builder->resources));
+    builder->scopes = calloc(spans_max, sizeof(*builder->scopes));
+    builder->resource_slots = calloc(builder->slot_count, sizeof(*builder->resource_slots));
+    builder->scope_slots = calloc(builder->slot_count, sizeof(*builder->scope_slots));
     builder->lz4 = malloc((size_t)LZ4_sizeofState());
     if (builder->spans == NULL || builder->origins == NULL || builder->groups == NULL ||
         builder->resources == NULL || builder->scopes == NULL || builder->resource_slots == NULL ||
@@ -196,8 +196,8 @@ void ut_block_builder_reset(ut_block_builder *builder)
     forget_places(builder);
     trim_places(&builder->resource_places);
     trim_places(&builder->scope_places);
-    memset(builder->resource_slots, 0xff, builder->slot_count * sizeof *builder->resource_slots);
-    memset(builder->scope_slots, 0xff, builder->slot_count * sizeof *builder->scope_slots);
+    memset(builder->resource_slots, 0xff, builder->slot_count * sizeof(*builder->resource_slots));
+    memset(builder->scope_slots, 0xff, builder->slot_count * sizeof(*builder->scope_slots));
     ut_buf_reset(&builder->payload, (size_t)builder->payload_target * 2);
 }
 
@@ -210,7 +210,7 @@ static ut_err grow_places(places *table, uint32_t count)
     uint32_t cap = 16;
     while (cap < count)
         cap *= 2;
-    place *at = calloc(cap, sizeof *at);
+    place *at = calloc(cap, sizeof(*at));
     if (at == NULL)
         return UT_ENOMEM;
     free(table->at);
@@ -513,7 +513,7 @@ static ut_err seal(ut_block_builder *builder, uint64_t received_ns, uint32_t exp
         memcpy(text, builder->payload.data, payload_len);
     }
     size_t body_len = text_len + (lock != NULL ? UT_BLOCK_ENCRYPTION_LEN : 0);
-    memcpy(header + AT_MAGIC, magic, sizeof magic);
+    memcpy(header + AT_MAGIC, magic, sizeof(magic));
     header[AT_VERSION] = lock != NULL ? UT_BLOCK_VERSION_ENCRYPTED : UT_BLOCK_VERSION;
     header[AT_CODEC] = codec;
     header[AT_SPAN_COUNT] = (uint8_t)builder->span_count;
@@ -549,9 +549,9 @@ ut_err ut_block_seal_encrypted(ut_block_builder *builder, uint64_t received_ns,
 
 ut_err ut_block_peek(ut_bytes sealed, ut_block_info *info)
 {
-    memset(info, 0, sizeof *info);
+    memset(info, 0, sizeof(*info));
     if (sealed.len < UT_BLOCK_HEADER_LEN ||
-        memcmp(sealed.data + AT_MAGIC, magic, sizeof magic) != 0)
+        memcmp(sealed.data + AT_MAGIC, magic, sizeof(magic)) != 0)
         return UT_ECORRUPT;
     bool encrypted = sealed.data[AT_VERSION] == UT_BLOCK_VERSION_ENCRYPTED;
     if (!encrypted && sealed.data[AT_VERSION] != UT_BLOCK_VERSION)
@@ -615,7 +615,7 @@ static ut_err find_arrays(ut_block *block)
 // Everything about a sealed block that needs no key.
 static ut_err check_sealed(ut_bytes sealed, ut_block *block)
 {
-    memset(block, 0, sizeof *block);
+    memset(block, 0, sizeof(*block));
     ut_err err = ut_block_peek(sealed, &block->info);
     if (err != UT_OK)
         return err;
@@ -681,7 +681,7 @@ ut_err ut_block_open_encrypted(ut_buf *sealed, const ut_block_lock *lock, ut_buf
 
 void ut_block_walk(const ut_block *block, ut_block_cursor *cursor)
 {
-    memset(cursor, 0, sizeof *cursor);
+    memset(cursor, 0, sizeof(*cursor));
     cursor->block = block;
     cursor->groups = ut_mp_reader_of(block->groups);
     cursor->spans = cursor->groups;
@@ -761,7 +761,7 @@ ut_err ut_block_skip_span(ut_block_cursor *cursor, ut_bytes *raw, bool *more)
 ut_err ut_block_scope(const ut_block *block, uint32_t index, ut_scope *scope,
                       uint32_t *resource_index)
 {
-    memset(scope, 0, sizeof *scope);
+    memset(scope, 0, sizeof(*scope));
     *resource_index = 0;
     if (index >= block->scope_count)
         return UT_ECORRUPT;
@@ -779,7 +779,7 @@ ut_err ut_block_scope(const ut_block *block, uint32_t index, ut_scope *scope,
 
 ut_err ut_block_resource(const ut_block *block, uint32_t index, ut_resource *resource)
 {
-    memset(resource, 0, sizeof *resource);
+    memset(resource, 0, sizeof(*resource));
     if (index >= block->resource_count)
         return UT_ECORRUPT;
     ut_mp_reader reader = ut_mp_reader_of(block->resources);

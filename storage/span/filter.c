@@ -133,13 +133,14 @@ static void print_number(scalar *value)
 {
     int len = 0;
     if (value->number.whole) {
-        len =
-            snprintf(value->buffer, sizeof value->buffer, "%lld", (long long)value->number.integer);
+        len = snprintf(value->buffer, sizeof(value->buffer), "%lld",
+                       (long long)value->number.integer);
     } else {
         // The shortest of these that is still the same number.
         for (int digits = 15; digits <= 17; digits++) {
             ut_filter_number again;
-            len = snprintf(value->buffer, sizeof value->buffer, "%.*g", digits, value->number.real);
+            len =
+                snprintf(value->buffer, sizeof(value->buffer), "%.*g", digits, value->number.real);
             if (len > 0 && ut_filter_number_read(ut_bytes_of(value->buffer, (size_t)len), &again) &&
                 compare(&again, &value->number) == 0)
                 break;

@@ -108,7 +108,7 @@ ut_err ut_filter_term_read(ut_bytes text, ut_filter_term *term, ut_fault *fault)
 {
     *term = (ut_filter_term){.places = UT_FILTER_IN_ANY, .op = UT_FILTER_EXISTS};
     ut_bytes rest = text;
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    for (size_t i = 0; i < sizeof(places) / sizeof(*places); i++) {
         if (begins_with(text, places[i].prefix_z)) {
             term->places = places[i].place;
             rest = behind(text, strlen(places[i].prefix_z));
@@ -117,7 +117,7 @@ ut_err ut_filter_term_read(ut_bytes text, ut_filter_term *term, ut_fault *fault)
     term->key = rest;
     bool found = false;
     for (size_t at = 0; at < rest.len && !found; at++) {
-        for (size_t i = 0; i < sizeof operators / sizeof *operators && !found; i++) {
+        for (size_t i = 0; i < sizeof(operators) / sizeof(*operators) && !found; i++) {
             if (!begins_with(behind(rest, at), operators[i].text_z))
                 continue;
             found = true;

@@ -124,7 +124,7 @@ void ut_mp_put_double(ut_buf *buf, double value)
     if (at == NULL)
         return;
     uint64_t bits;
-    memcpy(&bits, &value, sizeof bits);
+    memcpy(&bits, &value, sizeof(bits));
     at[0] = 0xcb;
     ut_put_be64(at + 1, bits);
     buf->len += 9;
@@ -421,14 +421,14 @@ double ut_mp_get_double(ut_mp_reader *reader)
     if (left >= 9 && *reader->at == 0xcb) {
         uint64_t bits = ut_get_be64(reader->at + 1);
         double value;
-        memcpy(&value, &bits, sizeof value);
+        memcpy(&value, &bits, sizeof(value));
         reader->at += 9;
         return value;
     }
     if (left >= 5 && *reader->at == 0xca) {
         uint32_t bits = ut_get_be32(reader->at + 1);
         float value;
-        memcpy(&value, &bits, sizeof value);
+        memcpy(&value, &bits, sizeof(value));
         reader->at += 5;
         return (double)value;
     }

@@ -116,7 +116,7 @@ static void read_rare(ut_mp_reader *reader, ut_span *span)
 
 ut_err ut_span_read(ut_mp_reader *reader, ut_span *span)
 {
-    memset(span, 0, sizeof *span);
+    memset(span, 0, sizeof(*span));
     uint32_t extra;
     if (!open_record(reader, SPAN_FIELDS, &extra))
         return reader->err;
@@ -193,7 +193,7 @@ void ut_span_write_rare(ut_buf *buf, const ut_span *span)
 
 ut_err ut_event_read(ut_mp_reader *reader, uint64_t start_ns, ut_event *event)
 {
-    memset(event, 0, sizeof *event);
+    memset(event, 0, sizeof(*event));
     uint32_t extra;
     if (!open_record(reader, EVENT_FIELDS, &extra))
         return reader->err;
@@ -222,7 +222,7 @@ void ut_event_write_tail(ut_buf *buf, const ut_event *event)
 
 ut_err ut_link_read(ut_mp_reader *reader, ut_link *link)
 {
-    memset(link, 0, sizeof *link);
+    memset(link, 0, sizeof(*link));
     uint32_t extra;
     if (!open_record(reader, LINK_FIELDS, &extra))
         return reader->err;
@@ -258,7 +258,7 @@ void ut_link_write_tail(ut_buf *buf, const ut_link *link)
 
 ut_err ut_resource_read(ut_mp_reader *reader, ut_resource *resource)
 {
-    memset(resource, 0, sizeof *resource);
+    memset(resource, 0, sizeof(*resource));
     uint32_t extra;
     if (!open_record(reader, RESOURCE_FIELDS, &extra))
         return reader->err;
@@ -287,7 +287,7 @@ void ut_resource_write_tail(ut_buf *buf, const ut_resource *resource)
 
 ut_err ut_scope_read(ut_mp_reader *reader, ut_scope *scope)
 {
-    memset(scope, 0, sizeof *scope);
+    memset(scope, 0, sizeof(*scope));
     uint32_t extra;
     if (!open_record(reader, SCOPE_FIELDS, &extra))
         return reader->err;

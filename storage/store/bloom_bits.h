@@ -48,16 +48,16 @@ static inline uint64_t ut_bloom_hash_number(double number, uint64_t key_hash)
     uint64_t bits;
     uint8_t bytes[8];
     number += 0.0; // -0 is 0
-    memcpy(&bits, &number, sizeof bits);
+    memcpy(&bits, &number, sizeof(bits));
     ut_put_be64(bytes, bits);
-    return XXH64(bytes, sizeof bytes, key_hash + UT_BLOOM_NUMBER);
+    return XXH64(bytes, sizeof(bytes), key_hash + UT_BLOOM_NUMBER);
 }
 
 static inline uint64_t ut_bloom_hash_wide(uint64_t key_hash)
 {
     uint8_t bytes[8];
     ut_put_be64(bytes, key_hash);
-    return XXH64(bytes, sizeof bytes, key_hash + UT_BLOOM_WIDE);
+    return XXH64(bytes, sizeof(bytes), key_hash + UT_BLOOM_WIDE);
 }
 
 // The nth bit of a token in a filter of bit_count bits (less than 2^32).

@@ -60,7 +60,7 @@ struct ut_bloom_builder {
 ut_bloom_builder *ut_bloom_builder_new(uint32_t spans_max)
 {
     UT_ASSERT(spans_max >= 1 && spans_max <= UT_BLOCK_SPANS_MAX);
-    ut_bloom_builder *b = calloc(1, sizeof *b);
+    ut_bloom_builder *b = calloc(1, sizeof(*b));
     if (b == NULL)
         return NULL;
     b->tokens_max = (NAMES_A_SPAN + PAIRS_A_SPAN) * spans_max;
@@ -68,8 +68,8 @@ ut_bloom_builder *ut_bloom_builder_new(uint32_t spans_max)
     while (slots < 2 * b->tokens_max)
         slots *= 2;
     b->slot_mask = slots - 1;
-    b->tokens = calloc(b->tokens_max, sizeof *b->tokens);
-    b->slots = calloc(slots, sizeof *b->slots);
+    b->tokens = calloc(b->tokens_max, sizeof(*b->tokens));
+    b->slots = calloc(slots, sizeof(*b->slots));
     if (b->tokens == NULL || b->slots == NULL) {
         ut_bloom_builder_free(b);
         return NULL;
@@ -91,14 +91,14 @@ void ut_bloom_builder_free(ut_bloom_builder *b)
 static uint64_t load64(const uint8_t *at)
 {
     uint64_t value;
-    memcpy(&value, at, sizeof value);
+    memcpy(&value, at, sizeof(value));
     return value;
 }
 
 static uint32_t load32(const uint8_t *at)
 {
     uint32_t value;
-    memcpy(&value, at, sizeof value);
+    memcpy(&value, at, sizeof(value));
     return value;
 }
 
@@ -473,10 +473,10 @@ ut_bytes ut_bloom_build(ut_bloom_builder *b, const ut_block_builder *block, uint
     b->damaged = false;
     UT_ASSERT(NAMES_A_SPAN * spans < b->tokens_max);
     b->pairs_left = b->tokens_max - NAMES_A_SPAN * spans;
-    memset(b->slots, 0, (b->slot_mask + 1) * sizeof *b->slots);
-    memset(b->key_slots, 0, sizeof b->key_slots);
-    memset(b->positions, 0, sizeof b->positions);
-    memset(b->names, 0, sizeof b->names);
+    memset(b->slots, 0, (b->slot_mask + 1) * sizeof(*b->slots));
+    memset(b->key_slots, 0, sizeof(b->key_slots));
+    memset(b->positions, 0, sizeof(b->positions));
+    memset(b->names, 0, sizeof(b->names));
     add_resources(b, block);
     uint32_t failed_scope = UINT32_MAX;
     for (uint32_t i = 0; i < spans && !b->damaged; i++) {

@@ -42,7 +42,7 @@ static void add_class(ut_store *store, uint32_t org, uint32_t hour)
             return;
     }
     ut_expiry_class made = {org, hour};
-    ut_buf_add(&store->classes, &made, sizeof made);
+    ut_buf_add(&store->classes, &made, sizeof(made));
     store->class_count += 1;
 }
 

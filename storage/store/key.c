@@ -15,7 +15,7 @@ enum {
 static ut_key begin(uint8_t kind)
 {
     ut_key key;
-    memset(&key, 0, sizeof key);
+    memset(&key, 0, sizeof(key));
     key.data[0] = kind;
     key.len = 1;
     return key;
@@ -154,7 +154,7 @@ ut_key ut_key_consumer(uint32_t org, ut_bytes name)
 ut_key ut_key_prefix(ut_key key, size_t len)
 {
     UT_ASSERT(len <= key.len);
-    memset(key.data + len, 0, sizeof key.data - len);
+    memset(key.data + len, 0, sizeof(key.data) - len);
     key.len = len;
     return key;
 }

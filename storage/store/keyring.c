@@ -59,11 +59,11 @@ static void leave(ut_keyring *keyring)
 
 static ut_keyring *make(const uint8_t *master)
 {
-    ut_keyring *keyring = calloc(1, sizeof *keyring);
+    ut_keyring *keyring = calloc(1, sizeof(*keyring));
     if (keyring == NULL)
         return NULL;
     atomic_flag_clear(&keyring->busy);
-    memcpy(keyring->master, master, sizeof keyring->master);
+    memcpy(keyring->master, master, sizeof(keyring->master));
     return keyring;
 }
 
@@ -71,7 +71,7 @@ void ut_keyring_free(ut_keyring *keyring)
 {
     if (keyring == NULL)
         return;
-    ut_wipe(keyring, sizeof *keyring);
+    ut_wipe(keyring, sizeof(*keyring));
     free(keyring);
 }
 
@@ -80,7 +80,7 @@ static ut_err add_key(ut_keyring *keyring, uint32_t id, uint64_t first_seq)
     UT_ASSERT(keyring->content.count < UT_KEYRING_KEYS_MAX);
     data_key *key = &keyring->content.keys[keyring->content.count];
     *key = (data_key){.id = id, .first_seq = first_seq};
-    ut_err err = ut_random(key->key, sizeof key->key);
+    ut_err err = ut_random(key->key, sizeof(key->key));
     if (err == UT_OK)
         keyring->content.count += 1;
     return err;
@@ -92,7 +92,7 @@ ut_err ut_keyring_new(const uint8_t master[UT_CIPHER_KEY_LEN], uint64_t from_seq
     if (keyring == NULL)
         return UT_ENOMEM;
     keyring->content.from_seq = from_seq;
-    ut_err err = ut_random(&keyring->content.filter_seed, sizeof keyring->content.filter_seed);
+    ut_err err = ut_random(&keyring->content.filter_seed, sizeof(keyring->content.filter_seed));
     if (keyring->content.filter_seed == 0)
         keyring->content.filter_seed = 1; // 0 says that there is none
     if (err == UT_OK)
@@ -159,21 +159,21 @@ ut_err ut_keyring_write(const ut_keyring *keyring, ut_buf *record)
     write_content(&sealed, &keyring->content);
     ut_err err = sealed.err;
     if (err == UT_OK)
-        err = ut_random(nonce, sizeof nonce);
+        err = ut_random(nonce, sizeof(nonce));
     if (err == UT_OK)
         err = ut_cipher_new(keyring->master, &cipher);
     if (err == UT_OK) {
         uint8_t tag[UT_CIPHER_TAG_LEN] = {0};
-        err = ut_cipher_seal(cipher, nonce, ut_bytes_of(associated, sizeof associated), sealed.data,
-                             sealed.len, tag);
-        ut_buf_add(&sealed, tag, sizeof tag);
+        err = ut_cipher_seal(cipher, nonce, ut_bytes_of(associated, sizeof(associated)),
+                             sealed.data, sealed.len, tag);
+        ut_buf_add(&sealed, tag, sizeof(tag));
     }
     if (err == UT_OK)
         err = sealed.err;
     if (err == UT_OK) {
         ut_mp_put_array(record, RECORD_FIELDS);
         ut_mp_put_uint(record, RECORD_VERSION);
-        ut_mp_put_bin(record, ut_bytes_of(nonce, sizeof nonce));
+        ut_mp_put_bin(record, ut_bytes_of(nonce, sizeof(nonce)));
         ut_mp_put_bin(record, ut_buf_bytes(&sealed));
         ut_mp_put_uint(record, XXH32(sealed.data, sealed.len, RECORD_VERSION));
         err = record->err;
@@ -211,14 +211,14 @@ ut_err ut_keyring_read(ut_bytes record, const uint8_t master[UT_CIPHER_KEY_LEN],
     ut_err err = ut_cipher_new(master, &cipher);
     if (err == UT_OK) {
         memcpy(clear, sealed.data, len);
-        err = ut_cipher_open(cipher, nonce.data, ut_bytes_of(associated, sizeof associated), clear,
+        err = ut_cipher_open(cipher, nonce.data, ut_bytes_of(associated, sizeof(associated)), clear,
                              len, sealed.data + len);
         if (err == UT_ECORRUPT)
             err = UT_EPERM;
     }
     if (err == UT_OK)
         err = read_content((ut_bytes){clear, len}, &keyring->content);
-    ut_wipe(clear, sizeof clear);
+    ut_wipe(clear, sizeof(clear));
     ut_cipher_free(cipher);
     if (err != UT_OK)
         ut_keyring_free(keyring);
@@ -258,9 +258,9 @@ void ut_keyring_replace(ut_keyring *keyring, ut_keyring *from)
 {
     enter(keyring);
     keyring->content.count = from->content.count;
-    memcpy(keyring->content.keys, from->content.keys, sizeof keyring->content.keys);
+    memcpy(keyring->content.keys, from->content.keys, sizeof(keyring->content.keys));
     leave(keyring);
-    memcpy(keyring->master, from->master, sizeof keyring->master);
+    memcpy(keyring->master, from->master, sizeof(keyring->master));
     keyring->uses = 0;
     ut_keyring_free(from);
 }
@@ -328,7 +328,7 @@ static ut_err fill_slot(ut_keyring_slot *slot, data_key *key)
         ut_cipher_free(slot->cipher);
         *slot = (ut_keyring_slot){cipher, key->id};
     }
-    ut_wipe(key, sizeof *key);
+    ut_wipe(key, sizeof(*key));
     return err;
 }
 
@@ -356,7 +356,7 @@ ut_err ut_keyring_get_newest(ut_keyring *keyring, ut_keyring_slot *slot,
     ut_err err = ut_random(nonce, UT_CIPHER_NONCE_LEN);
     if (err == UT_OK && slot->key_id != key.id)
         err = fill_slot(slot, &key);
-    ut_wipe(&key, sizeof key);
+    ut_wipe(&key, sizeof(key));
     keyring->uses += 1;
     return err;
 }

@@ -347,7 +347,7 @@ ut_err ut_record_read_delivery(ut_bytes value, ut_delivery *delivery)
 {
     uint32_t count;
     ut_mp_reader reader = record_of(value, DELIVERY_FIELDS_FRESH, &count);
-    memset(delivery, 0, sizeof *delivery);
+    memset(delivery, 0, sizeof(*delivery));
     uint64_t state = ut_mp_get_uint(&reader);
     delivery->spans = get_u32(&reader);
     if (count >= DELIVERY_FIELDS) {

@@ -147,7 +147,7 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
                              ut_bytes value, ut_removal_progress *done)
 {
     uint8_t members[MEMBERS_LEN_MAX];
-    if (value.len > sizeof members || value.len % UT_TRACE_ID_LEN != 0) {
+    if (value.len > sizeof(members) || value.len % UT_TRACE_ID_LEN != 0) {
         ut_log_write(store->log, UT_LOG_WARN, "storage",
                      "the members of block %llu are damaged; some of its index entries stay behind",
                      (unsigned long long)seq);
@@ -493,7 +493,7 @@ static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, ut_rem
         uint32_t hour;
         uint32_t org;
         uint64_t seq;
-        ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof from}, &key, &value);
+        ut_err err = ut_cursor_seek(cursor, (ut_bytes){from, sizeof(from)}, &key, &value);
         if (err == UT_ENOTFOUND || (err == UT_OK && !ut_key_read_expiry(key, &hour, &org, &seq)))
             return UT_OK;
         if (err != UT_OK || hour > hour_now)

@@ -56,9 +56,9 @@ static bool number_fits(double number, ut_bytes wanted)
 {
     // The number is written as JSON would: 0.1, not 0.10000000000000001, where both are the same.
     char text_z[NUMBER_TEXT_MAX];
-    int len = snprintf(text_z, sizeof text_z, "%.15g", number);
+    int len = snprintf(text_z, sizeof(text_z), "%.15g", number);
     if (strtod(text_z, NULL) != number)
-        len = snprintf(text_z, sizeof text_z, "%.17g", number);
+        len = snprintf(text_z, sizeof(text_z), "%.17g", number);
     return len > 0 && ut_filter_glob(wanted, (ut_bytes){(const uint8_t *)text_z, (size_t)len});
 }
 
@@ -72,10 +72,10 @@ static bool value_fits(ut_mp_reader *value, ut_bytes wanted)
     case UT_MP_BOOL:
         return equals_z(wanted, ut_mp_get_bool(value) ? "true" : "false");
     case UT_MP_UINT:
-        (void)snprintf(text_z, sizeof text_z, "%" PRIu64, ut_mp_get_uint(value)); // 20 digits
+        (void)snprintf(text_z, sizeof(text_z), "%" PRIu64, ut_mp_get_uint(value)); // 20 digits
         return ut_filter_glob(wanted, ut_bytes_of_z(text_z));
     case UT_MP_INT:
-        (void)snprintf(text_z, sizeof text_z, "%" PRId64, ut_mp_get_int(value));
+        (void)snprintf(text_z, sizeof(text_z), "%" PRId64, ut_mp_get_int(value));
         return ut_filter_glob(wanted, ut_bytes_of_z(text_z));
     case UT_MP_DOUBLE:
         return number_fits(ut_mp_get_double(value), wanted);

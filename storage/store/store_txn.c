@@ -39,7 +39,7 @@ ut_err ut_store_write_version(ut_store *store, ut_txn *txn, uint32_t version)
 static void copy_ledger(ut_ledger *to, const ut_ledger *from)
 {
     to->count = from->count;
-    memcpy(to->rows, from->rows, from->count * sizeof from->rows[0]);
+    memcpy(to->rows, from->rows, from->count * sizeof(from->rows[0]));
 }
 
 // Settles what an earlier commit left in doubt: after one that failed the engine cannot always tell

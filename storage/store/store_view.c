@@ -21,7 +21,7 @@ struct ut_store_view {
 
 ut_err ut_store_view_open(ut_engine *engine, ut_store_view **out)
 {
-    ut_store_view *view = calloc(1, sizeof *view);
+    ut_store_view *view = calloc(1, sizeof(*view));
     if (view == NULL)
         return UT_ENOMEM;
     view->engine = engine;

@@ -22,7 +22,7 @@ static const uint32_t none = UINT32_MAX;
 static uint64_t load64(const uint8_t *bytes)
 {
     uint64_t value;
-    memcpy(&value, bytes, sizeof value); // any order does: the number never leaves this program
+    memcpy(&value, bytes, sizeof(value)); // any order does: the number never leaves this program
     return value;
 }
 
@@ -51,8 +51,8 @@ static uint32_t hash_span(const ut_trace_index *index, uint32_t trace, const uin
 
 void ut_trace_index_init(ut_trace_index *index, const uint8_t seed[16])
 {
-    memset(index, 0, sizeof *index);
-    memcpy(index->seed, seed, sizeof index->seed);
+    memset(index, 0, sizeof(*index));
+    memcpy(index->seed, seed, sizeof(index->seed));
     ut_buf_init(&index->spans, BUFFER_MAX);
     ut_buf_init(&index->traces, BUFFER_MAX);
     ut_buf_init(&index->span_slots, BUFFER_MAX);
@@ -110,12 +110,12 @@ static uint32_t place_trace(ut_trace_index *index, uint32_t org, const uint8_t *
         if (trace->hash == hash && trace->org == org && memcmp(trace->id, id, UT_TRACE_ID_LEN) == 0)
             return slots[slot] - 1;
     }
-    ut_plan_trace *made = (ut_plan_trace *)(void *)ut_buf_reserve(&index->traces, sizeof *made);
+    ut_plan_trace *made = (ut_plan_trace *)(void *)ut_buf_reserve(&index->traces, sizeof(*made));
     if (made == NULL)
         return none;
     *made = (ut_plan_trace){.org = org, .hash = hash, .first = none, .last = none, .source = none};
     memcpy(made->id, id, UT_TRACE_ID_LEN);
-    index->traces.len += sizeof *made;
+    index->traces.len += sizeof(*made);
     index->trace_count += 1;
     slots[slot] = index->trace_count;
     return index->trace_count - 1;

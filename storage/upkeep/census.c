@@ -71,7 +71,7 @@ ut_err ut_census_step(ut_store_view *view, ut_census *census, uint32_t keys_max,
     if (err == UT_OK && census->begun && ut_bytes_equal(key, from))
         err = ut_cursor_next(cursor, &key, &value);
     for (uint32_t i = 0; err == UT_OK && i < keys_max; i++) {
-        if (key.len == 0 || key.len > sizeof census->at) {
+        if (key.len == 0 || key.len > sizeof(census->at)) {
             err = UT_ECORRUPT;
             break;
         }

@@ -71,7 +71,7 @@ static ut_err look_inside(cleanup *c, uint64_t seq, uint32_t *left)
         return err;
     for (uint32_t i = 0; i < c->tables.scope_count; i++)
         wanted[i] = is_of_service(c->tables.resources[c->tables.resource_of[i]], service);
-    memset(c->keep, true, sizeof c->keep);
+    memset(c->keep, true, sizeof(c->keep));
     ut_block_cursor cursor;
     bool more = true;
     ut_block_walk(&c->block, &cursor);
@@ -328,7 +328,7 @@ ut_err ut_cleanup_new(const ut_cleanup_options *options, ut_operation **out)
 {
     static const ut_operation_class class = {
         .name_z = "cleanup", .step = step, .free = free_cleanup};
-    cleanup *c = calloc(1, sizeof *c);
+    cleanup *c = calloc(1, sizeof(*c));
     if (c == NULL)
         return UT_ENOMEM;
     c->operation.class = &class;

@@ -49,7 +49,7 @@ static const ut_operation_class compaction_class = {
 
 ut_err ut_compaction_new(ut_operation **operation)
 {
-    compaction *own = calloc(1, sizeof *own);
+    compaction *own = calloc(1, sizeof(*own));
     if (own == NULL)
         return UT_ENOMEM;
     own->base.class = &compaction_class;

@@ -32,12 +32,12 @@ static const ut_operation_class class = {.name_z = "rekey", .step = step, .free 
 
 ut_err ut_rekey_new(const uint8_t *master_key, ut_operation **operation)
 {
-    rekey *r = calloc(1, sizeof *r);
+    rekey *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return UT_ENOMEM;
     r->base.class = &class;
     r->base.progress.total = 1;
-    memcpy(r->master_key, master_key, sizeof r->master_key);
+    memcpy(r->master_key, master_key, sizeof(r->master_key));
     *operation = &r->base;
     return UT_OK;
 }

@@ -257,7 +257,7 @@ static void free_retime(ut_operation *operation)
 ut_err ut_retime_new(uint32_t org, bool dry_run, ut_operation **out)
 {
     static const ut_operation_class class = {.name_z = "retime", .step = step, .free = free_retime};
-    retime *r = calloc(1, sizeof *r);
+    retime *r = calloc(1, sizeof(*r));
     if (r == NULL)
         return UT_ENOMEM;
     r->operation.class = &class;

@@ -29,7 +29,7 @@ struct ut_rewrite {
 
 ut_rewrite *ut_rewrite_new(void)
 {
-    ut_rewrite *rewrite = calloc(1, sizeof *rewrite);
+    ut_rewrite *rewrite = calloc(1, sizeof(*rewrite));
     if (rewrite == NULL)
         return NULL;
     ut_batch_init(&rewrite->batch, BATCH_BYTES_MAX);
@@ -157,7 +157,7 @@ static ut_err write_all(ut_rewrite *rewrite, ut_store *store, uint32_t org,
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
     rewrite->written_count = 0;
-    memset(rewrite->new_seq, 0, sizeof rewrite->new_seq);
+    memset(rewrite->new_seq, 0, sizeof(rewrite->new_seq));
     for (uint32_t i = 0; i < rewrite->batch.span_count && err == UT_OK; i++) {
         if (ut_trace_index_spans(&store->index)[i].duplicate != 0)
             continue; // stands in another block; nothing of ours would write that

@@ -56,7 +56,7 @@ static void problem(verifier *v, const char *format_z, ...)
     char text_z[UT_VERIFY_TEXT_MAX];
     va_list args;
     va_start(args, format_z);
-    if (vsnprintf(text_z, sizeof text_z, format_z, args) < 0)
+    if (vsnprintf(text_z, sizeof(text_z), format_z, args) < 0)
         text_z[0] = '\0';
     va_end(args);
     v->report.problems += 1;
@@ -606,7 +606,7 @@ static const phase phases[] = {
     {UT_KEY_DEAD, check_dead, NULL, "dead letters"},
     {UT_KEY_CONSUMER, check_consumer, NULL, "readers that poll"},
 };
-enum { PHASES = sizeof phases / sizeof phases[0] };
+enum { PHASES = sizeof(phases) / sizeof(phases[0]) };
 
 // The record to go on with. UT_ENOTFOUND: the phase is at its end.
 static ut_err go_on(verifier *v, uint8_t kind, ut_bytes *key, ut_bytes *value)
@@ -629,7 +629,7 @@ static ut_err run_phase(verifier *v, const phase *now, uint32_t work_max)
     ut_err err = go_on(v, now->kind, &key, &value);
     v->resumed = true;
     while (err == UT_OK) {
-        if (key.len > sizeof v->at)
+        if (key.len > sizeof(v->at))
             return UT_ECORRUPT;
         memcpy(v->at, key.data, key.len);
         v->at_len = key.len;
@@ -679,7 +679,7 @@ ut_err ut_verifier_step(ut_verifier *v, ut_store_view *view, uint32_t work_max, 
 
 ut_err ut_verifier_new(ut_verify_tell tell, void *context, ut_verifier **out)
 {
-    verifier *v = calloc(1, sizeof *v);
+    verifier *v = calloc(1, sizeof(*v));
     if (v == NULL)
         return UT_ENOMEM;
     v->tell = tell;

@@ -6,7 +6,7 @@
 #include "storage/store/ledger.h"
 #include "storage/store/store_txn.h"
 #include "storage/store/store_view.h"
-#include "storage/upkeep/rewrite.h"
+#include "storage/upkeep/span_removal.h"
 
 #include <stdlib.h>
 

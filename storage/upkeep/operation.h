@@ -56,7 +56,7 @@ typedef struct {
 // delivered_only asks for blocks that no destination waits for. UT_ENOMEM.
 ut_err ut_cleanup_new(const ut_cleanup_options *options, ut_operation **operation);
 
-// ---- retime.c: gives what is there the times to live that the configuration says now ----
+// ---- ttl_change.c: gives what is there the times to live that the configuration says now ----
 // By block: its new hour is that of the span of it that is kept longest. UT_ENOMEM.
 ut_err ut_retime_new(uint32_t org, bool dry_run, ut_operation **operation);
 

@@ -1,7 +1,7 @@
 // Writes a block anew without some of its spans: the others get a new number, and keep the time
 // they came at, their hour, and what every destination knows of them. Inside storage/ only.
-#ifndef UT_STORAGE_REWRITE_H
-#define UT_STORAGE_REWRITE_H
+#ifndef UT_STORAGE_SPAN_REMOVAL_H
+#define UT_STORAGE_SPAN_REMOVAL_H
 
 #include "storage/span/block_tables.h"
 #include "storage/store/retention.h"

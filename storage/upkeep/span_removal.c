@@ -1,6 +1,6 @@
-// A block written anew; see rewrite.h. Old and new change places in one transaction, so that nobody
+// A block written anew; see span_removal.h. Old and new change places in one transaction, so that nobody
 // sees both or none. Not for choosing the spans: cleanup.c.
-#include "storage/upkeep/rewrite.h"
+#include "storage/upkeep/span_removal.h"
 
 #include "storage/store/key.h"
 #include "storage/store/ledger.h"

@@ -41,7 +41,7 @@ enum { OUT_MAX = 4096 };
 static ut_err make(const void *context, ut_operation **operation)
 {
     const bool *dry_run = context;
-    return ut_retime_new(UT_ORG_DEFAULT, *dry_run, operation);
+    return ut_ttl_change_new(UT_ORG_DEFAULT, *dry_run, operation);
 }
 
 static int retime(bool dry_run, const ut_options *options)

@@ -59,7 +59,7 @@ void ut_control_post_ttl(ut_control_agent *agent, ut_http_exchange *exchange, ut
     ut_json_free(&json);
     if (!good)
         ut_control_answer_error(agent, exchange, 400, "ttl takes dry_run");
-    else if (ut_retime_new(UT_ORG_DEFAULT, dry_run, &operation) == UT_OK)
+    else if (ut_ttl_change_new(UT_ORG_DEFAULT, dry_run, &operation) == UT_OK)
         ut_control_begin_operation(agent, exchange, operation);
     else
         ut_control_answer_busy(agent, exchange);

@@ -36,7 +36,7 @@ typedef struct {
     ut_operation operation; // first member
     ut_cleanup_options options;
     ut_store_view *view;
-    ut_rewrite *rewrite;
+    ut_span_removal *span_removal;
     ut_buf payload;
     ut_block block;
     ut_block_tables tables;
@@ -274,14 +274,14 @@ static ut_err slice(cleanup *c, ut_store *store, bool *more)
             after = last;
     } else if (found.mixed) {
         ut_removal_progress done = {0};
-        const ut_rewrite_job job = {
+        const ut_span_removal_job job = {
             .org = c->options.org,
             .seq = found.mixed_seq,
             .block = &c->block,
             .tables = &c->tables,
             .keep = c->keep,
         };
-        err = ut_rewrite_block(c->rewrite, store, &job, &done);
+        err = ut_span_removal_run(c->span_removal, store, &job, &done);
         if (err == UT_OK)
             count(c, &done);
         if (err == UT_ECORRUPT)
@@ -319,7 +319,7 @@ static void free_cleanup(ut_operation *operation)
 {
     cleanup *c = (cleanup *)(void *)operation;
     ut_store_view_close(c->view);
-    ut_rewrite_free(c->rewrite);
+    ut_span_removal_free(c->span_removal);
     ut_buf_free(&c->payload);
     free(c);
 }
@@ -335,8 +335,8 @@ ut_err ut_cleanup_new(const ut_cleanup_options *options, ut_operation **out)
     c->options = *options;
     c->operation.dry_run = options->dry_run;
     ut_buf_init(&c->payload, UT_BLOCK_PAYLOAD_MAX + PAYLOAD_KEEP);
-    c->rewrite = ut_rewrite_new();
-    if (c->rewrite == NULL) {
+    c->span_removal = ut_span_removal_new();
+    if (c->span_removal == NULL) {
         free_cleanup(&c->operation);
         return UT_ENOMEM;
     }

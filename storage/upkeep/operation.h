@@ -58,7 +58,7 @@ ut_err ut_cleanup_new(const ut_cleanup_options *options, ut_operation **operatio
 
 // ---- ttl_change.c: gives what is there the times to live that the configuration says now ----
 // By block: its new hour is that of the span of it that is kept longest. UT_ENOMEM.
-ut_err ut_retime_new(uint32_t org, bool dry_run, ut_operation **operation);
+ut_err ut_ttl_change_new(uint32_t org, bool dry_run, ut_operation **operation);
 
 // ---- compaction.c: rewrites the file without its free pages, while the store is in use ----
 // UT_ENOMEM. Its first step fails with UT_ENOSPC where the disk has no room for a second file, and

@@ -1,5 +1,5 @@
-// A block written anew; see span_removal.h. Old and new change places in one transaction, so that nobody
-// sees both or none. Not for choosing the spans: cleanup.c.
+// A block written anew; see span_removal.h. Old and new change places in one transaction, so that
+// nobody sees both or none. Not for choosing the spans: cleanup.c.
 #include "storage/upkeep/span_removal.h"
 
 #include "storage/store/key.h"
@@ -16,7 +16,7 @@ enum {
     TOUCHES_FIXED = 24, // the last page of each family of keys, and those of the old block
 };
 
-struct ut_rewrite {
+struct ut_span_removal {
     ut_batch batch;                        // the spans that stay
     uint16_t ordinals[UT_BLOCK_SPANS_MAX]; // of the spans of batch, in the old block
     uint16_t written[UT_BLOCK_SPANS_MAX];  // of the spans in the builder
@@ -27,45 +27,45 @@ struct ut_rewrite {
     ut_buf value;
 };
 
-ut_rewrite *ut_rewrite_new(void)
+ut_span_removal *ut_span_removal_new(void)
 {
-    ut_rewrite *rewrite = calloc(1, sizeof(*rewrite));
-    if (rewrite == NULL)
+    ut_span_removal *removal = calloc(1, sizeof(*removal));
+    if (removal == NULL)
         return NULL;
-    ut_batch_init(&rewrite->batch, BATCH_BYTES_MAX);
-    ut_buf_init(&rewrite->value, BATCH_KEEP);
-    return rewrite;
+    ut_batch_init(&removal->batch, BATCH_BYTES_MAX);
+    ut_buf_init(&removal->value, BATCH_KEEP);
+    return removal;
 }
 
-void ut_rewrite_free(ut_rewrite *rewrite)
+void ut_span_removal_free(ut_span_removal *removal)
 {
-    if (rewrite == NULL)
+    if (removal == NULL)
         return;
-    ut_batch_free(&rewrite->batch);
-    ut_buf_free(&rewrite->value);
-    free(rewrite);
+    ut_batch_free(&removal->batch);
+    ut_buf_free(&removal->value);
+    free(removal);
 }
 
 // ---- what stays ----
 
-static ut_err add_span(ut_rewrite *rewrite, uint32_t ordinal, uint32_t scope, ut_bytes raw)
+static ut_err add_span(ut_span_removal *removal, uint32_t ordinal, uint32_t scope, ut_bytes raw)
 {
     ut_span span;
     ut_mp_reader reader = ut_mp_reader_of(raw);
     if (ut_span_read(&reader, &span) != UT_OK)
         return UT_ECORRUPT;
-    ut_batch *batch = &rewrite->batch;
+    ut_batch *batch = &removal->batch;
     size_t begin = batch->span_bytes.len;
-    rewrite->ordinals[batch->span_count] = (uint16_t)ordinal;
+    removal->ordinals[batch->span_count] = (uint16_t)ordinal;
     ut_buf_add_bytes(&batch->span_bytes, raw);
     ut_batch_end_span(batch, begin, scope, &span);
     return ut_batch_error(batch);
 }
 
-static ut_err collect(ut_rewrite *rewrite, const ut_block *block, const ut_block_tables *tables,
-                      const bool *keep)
+static ut_err collect(ut_span_removal *removal, const ut_block *block,
+                      const ut_block_tables *tables, const bool *keep)
 {
-    ut_batch *batch = &rewrite->batch;
+    ut_batch *batch = &removal->batch;
     ut_batch_reset(batch, BATCH_KEEP);
     // All of them, so that the indexes stay; the builder writes only those that are needed.
     for (uint32_t i = 0; i < tables->resource_count; i++) {
@@ -93,7 +93,7 @@ static ut_err collect(ut_rewrite *rewrite, const ut_block *block, const ut_block
             err = ut_block_next_group(&cursor, &more);
         else if (err == UT_OK && ordinal < UT_BLOCK_SPANS_MAX && keep[ordinal])
             err = cursor.scope_index < tables->scope_count
-                      ? add_span(rewrite, ordinal, cursor.scope_index, raw)
+                      ? add_span(removal, ordinal, cursor.scope_index, raw)
                       : UT_ECORRUPT;
     }
     return err;
@@ -101,13 +101,13 @@ static ut_err collect(ut_rewrite *rewrite, const ut_block *block, const ut_block
 
 // ---- the old block ----
 
-static ut_err remove_old(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint64_t seq,
+static ut_err remove_old(ut_span_removal *removal, ut_store *store, uint32_t org, uint64_t seq,
                          const ut_record_summary *summary)
 {
     ut_key key = ut_key_summary(org, seq);
     ut_err err = ut_txn_del(store->txn, ut_key_bytes(&key));
     if (err == UT_OK)
-        err = ut_ledger_take(store, org, seq, &rewrite->taken);
+        err = ut_ledger_take(store, org, seq, &removal->taken);
     if (err == UT_OK && summary->expiry_hour != 0) {
         key = ut_key_expiry(summary->expiry_hour, org, seq);
         err = ut_txn_del(store->txn, ut_key_bytes(&key));
@@ -131,53 +131,53 @@ static ut_err remove_old(ut_rewrite *rewrite, ut_store *store, uint32_t org, uin
 
 // ---- the new ones ----
 
-static ut_err write_new(ut_rewrite *rewrite, ut_store *store, uint32_t org,
+static ut_err write_new(ut_span_removal *removal, ut_store *store, uint32_t org,
                         const ut_record_summary *summary)
 {
     uint64_t seq;
     ut_err err = ut_store_write_block(store, org, summary->expiry_hour, summary->received_ns, &seq);
     if (err != UT_OK || seq == 0)
         return err;
-    for (uint32_t i = 0; i < rewrite->written_count; i++) {
-        rewrite->new_seq[rewrite->written[i]] = seq;
-        rewrite->new_ordinal[rewrite->written[i]] = (uint16_t)i;
+    for (uint32_t i = 0; i < removal->written_count; i++) {
+        removal->new_seq[removal->written[i]] = seq;
+        removal->new_ordinal[removal->written[i]] = (uint16_t)i;
     }
     err =
-        ut_ledger_give(store, &rewrite->taken, org, seq, rewrite->written, rewrite->written_count);
-    rewrite->written_count = 0;
+        ut_ledger_give(store, &removal->taken, org, seq, removal->written, removal->written_count);
+    removal->written_count = 0;
     return err;
 }
 
-static ut_err write_all(ut_rewrite *rewrite, ut_store *store, uint32_t org,
+static ut_err write_all(ut_span_removal *removal, ut_store *store, uint32_t org,
                         const ut_record_summary *summary, uint32_t *count)
 {
-    const ut_batch_span *spans = ut_batch_spans(&rewrite->batch);
+    const ut_batch_span *spans = ut_batch_spans(&removal->batch);
     // Root records that are made again keep their place among the traces.
     ut_err err = ut_trace_index_look_up(&store->index, store->txn, summary->received_ns);
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
-    rewrite->written_count = 0;
-    memset(rewrite->new_seq, 0, sizeof(rewrite->new_seq));
-    for (uint32_t i = 0; i < rewrite->batch.span_count && err == UT_OK; i++) {
+    removal->written_count = 0;
+    memset(removal->new_seq, 0, sizeof(removal->new_seq));
+    for (uint32_t i = 0; i < removal->batch.span_count && err == UT_OK; i++) {
         if (ut_trace_index_spans(&store->index)[i].duplicate != 0)
             continue; // stands in another block; nothing of ours would write that
-        if (!ut_block_builder_fits(store->builder, &rewrite->batch, &spans[i]))
-            err = write_new(rewrite, store, org, summary);
+        if (!ut_block_builder_fits(store->builder, &removal->batch, &spans[i]))
+            err = write_new(removal, store, org, summary);
         uint32_t ordinal = ut_block_builder_count(store->builder);
         if (err == UT_OK)
-            err = ut_block_builder_add(store->builder, &rewrite->batch, &spans[i]);
+            err = ut_block_builder_add(store->builder, &removal->batch, &spans[i]);
         if (err != UT_OK)
             break;
         ut_trace_index_add(&store->index, i, ordinal);
-        rewrite->written[rewrite->written_count++] = rewrite->ordinals[i];
+        removal->written[removal->written_count++] = removal->ordinals[i];
         *count += 1;
     }
-    return err == UT_OK ? write_new(rewrite, store, org, summary) : err;
+    return err == UT_OK ? write_new(removal, store, org, summary) : err;
 }
 
 // The root record of a trace that has other blocks, too, was left as it is; when it tells of a span
 // that moved, it learns the new place.
-static ut_err move_root(ut_rewrite *rewrite, ut_store *store, const ut_plan_trace *trace,
+static ut_err move_root(ut_span_removal *removal, ut_store *store, const ut_plan_trace *trace,
                         uint64_t seq)
 {
     if (!trace->known || !trace->root_key_stored || trace->source != UINT32_MAX)
@@ -189,19 +189,19 @@ static ut_err move_root(ut_rewrite *rewrite, ut_store *store, const ut_plan_trac
     if (err != UT_OK)
         return err == UT_ENOTFOUND ? UT_OK : err;
     if (ut_record_read_root(value, &root) != UT_OK || root.seq != seq ||
-        root.ordinal >= UT_BLOCK_SPANS_MAX || rewrite->new_seq[root.ordinal] == 0)
+        root.ordinal >= UT_BLOCK_SPANS_MAX || removal->new_seq[root.ordinal] == 0)
         return UT_OK;
-    root.seq = rewrite->new_seq[root.ordinal];
-    root.ordinal = rewrite->new_ordinal[root.ordinal];
+    root.seq = removal->new_seq[root.ordinal];
+    root.ordinal = removal->new_ordinal[root.ordinal];
     root.names_hidden = root.names_hidden || store->index.hide_names; // the new block is encrypted
-    ut_buf_reset(&rewrite->value, SIZE_MAX);
-    ut_record_write_root(&rewrite->value, &root);
-    if (rewrite->value.err != UT_OK)
-        return rewrite->value.err;
-    return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&rewrite->value));
+    ut_buf_reset(&removal->value, SIZE_MAX);
+    ut_record_write_root(&removal->value, &root);
+    if (removal->value.err != UT_OK)
+        return removal->value.err;
+    return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&removal->value));
 }
 
-static ut_err change_places(ut_rewrite *rewrite, ut_store *store, uint32_t org, uint64_t seq,
+static ut_err change_places(ut_span_removal *removal, ut_store *store, uint32_t org, uint64_t seq,
                             ut_record_summary *summary, uint32_t *count)
 {
     ut_key key = ut_key_summary(org, seq);
@@ -210,12 +210,12 @@ static ut_err change_places(ut_rewrite *rewrite, ut_store *store, uint32_t org, 
     if (err == UT_OK)
         err = ut_record_read_summary(value, summary);
     if (err == UT_OK)
-        err = remove_old(rewrite, store, org, seq, summary);
+        err = remove_old(removal, store, org, seq, summary);
     if (err == UT_OK)
-        err = write_all(rewrite, store, org, summary, count);
+        err = write_all(removal, store, org, summary, count);
     const ut_plan_trace *traces = ut_trace_index_traces(&store->index);
     for (uint32_t i = 0; i < store->index.trace_count && err == UT_OK; i++)
-        err = move_root(rewrite, store, &traces[i], seq);
+        err = move_root(removal, store, &traces[i], seq);
     if (err != UT_OK)
         return err;
     store->next_state.counts.blocks_removed += 1;
@@ -244,14 +244,14 @@ static ut_demand demand_of(const ut_store *store, const ut_block *block)
     };
 }
 
-ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, const ut_rewrite_job *job,
-                        ut_removal_progress *done)
+ut_err ut_span_removal_run(ut_span_removal *removal, ut_store *store,
+                           const ut_span_removal_job *job, ut_removal_progress *done)
 {
     const uint32_t span_count = job->block->info.span_count;
-    ut_err err = collect(rewrite, job->block, job->tables, job->keep);
+    ut_err err = collect(removal, job->block, job->tables, job->keep);
     if (err != UT_OK)
         return err;
-    const ut_store_append append = {.org = job->org, .batch = &rewrite->batch};
+    const ut_store_append append = {.org = job->org, .batch = &removal->batch};
     err = ut_trace_index_plan(&store->index, &append, 1);
     if (err != UT_OK)
         return err;
@@ -268,7 +268,7 @@ ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, const ut_rewrite_j
     ut_record_summary summary = {0};
     uint32_t count = 0;
     uint64_t sealed_before = store->sealed_bytes;
-    err = change_places(rewrite, store, job->org, job->seq, &summary, &count);
+    err = change_places(removal, store, job->org, job->seq, &summary, &count);
     // The count in the block is taken, because the one in the summary may be damaged.
     const uint32_t left = span_count > count ? span_count - count : 0;
     store->next_state.counts.spans_expired += left;
@@ -282,8 +282,8 @@ ut_err ut_rewrite_block(ut_rewrite *rewrite, ut_store *store, const ut_rewrite_j
         return err == UT_EFULL ? UT_EAGAIN : err;
     }
     bool pending = false;
-    for (uint32_t i = 0; i < rewrite->taken.count; i++)
-        pending = pending || rewrite->taken.entries[i].delivery.state == UT_DELIVERY_PENDING;
+    for (uint32_t i = 0; i < removal->taken.count; i++)
+        pending = pending || removal->taken.entries[i].delivery.state == UT_DELIVERY_PENDING;
     done->spans += left;
     done->pending += pending ? left : 0;
     done->sealed += summary.sealed_len > sealed ? summary.sealed_len - sealed : 0;

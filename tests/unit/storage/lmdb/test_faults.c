@@ -237,7 +237,7 @@ static ut_err do_compaction(fixture *f)
 static ut_err do_retime(fixture *f)
 {
     ut_operation *operation = NULL;
-    ut_err err = ut_retime_new(UT_ORG_DEFAULT, false, &operation);
+    ut_err err = ut_ttl_change_new(UT_ORG_DEFAULT, false, &operation);
     return err == UT_OK ? do_operation(f, operation) : err;
 }
 

@@ -689,7 +689,7 @@ static void reopen(fixture *f, const ut_store_config *config)
 static ut_operation *new_retime(bool dry_run)
 {
     ut_operation *operation;
-    assert_int_equal(ut_retime_new(UT_ORG_DEFAULT, dry_run, &operation), UT_OK);
+    assert_int_equal(ut_ttl_change_new(UT_ORG_DEFAULT, dry_run, &operation), UT_OK);
     return operation;
 }
 

@@ -9,6 +9,7 @@
 #include "agent/config/config_destinations.h"
 #include "port/base/text.h"
 #include "transport/deliver/backoff.h"
+#include "transport/deliver/outcome.h"
 #include "transport/http/http_client.h"
 
 #include <signal.h>
@@ -135,11 +136,6 @@ static ut_err post(sender *send, ut_http_answer *answer, ut_fault *fault)
     }
 }
 
-static bool is_retryable(int status)
-{
-    return status == 429 || status == 502 || status == 503 || status == 504;
-}
-
 // Posts the prepared request until it is answered for good.
 static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
 {
@@ -167,8 +163,9 @@ static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
         uint64_t wait_ms = ut_backoff_delay_ms(&backoff, attempt, random);
         if (err == UT_OK) {
             ut_otlp_status_read(answer.body, message, sizeof(message));
-            err = ut_fault_set(fault, is_retryable(answer.status) ? UT_EAGAIN : UT_EPROTO,
-                               "%s answered %d: %s", send->options->endpoint_z, answer.status,
+            const bool passing = ut_outcome_of_status(answer.status) == UT_OUTCOME_RETRY;
+            err = ut_fault_set(fault, passing ? UT_EAGAIN : UT_EPROTO, "%s answered %d: %s",
+                               send->options->endpoint_z, answer.status,
                                message[0] == 0 ? "(no reason given)" : message);
             if (answer.retry_after_ms > wait_ms)
                 wait_ms = answer.retry_after_ms;

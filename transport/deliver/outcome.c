@@ -1,6 +1,8 @@
 // Sorts statuses and failures into outcomes.
 #include "transport/deliver/outcome.h"
 
+#include "transport/http/media_type.h"
+
 ut_outcome ut_outcome_of_status(int status)
 {
     if (status < 300)
@@ -38,18 +40,7 @@ ut_outcome ut_outcome_of_status(int status)
 
 bool ut_outcome_is_web_page(ut_bytes content_type)
 {
-    static const char page[] = "text/html";
-    const size_t len = sizeof(page) - 1;
-    if (content_type.len < len)
-        return false;
-    for (size_t i = 0; i < len; i++) {
-        const uint8_t byte = content_type.data[i];
-        const uint8_t lower = byte >= 'A' && byte <= 'Z' ? (uint8_t)(byte + ('a' - 'A')) : byte;
-        if (lower != (uint8_t)page[i])
-            return false;
-    }
-    return content_type.len == len || content_type.data[len] == ';' ||
-           content_type.data[len] == ' ';
+    return ut_media_type_is(content_type, "text/html");
 }
 
 ut_outcome ut_outcome_of_answer(int status, ut_bytes content_type)

@@ -1,6 +1,6 @@
 // Base64 (RFC 4648), as JSON holds bytes.
-#ifndef UT_ADAPTERS_BASE64_H
-#define UT_ADAPTERS_BASE64_H
+#ifndef UT_ADAPTERS_ENCODING_BASE64_H
+#define UT_ADAPTERS_ENCODING_BASE64_H
 
 #include "port/base/buf.h"
 

@@ -1,7 +1,7 @@
 // gzip (RFC 1952) on whole buffers, by libdeflate. Data that would expand past a ceiling is refused
 // before the memory for it is taken. Not for streams.
-#ifndef UT_ADAPTERS_GZIP_H
-#define UT_ADAPTERS_GZIP_H
+#ifndef UT_ADAPTERS_ENCODING_GZIP_H
+#define UT_ADAPTERS_ENCODING_GZIP_H
 
 #include "port/base/buf.h"
 

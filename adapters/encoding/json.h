@@ -1,7 +1,7 @@
 // Reading JSON with yyjson within a bounded amount of memory. Not for writing (json_write.h), and
 // not for what the values mean.
-#ifndef UT_ADAPTERS_JSON_H
-#define UT_ADAPTERS_JSON_H
+#ifndef UT_ADAPTERS_ENCODING_JSON_H
+#define UT_ADAPTERS_ENCODING_JSON_H
 
 #include "port/base/buf.h"
 

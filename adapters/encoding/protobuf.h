@@ -1,8 +1,8 @@
 // Protobuf's wire format (https://protobuf.dev/programming-guides/encoding/): reading and writing
 // of single fields, bounded. Not for messages: otlp_protobuf_decode.c and otlp_protobuf_encode.c
 // know what the fields mean.
-#ifndef UT_ADAPTERS_PROTOBUF_H
-#define UT_ADAPTERS_PROTOBUF_H
+#ifndef UT_ADAPTERS_ENCODING_PROTOBUF_H
+#define UT_ADAPTERS_ENCODING_PROTOBUF_H
 
 #include "port/base/buf.h"
 

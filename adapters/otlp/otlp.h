@@ -4,8 +4,8 @@
 //
 // Source: opentelemetry-proto v1, docs/specification.md: "OTLP/HTTP", with "Binary Protobuf
 // Encoding" and "JSON Protobuf Encoding". Field numbers: otlp_fields.h.
-#ifndef UT_ADAPTERS_OTLP_H
-#define UT_ADAPTERS_OTLP_H
+#ifndef UT_ADAPTERS_OTLP_OTLP_H
+#define UT_ADAPTERS_OTLP_OTLP_H
 
 #include "storage/span/block.h"
 

@@ -3,8 +3,8 @@
 //
 // Source: opentelemetry-proto v1, opentelemetry/proto/{collector/trace,trace,common,resource}/v1/,
 // the .proto file of each; google/rpc/status.proto for the Status of errors.
-#ifndef UT_ADAPTERS_OTLP_FIELDS_H
-#define UT_ADAPTERS_OTLP_FIELDS_H
+#ifndef UT_ADAPTERS_OTLP_OTLP_FIELDS_H
+#define UT_ADAPTERS_OTLP_OTLP_FIELDS_H
 
 enum {                             // ExportTraceServiceRequest, TracesData
     UT_REQUEST_RESOURCE_SPANS = 1, // repeated ResourceSpans

@@ -8,8 +8,8 @@
 //
 // All functions return false after a fault, with UT_EFORMAT and the sentence in *fault. Values are
 // borrowed from the document, and so are the bytes of texts.
-#ifndef UT_ADAPTERS_OTLP_JSON_MEMBER_H
-#define UT_ADAPTERS_OTLP_JSON_MEMBER_H
+#ifndef UT_ADAPTERS_OTLP_OTLP_JSON_MEMBER_H
+#define UT_ADAPTERS_OTLP_OTLP_JSON_MEMBER_H
 
 #include "adapters/encoding/json.h"
 #include "adapters/otlp/otlp_path.h"

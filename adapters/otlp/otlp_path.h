@@ -1,8 +1,8 @@
 // Names the place of a byte in a protobuf request, for faults:
 // "resource_spans[2].scope_spans[0].spans[14].attributes[3]". The request is walked again after a
 // fault, so that decoding keeps no account of where it is. Pure functions. Not for decoding.
-#ifndef UT_ADAPTERS_OTLP_PATH_H
-#define UT_ADAPTERS_OTLP_PATH_H
+#ifndef UT_ADAPTERS_OTLP_OTLP_PATH_H
+#define UT_ADAPTERS_OTLP_OTLP_PATH_H
 
 #include "port/base/bytes.h"
 

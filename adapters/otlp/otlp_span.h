@@ -3,8 +3,8 @@
 //
 // Source: opentelemetry-proto v1, trace/v1/trace.proto, message Span: trace_id and span_id are
 // required, of 16 and 8 bytes, and not all zero; parent_span_id is empty for a root.
-#ifndef UT_ADAPTERS_OTLP_SPAN_H
-#define UT_ADAPTERS_OTLP_SPAN_H
+#ifndef UT_ADAPTERS_OTLP_OTLP_SPAN_H
+#define UT_ADAPTERS_OTLP_OTLP_SPAN_H
 
 #include "storage/span/batch.h"
 

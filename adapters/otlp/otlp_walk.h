@@ -5,8 +5,8 @@
 //     *more is false
 //
 // UT_ECORRUPT of any function: the block is damaged; the walk must not go on.
-#ifndef UT_ADAPTERS_OTLP_WALK_H
-#define UT_ADAPTERS_OTLP_WALK_H
+#ifndef UT_ADAPTERS_OTLP_OTLP_WALK_H
+#define UT_ADAPTERS_OTLP_OTLP_WALK_H
 
 #include "storage/span/block.h"
 

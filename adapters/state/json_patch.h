@@ -2,8 +2,8 @@
 // documents with numbers as text, within bounds of size, depth and work. Functions keep nothing
 // between calls; a document belongs to one thread at a time. Not for where documents and changes
 // come from: state_patch.h.
-#ifndef UT_ADAPTERS_JSON_PATCH_H
-#define UT_ADAPTERS_JSON_PATCH_H
+#ifndef UT_ADAPTERS_STATE_JSON_PATCH_H
+#define UT_ADAPTERS_STATE_JSON_PATCH_H
 
 #include "port/base/buf.h"
 

@@ -2,8 +2,8 @@
 // in order, and replayed to the state at any time: ut_state_new, ut_state_add for each span,
 // ut_state_build once, then ut_state_changes and ut_state_at. One thread at a time. Not for what a
 // patch does to a document: json_patch.h.
-#ifndef UT_ADAPTERS_STATE_PATCH_H
-#define UT_ADAPTERS_STATE_PATCH_H
+#ifndef UT_ADAPTERS_STATE_STATE_PATCH_H
+#define UT_ADAPTERS_STATE_STATE_PATCH_H
 
 #include "storage/span/span.h"
 

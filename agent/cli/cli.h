@@ -1,7 +1,7 @@
 // The command line: what the subcommands share. commands.c holds their table; each has a file of
 // its own, cmd_NAME.c.
-#ifndef UT_AGENT_CLI_H
-#define UT_AGENT_CLI_H
+#ifndef UT_AGENT_CLI_CLI_H
+#define UT_AGENT_CLI_CLI_H
 
 #include "agent/process/exit_code.h"
 

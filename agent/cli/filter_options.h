@@ -1,7 +1,7 @@
 // Conditions on spans, and where to look for them, as options of the command line: one set, shared
 // by every command that asks the store. Not for the search itself (span_search.h).
-#ifndef UT_AGENT_FILTER_OPTIONS_H
-#define UT_AGENT_FILTER_OPTIONS_H
+#ifndef UT_AGENT_CLI_FILTER_OPTIONS_H
+#define UT_AGENT_CLI_FILTER_OPTIONS_H
 
 #include "agent/cli/options.h"
 #include "agent/query/reader.h"

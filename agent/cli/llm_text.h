@@ -1,8 +1,8 @@
 // Prompts and answers of language models, in the spellings that are about
 // (OpenTelemetry gen_ai old and new, OpenInference, OpenLLMetry, Untrace, flujo's agent.prompt).
 // For showing only; numbers and names are in storage/span/llm.h.
-#ifndef UT_AGENT_LLM_TEXT_H
-#define UT_AGENT_LLM_TEXT_H
+#ifndef UT_AGENT_CLI_LLM_TEXT_H
+#define UT_AGENT_CLI_LLM_TEXT_H
 
 #include "storage/span/span.h"
 

@@ -1,7 +1,7 @@
 // The options of a command: the loop over them, and those that most commands take: where the data
 // is, JSON, help. Not for the conditions on spans (filter_options.h).
-#ifndef UT_AGENT_OPTIONS_H
-#define UT_AGENT_OPTIONS_H
+#ifndef UT_AGENT_CLI_OPTIONS_H
+#define UT_AGENT_CLI_OPTIONS_H
 
 #include "agent/cli/cli.h"
 

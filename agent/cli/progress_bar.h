@@ -1,7 +1,7 @@
 // How far a long command is: one line on standard error that is drawn over itself. Nothing when
 // standard error is not a terminal. Not for results, which go to standard output.
-#ifndef UT_AGENT_PROGRESS_BAR_H
-#define UT_AGENT_PROGRESS_BAR_H
+#ifndef UT_AGENT_CLI_PROGRESS_BAR_H
+#define UT_AGENT_CLI_PROGRESS_BAR_H
 
 #include "port/base/buf.h"
 

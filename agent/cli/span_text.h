@@ -1,6 +1,6 @@
 // Parts of a span as a table shows them: when it began, what it cost.
-#ifndef UT_AGENT_SPAN_TEXT_H
-#define UT_AGENT_SPAN_TEXT_H
+#ifndef UT_AGENT_CLI_SPAN_TEXT_H
+#define UT_AGENT_CLI_SPAN_TEXT_H
 
 #include "adapters/plain/span_json.h"
 #include "port/base/text.h"

@@ -1,7 +1,7 @@
 // Tables for people: columns as wide as what is in them, cut where the terminal is narrower, uncut
 // in a pipe.
-#ifndef UT_AGENT_TABLE_H
-#define UT_AGENT_TABLE_H
+#ifndef UT_AGENT_CLI_TABLE_H
+#define UT_AGENT_CLI_TABLE_H
 
 #include "agent/cli/term.h"
 

@@ -1,7 +1,7 @@
 // Writing for people: colour only on a terminal, text from spans made harmless, columns that line
 // up.
-#ifndef UT_AGENT_TERM_H
-#define UT_AGENT_TERM_H
+#ifndef UT_AGENT_CLI_TERM_H
+#define UT_AGENT_CLI_TERM_H
 
 #include "port/base/buf.h"
 

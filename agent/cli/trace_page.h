@@ -1,7 +1,7 @@
 // One trace drawn as a tree for people: bars on a time line, what failed, what it waited for. Not
 // for where the trace comes from (cmd_trace.c).
-#ifndef UT_AGENT_TRACE_PAGE_H
-#define UT_AGENT_TRACE_PAGE_H
+#ifndef UT_AGENT_CLI_TRACE_PAGE_H
+#define UT_AGENT_CLI_TRACE_PAGE_H
 
 #include "agent/cli/trace_state.h"
 #include "storage/query/trace_tree.h"

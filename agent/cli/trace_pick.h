@@ -1,6 +1,6 @@
 // One trace by the beginning of its id, as a person types it. Where several fit, says which.
-#ifndef UT_AGENT_TRACE_PICK_H
-#define UT_AGENT_TRACE_PICK_H
+#ifndef UT_AGENT_CLI_TRACE_PICK_H
+#define UT_AGENT_CLI_TRACE_PICK_H
 
 #include "agent/cli/cli.h"
 #include "storage/query/query.h"

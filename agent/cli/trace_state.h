@@ -1,8 +1,8 @@
 // The states that a trace went through, as `untrace trace --state` shows them: which changes a span
 // made, and what the state was when. Over adapters/state/state_patch.h, which finds and replays
 // them.
-#ifndef UT_AGENT_TRACE_STATE_H
-#define UT_AGENT_TRACE_STATE_H
+#ifndef UT_AGENT_CLI_TRACE_STATE_H
+#define UT_AGENT_CLI_TRACE_STATE_H
 
 #include "adapters/state/state_patch.h"
 #include "storage/query/trace_tree.h"

@@ -1,8 +1,8 @@
 // The tree of a trace as lines of text: a line a span, with branches, name, service, duration and a
 // bar on the time line, and texts below it that keep the branches going. Which texts stand there is
 // not decided here (trace_page.h).
-#ifndef UT_AGENT_TRACE_TREE_TEXT_H
-#define UT_AGENT_TRACE_TREE_TEXT_H
+#ifndef UT_AGENT_CLI_TRACE_TREE_TEXT_H
+#define UT_AGENT_CLI_TRACE_TREE_TEXT_H
 
 #include "agent/cli/term.h"
 #include "storage/query/trace_tree.h"

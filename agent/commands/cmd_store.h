@@ -1,7 +1,7 @@
 // The subcommands of `untrace store`, each in a file cmd_store_NAME.c of its own. Their names are
 // two words, "store info", as messages show them; the table of cmd_store.c runs them.
-#ifndef UT_AGENT_CMD_STORE_H
-#define UT_AGENT_CMD_STORE_H
+#ifndef UT_AGENT_COMMANDS_CMD_STORE_H
+#define UT_AGENT_COMMANDS_CMD_STORE_H
 
 #include "agent/cli/options.h"
 #include "agent/commands/command.h"

@@ -1,6 +1,6 @@
 // A subcommand, as the table of them (commands.h) holds it. Each is defined in its file cmd_NAME.c.
-#ifndef UT_AGENT_COMMAND_H
-#define UT_AGENT_COMMAND_H
+#ifndef UT_AGENT_COMMANDS_COMMAND_H
+#define UT_AGENT_COMMANDS_COMMAND_H
 
 #include <getopt.h>
 

@@ -1,7 +1,7 @@
 // The table of subcommands: what the help lists, main runs and completion offers. What a subcommand
 // does is in cmd_NAME.c.
-#ifndef UT_AGENT_COMMANDS_H
-#define UT_AGENT_COMMANDS_H
+#ifndef UT_AGENT_COMMANDS_COMMANDS_H
+#define UT_AGENT_COMMANDS_COMMANDS_H
 
 #include "agent/commands/command.h"
 

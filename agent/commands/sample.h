@@ -1,8 +1,8 @@
 // Realistic sample traces as OTLP protobuf requests: for `untrace send`, `make run` and the load
 // generator of `make bench`. A small shop of four services; nothing here looks at what happens to
 // the spans.
-#ifndef UT_AGENT_SAMPLE_H
-#define UT_AGENT_SAMPLE_H
+#ifndef UT_AGENT_COMMANDS_SAMPLE_H
+#define UT_AGENT_COMMANDS_SAMPLE_H
 
 #include "port/base/buf.h"
 

@@ -1,7 +1,7 @@
 // The whole terminal for one command: drawn over itself, keys as they are pressed, its size as it
 // changes, and given back as it was. Not for listings (term.h).
-#ifndef UT_AGENT_SCREEN_H
-#define UT_AGENT_SCREEN_H
+#ifndef UT_AGENT_COMMANDS_SCREEN_H
+#define UT_AGENT_COMMANDS_SCREEN_H
 
 #include "port/base/buf.h"
 

@@ -1,7 +1,7 @@
 // The facts of a store, read for `untrace store info`: sizes, counts, a census of its records,
 // and whether an agent runs on it. Not for how that is printed (cmd_store_info.c).
-#ifndef UT_AGENT_STORE_FACTS_H
-#define UT_AGENT_STORE_FACTS_H
+#ifndef UT_AGENT_COMMANDS_STORE_FACTS_H
+#define UT_AGENT_COMMANDS_STORE_FACTS_H
 
 #include "agent/query/reader.h"
 #include "storage/upkeep/census.h"

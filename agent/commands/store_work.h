@@ -1,8 +1,8 @@
 // Long work on a store for a command: an operation (storage/upkeep/operation.h) that the agent of
 // the directory runs, or, where none runs, this process. Shows how far it is; Ctrl-C cancels it.
 // What the operation does and what is printed at its end are the command's.
-#ifndef UT_AGENT_STORE_WORK_H
-#define UT_AGENT_STORE_WORK_H
+#ifndef UT_AGENT_COMMANDS_STORE_WORK_H
+#define UT_AGENT_COMMANDS_STORE_WORK_H
 
 #include "port/base/buf.h"
 #include "agent/query/reader.h"

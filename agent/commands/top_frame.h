@@ -1,7 +1,7 @@
 // How `untrace top` looks: two samples made into lines of text, or into a JSON object. Pure
 // functions.
-#ifndef UT_AGENT_TOP_FRAME_H
-#define UT_AGENT_TOP_FRAME_H
+#ifndef UT_AGENT_COMMANDS_TOP_FRAME_H
+#define UT_AGENT_COMMANDS_TOP_FRAME_H
 
 #include "agent/cli/term.h"
 #include "agent/commands/top_sample.h"

@@ -1,7 +1,7 @@
 // The figures of `untrace top`, read at one moment: from the running agent by its control socket,
 // and from the store by a reader of our own. Not for how it looks (top_frame.h).
-#ifndef UT_AGENT_TOP_SAMPLE_H
-#define UT_AGENT_TOP_SAMPLE_H
+#ifndef UT_AGENT_COMMANDS_TOP_SAMPLE_H
+#define UT_AGENT_COMMANDS_TOP_SAMPLE_H
 
 #include "agent/cli/cli.h"
 #include "agent/control/control_client.h"

@@ -1,7 +1,7 @@
 // The configuration: one YAML file, read strictly (docs/CONFIG.md). Each section has a header of
 // its own, with its struct and defaults.
-#ifndef UT_AGENT_CONFIG_H
-#define UT_AGENT_CONFIG_H
+#ifndef UT_AGENT_CONFIG_CONFIG_H
+#define UT_AGENT_CONFIG_CONFIG_H
 
 #include "agent/config/config_destinations.h"
 #include "agent/config/config_receivers.h"

@@ -1,7 +1,7 @@
 // The section `destinations` of the configuration: where spans go. Also what a command needs that
 // sends to an endpoint without a configuration.
-#ifndef UT_AGENT_CONFIG_DESTINATIONS_H
-#define UT_AGENT_CONFIG_DESTINATIONS_H
+#ifndef UT_AGENT_CONFIG_CONFIG_DESTINATIONS_H
+#define UT_AGENT_CONFIG_CONFIG_DESTINATIONS_H
 
 #include "transport/deliver/destination.h"
 

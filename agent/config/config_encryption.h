@@ -1,7 +1,7 @@
 // The section `storage.encryption` of the configuration: where the master key comes from. Taking it
 // from there is master_key.h's.
-#ifndef UT_AGENT_CONFIG_ENCRYPTION_H
-#define UT_AGENT_CONFIG_ENCRYPTION_H
+#ifndef UT_AGENT_CONFIG_CONFIG_ENCRYPTION_H
+#define UT_AGENT_CONFIG_CONFIG_ENCRYPTION_H
 
 #include "port/base/err.h"
 

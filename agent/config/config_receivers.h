@@ -1,6 +1,6 @@
 // The section `receivers` of the configuration: the ports that take spans.
-#ifndef UT_AGENT_CONFIG_RECEIVERS_H
-#define UT_AGENT_CONFIG_RECEIVERS_H
+#ifndef UT_AGENT_CONFIG_CONFIG_RECEIVERS_H
+#define UT_AGENT_CONFIG_CONFIG_RECEIVERS_H
 
 #include "port/base/bytes.h"
 #include "port/port.h"

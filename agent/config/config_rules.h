@@ -1,7 +1,7 @@
 // The list `storage.rules` of the configuration: how long spans live that match conditions. The
 // meaning of a rule is storage/store/rules.h's.
-#ifndef UT_AGENT_CONFIG_RULES_H
-#define UT_AGENT_CONFIG_RULES_H
+#ifndef UT_AGENT_CONFIG_CONFIG_RULES_H
+#define UT_AGENT_CONFIG_CONFIG_RULES_H
 
 #include "storage/store/rules.h"
 

@@ -1,6 +1,6 @@
 // The section `storage` of the configuration: the budget of the store, and how long spans live.
-#ifndef UT_AGENT_CONFIG_STORAGE_H
-#define UT_AGENT_CONFIG_STORAGE_H
+#ifndef UT_AGENT_CONFIG_CONFIG_STORAGE_H
+#define UT_AGENT_CONFIG_CONFIG_STORAGE_H
 
 #include "agent/config/config_encryption.h"
 #include "storage/store/rules.h"

@@ -1,8 +1,8 @@
 // Strict reading of a YAML document against tables of fields. Faults name file, line, column, what
 // was found and what was expected. The ground of the configuration: it knows YAML and the syntax of
 // values; what they mean is in config.c and in a file for each section.
-#ifndef UT_AGENT_CONFIG_YAML_H
-#define UT_AGENT_CONFIG_YAML_H
+#ifndef UT_AGENT_CONFIG_CONFIG_YAML_H
+#define UT_AGENT_CONFIG_CONFIG_YAML_H
 
 #include "port/base/buf.h"
 #include "port/base/err.h"

@@ -1,7 +1,7 @@
 // The master key of an encrypted store: where it comes from, and the forms it may have. The keys
 // that it opens are in storage/store/keyring.h.
-#ifndef UT_AGENT_MASTER_KEY_H
-#define UT_AGENT_MASTER_KEY_H
+#ifndef UT_AGENT_CONFIG_MASTER_KEY_H
+#define UT_AGENT_CONFIG_MASTER_KEY_H
 
 #include "agent/config/config_encryption.h"
 #include "port/base/log.h"

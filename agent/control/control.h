@@ -2,8 +2,8 @@
 // that only it may do. HTTP with JSON on untrace.sock in the data directory, which only the same
 // user (and root) may connect to; docs/ARCHITECTURE.md lists the requests. Network thread. Not an
 // API for other programs.
-#ifndef UT_AGENT_CONTROL_H
-#define UT_AGENT_CONTROL_H
+#ifndef UT_AGENT_CONTROL_CONTROL_H
+#define UT_AGENT_CONTROL_CONTROL_H
 
 #include "agent/threads/dispatch_thread.h"
 #include "agent/threads/store_thread.h"

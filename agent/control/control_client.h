@@ -1,7 +1,7 @@
 // The command line's end of the control socket (control.h): asks the agent of a data directory, and
 // waits for its answer.
-#ifndef UT_AGENT_CONTROL_CLIENT_H
-#define UT_AGENT_CONTROL_CLIENT_H
+#ifndef UT_AGENT_CONTROL_CONTROL_CLIENT_H
+#define UT_AGENT_CONTROL_CONTROL_CLIENT_H
 
 #include "adapters/encoding/json.h"
 #include "port/port.h"

@@ -1,6 +1,6 @@
 // The place of an agent's control socket: untrace.sock in its data directory. Used by both ends.
-#ifndef UT_AGENT_CONTROL_PATH_H
-#define UT_AGENT_CONTROL_PATH_H
+#ifndef UT_AGENT_CONTROL_CONTROL_PATH_H
+#define UT_AGENT_CONTROL_CONTROL_PATH_H
 
 #include "port/port.h"
 

@@ -1,6 +1,6 @@
 // The agent as it runs: data directory, threads, signals, stop. Each thread has a file of its own.
-#ifndef UT_AGENT_DAEMON_H
-#define UT_AGENT_DAEMON_H
+#ifndef UT_AGENT_DAEMON_DAEMON_H
+#define UT_AGENT_DAEMON_DAEMON_H
 
 #include "agent/config/config.h"
 

@@ -1,7 +1,7 @@
 // The output of a command: standard output, or a file that is there whole or not at all. Not for
 // the files that an agent keeps.
-#ifndef UT_AGENT_OUTPUT_FILE_H
-#define UT_AGENT_OUTPUT_FILE_H
+#ifndef UT_AGENT_FILES_OUTPUT_FILE_H
+#define UT_AGENT_FILES_OUTPUT_FILE_H
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"

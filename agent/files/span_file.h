@@ -1,8 +1,8 @@
 // A file of OTLP requests, taken apart into its requests: OTLP JSON Lines, one JSON document,
 // protobuf behind lengths, one protobuf message; any of them compressed with gzip. Not for the
 // content of a request (adapters/otlp/otlp.h).
-#ifndef UT_AGENT_SPAN_FILE_H
-#define UT_AGENT_SPAN_FILE_H
+#ifndef UT_AGENT_FILES_SPAN_FILE_H
+#define UT_AGENT_FILES_SPAN_FILE_H
 
 #include "adapters/otlp/otlp.h"
 

@@ -1,8 +1,8 @@
 // Takes OTLP requests into the store of a data directory: through the agent that runs on it, over
 // its control socket, or, where none runs, by opening the store itself. Spans that are stored
 // already are left out and counted. Not for files (span_file.h).
-#ifndef UT_AGENT_SPAN_IMPORT_H
-#define UT_AGENT_SPAN_IMPORT_H
+#ifndef UT_AGENT_FILES_SPAN_IMPORT_H
+#define UT_AGENT_FILES_SPAN_IMPORT_H
 
 #include "adapters/otlp/otlp.h"
 #include "agent/config/config.h"

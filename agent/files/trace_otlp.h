@@ -1,7 +1,7 @@
 // One whole trace as an OTLP/JSON request on standard output; its spans are equal to those
 // received.
-#ifndef UT_AGENT_TRACE_OTLP_H
-#define UT_AGENT_TRACE_OTLP_H
+#ifndef UT_AGENT_FILES_TRACE_OTLP_H
+#define UT_AGENT_FILES_TRACE_OTLP_H
 
 #include "agent/query/reader.h"
 

@@ -1,8 +1,8 @@
 // The data directory as a place: making it, the lock of the process that works on it, and opening
 // its store for writing. Shared by the agent and by commands that work without one. Not for reading
 // beside an agent: agent/query/reader.h.
-#ifndef UT_AGENT_DATA_DIR_H
-#define UT_AGENT_DATA_DIR_H
+#ifndef UT_AGENT_PROCESS_DATA_DIR_H
+#define UT_AGENT_PROCESS_DATA_DIR_H
 
 #include "agent/config/config.h"
 #include "storage/store/store.h"

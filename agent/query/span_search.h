@@ -1,7 +1,7 @@
 // A search over spans that may take long. It runs in slices, between which the view of the store is
 // begun anew, so that an agent beside it can reuse old pages. Not for how the spans are shown.
-#ifndef UT_AGENT_SPAN_SEARCH_H
-#define UT_AGENT_SPAN_SEARCH_H
+#ifndef UT_AGENT_QUERY_SPAN_SEARCH_H
+#define UT_AGENT_QUERY_SPAN_SEARCH_H
 
 #include "agent/query/reader.h"
 

@@ -1,8 +1,8 @@
 // OTLP over HTTP (opentelemetry-proto, docs/specification.md): POST /v1/traces, protobuf or JSON,
 // gzip or not. Decodes on the network thread, hands the spans to the store thread, and answers when
 // they are durable. Connections, the parsing of HTTP and timeouts are http_server.h's.
-#ifndef UT_AGENT_RECEIVER_OTLP_HTTP_H
-#define UT_AGENT_RECEIVER_OTLP_HTTP_H
+#ifndef UT_AGENT_RECEIVE_RECEIVER_OTLP_HTTP_H
+#define UT_AGENT_RECEIVE_RECEIVER_OTLP_HTTP_H
 
 #include "agent/config/config_receivers.h"
 #include "agent/threads/store_thread.h"

@@ -1,7 +1,7 @@
 // The dispatch thread: a loop around the dispatcher. The dispatcher decides what is sent where, and
 // when again.
-#ifndef UT_AGENT_DISPATCH_THREAD_H
-#define UT_AGENT_DISPATCH_THREAD_H
+#ifndef UT_AGENT_THREADS_DISPATCH_THREAD_H
+#define UT_AGENT_THREADS_DISPATCH_THREAD_H
 
 #include "transport/deliver/dispatcher.h"
 

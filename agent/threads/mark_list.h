@@ -1,8 +1,8 @@
 // Marks (what became of a block at a destination) that wait for their commit, with copies of all
 // that they point to. Not shared between threads by itself: store_thread.c holds its lock around
 // it.
-#ifndef UT_AGENT_MARK_LIST_H
-#define UT_AGENT_MARK_LIST_H
+#ifndef UT_AGENT_THREADS_MARK_LIST_H
+#define UT_AGENT_THREADS_MARK_LIST_H
 
 #include "storage/store/store.h"
 

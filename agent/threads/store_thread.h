@@ -1,8 +1,8 @@
 // The store thread: takes all requests and delivery marks that wait, writes them in one durable
 // commit, and hands the requests back; between commits it sweeps what has expired, and runs calls
 // and slices of one operation. Requests and their answers are known to the submitter alone.
-#ifndef UT_AGENT_STORE_THREAD_H
-#define UT_AGENT_STORE_THREAD_H
+#ifndef UT_AGENT_THREADS_STORE_THREAD_H
+#define UT_AGENT_THREADS_STORE_THREAD_H
 
 #include "port/port.h"
 #include "storage/upkeep/operation.h"

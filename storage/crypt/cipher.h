@@ -1,8 +1,8 @@
 // Authenticated encryption: AES-256 in Galois/Counter Mode (NIST SP 800-38D) with nonces of 96 bits
 // and tags of 128. One file per library implements it (cipher_mbedtls.c). Not for keys and where
 // they come from: keyring.h.
-#ifndef UT_STORAGE_CIPHER_H
-#define UT_STORAGE_CIPHER_H
+#ifndef UT_STORAGE_CRYPT_CIPHER_H
+#define UT_STORAGE_CRYPT_CIPHER_H
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"

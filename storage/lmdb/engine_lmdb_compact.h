@@ -1,6 +1,6 @@
 // The compaction of a data file; only for engine_lmdb*.c.
-#ifndef UT_STORAGE_ENGINE_LMDB_COMPACT_H
-#define UT_STORAGE_ENGINE_LMDB_COMPACT_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_COMPACT_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_COMPACT_H
 
 #include "storage/engine.h"
 

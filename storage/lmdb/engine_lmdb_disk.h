@@ -1,8 +1,8 @@
 // The disk that is reserved for the data file of LMDB, ahead of its end: so a store whose disk is
 // full still has the room that a removal takes, and knows before a commit fails how large the file
 // can be. Not for budgets: retention.c keeps them.
-#ifndef UT_STORAGE_ENGINE_LMDB_DISK_H
-#define UT_STORAGE_ENGINE_LMDB_DISK_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_DISK_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_DISK_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,7 +1,7 @@
 // One data file, opened by LMDB with its lock file. Not for which file is in use and by whom:
 // engine_lmdb_state.h. Only for engine_lmdb*.c.
-#ifndef UT_STORAGE_ENGINE_LMDB_ENV_H
-#define UT_STORAGE_ENGINE_LMDB_ENV_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_ENV_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_ENV_H
 
 #include "storage/lmdb/engine_lmdb_disk.h"
 #include "storage/lmdb/engine_lmdb_trust.h"

@@ -3,8 +3,8 @@
 // it that the file has not (SIGSEGV, SIGBUS). Only for engine_lmdb*.c.
 //
 // LMDB's own lists are not to be trusted after a call for writing that did not come back by itself.
-#ifndef UT_STORAGE_ENGINE_LMDB_GUARD_H
-#define UT_STORAGE_ENGINE_LMDB_GUARD_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_GUARD_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_GUARD_H
 
 #include <setjmp.h>
 #include <stdbool.h>

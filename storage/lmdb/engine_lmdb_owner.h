@@ -1,6 +1,6 @@
 // Whose the files beside a data file are; only for engine_lmdb*.c.
-#ifndef UT_STORAGE_ENGINE_LMDB_OWNER_H
-#define UT_STORAGE_ENGINE_LMDB_OWNER_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_OWNER_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_OWNER_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
 // The room that is left in a data file; only for engine_lmdb*.c.
-#ifndef UT_STORAGE_ENGINE_LMDB_ROOM_H
-#define UT_STORAGE_ENGINE_LMDB_ROOM_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_ROOM_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_ROOM_H
 
 #include "storage/engine.h"
 

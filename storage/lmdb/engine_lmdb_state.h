@@ -1,8 +1,8 @@
 // The state of the engine over LMDB: which data file is in use, which ones only wait for their last
 // transaction, and what a transaction must know of the others. Only for engine_lmdb*.c; engine.h is
 // the way in.
-#ifndef UT_STORAGE_ENGINE_LMDB_STATE_H
-#define UT_STORAGE_ENGINE_LMDB_STATE_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_STATE_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_STATE_H
 
 #include "storage/engine.h"
 #include "storage/lmdb/engine_lmdb_env.h"

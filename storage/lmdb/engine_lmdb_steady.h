@@ -3,8 +3,8 @@
 // behind its last sync; store.steady holds the meta page of that sync, whose pages were not
 // overwritten. This module ends such a time. Nothing writes a store.steady any more. Only for
 // engine_lmdb*.c.
-#ifndef UT_STORAGE_ENGINE_LMDB_STEADY_H
-#define UT_STORAGE_ENGINE_LMDB_STEADY_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_STEADY_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_STEADY_H
 
 #include "port/base/err.h"
 

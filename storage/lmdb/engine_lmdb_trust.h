@@ -11,8 +11,8 @@
 // (mdb_page_split changes only the path and new pages.) engine_lmdb_trust.c does not compile with
 // another version: compare these functions with the ones of 0.9.31 before it is raised there, and
 // run test_damage.
-#ifndef UT_STORAGE_ENGINE_LMDB_TRUST_H
-#define UT_STORAGE_ENGINE_LMDB_TRUST_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_TRUST_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_TRUST_H
 
 #include "port/base/bytes.h"
 

@@ -1,8 +1,8 @@
 // The transactions of the engine over LMDB, and what is read and written in them. Each call into
 // LMDB is guarded, and what it gives is checked: a damaged file becomes an error. Only for
 // engine_lmdb*.c.
-#ifndef UT_STORAGE_ENGINE_LMDB_TXN_H
-#define UT_STORAGE_ENGINE_LMDB_TXN_H
+#ifndef UT_STORAGE_LMDB_ENGINE_LMDB_TXN_H
+#define UT_STORAGE_LMDB_ENGINE_LMDB_TXN_H
 
 #include "storage/lmdb/engine_lmdb_guard.h"
 #include "storage/lmdb/engine_lmdb_state.h"

@@ -1,6 +1,6 @@
 // LMDB's codes and values as ours. Not for what to do about an error.
-#ifndef UT_STORAGE_LMDB_CODE_H
-#define UT_STORAGE_LMDB_CODE_H
+#ifndef UT_STORAGE_LMDB_LMDB_CODE_H
+#define UT_STORAGE_LMDB_LMDB_CODE_H
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"

@@ -1,8 +1,8 @@
 // Looks at an LMDB data file with plain reads, before anything maps it: a file that is cut, foreign
 // or of another kind of machine becomes a clear fault instead of a bus error. Not for reading
 // records: engine_lmdb.c does that through LMDB.
-#ifndef UT_STORAGE_LMDB_FILE_H
-#define UT_STORAGE_LMDB_FILE_H
+#ifndef UT_STORAGE_LMDB_LMDB_FILE_H
+#define UT_STORAGE_LMDB_LMDB_FILE_H
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"

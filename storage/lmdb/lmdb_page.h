@@ -4,8 +4,8 @@
 //
 // The layout follows the structures MDB_page, MDB_meta, MDB_db and MDB_node of LMDB 0.9 (mdb.c),
 // which are in the byte order and word size of the machine that wrote them.
-#ifndef UT_STORAGE_LMDB_PAGE_H
-#define UT_STORAGE_LMDB_PAGE_H
+#ifndef UT_STORAGE_LMDB_LMDB_PAGE_H
+#define UT_STORAGE_LMDB_LMDB_PAGE_H
 
 #include "port/base/bytes.h"
 

@@ -1,7 +1,7 @@
 // How durations are spread, in little memory: counters in steps of at most 1/64 of the value, from
 // which percentiles follow within 1 %. Not for exact sums or extremes.
-#ifndef UT_STORAGE_HISTOGRAM_H
-#define UT_STORAGE_HISTOGRAM_H
+#ifndef UT_STORAGE_QUERY_HISTOGRAM_H
+#define UT_STORAGE_QUERY_HISTOGRAM_H
 
 #include "port/base/err.h"
 

@@ -1,8 +1,8 @@
 // Questions to the store: spans by a filter, the newest traces, one trace with all its spans. Reads
 // only, from any thread with its own view. Statistics over what is found: stats.h; a trace as a
 // tree: trace.h.
-#ifndef UT_STORAGE_QUERY_H
-#define UT_STORAGE_QUERY_H
+#ifndef UT_STORAGE_QUERY_QUERY_H
+#define UT_STORAGE_QUERY_QUERY_H
 
 #include "storage/span/filter.h"
 #include "storage/span/trace_span.h"

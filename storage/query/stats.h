@@ -1,7 +1,7 @@
 // Numbers over spans: how many, how long, how many failed, what models cost, in groups. Takes spans
 // one by one, from any search; holds no span. Memory is bounded by the number of groups.
-#ifndef UT_STORAGE_STATS_H
-#define UT_STORAGE_STATS_H
+#ifndef UT_STORAGE_QUERY_STATS_H
+#define UT_STORAGE_QUERY_STATS_H
 
 #include "storage/query/query.h"
 

@@ -1,8 +1,8 @@
 // One trace as a tree from its parent links, with the path that decided how long it took, and
 // clocks that disagree. Several roots, missing parents, cycles and repeated ids are survived: every
 // span stands in the tree exactly once.
-#ifndef UT_STORAGE_TRACE_TREE_H
-#define UT_STORAGE_TRACE_TREE_H
+#ifndef UT_STORAGE_QUERY_TRACE_TREE_H
+#define UT_STORAGE_QUERY_TRACE_TREE_H
 
 #include "storage/query/query.h"
 

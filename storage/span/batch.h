@@ -1,8 +1,8 @@
 // The spans of one request after decoding and before they are in a block: span records, the
 // resources and scopes they refer to, and an index that lets the store work without reading the
 // records again. Not durable and not for several threads: one owner at a time.
-#ifndef UT_STORAGE_BATCH_H
-#define UT_STORAGE_BATCH_H
+#ifndef UT_STORAGE_SPAN_BATCH_H
+#define UT_STORAGE_SPAN_BATCH_H
 
 #include "storage/span/span.h"
 

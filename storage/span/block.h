@@ -5,8 +5,8 @@
 //   group   := [scope_index uint, [span ...]]
 //
 // The ordinal of a span is its place in the payload, counted from 0 over all groups.
-#ifndef UT_STORAGE_BLOCK_H
-#define UT_STORAGE_BLOCK_H
+#ifndef UT_STORAGE_SPAN_BLOCK_H
+#define UT_STORAGE_SPAN_BLOCK_H
 
 #include "storage/span/batch.h"
 #include "storage/crypt/cipher.h"

@@ -1,7 +1,7 @@
 // The resources and scopes of an opened block by their indexes, read once: for walks that look at
 // every span. Not for finding one of them: ut_block_scope and ut_block_resource do.
-#ifndef UT_STORAGE_BLOCK_TABLES_H
-#define UT_STORAGE_BLOCK_TABLES_H
+#ifndef UT_STORAGE_SPAN_BLOCK_TABLES_H
+#define UT_STORAGE_SPAN_BLOCK_TABLES_H
 
 #include "storage/span/block.h"
 

@@ -1,8 +1,8 @@
 // Which spans are wanted: one object whose conditions all have to hold. What is asked for on the
 // command line, and later by the API, becomes one of these. Pure functions; not for finding the
 // spans (query.h).
-#ifndef UT_STORAGE_FILTER_H
-#define UT_STORAGE_FILTER_H
+#ifndef UT_STORAGE_SPAN_FILTER_H
+#define UT_STORAGE_SPAN_FILTER_H
 
 #include "storage/span/span.h"
 

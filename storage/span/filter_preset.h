@@ -1,7 +1,7 @@
 // Questions that are asked often, as conditions added to a filter. Not for anything a filter could
 // not say.
-#ifndef UT_STORAGE_FILTER_PRESET_H
-#define UT_STORAGE_FILTER_PRESET_H
+#ifndef UT_STORAGE_SPAN_FILTER_PRESET_H
+#define UT_STORAGE_SPAN_FILTER_PRESET_H
 
 #include "storage/span/filter.h"
 

@@ -1,8 +1,8 @@
 // Calls of language models: which spans are one, and what they say of model, tokens and cost, in
 // every spelling that is about (OpenTelemetry gen_ai old and new, OpenInference, OpenLLMetry,
 // Untrace). Pure functions.
-#ifndef UT_STORAGE_LLM_H
-#define UT_STORAGE_LLM_H
+#ifndef UT_STORAGE_SPAN_LLM_H
+#define UT_STORAGE_SPAN_LLM_H
 
 #include "storage/span/span.h"
 

@@ -1,8 +1,8 @@
 // MessagePack (https://github.com/msgpack/msgpack/blob/master/spec.md): a writer over ut_buf and a
 // reader that never passes its end. Ours, because span records are read from disk bytes that may be
 // damaged: every read is bounds-checked, and errors are sticky, so that many calls need one check.
-#ifndef UT_STORAGE_MSGPACK_H
-#define UT_STORAGE_MSGPACK_H
+#ifndef UT_STORAGE_SPAN_MSGPACK_H
+#define UT_STORAGE_SPAN_MSGPACK_H
 
 #include "port/base/buf.h"
 

@@ -19,8 +19,8 @@
 // numbers, so that every pair of times comes back exactly. "unknown" holds protobuf fields we do
 // not know, tag and all, as they arrived; "unknown_envelope" those of ResourceSpans or ScopeSpans
 // around it.
-#ifndef UT_STORAGE_SPAN_H
-#define UT_STORAGE_SPAN_H
+#ifndef UT_STORAGE_SPAN_SPAN_H
+#define UT_STORAGE_SPAN_SPAN_H
 
 #include "storage/span/msgpack.h"
 

@@ -1,8 +1,8 @@
 // A block in the database: its members (the ids of its traces) and its sealed bytes, cut in pieces
 // that an engine can store without neighbouring free pages. Each piece has a key of its own, see
 // ut_key_piece. Not for what is in a sealed block: block.h.
-#ifndef UT_STORAGE_BLOCK_STORE_H
-#define UT_STORAGE_BLOCK_STORE_H
+#ifndef UT_STORAGE_STORE_BLOCK_STORE_H
+#define UT_STORAGE_STORE_BLOCK_STORE_H
 
 #include "port/base/buf.h"
 #include "storage/engine.h"

@@ -1,7 +1,7 @@
 // The summary of a block, by which a search passes the block: it says that no span of the block can
 // match a filter, and never says so wrongly. Not for the bytes of the record: record.h.
-#ifndef UT_STORAGE_BLOCK_SUMMARY_H
-#define UT_STORAGE_BLOCK_SUMMARY_H
+#ifndef UT_STORAGE_STORE_BLOCK_SUMMARY_H
+#define UT_STORAGE_STORE_BLOCK_SUMMARY_H
 
 #include "storage/store/bloom.h"
 #include "storage/store/record.h"

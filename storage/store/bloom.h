@@ -4,8 +4,8 @@
 //
 // A filter tells what it was asked about to everybody who knows the seed. With a secret seed it
 // tells nothing to others; the reader must know the same one.
-#ifndef UT_STORAGE_BLOOM_H
-#define UT_STORAGE_BLOOM_H
+#ifndef UT_STORAGE_STORE_BLOOM_H
+#define UT_STORAGE_STORE_BLOOM_H
 
 #include "storage/span/filter.h"
 

@@ -1,7 +1,7 @@
 // The bits of a Bloom filter, the hashes that set them, and its limits: what making and asking have
 // in common.
-#ifndef UT_STORAGE_BLOOM_BITS_H
-#define UT_STORAGE_BLOOM_BITS_H
+#ifndef UT_STORAGE_STORE_BLOOM_BITS_H
+#define UT_STORAGE_STORE_BLOOM_BITS_H
 
 #include "port/base/bytes.h"
 

@@ -1,7 +1,7 @@
 // Making the Bloom filter of a block: which services, names and attributes stand in it. Not for
 // asking: bloom.h.
-#ifndef UT_STORAGE_BLOOM_BUILD_H
-#define UT_STORAGE_BLOOM_BUILD_H
+#ifndef UT_STORAGE_STORE_BLOOM_BUILD_H
+#define UT_STORAGE_STORE_BLOOM_BUILD_H
 
 #include "storage/span/block.h"
 #include "storage/store/bloom_bits.h"

@@ -1,8 +1,8 @@
 // The demand of a transaction: the room that it may take of its engine. It is guessed before the
 // transaction begins, rather too high than too low, and retention makes room for it. Not for the
 // room that is free: ut_engine_room.
-#ifndef UT_STORAGE_DEMAND_H
-#define UT_STORAGE_DEMAND_H
+#ifndef UT_STORAGE_STORE_DEMAND_H
+#define UT_STORAGE_STORE_DEMAND_H
 
 #include "storage/engine.h"
 

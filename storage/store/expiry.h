@@ -1,7 +1,7 @@
 // The hours in which the spans of a commit expire: by what the request says, else by rule, else by
 // the store's default. Not for removing blocks that have expired: retention.h.
-#ifndef UT_STORAGE_EXPIRY_H
-#define UT_STORAGE_EXPIRY_H
+#ifndef UT_STORAGE_STORE_EXPIRY_H
+#define UT_STORAGE_STORE_EXPIRY_H
 
 #include "storage/store/store_core.h"
 

@@ -1,8 +1,8 @@
 // Service and name of root spans whose records do not tell them, because the store is encrypted:
 // they are read from the block. Neighbours in a listing mostly stand in one block, which is kept
 // open. Not for records that tell: record.h.
-#ifndef UT_STORAGE_HIDDEN_NAMES_H
-#define UT_STORAGE_HIDDEN_NAMES_H
+#ifndef UT_STORAGE_STORE_HIDDEN_NAMES_H
+#define UT_STORAGE_STORE_HIDDEN_NAMES_H
 
 #include "storage/store/record.h"
 

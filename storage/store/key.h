@@ -1,8 +1,8 @@
 // The key space: how every key of the store is written and read (docs/FORMAT.md). The first byte
 // says what a key is; integers are big-endian, so that order in the tree is order in time. Only
 // key.h and key.c know at which offset of a key something stands. Pure functions.
-#ifndef UT_STORAGE_KEY_H
-#define UT_STORAGE_KEY_H
+#ifndef UT_STORAGE_STORE_KEY_H
+#define UT_STORAGE_STORE_KEY_H
 
 #include "storage/span/span.h"
 

@@ -6,8 +6,8 @@
 // Looking a data key up is for any thread, all else for the store thread. A keyring keeps the keys
 // in memory, the master key too (a new data key has to be wrapped), and overwrites them when it is
 // freed.
-#ifndef UT_STORAGE_KEYRING_H
-#define UT_STORAGE_KEYRING_H
+#ifndef UT_STORAGE_STORE_KEYRING_H
+#define UT_STORAGE_STORE_KEYRING_H
 
 #include "port/base/buf.h"
 #include "storage/crypt/cipher.h"

@@ -4,8 +4,8 @@
 //
 // Functions that take a store work inside its write transaction, on next_ledger. All may return
 // errors of the engine and UT_ENOMEM.
-#ifndef UT_STORAGE_LEDGER_H
-#define UT_STORAGE_LEDGER_H
+#ifndef UT_STORAGE_STORE_LEDGER_H
+#define UT_STORAGE_STORE_LEDGER_H
 
 #include "storage/store/store_core.h"
 

@@ -2,8 +2,8 @@
 // records"). Pure functions. All are MessagePack arrays; a reader accepts longer ones and passes
 // the rest, so that later versions can append. Not for blocks and spans (block.h, span.h), and not
 // for keys (key.h).
-#ifndef UT_STORAGE_RECORD_H
-#define UT_STORAGE_RECORD_H
+#ifndef UT_STORAGE_STORE_RECORD_H
+#define UT_STORAGE_STORE_RECORD_H
 
 #include "storage/store/store.h"
 

@@ -1,8 +1,8 @@
 // Retention: blocks leave when their time is over, or when the budget or the ring needs their room.
 // A block is removed in steps of bounded size: one transaction begins a removal, a later one goes
 // on with it. The sweep between commits is ut_store_sweep in store.h.
-#ifndef UT_STORAGE_RETENTION_H
-#define UT_STORAGE_RETENTION_H
+#ifndef UT_STORAGE_STORE_RETENTION_H
+#define UT_STORAGE_STORE_RETENTION_H
 
 #include "storage/store/demand.h"
 #include "storage/store/store_core.h"

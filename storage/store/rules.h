@@ -1,8 +1,8 @@
 // Times to live by what is in a span: the first rule whose conditions all hold gives it. Pure
 // functions over records; not for the time to live that a request or the
 // configuration gives to everything (store.h).
-#ifndef UT_STORAGE_RULES_H
-#define UT_STORAGE_RULES_H
+#ifndef UT_STORAGE_STORE_RULES_H
+#define UT_STORAGE_STORE_RULES_H
 
 #include "storage/span/span.h"
 

@@ -4,8 +4,8 @@
 //
 // It is a step machine: nothing here waits, starts a thread or reads a clock; the caller gives the
 // time.
-#ifndef UT_STORAGE_STORE_H
-#define UT_STORAGE_STORE_H
+#ifndef UT_STORAGE_STORE_STORE_H
+#define UT_STORAGE_STORE_STORE_H
 
 #include "storage/span/batch.h"
 #include "storage/span/block.h"

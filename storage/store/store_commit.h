@@ -1,7 +1,7 @@
 // Writing one block with its records, for a commit and for blocks that are written anew. The group
 // commit itself is ut_store_commit in store.h.
-#ifndef UT_STORAGE_STORE_COMMIT_H
-#define UT_STORAGE_STORE_COMMIT_H
+#ifndef UT_STORAGE_STORE_STORE_COMMIT_H
+#define UT_STORAGE_STORE_STORE_COMMIT_H
 
 #include "storage/store/store_core.h"
 

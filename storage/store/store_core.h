@@ -1,8 +1,8 @@
 // The state of an open store, shared by the files of storage/store and storage/upkeep. For others
 // store.h is the way in. What can be done with a part of it stands in the header of that part:
 // store_txn.h, store_commit.h, ledger.h, expiry.h, retention.h, store_keys.h, block_summary.h.
-#ifndef UT_STORAGE_STORE_CORE_H
-#define UT_STORAGE_STORE_CORE_H
+#ifndef UT_STORAGE_STORE_STORE_CORE_H
+#define UT_STORAGE_STORE_STORE_CORE_H
 
 #include "storage/store/bloom_build.h"
 #include "storage/store/keyring.h"

@@ -1,7 +1,7 @@
 // The data keys of an open store: opening it with a master key, sealing blocks, new keys. A keyring
 // itself is keyring.h; blocks are opened by ut_store_read_block.
-#ifndef UT_STORAGE_STORE_KEYS_H
-#define UT_STORAGE_STORE_KEYS_H
+#ifndef UT_STORAGE_STORE_STORE_KEYS_H
+#define UT_STORAGE_STORE_STORE_KEYS_H
 
 #include "storage/store/store_core.h"
 

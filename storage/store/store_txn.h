@@ -1,7 +1,7 @@
 // A write transaction of the store: the engine's transaction together with counters and
 // destinations, which are committed or taken back with it. One at a time, on the store thread.
-#ifndef UT_STORAGE_STORE_TXN_H
-#define UT_STORAGE_STORE_TXN_H
+#ifndef UT_STORAGE_STORE_STORE_TXN_H
+#define UT_STORAGE_STORE_STORE_TXN_H
 
 #include "storage/store/store_core.h"
 

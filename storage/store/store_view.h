@@ -1,7 +1,7 @@
 // A view for the files of storage/: its transaction, by which they read other records. For others
 // store.h has all there is.
-#ifndef UT_STORAGE_STORE_VIEW_H
-#define UT_STORAGE_STORE_VIEW_H
+#ifndef UT_STORAGE_STORE_STORE_VIEW_H
+#define UT_STORAGE_STORE_STORE_VIEW_H
 
 #include "storage/store/record.h"
 

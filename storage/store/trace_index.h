@@ -1,8 +1,8 @@
 // Spans by trace: finds out which spans of a commit are new, writes a trace entry for every trace
 // of a block and keeps exactly one root record for every trace. Works inside a transaction of the
 // caller's; knows nothing of the ledger or of budgets. One thread, the store's.
-#ifndef UT_STORAGE_TRACE_INDEX_H
-#define UT_STORAGE_TRACE_INDEX_H
+#ifndef UT_STORAGE_STORE_TRACE_INDEX_H
+#define UT_STORAGE_STORE_TRACE_INDEX_H
 
 #include "storage/store/record.h"
 

@@ -1,7 +1,7 @@
 // The contents of a store in numbers: keys and bytes by kind of record, blocks and spans by
 // organisation. Reads every key; opens no block. Not for whether it fits together: verify.h.
-#ifndef UT_STORAGE_CENSUS_H
-#define UT_STORAGE_CENSUS_H
+#ifndef UT_STORAGE_UPKEEP_CENSUS_H
+#define UT_STORAGE_UPKEEP_CENSUS_H
 
 #include "storage/store/key.h"
 #include "storage/store/store.h"

@@ -1,8 +1,8 @@
 // Long work on a store that is done in slices, between the commits of an agent or alone: cleanup,
 // giving new times to live, compaction. A step machine like the store: it starts no thread and is
 // told the time. Its slices run on the store thread.
-#ifndef UT_STORAGE_OPERATION_H
-#define UT_STORAGE_OPERATION_H
+#ifndef UT_STORAGE_UPKEEP_OPERATION_H
+#define UT_STORAGE_UPKEEP_OPERATION_H
 
 #include "storage/store/store.h"
 

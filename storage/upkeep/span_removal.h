@@ -1,8 +1,8 @@
 // Removes some spans of a block: the block is written anew without them. The other spans get a new
 // number, and keep the time they came at, their hour, and what every destination knows of them.
 // Inside storage/ only.
-#ifndef UT_STORAGE_SPAN_REMOVAL_H
-#define UT_STORAGE_SPAN_REMOVAL_H
+#ifndef UT_STORAGE_UPKEEP_SPAN_REMOVAL_H
+#define UT_STORAGE_UPKEEP_SPAN_REMOVAL_H
 
 #include "storage/span/block_tables.h"
 #include "storage/store/retention.h"

@@ -6,8 +6,8 @@
 // its own: every single check looks at records of one view only. What can only be held together as
 // a whole (counters against the sum of all summaries and of the ledger) is read in one step, which
 // passes the blocks and traces by: a few hundred bytes a block.
-#ifndef UT_STORAGE_VERIFY_H
-#define UT_STORAGE_VERIFY_H
+#ifndef UT_STORAGE_UPKEEP_VERIFY_H
+#define UT_STORAGE_UPKEEP_VERIFY_H
 
 #include "storage/store/store.h"
 

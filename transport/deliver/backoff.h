@@ -1,7 +1,7 @@
 // How long to wait before the next attempt: exponential back-off with full jitter, so that agents
 // that failed together do not come back together.
-#ifndef UT_TRANSPORT_BACKOFF_H
-#define UT_TRANSPORT_BACKOFF_H
+#ifndef UT_TRANSPORT_DELIVER_BACKOFF_H
+#define UT_TRANSPORT_DELIVER_BACKOFF_H
 
 #include <stdint.h>
 

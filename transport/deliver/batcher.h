@@ -1,8 +1,8 @@
 // Makes the body of a request: reads the blocks of a batch out of the store, encodes them one
 // behind the other, and compresses the whole. The store's view is open only during that. One for
 // all destinations of a dispatcher.
-#ifndef UT_TRANSPORT_BATCHER_H
-#define UT_TRANSPORT_BATCHER_H
+#ifndef UT_TRANSPORT_DELIVER_BATCHER_H
+#define UT_TRANSPORT_DELIVER_BATCHER_H
 
 #include "adapters/encoding/gzip.h"
 #include "transport/deliver/destination.h"

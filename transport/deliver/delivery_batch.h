@@ -1,8 +1,8 @@
 // The spans of one request to a destination: a list of parts of blocks, and the blocks they
 // belong to. A block is on its way until each of its spans has ended, in whatever number of
 // requests that took. Not for encoding (batcher.h) and not for deciding (exporter.c).
-#ifndef UT_TRANSPORT_DELIVERY_BATCH_H
-#define UT_TRANSPORT_DELIVERY_BATCH_H
+#ifndef UT_TRANSPORT_DELIVER_DELIVERY_BATCH_H
+#define UT_TRANSPORT_DELIVER_DELIVERY_BATCH_H
 
 #include "port/base/list.h"
 #include "storage/store/store.h"

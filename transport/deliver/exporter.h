@@ -1,8 +1,8 @@
 // One destination at work: its place in the ledger, the batches it forms, has in flight and will
 // try again, its connections and its back-off. Knows nothing of other destinations; the dispatcher
 // holds one for each. A step machine on the dispatch thread.
-#ifndef UT_TRANSPORT_EXPORTER_H
-#define UT_TRANSPORT_EXPORTER_H
+#ifndef UT_TRANSPORT_DELIVER_EXPORTER_H
+#define UT_TRANSPORT_DELIVER_EXPORTER_H
 
 #include "transport/deliver/batcher.h"
 #include "transport/deliver/dispatcher_config.h"

@@ -1,8 +1,8 @@
 // How one destination does: its failures in a row, when it may be asked again, whether several
 // requests at once are allowed. Writes a line to the log when that changes. Not for deciding what
 // becomes of a batch (exporter.c).
-#ifndef UT_TRANSPORT_HEALTH_H
-#define UT_TRANSPORT_HEALTH_H
+#ifndef UT_TRANSPORT_DELIVER_HEALTH_H
+#define UT_TRANSPORT_DELIVER_HEALTH_H
 
 #include "port/base/log.h"
 #include "storage/store/store.h"

@@ -1,7 +1,7 @@
 // The blocks whose state has to be told to the store, in order. A block stands in the queue once,
 // however much happens to it meanwhile: the state handed over is that of the hand-over.
-#ifndef UT_TRANSPORT_MARK_QUEUE_H
-#define UT_TRANSPORT_MARK_QUEUE_H
+#ifndef UT_TRANSPORT_DELIVER_MARK_QUEUE_H
+#define UT_TRANSPORT_DELIVER_MARK_QUEUE_H
 
 #include "transport/deliver/delivery_batch.h"
 #include "transport/deliver/dispatcher_config.h"

@@ -10,8 +10,8 @@
 // configured number of attempts. That is a re-try of the configuration, at a rate that no server
 // minds. When the destination takes other batches in between, the answer is about the data after
 // all, and is a refusal.
-#ifndef UT_TRANSPORT_OUTCOME_H
-#define UT_TRANSPORT_OUTCOME_H
+#ifndef UT_TRANSPORT_DELIVER_OUTCOME_H
+#define UT_TRANSPORT_DELIVER_OUTCOME_H
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"

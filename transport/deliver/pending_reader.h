@@ -1,7 +1,7 @@
 // Reads one destination's pending entries out of the ledger, in order and each once, and gathers
 // their blocks into batches of the size that the destination wants. Not for encoding or sending.
-#ifndef UT_TRANSPORT_PENDING_READER_H
-#define UT_TRANSPORT_PENDING_READER_H
+#ifndef UT_TRANSPORT_DELIVER_PENDING_READER_H
+#define UT_TRANSPORT_DELIVER_PENDING_READER_H
 
 #include "transport/deliver/destination.h"
 #include "transport/deliver/delivery_batch.h"

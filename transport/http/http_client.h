@@ -1,8 +1,8 @@
 // One HTTP/1.1 connection to one host: connects (name resolution, TLS), sends a request, reads the
 // answer, stays open for the next. A step machine: it never blocks; the owner calls step when the
 // poller reports its tag or the time has come.
-#ifndef UT_TRANSPORT_HTTP_CLIENT_H
-#define UT_TRANSPORT_HTTP_CLIENT_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_CLIENT_H
+#define UT_TRANSPORT_HTTP_HTTP_CLIENT_H
 
 #include "transport/http/url.h"
 #include "transport/tls/stream.h"

@@ -1,7 +1,7 @@
 // One connection of the HTTP server: reading, handing requests to the handler, answering in order,
 // waiting, ending. Not for accepting and not for time, which are the server's (http_server.c).
-#ifndef UT_TRANSPORT_HTTP_CONN_H
-#define UT_TRANSPORT_HTTP_CONN_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_CONN_H
+#define UT_TRANSPORT_HTTP_HTTP_CONN_H
 
 #include "port/base/log.h"
 #include "transport/http/http_request.h"

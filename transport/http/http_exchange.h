@@ -1,7 +1,7 @@
 // One request and the place of its answer, and the handler that is asked what to answer. The ground
 // on which the server, its connections and their handlers meet.
-#ifndef UT_TRANSPORT_HTTP_EXCHANGE_H
-#define UT_TRANSPORT_HTTP_EXCHANGE_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_EXCHANGE_H
+#define UT_TRANSPORT_HTTP_HTTP_EXCHANGE_H
 
 #include "transport/http/http_head.h"
 #include "transport/http/http_reply.h"

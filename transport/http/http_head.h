@@ -1,7 +1,7 @@
 // The head of a request: as a handler reads it, and as it is collected while it arrives. Not for
 // its bytes on the wire (http_request.h).
-#ifndef UT_TRANSPORT_HTTP_HEAD_H
-#define UT_TRANSPORT_HTTP_HEAD_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_HEAD_H
+#define UT_TRANSPORT_HTTP_HTTP_HEAD_H
 
 #include "port/base/buf.h"
 #include "port/base/list.h"

@@ -1,6 +1,6 @@
 // The limits of the HTTP server that no configuration changes; the others stand in http_server.h.
-#ifndef UT_TRANSPORT_HTTP_LIMITS_H
-#define UT_TRANSPORT_HTTP_LIMITS_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_LIMITS_H
+#define UT_TRANSPORT_HTTP_HTTP_LIMITS_H
 
 enum {
     // Requests of one connection that wait for their answers; reading pauses there.

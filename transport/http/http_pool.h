@@ -1,7 +1,7 @@
 // The memory of the requests under way on all connections of a server: what of it is counted
 // against the limit, and what is kept for the next requests instead of being freed.
-#ifndef UT_TRANSPORT_HTTP_POOL_H
-#define UT_TRANSPORT_HTTP_POOL_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_POOL_H
+#define UT_TRANSPORT_HTTP_HTTP_POOL_H
 
 #include "transport/http/http_exchange.h"
 

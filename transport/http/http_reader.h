@@ -1,7 +1,7 @@
 // Reads one HTTP/1.x answer out of bytes as they arrive (RFC 9112): 1xx answers are passed over,
 // the body is taken out of its chunks and out of gzip. Pure: no socket, no clock.
-#ifndef UT_TRANSPORT_HTTP_READER_H
-#define UT_TRANSPORT_HTTP_READER_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_READER_H
+#define UT_TRANSPORT_HTTP_HTTP_READER_H
 
 #include "port/base/buf.h"
 

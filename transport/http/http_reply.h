@@ -1,6 +1,6 @@
 // The bytes of an HTTP/1.1 answer. Pure; not for deciding what is answered.
-#ifndef UT_TRANSPORT_HTTP_REPLY_H
-#define UT_TRANSPORT_HTTP_REPLY_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_REPLY_H
+#define UT_TRANSPORT_HTTP_HTTP_REPLY_H
 
 #include "port/base/buf.h"
 

@@ -1,7 +1,7 @@
 // From bytes to requests, HTTP/1.1 (RFC 9112): an incremental parser over llhttp that returns what
 // it met. Knows neither sockets nor answers nor handlers; http_conn.c acts on what it returns.
-#ifndef UT_TRANSPORT_HTTP_REQUEST_H
-#define UT_TRANSPORT_HTTP_REQUEST_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_REQUEST_H
+#define UT_TRANSPORT_HTTP_HTTP_REQUEST_H
 
 #include "transport/http/http_pool.h"
 

@@ -2,8 +2,8 @@
 // answers in order. What is asked and what it means is the handler's; nothing here knows of OTLP.
 // A step machine on the thread of its poller: it never blocks and reads no clock but the wall clock
 // for the Date field. Its fixed limits stand in http_limits.h.
-#ifndef UT_TRANSPORT_HTTP_SERVER_H
-#define UT_TRANSPORT_HTTP_SERVER_H
+#ifndef UT_TRANSPORT_HTTP_HTTP_SERVER_H
+#define UT_TRANSPORT_HTTP_HTTP_SERVER_H
 
 #include "port/base/log.h"
 #include "transport/http/http_exchange.h"

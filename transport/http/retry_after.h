@@ -1,6 +1,6 @@
 // The Retry-After field of an answer (RFC 9110 section 10.2.3): seconds, or a date.
-#ifndef UT_TRANSPORT_RETRY_AFTER_H
-#define UT_TRANSPORT_RETRY_AFTER_H
+#ifndef UT_TRANSPORT_HTTP_RETRY_AFTER_H
+#define UT_TRANSPORT_HTTP_RETRY_AFTER_H
 
 #include "port/base/bytes.h"
 

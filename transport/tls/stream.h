@@ -1,7 +1,7 @@
 // A connected socket with or without TLS, read and written alike. Used by the client and by the
 // receivers.
-#ifndef UT_TRANSPORT_STREAM_H
-#define UT_TRANSPORT_STREAM_H
+#ifndef UT_TRANSPORT_TLS_STREAM_H
+#define UT_TRANSPORT_TLS_STREAM_H
 
 #include "transport/tls/tls.h"
 

@@ -1,8 +1,8 @@
 // TLS over a non-blocking socket, client and server side. One file per library implements it
 // (tls_mbedtls.c). Not for deciding what is trusted: the caller gives the certificates as PEM
 // bytes.
-#ifndef UT_TRANSPORT_TLS_H
-#define UT_TRANSPORT_TLS_H
+#ifndef UT_TRANSPORT_TLS_TLS_H
+#define UT_TRANSPORT_TLS_TLS_H
 
 #include "port/port.h"
 

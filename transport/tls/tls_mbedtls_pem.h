@@ -1,6 +1,6 @@
 // Certificates and private keys in PEM (RFC 7468), read for mbedTLS. For tls_mbedtls.c only.
-#ifndef UT_TRANSPORT_TLS_MBEDTLS_PEM_H
-#define UT_TRANSPORT_TLS_MBEDTLS_PEM_H
+#ifndef UT_TRANSPORT_TLS_TLS_MBEDTLS_PEM_H
+#define UT_TRANSPORT_TLS_TLS_MBEDTLS_PEM_H
 
 #include "port/base/bytes.h"
 #include "port/base/err.h"

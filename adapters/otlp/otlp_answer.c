@@ -1,4 +1,4 @@
-// What an OTLP/HTTP server answers, both ways: ExportTraceServiceResponse and google.rpc.Status.
+// The answers of an OTLP/HTTP server, both ways: ExportTraceServiceResponse and google.rpc.Status.
 // Not for status codes and retries: receivers and transport/ decide those.
 #include "adapters/otlp/otlp.h"
 

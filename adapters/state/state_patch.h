@@ -41,7 +41,7 @@ typedef struct {
     uint8_t span_id[UT_SPAN_ID_LEN]; // of the span with the event
     // Which of several states it is about: the event's "state.id" or "junjo.store.id"; else empty.
     ut_bytes store;
-    ut_bytes action; // what was done: "state.action" or "junjo.store.action"; else empty
+    ut_bytes action; // the action: "state.action" or "junjo.store.action"; else empty
     ut_state_form form;
     ut_bytes text;   // JSON as it came; not checked where the change failed
     ut_bytes reason; // empty: it was applied. Else why it failed: the state is as before it

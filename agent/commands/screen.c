@@ -20,7 +20,7 @@ enum {
     COLUMNS_UNKNOWN = 80,
     ROWS_UNKNOWN = 24,
     WAIT_MS_MAX = 60 * 1000,
-    // What is switched off while the screen is taken.
+    // Terminal flags that are off while the screen is taken.
     LOCAL_FLAGS = ICANON | ECHO | ISIG | IEXTEN,
     INPUT_FLAGS = IXON | ICRNL,
 };

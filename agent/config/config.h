@@ -17,7 +17,7 @@ typedef struct {
     ut_config_storage storage;
     ut_config_destinations destinations;
     uint32_t stop_timeout_ms; // SIGTERM: the deadline of a clean stop; default 10 s
-    void *owned;              // what the pointers above point into
+    void *owned;              // the text that the pointers above point into
 } ut_config;
 
 // Sets the defaults. UT_ENOMEM.

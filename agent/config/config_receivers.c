@@ -119,7 +119,7 @@ void ut_config_receivers_default(void *receivers)
     receiver->enabled = true;
     const ut_err err = ut_addr_parse(UT_BYTES_LIT("127.0.0.1:4318"), &receiver->listen);
     UT_ASSERT(err == UT_OK);
-    receiver->body_bytes_max = 64 * 1024 * 1024; // what the OTLP specification recommends
+    receiver->body_bytes_max = 64 * 1024 * 1024; // the OTLP specification recommends it
     receiver->memory_bytes_max = 256 * 1024 * 1024;
     receiver->connections_max = 1024;
     receiver->header_bytes_max = 32 * 1024;

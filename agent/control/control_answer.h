@@ -1,4 +1,4 @@
-// What the resources of the control socket share: reading a request, writing its answer, and asking
+// The ground of the control socket's resources: reading a request, writing its answer, and asking
 // the store thread before answering. Not for what a path means (control_status.h and its
 // neighbours).
 #ifndef UT_AGENT_CONTROL_CONTROL_ANSWER_H

@@ -1,4 +1,4 @@
-// What the agent is doing; see control_status.h.
+// The status of the agent; see control_status.h.
 #include "agent/control/control_status.h"
 
 #include <stdlib.h>

@@ -333,7 +333,7 @@ static void drain(ut_agent *agent)
         ut_dispatch_thread_drain(agent->dispatch);
     const int again = wait_for_stop(agent, deadline_ms);
     if (again != 0)
-        _exit(128 + again); // what was acknowledged is on the disk
+        _exit(128 + again); // acknowledged spans are on the disk
     // From here on the second signal does the same by itself.
     ut_signals_unblock_stops(&agent->signals);
 }

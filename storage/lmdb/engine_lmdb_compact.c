@@ -344,7 +344,7 @@ static ut_err exchange_names(const ut_lmdb_engine *engine, const char *new_z, bo
         }
     }
     if (kept)
-        (void)unlink(kept_z); // what stays goes at the next opening to write
+        (void)unlink(kept_z); // a file that stays goes at the next opening to write
     return err;
 }
 

@@ -147,7 +147,8 @@ static void take_root(stored *s, ut_bytes value, uint64_t seen_ns)
 {
     assert_int_equal(ut_record_read_root(value, &s->root), UT_OK);
     assert_true(s->root.name.len < sizeof(s->root_name_z));
-    memcpy(s->root_name_z, s->root.name.data, s->root.name.len);
+    if (s->root.name.len > 0)
+        memcpy(s->root_name_z, s->root.name.data, s->root.name.len);
     s->root_seen_ns = seen_ns;
     s->roots += 1;
 }

@@ -84,8 +84,9 @@ static void a_fault_writes_the_note_and_ends_the_process(void **state)
         assert_int_equal(ut_test_in_child(meet_fault, f), f->bus ? BUS_EXIT : -SIGSEGV);
         size_t len;
         uint8_t *words = ut_test_read_whole(f->words_z, &len);
-        assert_int_equal(len, strlen(note_z));
-        assert_memory_equal(words, note_z, len);
+        // An emulator of another processor adds its own line when a signal ends the process.
+        assert_true(len == strlen(note_z) || (!f->bus && len > strlen(note_z)));
+        assert_memory_equal(words, note_z, strlen(note_z));
         free(words);
     }
 }

@@ -111,11 +111,12 @@ typedef struct {
 
 // Writes all appends and all marks in one transaction: blocks, trace entries, root spans,
 // summaries, TTL entries, one ledger entry per active destination, counters. Spans already stored
-// (organisation, trace id, span id) are left out, also within the group. Durable on return when the
-// engine syncs. On an error nothing of the group is stored and the store goes on working. Makes
-// room first when the budget asks for it (oldest blocks go, delivered before undelivered).
-// UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM; UT_ELIMIT: it is too large for an empty store, too. Store
-// thread.
+// (organisation, trace id, span id) are left out, also within the group. Durable on return.
+// Makes room first when the budget asks for it (oldest blocks go, delivered before undelivered). On
+// an error the store goes on working and nothing of the group is stored, except after UT_EIO, when
+// all of it may be: sent again, its spans are duplicates. UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM;
+// UT_ELIMIT: it is too large for an empty store, or the engine is out of readers or descriptors.
+// Store thread.
 ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                        size_t append_count, const ut_delivery *marks, size_t mark_count);
 

@@ -10,7 +10,8 @@
 // errors of the engine.
 ut_err ut_store_begin_write(ut_store *store);
 // Writes next_state and the changed destinations, commits, and makes next_* the committed ones.
-// After an error nothing is changed. The transaction is over in either case.
+// After an error nothing is changed, except after UT_EIO, when the engine may have committed: the
+// next begin reads what it did. The transaction is over in either case.
 ut_err ut_store_end_write(ut_store *store);
 void ut_store_abort_write(ut_store *store);
 

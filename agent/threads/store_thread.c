@@ -328,8 +328,8 @@ static void commit_group(ut_store_thread *thread)
     }
     if (err == UT_OK)
         worked(thread);
-    else if (err != UT_ELIMIT) // which is about the request, not about the store
-        failed(thread, err);
+    else if (err != UT_ELIMIT || thread->group_count == 0)
+        failed(thread, err); // of a request, UT_ELIMIT is about it, not about the store
 }
 
 // ---- steps of the loop ----
@@ -399,8 +399,9 @@ static bool sleep_until(ut_store_thread *thread, size_t wake_count, uint64_t unt
 static void gather(ut_store_thread *thread)
 {
     const size_t count = ut_min_size(thread->senders, UT_STORE_THREAD_GROUP_MAX);
-    if (thread->commit_ns < UT_STORE_THREAD_SLOW_COMMIT_MS * UT_NS_PER_MS)
-        return;
+    if (thread->commit_ns < UT_STORE_THREAD_SLOW_COMMIT_MS * UT_NS_PER_MS ||
+        thread->config.commit_delay_ms > 0 || group_is_full(thread))
+        return; // a commit that is quick, has waited already, or takes no more
     const uint64_t until_ns = mono_ns() + UT_STORE_THREAD_GATHER_MS * UT_NS_PER_MS;
     while (thread->queue.count < count && !thread->stopping) {
         if (sleep_until(thread, count, until_ns))
@@ -418,6 +419,8 @@ static uint64_t wanted_at_ms(const ut_store_thread *thread, uint64_t now_ms)
         return thread->queue.first->since_ms + delay_ms; // the marks go with them
     if (thread->marks.count > 0)
         return now_ms; // a commit of these has failed
+    if (thread->marks_in.count > 0 && thread->marks_refused)
+        return now_ms; // they have to make room
     if (thread->marks_in.count > 0)
         return thread->marks_since_ms + ut_max_u32(UT_STORE_THREAD_MARK_DELAY_MS, delay_ms);
     return UINT64_MAX;
@@ -498,6 +501,7 @@ static void end_operation(ut_store_thread *thread, ut_store_operation_state stat
         state == UT_STORE_OPERATION_FAILED ? status->fault.text_z : "");
     (void)pthread_mutex_lock(&thread->lock);
     thread->operation = NULL;
+    thread->operation_held_ns = 0;
     thread->operation_status.state = state;
 }
 

@@ -17,8 +17,8 @@ enum {
     UT_STORE_THREAD_SLOW_COMMIT_MS = 4,
     UT_STORE_THREAD_GATHER_MS = 2,
     UT_STORE_THREAD_MARKS_MAX = 1024, // marks that wait; more is UT_EAGAIN
-    // Marks are committed with the next requests, or by themselves after this time. A crash within
-    // it sends their blocks a second time.
+    // Marks are committed with the next requests, or by themselves after this time or the commit
+    // delay, whichever is longer. A crash within it sends their blocks a second time.
     UT_STORE_THREAD_MARK_DELAY_MS = 200,
     UT_STORE_THREAD_SWEEP_MS = 1000, // between two looks at what has expired
     // A sweep waits for a pause of QUIET_MS after a commit, so that no request waits for the sync
@@ -45,7 +45,7 @@ typedef struct ut_store_job ut_store_job;
 struct ut_store_job {
     ut_store_append append;          // stored and duplicates are set when result is UT_OK
     size_t bytes;                    // memory of its batch
-    ut_err result;                   // UT_OK: durable. Otherwise nothing of it is stored
+    ut_err result;                   // UT_OK: durable; UT_EIO: may be stored; else: is not stored
     void (*done)(ut_store_job *job); // called by ut_store_thread_deliver
     uint64_t since_ms;               // the thread's own: when it was submitted
     ut_store_job *next;              // the thread's own

@@ -82,6 +82,26 @@ static void marks_are_kept_while_commits_fail(void **state)
     rig->engine->class->abort(txn);
 }
 
+// A commit of marks alone has no request that could be too large: it is tried again after a pause.
+static void marks_that_meet_a_limit_are_tried_again_after_a_pause(void **state)
+{
+    ut_rig *rig = *state;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    ut_engine_gate_fail(rig->gate, UT_ELIMIT);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    while (ut_engine_gate_commits(rig->gate) < before + 6)
+        ut_rig_give_up_after(begin_ms, "a sixth try");
+    assert_true(ut_clock_mono_ms() - begin_ms >=
+                UT_STORE_THREAD_MARK_DELAY_MS + UT_STORE_THREAD_BACKOFF_MS);
+    ut_engine_gate_fail(rig->gate, UT_OK);
+    ut_rig_join(rig);
+    assert_int_equal(ut_rig_destination_of(rig).counts.delivered, 10);
+}
+
 // A mark that says more spans are dead than its block has is cut to what there is.
 static void a_mark_that_cannot_be_true_fails_no_request(void **state)
 {
@@ -162,6 +182,7 @@ int main(void)
         CLAIM(marks_are_committed_by_themselves_after_a_moment),
         CLAIM(marks_ride_along_with_requests),
         CLAIM(marks_are_kept_while_commits_fail),
+        CLAIM(marks_that_meet_a_limit_are_tried_again_after_a_pause),
         CLAIM(a_mark_that_cannot_be_true_fails_no_request),
         CLAIM(a_mark_that_cannot_be_written_fails_no_request),
         CLAIM(marks_over_the_limit_are_refused_until_there_is_room),

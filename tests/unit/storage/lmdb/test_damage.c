@@ -305,7 +305,8 @@ static void impossible_counts_of_pages_are_damage(void **state)
     static const size_t counts[] = {offsetof(ut_lmdb_tree, branch_pages),
                                     offsetof(ut_lmdb_tree, leaf_pages),
                                     offsetof(ut_lmdb_tree, overflow_pages)};
-    static const unsigned bytes[] = {2, 3, 7}; // of a count; the file has no 2^23 pages
+    // Bytes of a count; the file has no 2^23 pages.
+    static const size_t bytes[] = {2, 3, sizeof(size_t) - 1};
     uint8_t *data = malloc(damaged->len);
     assert_non_null(data);
     for (size_t i = 0; i < sizeof trees / sizeof trees[0]; i++)

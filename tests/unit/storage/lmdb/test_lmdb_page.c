@@ -408,8 +408,8 @@ static void numbers_rise_as_numbers(void **state)
     assert_false(check(&page));
     make_numbers(&page, (const size_t[2]){256, 256});
     assert_false(check(&page));
-    const content shorter[] = {{.key = LIT("\1\0\0\0"), .value = LIT("\0\0\0\0")},
-                               {.key = LIT("\2\0\0\0"), .value = LIT("\0\0\0\0")}};
+    const content shorter[] = {{.key = LIT("\1\0"), .value = LIT("\0\0\0\0")},
+                               {.key = LIT("\2\0"), .value = LIT("\0\0\0\0")}};
     make(&page, true, shorter, 2);
     assert_true(check(&page));
     page.numbers = true;

@@ -195,6 +195,17 @@ static const ut_engine_class lmdb_class = {
     .compact_stop = ut_lmdb_compact_stop,
 };
 
+// A process that was killed may have put the data file in place without syncing the directory, which
+// shows nowhere: the first commit of each start syncs it. Not where this user may not read the
+// directory, which can then be neither synced nor compacted.
+static bool may_be_unsynced(const ut_lmdb_place *place)
+{
+    if (place->read_only)
+        return false;
+    return faccessat(AT_FDCWD, place->dir_z, R_OK, AT_EACCESS) == 0 ||
+           (errno != EACCES && errno != EPERM);
+}
+
 ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_fault *fault)
 {
     static const char name_z[] = "/store.mdb";
@@ -230,6 +241,7 @@ ut_err ut_engine_lmdb_open(const ut_engine_config *config, ut_engine **out, ut_f
         err = lock_directory(engine, fault);
     if (err == UT_OK)
         err = open_file(engine, fault);
+    engine->name_unsynced = may_be_unsynced(&engine->place);
     if (err != UT_OK) {
         if (engine->lock_fd >= 0)
             (void)close(engine->lock_fd); // nothing was written

@@ -23,7 +23,8 @@ typedef struct {
     // thread of the write transactions may read it without.
     ut_lmdb_env *env;
     ut_lmdb_env *retired; // replaced, and still in use
-    // A file was put in place of another, and its name is not durable yet: no commit may be.
+    // A file was put in place of another, by this process or perhaps by one before it, and its name
+    // is not durable yet: no commit may be.
     bool name_unsynced;
     struct ut_lmdb_compaction *compaction; // NULL: none. The thread of the write transactions
     atomic_bool damaged;         // a write transaction was trapped: nothing more is written

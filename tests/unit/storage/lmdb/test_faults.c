@@ -21,15 +21,24 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { BUDGET = 8 * 1024 * 1024, SPANS = 20, BLOCKS = 12, TRIES_MAX = 20000 };
+enum { BUDGET = 8 * 1024 * 1024, SPANS = 20, BLOCKS = 12, TRIES_MAX = 20000, CALLS_MAX = 256 };
 
 static const uint64_t now_ns = UINT64_C(1700000000000000000);
 static const uint64_t far_ns = UINT64_C(4000000000) * 1000000000;
 
 // ---- the C library ----
+
+// A call that wrote to a descriptor, or synced it.
+typedef struct {
+    bool sync;
+    bool directory; // the descriptor's file is one
+    bool durable;   // the descriptor was opened with O_DSYNC
+    bool failed;
+} io_call;
 
 // The calls that fail are told nothing of the test, so this stands here. Tests are of one thread.
 static struct {
@@ -38,6 +47,9 @@ static struct {
     bool failed;
     uint64_t renames; // of these one may fail alone
     uint64_t fail_rename_at;
+    bool recording; // each call that writes or syncs, in its order, into done
+    unsigned done_count;
+    io_call done[CALLS_MAX];
 } library;
 
 static bool strikes(void)
@@ -62,15 +74,46 @@ static bool strikes(void)
         return (failure);                                          \
     }
 
-WRAPPED(ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at), (fd, data, len, at),
-        ENOSPC, -1)
-WRAPPED(ssize_t, pwritev, (int fd, const struct iovec *parts, int count, off_t at),
-        (fd, parts, count, at), ENOSPC, -1)
-WRAPPED(ssize_t, write, (int fd, const void *data, size_t len), (fd, data, len), ENOSPC, -1)
-WRAPPED(ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count), ENOSPC,
-        -1)
-WRAPPED(int, fdatasync, (int fd), (fd), EIO, -1)
-WRAPPED(int, fsync, (int fd), (fd), EIO, -1)
+static void record(bool sync, int fd, bool failed)
+{
+    if (!library.recording)
+        return;
+    const int reason = errno;
+    struct stat file = {0};
+    assert_true(library.done_count < CALLS_MAX);
+    assert_int_equal(fstat(fd, &file), 0);
+    const int flags = fcntl(fd, F_GETFL);
+    assert_true(flags >= 0);
+    library.done[library.done_count++] = (io_call){.sync = sync,
+                                                   .directory = S_ISDIR(file.st_mode),
+                                                   .durable = (flags & O_DSYNC) != 0,
+                                                   .failed = failed};
+    errno = reason;
+}
+
+// A call that is recorded besides. sync: it syncs fd, else it writes to it.
+#define RECORDED(sync, type, name, parameters, arguments, error) \
+    type real_##name parameters __asm__("__real_" #name);        \
+    type wrap_##name parameters __asm__("__wrap_" #name);        \
+    type wrap_##name parameters                                  \
+    {                                                            \
+        const bool struck = strikes();                           \
+        const type result = struck ? -1 : real_##name arguments; \
+        if (struck)                                              \
+            errno = (error);                                     \
+        record(sync, fd, result < 0);                            \
+        return result;                                           \
+    }
+
+RECORDED(false, ssize_t, pwrite, (int fd, const void *data, size_t len, off_t at),
+         (fd, data, len, at), ENOSPC)
+RECORDED(false, ssize_t, pwritev, (int fd, const struct iovec *parts, int count, off_t at),
+         (fd, parts, count, at), ENOSPC)
+RECORDED(false, ssize_t, write, (int fd, const void *data, size_t len), (fd, data, len), ENOSPC)
+RECORDED(false, ssize_t, writev, (int fd, const struct iovec *parts, int count), (fd, parts, count),
+         ENOSPC)
+RECORDED(true, int, fdatasync, (int fd), (fd), EIO)
+RECORDED(true, int, fsync, (int fd), (fd), EIO)
 WRAPPED(int, ftruncate, (int fd, off_t len), (fd, len), ENOSPC, -1)
 WRAPPED(void *, mmap, (void *at, size_t len, int access, int flags, int fd, off_t from),
         (at, len, access, flags, fd, from), ENOMEM, MAP_FAILED)
@@ -408,6 +451,95 @@ static void what_is_read_stays_when_the_new_file_does_not_get_its_name(void **st
     (void)ut_store_check(ut_store_engine(f->store));
 }
 
+// ---- what is durable ----
+
+static void record_from_here(void)
+{
+    library.done_count = 0;
+    library.recording = true;
+}
+
+// Commits one record, which the calls recorded since are of.
+static void put_one(ut_engine *engine, uint8_t number)
+{
+    const uint8_t key[] = {0xff, 'd', number};
+    ut_txn *txn = NULL;
+    record_from_here();
+    assert_int_equal(ut_engine_begin(engine, true, &txn), UT_OK);
+    assert_int_equal(ut_txn_put(txn, (ut_bytes){key, sizeof(key)}, (ut_bytes){key, sizeof(key)}),
+                     UT_OK);
+    assert_int_equal(ut_txn_commit(txn), UT_OK);
+    library.recording = false;
+}
+
+// Closes the store, and opens its engine alone.
+static ut_engine *reopen_engine(fixture *f)
+{
+    const ut_engine_config config = {.dir_z = f->dir_z, .bytes_max = BUDGET};
+    ut_engine *engine = NULL;
+    ut_fault fault = {0};
+    ut_store_close(f->store);
+    f->store = NULL;
+    assert_int_equal(ut_engine_lmdb_open(&config, &engine, &fault), UT_OK);
+    return engine;
+}
+
+static void a_commit_syncs_its_pages_before_it_names_them(void **state)
+{
+    fixture *f = *state;
+    ut_engine *engine = reopen_engine(f);
+    for (uint8_t i = 0; i < 3; i++) {
+        unsigned pages = 0;
+        unsigned unsynced = 0;
+        unsigned roots = 0; // meta pages, which alone go through a descriptor with O_DSYNC
+        put_one(engine, i);
+        for (unsigned at = 0; at < library.done_count; at++) {
+            const io_call *call = &library.done[at];
+            assert_false(call->failed);
+            if (call->directory)
+                continue;
+            if (call->sync) {
+                unsynced = 0;
+            } else if (call->durable) {
+                assert_true(pages > 0);
+                assert_int_equal(unsynced, 0);
+                roots += 1;
+            } else {
+                assert_int_equal(roots, 0);
+                pages += 1;
+                unsynced += 1;
+            }
+        }
+        assert_true(pages > 0);
+        assert_int_equal(unsynced, 0);
+        assert_int_equal(roots, 1);
+    }
+    ut_engine_close(engine);
+}
+
+// A process that was killed may have put a file in place whose name only the page cache knows.
+static void the_first_commit_of_a_start_syncs_the_directory(void **state)
+{
+    fixture *f = *state;
+    ut_engine *engine = reopen_engine(f);
+    for (uint8_t i = 0; i < 3; i++) {
+        unsigned synced = 0;
+        bool written = false;
+        put_one(engine, i);
+        for (unsigned at = 0; at < library.done_count; at++) {
+            const io_call *call = &library.done[at];
+            written = written || !call->sync;
+            if (call->sync && call->directory) {
+                assert_false(call->failed);
+                assert_false(written);
+                synced += 1;
+            }
+        }
+        assert_int_equal(synced, i == 0 ? 1 : 0);
+    }
+    ut_engine_close(engine);
+}
+
 #define WITH(test, up) cmocka_unit_test_setup_teardown(test, up, tear_down)
 #define AT_ALL(test)   WITH(test, set_up_library), WITH(test, set_up_engine)
 
@@ -423,6 +555,8 @@ int main(void)
         WITH(queries_survive_each_failing_call, set_up_library),
         WITH(queries_survive_each_failing_call, set_up_engine),
         WITH(what_is_read_stays_when_the_new_file_does_not_get_its_name, set_up_library),
+        WITH(a_commit_syncs_its_pages_before_it_names_them, set_up_library),
+        WITH(the_first_commit_of_a_start_syncs_the_directory, set_up_library),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <libgen.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <sys/file.h>
@@ -24,6 +25,20 @@ static int dir_fault(ut_fault *fault, const char *path_z, int reason)
     return denied ? EX_NOPERM : EX_CANTCREAT;
 }
 
+// Makes the name of path_z, which was made just now, durable: syncs the directory above. Returns 0
+// or errno; 0 too where that directory may not be read, or is of a kind that cannot be synced.
+static int sync_parent(const char *path_z)
+{
+    char parent_z[PATH_BYTES_MAX];
+    (void)snprintf(parent_z, sizeof(parent_z), "%s", path_z); // the room is there
+    const int parent = open(dirname(parent_z), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (parent < 0)
+        return errno == EACCES || errno == EPERM ? 0 : errno;
+    const int reason = fsync(parent) == 0 || errno == EINVAL ? 0 : errno;
+    (void)close(parent); // read only
+    return reason;
+}
+
 int ut_data_dir_make(const char *dir_z, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
@@ -36,7 +51,11 @@ int ut_data_dir_make(const char *dir_z, ut_fault *fault)
             continue;
         path_z[i] = '\0';
         struct stat status;
-        if (mkdir(path_z, 0700) != 0 && errno != EEXIST) {
+        if (mkdir(path_z, 0700) == 0) {
+            const int reason = sync_parent(path_z);
+            if (reason != 0)
+                return dir_fault(fault, path_z, reason);
+        } else if (errno != EEXIST) {
             const int reason = errno;
             // A parent that may be read but not written to is well when it is there.
             if (stat(path_z, &status) != 0 || !S_ISDIR(status.st_mode))

@@ -14,6 +14,7 @@ static void set_best_length(ut_lmdb_engine *engine)
 int ut_lmdb_engine_open_env(ut_lmdb_engine *engine)
 {
     int code = ut_lmdb_env_open_named(&engine->place, &engine->env);
+    UT_ASSERT(code != 0 || engine->env != NULL);
     if (code == 0)
         set_best_length(engine);
     return code;

@@ -12,8 +12,9 @@
 
 #include <lmdb.h>
 
-_Static_assert(MDB_VERSION_FULL == MDB_VERINT(0, 9, 31),
-               "another LMDB: compare the functions of mdb.c that engine_lmdb_trust.h names");
+#if MDB_VERSION_FULL != MDB_VERINT(0, 9, 31)
+#error "another LMDB: compare the functions of mdb.c that engine_lmdb_trust.h names"
+#endif
 
 enum {
     WALK_LEAVES = 32,  // looked at ahead in each transaction

@@ -195,9 +195,9 @@ static const ut_engine_class lmdb_class = {
     .compact_stop = ut_lmdb_compact_stop,
 };
 
-// A process that was killed may have put the data file in place without syncing the directory, which
-// shows nowhere: the first commit of each start syncs it. Not where this user may not read the
-// directory, which can then be neither synced nor compacted.
+// A process that was killed may have put the data file in place without syncing the directory,
+// which shows nowhere: the first commit of each start syncs it. Not where this user may not read
+// the directory, which can then be neither synced nor compacted.
 static bool may_be_unsynced(const ut_lmdb_place *place)
 {
     if (place->read_only)

@@ -7,6 +7,7 @@
 #include "agent/threads/store_thread.h"
 
 #include "agent/threads/mark_list.h"
+#include "agent/threads/sweep_timer.h"
 #include "port/base/list.h"
 #include "port/base/order.h"
 #include "port/base/time_units.h"
@@ -52,8 +53,7 @@ struct ut_store_thread {
     uint64_t commit_ns; // how long the last commit took
     uint64_t retry_at_ms;
     uint32_t backoff_ms; // 0: the last commit worked
-    uint64_t sweep_at_ms;
-    uint64_t swept_ms; // when it swept last
+    ut_sweep_timer sweeps;
     bool sweep_failing;
     uint64_t operation_at_ns;   // the next slice
     uint64_t operation_held_ns; // since when its slices can do nothing; 0: they can
@@ -208,10 +208,7 @@ static void worked(ut_store_thread *thread)
         ut_log_write(thread->config.log, UT_LOG_INFO, "store", "commits work again");
     thread->backoff_ms = 0;
     thread->retry_at_ms = 0;
-    const uint64_t quiet_ms = ut_clock_mono_ms() + UT_STORE_THREAD_QUIET_MS;
-    if (thread->sweep_at_ms < quiet_ms &&
-        quiet_ms < thread->swept_ms + UT_STORE_THREAD_QUIET_MAX_MS)
-        thread->sweep_at_ms = quiet_ms;
+    ut_sweep_timer_committed(&thread->sweeps, ut_clock_mono_ms());
     if (thread->config.committed != NULL)
         thread->config.committed(thread->config.context, ut_store_last_seq(thread->config.store));
 }
@@ -339,7 +336,8 @@ static void sweep(ut_store_thread *thread, uint64_t now_ms)
 {
     (void)pthread_mutex_unlock(&thread->lock);
     bool more = false;
-    const ut_err err = ut_store_sweep(thread->config.store, ut_clock_wall_ns(), &more);
+    const uint64_t wall_ns = ut_clock_wall_ns();
+    const ut_err err = ut_store_sweep(thread->config.store, wall_ns, &more);
     if (err != UT_OK && !thread->sweep_failing)
         ut_log_write(thread->config.log, UT_LOG_ERROR, "store",
                      "cannot remove what has expired: %s; trying again", ut_err_text(err));
@@ -347,8 +345,7 @@ static void sweep(ut_store_thread *thread, uint64_t now_ms)
         ut_log_write(thread->config.log, UT_LOG_INFO, "store",
                      "removing what has expired works again");
     thread->sweep_failing = err != UT_OK;
-    thread->swept_ms = now_ms;
-    thread->sweep_at_ms = err == UT_OK && more ? now_ms : now_ms + UT_STORE_THREAD_SWEEP_MS;
+    ut_sweep_timer_swept(&thread->sweeps, now_ms, wall_ns, more, err != UT_OK);
     (void)pthread_mutex_lock(&thread->lock);
 }
 
@@ -474,6 +471,7 @@ static void run_call(ut_store_thread *thread)
     UT_ASSERT(call != NULL);
     (void)pthread_mutex_unlock(&thread->lock);
     call->run(call, thread->config.store);
+    ut_sweep_timer_changed(&thread->sweeps); // it may have written
     (void)pthread_mutex_lock(&thread->lock);
     call_list_push(&thread->called, call);
     ut_poller_wake(thread->config.done_poller);
@@ -562,6 +560,7 @@ static void step_operation(ut_store_thread *thread)
     if (err == UT_EAGAIN)
         thread->operation_at_ns = end_ns + UT_STORE_THREAD_OPERATION_AGAIN_MS * UT_NS_PER_MS;
     const bool held_up = is_held_up(thread, err, end_ns, &fault);
+    ut_sweep_timer_changed(&thread->sweeps);
     // Blocks may have been written anew, under new numbers.
     if (ut_store_last_seq(thread->config.store) != last_seq && thread->config.committed != NULL)
         thread->config.committed(thread->config.context, ut_store_last_seq(thread->config.store));
@@ -579,9 +578,9 @@ static void step_operation(ut_store_thread *thread)
 }
 
 // Sleeps until the next thing is due. Under the lock, which is left meanwhile.
-static void rest(ut_store_thread *thread, uint64_t commit_at_ms)
+static void rest(ut_store_thread *thread, uint64_t commit_at_ms, uint64_t sweep_at_ms)
 {
-    uint64_t until_ns = ut_min_u64(commit_at_ms, thread->sweep_at_ms) * UT_NS_PER_MS;
+    uint64_t until_ns = ut_min_u64(commit_at_ms, sweep_at_ms) * UT_NS_PER_MS;
     if (thread->operation != NULL)
         until_ns = ut_min_u64(until_ns, thread->operation_at_ns);
     // The first request has to set the alarm; those that join it need not wake the thread.
@@ -616,13 +615,15 @@ static void *run(void *context)
         const bool commits = commit_at_ms <= now_ms;
         if (commits ? !commit_waiting(thread) : thread->stopping)
             break;
-        const bool sweeps = thread->sweep_at_ms <= now_ms; // a commit may have put it off
+        const uint64_t sweep_at_ms = // a commit may have put it off
+            ut_sweep_timer_due_ms(&thread->sweeps, now_ms, ut_clock_wall_ns());
+        const bool sweeps = sweep_at_ms <= now_ms;
         if (sweeps)
             sweep(thread, now_ms);
         if (!thread->stopping && slice_is_due(thread))
             step_operation(thread);
         else if (!commits && !sweeps && call_list_empty(&thread->calls))
-            rest(thread, commit_at_ms);
+            rest(thread, commit_at_ms, sweep_at_ms);
     }
     thread->stopping = true; // also when it ends by itself: no caller is to wait for a call
     while (!call_list_empty(&thread->calls))
@@ -650,7 +651,7 @@ ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thre
         free(thread);
         return UT_ENOMEM;
     }
-    thread->sweep_at_ms = ut_clock_mono_ms() + UT_STORE_THREAD_SWEEP_MS;
+    ut_sweep_timer_init(&thread->sweeps, ut_clock_mono_ms(), ut_clock_wall_ns());
     // None of these fails on Linux with arguments like these.
     (void)pthread_mutex_init(&thread->lock, NULL);
     (void)pthread_condattr_init(&cond);

@@ -20,11 +20,6 @@ enum {
     // Marks are committed with the next requests, or by themselves after this time or the commit
     // delay, whichever is longer. A crash within it sends their blocks a second time.
     UT_STORE_THREAD_MARK_DELAY_MS = 200,
-    UT_STORE_THREAD_SWEEP_MS = 1000, // between two looks at what has expired
-    // A sweep waits for a pause of QUIET_MS after a commit, so that no request waits for the sync
-    // of a sweep (commits remove expired blocks as well), but for QUIET_MAX_MS at most.
-    UT_STORE_THREAD_QUIET_MS = 100,
-    UT_STORE_THREAD_QUIET_MAX_MS = 5000,
     // The time before the next try after a commit that failed as a whole; it doubles up to
     // BACKOFF_MAX_MS.
     UT_STORE_THREAD_BACKOFF_MS = 50,

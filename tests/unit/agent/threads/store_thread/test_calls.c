@@ -1,4 +1,5 @@
 // Calls: each runs on the store thread, soon, and without holding up requests.
+#include "agent/threads/sweep_timer.h"
 #include "tests/unit/agent/threads/store_thread/rig.h"
 
 #include <setjmp.h>
@@ -14,7 +15,7 @@
 
 enum {
     CALL_ROUNDS = 8,
-    CALL_ROUNDS_MS = CALL_ROUNDS * UT_STORE_THREAD_SWEEP_MS / 2,
+    CALL_ROUNDS_MS = CALL_ROUNDS * UT_SWEEP_TIMER_PAUSE_MS / 2,
 };
 
 typedef struct {

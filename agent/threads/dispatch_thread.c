@@ -165,7 +165,8 @@ void ut_dispatch_thread_advance(ut_dispatch_thread *t, uint64_t seq)
     uint64_t before = atomic_load(&t->last_seq);
     while (before < seq && !atomic_compare_exchange_weak(&t->last_seq, &before, seq))
         continue;
-    ut_dispatch_thread_wake(t);
+    if (before < seq) // a commit of marks alone has nothing to deliver
+        ut_dispatch_thread_wake(t);
 }
 
 void ut_dispatch_thread_drain(ut_dispatch_thread *t)

@@ -37,7 +37,8 @@ struct ut_store_thread {
     bool marks_refused;      // since the last time that marks_taken was called
     bool asleep;
     bool stopping;
-    size_t wake_count; // requests in the queue at which the thread is woken
+    size_t wake_count;        // requests in the queue at which the thread is woken
+    uint64_t asleep_until_ns; // when it wakes by itself
     call_list calls;
     call_list called;        // for ut_store_thread_deliver
     ut_operation *operation; // NULL: none is under way. Stepped and freed by the store thread only
@@ -167,6 +168,16 @@ bool ut_store_thread_cancel(ut_store_thread *thread, uint64_t number)
     return found;
 }
 
+// When the marks of the list marks_in, which is not empty, are to be committed at the latest. Under
+// the lock.
+static uint64_t marks_due_ms(const ut_store_thread *thread)
+{
+    // An operation counts, and may remove, what is not delivered: it is to see what was.
+    const bool at_once = thread->marks_refused || thread->operation != NULL ||
+                         thread->marks_in.count >= UT_STORE_THREAD_MARKS_EARLY;
+    return at_once ? 0 : thread->marks_since_ms + thread->config.mark_delay_ms;
+}
+
 ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
 {
     ut_store_thread *thread = context;
@@ -179,7 +190,11 @@ ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
         thread->marks_since_ms = ut_clock_mono_ms();
     if (!taken)
         thread->marks_refused = true;
-    const bool wake = thread->asleep && (first || !taken); // to set its alarm, or to make room
+    // The thread is woken to set its alarm earlier, but not where it wakes in time by itself.
+    const bool sooner = first || thread->marks_in.count == UT_STORE_THREAD_MARKS_EARLY;
+    const bool wake =
+        thread->asleep &&
+        (!taken || (sooner && marks_due_ms(thread) * UT_NS_PER_MS < thread->asleep_until_ns));
     (void)pthread_mutex_unlock(&thread->lock);
     if (wake)
         (void)pthread_cond_signal(&thread->work);
@@ -384,6 +399,7 @@ static bool sleep_until(ut_store_thread *thread, size_t wake_count, uint64_t unt
     const struct timespec until = {.tv_sec = (time_t)(until_ns / UT_NS_PER_S),
                                    .tv_nsec = (long)(until_ns % UT_NS_PER_S)};
     thread->wake_count = wake_count;
+    thread->asleep_until_ns = until_ns;
     thread->asleep = true;
     const int result = pthread_cond_timedwait(&thread->work, &thread->lock, &until);
     thread->asleep = false;
@@ -408,25 +424,21 @@ static void gather(ut_store_thread *thread)
 
 // When the requests and marks that wait are to be committed; UINT64_MAX: nothing waits. Under the
 // lock.
-static uint64_t wanted_at_ms(const ut_store_thread *thread, uint64_t now_ms)
+static uint64_t wanted_at_ms(const ut_store_thread *thread)
 {
-    const bool full = group_is_full(thread) || thread->marks_refused;
-    const uint32_t delay_ms = full ? 0 : thread->config.commit_delay_ms;
-    if (!job_list_empty(&thread->queue))
-        return thread->queue.first->since_ms + delay_ms; // the marks go with them
     if (thread->marks.count > 0)
-        return now_ms; // a commit of these has failed
-    if (thread->marks_in.count > 0 && thread->marks_refused)
-        return now_ms; // they have to make room
-    if (thread->marks_in.count > 0)
-        return thread->marks_since_ms + ut_max_u32(UT_STORE_THREAD_MARK_DELAY_MS, delay_ms);
-    return UINT64_MAX;
+        return 0; // a commit of these has failed
+    const uint32_t delay_ms = group_is_full(thread) ? 0 : thread->config.commit_delay_ms;
+    const uint64_t requests_ms =
+        job_list_empty(&thread->queue) ? UINT64_MAX : thread->queue.first->since_ms + delay_ms;
+    const uint64_t marks_ms = thread->marks_in.count > 0 ? marks_due_ms(thread) : UINT64_MAX;
+    return ut_min_u64(requests_ms, marks_ms);
 }
 
 // When the next commit is due; UINT64_MAX: nothing waits for one. Under the lock.
 static uint64_t commit_due_ms(const ut_store_thread *thread, uint64_t now_ms)
 {
-    const uint64_t wanted_ms = wanted_at_ms(thread, now_ms);
+    const uint64_t wanted_ms = wanted_at_ms(thread);
     if (wanted_ms == UINT64_MAX)
         return UINT64_MAX;
     return thread->stopping ? now_ms : ut_max_u64(wanted_ms, thread->retry_at_ms);
@@ -651,6 +663,8 @@ ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thre
         free(thread);
         return UT_ENOMEM;
     }
+    if (thread->config.mark_delay_ms == 0)
+        thread->config.mark_delay_ms = UT_STORE_THREAD_MARK_DELAY_MS;
     ut_sweep_timer_init(&thread->sweeps, ut_clock_mono_ms(), ut_clock_wall_ns());
     // None of these fails on Linux with arguments like these.
     (void)pthread_mutex_init(&thread->lock, NULL);

@@ -16,10 +16,9 @@ enum {
     // than doubles the rate and halves the answer time; a fast disk only loses by it.
     UT_STORE_THREAD_SLOW_COMMIT_MS = 4,
     UT_STORE_THREAD_GATHER_MS = 2,
-    UT_STORE_THREAD_MARKS_MAX = 1024, // marks that wait; more is UT_EAGAIN
-    // Marks are committed with the next requests, or by themselves after this time or the commit
-    // delay, whichever is longer. A crash within it sends their blocks a second time.
-    UT_STORE_THREAD_MARK_DELAY_MS = 200,
+    UT_STORE_THREAD_MARKS_MAX = 1024,     // marks that wait; more is UT_EAGAIN
+    UT_STORE_THREAD_MARKS_EARLY = 512,    // marks that wait for requests no longer
+    UT_STORE_THREAD_MARK_DELAY_MS = 3000, // the default of mark_delay_ms
     // The time before the next try after a commit that failed as a whole; it doubles up to
     // BACKOFF_MAX_MS.
     UT_STORE_THREAD_BACKOFF_MS = 50,
@@ -50,8 +49,13 @@ typedef struct {
     ut_store *store; // this thread's alone from start to join
     const ut_log *log;
     // A commit waits until its first request has waited for this time, so that more requests share
-    // its sync. A full group, marks that find no room, and the end of the thread end the wait.
+    // its sync. A full group, marks that do not wait, and the end of the thread end it.
     uint32_t commit_delay_ms;
+    // Marks are committed with the next requests, or by themselves after this time; 0:
+    // UT_STORE_THREAD_MARK_DELAY_MS. MARKS_EARLY marks do not wait, nor do any during an operation
+    // and at the end of the thread. A crash before their commit sends their blocks a second time:
+    // no more than twice MARKS_MAX, those of a commit under way and those that came during it.
+    uint32_t mark_delay_ms;
     ut_poller *done_poller; // woken once a group has been handed back
     // Blocks up to seq are committed. On the store thread; may be NULL.
     void (*committed)(void *context, uint64_t seq);

@@ -1,6 +1,7 @@
 """From the store to the destinations: what comes back, in which way it fails, and that one failing destination is
 nobody else's trouble."""
 
+import collections
 import email.utils
 import json
 import ssl
@@ -73,6 +74,28 @@ def test_a_restart_does_not_send_again_what_was_delivered(agent, destination, to
     second = send_some(under_test, 1)
     peer.wait_for(second)
     assert sorted(peer.taken()) == sorted(first | second)
+
+
+def test_a_kill_repeats_only_what_was_delivered_in_the_last_seconds(agent, destination, to):
+    peer = destination()
+    under_test = agent([to(peer)])
+    settled = send_some(under_test, 20, 5)
+    peer.wait_for(settled)
+
+    def all_are_marked():
+        info = json.loads(untrace("store", "info", "--json", "--data-dir", under_test.data_dir).stdout)
+        return info["destinations"][0]["pending"] == 0
+    until(all_are_marked, "the marks in the ledger")
+    recent = send_some(under_test, 1, 5)
+    peer.wait_for(recent)
+    under_test.kill()
+    under_test.start()
+    later = send_some(under_test, 1)
+    peer.wait_for(later)
+    times = collections.Counter(peer.taken())
+    assert set(times) == settled | recent | later
+    assert all(times[key] == 1 for key in settled | later)
+    assert all(times[key] <= 2 for key in recent)
 
 
 def test_a_central_that_is_killed_gets_everything_and_stores_it_once(agent, destination, to):

@@ -65,6 +65,7 @@ void ut_rig_start(ut_rig *rig, uint64_t budget, uint32_t commit_delay_ms)
         .store = rig->store,
         .log = &rig->log,
         .commit_delay_ms = commit_delay_ms,
+        .mark_delay_ms = rig->mark_delay_ms,
         .done_poller = rig->poller,
         .committed = on_committed,
         .marks_taken = on_marks_taken,

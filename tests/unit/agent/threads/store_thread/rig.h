@@ -29,6 +29,7 @@ typedef struct {
     ut_store_thread *thread;
     bool joined;
     uint32_t dest;
+    uint32_t mark_delay_ms; // set before the start; 0: that of an agent
     ut_rig_job jobs[UT_RIG_JOBS_MAX];
     size_t done;
     _Atomic uint64_t seq;

@@ -255,6 +255,41 @@ static void the_end_cancels_an_operation(void **state)
     assert_int_equal(ut_store_thread_begin(rig->thread, &c.base, &number), UT_ECANCELED);
 }
 
+// An operation may count, or remove, what is not delivered: it sees what was.
+static void marks_that_wait_are_committed_before_its_first_slice(void **state)
+{
+    ut_rig *rig = *state;
+    counting c;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    counting_init(&c, rig, 1);
+    begin(rig, &c, 1);
+    assert_int_equal(wait_for_operation(rig).state, UT_STORE_OPERATION_DONE);
+    assert_int_equal(atomic_load(&c.commits) - before, 1);
+}
+
+// A mark that comes during a slice is committed before the next one.
+static void marks_do_not_wait_during_an_operation(void **state)
+{
+    ut_rig *rig = *state;
+    counting c;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    counting_init(&c, rig, 2);
+    atomic_store(&c.allowed, 0);
+    begin(rig, &c, 1);
+    wait_for_slices(&c, 1);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    atomic_store(&c.allowed, UINT_MAX);
+    assert_int_equal(wait_for_operation(rig).state, UT_STORE_OPERATION_DONE);
+    assert_int_equal(atomic_load(&c.commits) - before, 1);
+}
+
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, ut_rig_set_up, ut_rig_tear_down)
 
 int main(void)
@@ -269,6 +304,8 @@ int main(void)
         CLAIM(an_operation_that_fails_says_why),
         CLAIM(an_operation_that_must_wait_is_tried_again),
         CLAIM(the_end_cancels_an_operation),
+        CLAIM(marks_that_wait_are_committed_before_its_first_slice),
+        CLAIM(marks_do_not_wait_during_an_operation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -101,6 +101,7 @@ static ut_err keep_mark(void *context, const ut_delivery *mark)
     ut_delivery_rig *rig = context;
     if (rig->hold_marks || rig->refuse_marks > 0) {
         rig->refuse_marks -= rig->refuse_marks > 0 ? 1 : 0;
+        rig->marks_refused++;
         return UT_EAGAIN;
     }
     rig->marks++;

@@ -66,6 +66,7 @@ struct ut_delivery_rig {
     size_t count;
     int refuse_marks; // number of next marks that are refused
     uint64_t marks;
+    uint64_t marks_refused;
     bool hold_marks; // none is taken
 };
 

@@ -1,6 +1,8 @@
 // Turns blocks into the marks of the ledger and hands them over.
 #include "transport/deliver/mark_queue.h"
 
+#include "port/base/order.h"
+
 void ut_mark_queue_add(ut_mark_queue *queue, ut_delivery_block *block)
 {
     if (block->mark_due)
@@ -63,9 +65,13 @@ void ut_mark_queue_hand_over(ut_mark_queue *queue, const ut_mark_facts *facts,
     while (!ut_mark_queue_empty(queue)) {
         const ut_delivery_block *block = queue->blocks.first;
         if (!block->gone && hand_over(facts, block) != UT_OK) {
-            queue->not_before_ms = now_ms + UT_MARK_AGAIN_MS;
+            queue->again_ms = queue->again_ms == 0
+                                  ? UT_MARK_AGAIN_MS
+                                  : ut_min_u32(2 * queue->again_ms, UT_MARK_AGAIN_MAX_MS);
+            queue->not_before_ms = now_ms + queue->again_ms;
             return;
         }
+        queue->again_ms = 0;
         drop_first(queue, pool);
     }
 }

@@ -6,11 +6,13 @@
 #include "transport/deliver/delivery_batch.h"
 #include "transport/deliver/dispatcher_config.h"
 
-enum { UT_MARK_AGAIN_MS = 10 }; // when the store takes no marks
+// The time before the next offer to a store that takes no marks; it doubles up to the second.
+enum { UT_MARK_AGAIN_MS = 10, UT_MARK_AGAIN_MAX_MS = 1000 };
 
 typedef struct {
     ut_delivery_blocks blocks;
     uint64_t not_before_ms;
+    uint32_t again_ms; // 0: the last mark was taken
 } ut_mark_queue;
 
 // The facts that all marks of a destination share.

@@ -1,5 +1,6 @@
 // The store beside the deliveries: marks, restarts, expiry, damage, failing reads.
 #include "tests/support/delivery_rig.h"
+#include "transport/deliver/mark_queue.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -32,6 +33,36 @@ static void while_marks_are_refused_nothing_new_is_begun(void **state)
     ut_delivery_rig_run_to_the_end(rig);
     ut_delivery_rig_expect_each_once(rig, server);
     assert_int_equal(rig->marks, 10);
+    ut_delivery_rig_drop(rig);
+}
+
+// A store that is out of order for long is not asked all the time.
+static void marks_that_are_refused_are_offered_ever_more_seldom(void **state)
+{
+    (void)state;
+    enum { SECONDS = 60, WHILE_IT_GROWS = 8 };
+    ut_delivery_rig *rig = ut_delivery_rig_make();
+    ut_delivery_rig_server *server = ut_delivery_rig_add_server(rig, NULL);
+    rig->destinations[0].batch_delay_ms_max = 1;
+    (void)ut_filled_store_append(rig->store, 10, 0);
+    rig->hold_marks = true;
+    ut_delivery_rig_start(rig);
+    assert_true(ut_delivery_rig_run_until(rig, holds_marks, UINT64_MAX));
+    const uint64_t begin_ms = rig->now_ms;
+    assert_false(
+        ut_delivery_rig_run_until(rig, ut_delivery_rig_settled, begin_ms + SECONDS * 1000));
+    assert_true(rig->marks_refused >= SECONDS);
+    assert_true(rig->marks_refused <= SECONDS + WHILE_IT_GROWS);
+    // Once the store takes one, the next refusal is a short one again.
+    rig->hold_marks = false;
+    ut_delivery_rig_run_to_the_end(rig);
+    (void)ut_filled_store_append(rig->store, 10, 0);
+    ut_dispatcher_advance(rig->dispatcher, 2);
+    rig->refuse_marks = 1;
+    const uint64_t second_ms = rig->now_ms;
+    ut_delivery_rig_run_to_the_end(rig);
+    assert_true(rig->now_ms - second_ms < UT_MARK_AGAIN_MAX_MS);
+    ut_delivery_rig_expect_each_once(rig, server);
     ut_delivery_rig_drop(rig);
 }
 
@@ -163,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UT_DELIVERY_RIG_TEST(while_marks_are_refused_nothing_new_is_begun),
+        UT_DELIVERY_RIG_TEST(marks_that_are_refused_are_offered_ever_more_seldom),
         UT_DELIVERY_RIG_TEST(a_restart_sends_only_what_was_not_marked),
         UT_DELIVERY_RIG_TEST(a_restart_tries_at_once_and_goes_on_counting),
         UT_DELIVERY_RIG_TEST(what_has_expired_is_left_out),

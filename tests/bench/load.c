@@ -1,9 +1,8 @@
 // The load generator of `make bench`: posts requests of realistic spans, every id fresh, over a few
-// kept connections, each with one request under way, and prints one JSON line with rates and answer
-// times. Works on bodies made beforehand, so that its own share of the two cores is small: only the
-// ids are changed between two uses of a body.
+// kept connections, each with one request under way, as fast as answers come or at a rate, and
+// prints one JSON line with rates and answer times.
 #include "adapters/encoding/gzip.h"
-#include "agent/commands/sample.h"
+#include "tests/support/load_body.h"
 #include "transport/http/http_client.h"
 
 #include <getopt.h>
@@ -12,20 +11,15 @@
 #include <time.h>
 
 enum {
-    TEMPLATES = 32,
+    BODIES = 32, // made beforehand; only their ids change between two uses
     CONNECTIONS_MAX = 64,
     BODY_BYTES_MAX = 64 * 1024 * 1024,
     SAMPLES_MAX = 4 * 1000 * 1000, // answer times kept; later ones are only counted
     EVENTS = 64,
     REFUSED_WAIT_MS = 20, // before a request that got 503 is sent again
+    TENTHS = 10,
+    NOTES_MAX = 1000,
 };
-
-typedef struct {
-    ut_buf body;
-    // The offsets of the 8 bytes to change: the first half of a trace id, a span id, a parent id.
-    uint32_t *ids;
-    size_t id_count;
-} template;
 
 typedef struct {
     ut_http_client *client;
@@ -40,9 +34,12 @@ typedef struct {
     const char *endpoint_z;
     const char *ca_file_z;
     uint64_t connections;
-    uint64_t batch;
     uint64_t spans;
+    uint64_t rate;  // requests a second; 0: as fast as answers come
+    uint64_t watch; // process whose CPU time is told by tenths of the requests; 0: none
+    uint64_t notes; // trace ids told, of requests spread evenly over all
     bool gzip;
+    ut_load_shape shape;
 } options;
 
 static _Noreturn void die(const char *what_z, const char *why_z)
@@ -64,80 +61,6 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-// ---- finding the ids in a body of our own making ----
-
-static uint64_t varint(const uint8_t *data, size_t *at)
-{
-    uint64_t value = 0;
-    for (unsigned shift = 0;; shift += 7) {
-        const uint8_t byte = data[(*at)++];
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80)
-            return value;
-    }
-}
-
-// Visits the fields of the message in [at, end): descends along path (field numbers, 0 at its end),
-// and in the innermost message notes where fields 1, 2 and 4 (trace id, span id, parent) begin.
-static void find_ids(template *t, size_t at, size_t end, const uint32_t *path)
-{
-    const uint8_t *data = t->body.data;
-    while (at < end) {
-        const uint64_t tag = varint(data, &at);
-        const uint32_t field = (uint32_t)(tag >> 3);
-        switch (tag & 7) {
-        case 0:
-            (void)varint(data, &at);
-            break;
-        case 1:
-            at += 8;
-            break;
-        case 5:
-            at += 4;
-            break;
-        default: {
-            const size_t len = varint(data, &at);
-            if (path[0] != 0 && field == path[0])
-                find_ids(t, at, at + len, path + 1);
-            else if (path[0] == 0 && (field == 1 || field == 2 || field == 4) && len >= 8)
-                t->ids[t->id_count++] = (uint32_t)at;
-            at += len;
-        }
-        }
-    }
-}
-
-static void make_template(ut_sample *sample, uint32_t spans, template *t)
-{
-    static const uint32_t path[] = {1, 2, 2, 0}; // resource_spans, scope_spans, spans
-    ut_buf_init(&t->body, BODY_BYTES_MAX);
-    check(ut_sample_request(sample, spans, ut_clock_wall_ns(), &t->body), "making a request");
-    t->ids = calloc(3 * (size_t)spans, sizeof(*t->ids));
-    if (t->ids == NULL)
-        die("making a request", "out of memory");
-    find_ids(t, 0, t->body.len, path);
-}
-
-// A copy of the template whose ids differ from every other copy's: salt is xored into all of them,
-// which keeps parents and children.
-static void fill(connection *c, const template *t, uint64_t salt, ut_gzip *gzip)
-{
-    ut_buf_reset(&c->plain, SIZE_MAX);
-    ut_buf_add_bytes(&c->plain, ut_buf_bytes(&t->body));
-    check(c->plain.err, "copying a request");
-    uint8_t key[8];
-    ut_put_be64(key, salt * 0x9e3779b97f4a7c15u); // odd: never repeats in 2^64
-    for (size_t i = 0; i < t->id_count; i++) {
-        for (size_t j = 0; j < 8; j++)
-            c->plain.data[t->ids[i] + j] ^= key[j];
-    }
-    if (gzip != NULL) {
-        ut_buf_reset(&c->packed, SIZE_MAX);
-        check(ut_gzip_compress(gzip, ut_buf_bytes(&c->plain), 1, &c->packed),
-              "compressing a request");
-    }
-}
-
 static int compare_u32(const void *a, const void *b)
 {
     const uint32_t left = *(const uint32_t *)a;
@@ -152,21 +75,43 @@ typedef struct {
     ut_resolver *resolver;
     ut_tls_context *tls;
     ut_gzip *gzip;
-    template templates[TEMPLATES];
+    ut_load_body bodies[BODIES];
+    size_t body_count;
     connection connections[CONNECTIONS_MAX];
     uint32_t *times_us;
     size_t time_count;
     uint64_t salt;
+    uint64_t requests; // wanted in all
+    uint64_t began_ns;
     uint64_t started;  // requests
     uint64_t accepted; // requests
     uint64_t refused;  // answers 503
+    clockid_t watched;
+    uint64_t tenths_ns[TENTHS + 1]; // CPU time of the watched process after each tenth
+    uint8_t notes[NOTES_MAX][UT_TRACE_ID_LEN];
+    size_t note_count;
 } load;
+
+static void fill(load *l, connection *c)
+{
+    const ut_load_body *body = &l->bodies[l->started % l->body_count];
+    l->salt++;
+    ut_load_body_copy(body, l->salt, &c->plain);
+    if (l->gzip != NULL) {
+        ut_buf_reset(&c->packed, SIZE_MAX);
+        check(ut_gzip_compress(l->gzip, ut_buf_bytes(&c->plain), 1, &c->packed),
+              "compressing a request");
+    }
+    if (l->opt->notes > 0 && l->started * l->opt->notes / l->requests >= l->note_count)
+        ut_load_body_trace(body, l->salt, l->notes[l->note_count++]);
+    l->started++;
+}
 
 static void begin(load *l, connection *c)
 {
     const ut_http_request request = {
         .method_z = "POST",
-        .content_type_z = "application/x-protobuf",
+        .content_type_z = l->opt->shape.json ? "application/json" : "application/x-protobuf",
         .content_encoding_z = l->gzip != NULL ? "gzip" : NULL,
         .body = ut_buf_bytes(l->gzip != NULL ? &c->packed : &c->plain),
     };
@@ -175,8 +120,42 @@ static void begin(load *l, connection *c)
     ut_http_client_start(c->client, &request, ut_clock_mono_ms());
 }
 
+// When the next request may start, in monotonic milliseconds; 0: now.
+static uint64_t due_ms(const load *l)
+{
+    return l->opt->rate == 0 ? 0
+                             : (l->began_ns + l->started * 1000000000u / l->opt->rate) / 1000000u;
+}
+
+static uint64_t cpu_ns(clockid_t clock)
+{
+    struct timespec now;
+    if (clock_gettime(clock, &now) != 0)
+        die("--watch", "the process ended");
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static void take_answer(load *l, connection *c, int status)
+{
+    if (status == 200) {
+        if (l->time_count < SAMPLES_MAX)
+            l->times_us[l->time_count++] = (uint32_t)((now_ns() - c->began_ns) / 1000);
+        l->accepted++;
+        for (uint64_t i = 1; i <= TENTHS && l->opt->watch != 0; i++) {
+            if (l->accepted == l->requests * i / TENTHS)
+                l->tenths_ns[i] = cpu_ns(l->watched);
+        }
+    } else if (status == 503 || status == 429) {
+        l->refused++;
+        c->resume_ms = ut_clock_mono_ms() + REFUSED_WAIT_MS;
+    } else {
+        (void)fprintf(stderr, "load: %s answered %d\n", l->opt->endpoint_z, status);
+        exit(1);
+    }
+}
+
 // Moves one connection on. Returns when it wants to be called again at the latest.
-static uint64_t step(load *l, connection *c, uint64_t requests)
+static uint64_t step(load *l, connection *c)
 {
     for (;;) {
         const uint64_t now_ms = ut_clock_mono_ms();
@@ -184,11 +163,11 @@ static uint64_t step(load *l, connection *c, uint64_t requests)
             if (c->resume_ms > now_ms)
                 return c->resume_ms;
             if (c->resume_ms == 0) {
-                if (l->started == requests)
+                if (l->started == l->requests)
                     return UINT64_MAX;
-                l->salt++;
-                fill(c, &l->templates[l->started % TEMPLATES], l->salt, l->gzip);
-                l->started++;
+                if (due_ms(l) > now_ms)
+                    return due_ms(l);
+                fill(l, c);
             }
             c->resume_ms = 0;
             begin(l, c);
@@ -203,17 +182,7 @@ static uint64_t step(load *l, connection *c, uint64_t requests)
         if (err != UT_OK)
             die(l->opt->endpoint_z, fault.text_z);
         c->busy = false;
-        if (answer.status == 200) {
-            if (l->time_count < SAMPLES_MAX)
-                l->times_us[l->time_count++] = (uint32_t)((now_ns() - c->began_ns) / 1000);
-            l->accepted++;
-        } else if (answer.status == 503 || answer.status == 429) {
-            l->refused++;
-            c->resume_ms = ut_clock_mono_ms() + REFUSED_WAIT_MS;
-        } else {
-            (void)fprintf(stderr, "load: %s answered %d\n", l->opt->endpoint_z, answer.status);
-            exit(1);
-        }
+        take_answer(l, c, answer.status);
     }
 }
 
@@ -225,9 +194,16 @@ static void open_load(load *l)
     l->salt = seed;
     ut_sample sample;
     ut_sample_init(&sample, seed);
-    for (size_t i = 0; i < TEMPLATES; i++)
-        make_template(&sample, (uint32_t)l->opt->batch, &l->templates[i]);
+    // Traces that go on are those of one body.
+    l->body_count = l->opt->shape.keep_traces ? 1 : BODIES;
+    for (size_t i = 0; i < l->body_count; i++)
+        ut_load_body_make(&l->bodies[i], &sample, &l->opt->shape);
     ut_sample_free(&sample);
+    l->requests = (l->opt->spans + l->opt->shape.spans - 1) / l->opt->shape.spans;
+    if (l->opt->watch != 0 && l->requests < TENTHS)
+        die("--watch", "needs at least ten requests");
+    if (l->opt->watch != 0 && clock_getcpuclockid((pid_t)l->opt->watch, &l->watched) != 0)
+        die("--watch", "no such process");
 
     if (ut_url_parse(l->opt->endpoint_z, &l->url, &fault) != UT_OK)
         die(l->opt->endpoint_z, fault.text_z);
@@ -262,18 +238,48 @@ static void open_load(load *l)
     }
 }
 
+static void print_results(load *l, double seconds)
+{
+    qsort(l->times_us, l->time_count, sizeof(*l->times_us), compare_u32);
+    const size_t last = l->time_count - 1;
+    const double spans = (double)l->requests * l->opt->shape.spans;
+    size_t bytes = 0;
+    for (size_t i = 0; i < l->body_count; i++)
+        bytes += l->bodies[i].body.len;
+    (void)printf("{\"spans\": %.0f, \"requests\": %llu, \"refused\": %llu, \"seconds\": %.3f, "
+                 "\"spans_per_s\": %.0f, "
+                 "\"bytes_per_span\": %.0f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f",
+                 spans, (unsigned long long)l->requests, (unsigned long long)l->refused, seconds,
+                 spans / seconds, (double)bytes / (double)l->body_count / l->opt->shape.spans,
+                 l->times_us[last / 2] / 1e3, l->times_us[last - last / 100] / 1e3,
+                 l->times_us[last] / 1e3);
+    for (size_t i = 1; i <= TENTHS && l->opt->watch != 0; i++)
+        (void)printf("%s%.4f%s", i == 1 ? ", \"cpu_ms_per_request\": [" : ", ",
+                     (double)(l->tenths_ns[i] - l->tenths_ns[i - 1]) / 1e6 /
+                         (double)(l->requests * i / TENTHS - l->requests * (i - 1) / TENTHS),
+                     i == TENTHS ? "]" : "");
+    for (size_t i = 0; i < l->note_count; i++) {
+        (void)printf("%s\"", i == 0 ? ", \"traces\": [" : ", ");
+        for (size_t j = 0; j < UT_TRACE_ID_LEN; j++)
+            (void)printf("%02x", l->notes[i][j]);
+        (void)printf("\"%s", i == l->note_count - 1 ? "]" : "");
+    }
+    (void)printf("}\n");
+}
+
 static void run(load *l)
 {
-    const uint64_t requests = (l->opt->spans + l->opt->batch - 1) / l->opt->batch;
-    const uint64_t began = now_ns();
-    while (l->accepted < requests) {
+    l->began_ns = now_ns();
+    if (l->opt->watch != 0)
+        l->tenths_ns[0] = cpu_ns(l->watched);
+    while (l->accepted < l->requests) {
         uint64_t next_ms = UINT64_MAX;
         for (size_t i = 0; i < l->opt->connections; i++) {
-            const uint64_t when = step(l, &l->connections[i], requests);
+            const uint64_t when = step(l, &l->connections[i]);
             if (when < next_ms)
                 next_ms = when;
         }
-        if (l->accepted == requests)
+        if (l->accepted == l->requests)
             break;
         ut_poll_event events[EVENTS];
         size_t count = 0;
@@ -283,20 +289,7 @@ static void run(load *l)
                                                     : 0;
         check(ut_poller_wait(l->poller, wait, events, EVENTS, &count), "waiting");
     }
-    const double seconds = (double)(now_ns() - began) / 1e9;
-    qsort(l->times_us, l->time_count, sizeof(*l->times_us), compare_u32);
-    const size_t last = l->time_count - 1;
-    size_t bytes = 0;
-    for (size_t i = 0; i < TEMPLATES; i++)
-        bytes += l->templates[i].body.len;
-    (void)printf(
-        "{\"spans\": %llu, \"requests\": %llu, \"refused\": %llu, \"seconds\": %.3f, "
-        "\"spans_per_s\": %.0f, "
-        "\"bytes_per_span\": %.0f, \"p50_ms\": %.3f, \"p99_ms\": %.3f, \"max_ms\": %.3f}\n",
-        (unsigned long long)(requests * l->opt->batch), (unsigned long long)requests,
-        (unsigned long long)l->refused, seconds, (double)(requests * l->opt->batch) / seconds,
-        (double)bytes / TEMPLATES / (double)l->opt->batch, l->times_us[last / 2] / 1e3,
-        l->times_us[last - last / 100] / 1e3, l->times_us[last] / 1e3);
+    print_results(l, (double)(now_ns() - l->began_ns) / 1e9);
 }
 
 static uint64_t number(const char *text_z, uint64_t max)
@@ -308,16 +301,22 @@ static uint64_t number(const char *text_z, uint64_t max)
     return value;
 }
 
-int main(int argc, char **argv)
+static options read_options(int argc, char **argv)
 {
     static const struct option names[] = {{"endpoint", required_argument, NULL, 'e'},
                                           {"connections", required_argument, NULL, 'c'},
                                           {"batch", required_argument, NULL, 'b'},
                                           {"spans", required_argument, NULL, 'n'},
+                                          {"traces", required_argument, NULL, 't'},
+                                          {"keep-traces", no_argument, NULL, 'k'},
+                                          {"rate", required_argument, NULL, 'r'},
+                                          {"watch", required_argument, NULL, 'w'},
+                                          {"note-traces", required_argument, NULL, 'i'},
                                           {"ca-file", required_argument, NULL, 'a'},
                                           {"gzip", no_argument, NULL, 'z'},
+                                          {"json", no_argument, NULL, 'j'},
                                           {NULL, 0, NULL, 0}};
-    options opt = {.connections = 4, .batch = 100, .spans = 100000};
+    options opt = {.connections = 4, .spans = 100000, .shape = {.spans = 100}};
     for (int option; (option = getopt_long(argc, argv, "", names, NULL)) != -1;) {
         switch (option) {
         case 'e':
@@ -327,10 +326,25 @@ int main(int argc, char **argv)
             opt.connections = number(optarg, CONNECTIONS_MAX);
             break;
         case 'b':
-            opt.batch = number(optarg, 10000);
+            opt.shape.spans = (uint32_t)number(optarg, UT_SAMPLE_SPANS_MAX);
             break;
         case 'n':
             opt.spans = number(optarg, 1000000000);
+            break;
+        case 't':
+            opt.shape.traces = (uint32_t)number(optarg, UT_SAMPLE_SPANS_MAX);
+            break;
+        case 'k':
+            opt.shape.keep_traces = true;
+            break;
+        case 'r':
+            opt.rate = number(optarg, 1000000);
+            break;
+        case 'w':
+            opt.watch = number(optarg, INT32_MAX);
+            break;
+        case 'i':
+            opt.notes = number(optarg, NOTES_MAX);
             break;
         case 'a':
             opt.ca_file_z = optarg;
@@ -338,10 +352,19 @@ int main(int argc, char **argv)
         case 'z':
             opt.gzip = true;
             break;
+        case 'j':
+            opt.shape.json = true;
+            break;
         default:
-            return 2;
+            exit(2);
         }
     }
+    return opt;
+}
+
+int main(int argc, char **argv)
+{
+    const options opt = read_options(argc, argv);
     if (opt.endpoint_z == NULL)
         die("--endpoint", "needed, such as http://127.0.0.1:4318/v1/traces");
     load *l = calloc(1, sizeof(*l));
@@ -355,10 +378,8 @@ int main(int argc, char **argv)
         ut_buf_free(&l->connections[i].plain);
         ut_buf_free(&l->connections[i].packed);
     }
-    for (size_t i = 0; i < TEMPLATES; i++) {
-        ut_buf_free(&l->templates[i].body);
-        free(l->templates[i].ids);
-    }
+    for (size_t i = 0; i < l->body_count; i++)
+        ut_load_body_free(&l->bodies[i]);
     ut_resolver_close(l->resolver);
     ut_poller_close(l->poller);
     if (l->tls != NULL)

@@ -303,13 +303,9 @@ format:
 	find port storage adapters transport agent tests tools -name '*.[ch]' | \
 	    xargs "$$(tools/clang-tool format)" -i
 
-## bench: speed, memory and size (tests/bench)
+## bench: speed, memory, bytes, syncs; BENCH_CASES="store edge", BASE=FILE, OLD=PROGRAM
 bench: program $(BENCHES)
 	BUILD=$(BUILD) BENCH_BIN=$(OUT)/bench tests/bench/run
-	@echo; $(OUT)/bench/bench_otlp
-	@echo; $(OUT)/bench/bench_query
-	@echo; $(OUT)/bench/bench_encryption
-	@echo; $(OUT)/bench/bench_retention
 
 ## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
 cross:

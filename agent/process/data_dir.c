@@ -25,7 +25,7 @@ static int dir_fault(ut_fault *fault, const char *path_z, int reason)
     return denied ? EX_NOPERM : EX_CANTCREAT;
 }
 
-// Makes the name of path_z, which was made just now, durable: syncs the directory above. Returns 0
+// Makes the name of path_z durable: syncs the directory above. Returns 0
 // or errno; 0 too where that directory may not be read, or is of a kind that cannot be synced.
 static int sync_parent(const char *path_z)
 {
@@ -39,9 +39,20 @@ static int sync_parent(const char *path_z)
     return reason;
 }
 
+// A start that was killed may have made the directory without making its name durable, which shows
+// nowhere. Not a directory of another user, who made it.
+static bool may_be_unsynced(const char *path_z)
+{
+    struct stat status;
+    return stat(path_z, &status) == 0 && S_ISDIR(status.st_mode) && status.st_uid == geteuid();
+}
+
 int ut_data_dir_make(const char *dir_z, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
+    ut_fault none;
+    // A store is made when the names above it are durable.
+    const bool store_missing = ut_data_dir_find_store(dir_z, &none) != EX_OK;
     const size_t len = strlen(dir_z);
     if (len == 0 || len >= sizeof(path_z))
         return dir_fault(fault, dir_z, len == 0 ? ENOENT : ENAMETOOLONG);
@@ -51,16 +62,15 @@ int ut_data_dir_make(const char *dir_z, ut_fault *fault)
             continue;
         path_z[i] = '\0';
         struct stat status;
-        if (mkdir(path_z, 0700) == 0) {
-            const int reason = sync_parent(path_z);
-            if (reason != 0)
-                return dir_fault(fault, path_z, reason);
-        } else if (errno != EEXIST) {
-            const int reason = errno;
-            // A parent that may be read but not written to is well when it is there.
-            if (stat(path_z, &status) != 0 || !S_ISDIR(status.st_mode))
-                return dir_fault(fault, path_z, reason);
-        }
+        const bool made = mkdir(path_z, 0700) == 0;
+        const int reason = made ? 0 : errno;
+        // A parent that may be read but not written to is well when it is there.
+        if (!made && reason != EEXIST && (stat(path_z, &status) != 0 || !S_ISDIR(status.st_mode)))
+            return dir_fault(fault, path_z, reason);
+        const int unsynced =
+            made || (store_missing && may_be_unsynced(path_z)) ? sync_parent(path_z) : 0;
+        if (unsynced != 0)
+            return dir_fault(fault, path_z, unsynced);
         if (i < len)
             path_z[i] = '/';
     }

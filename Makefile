@@ -114,6 +114,7 @@ picked   = $(if $(T),$(filter $(addprefix %/,$(addsuffix .c,$(T))),$(1)),$(1))
 PROGRAMS = $(patsubst %.c,$(OUT)/%,$(call picked,$(TESTS)))
 FUZZ     = $(patsubst tests/fuzz/%.c,$(OUT)/%,$(call picked,$(FUZZERS)))
 
+POWERCUT = $(patsubst %.c,$(OUT)/obj/%.o,$(wildcard tests/powercut/*.c))
 BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c))
 
 .DELETE_ON_ERROR:
@@ -121,7 +122,7 @@ BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c)
 .SECONDARY:
 .PHONY: all program lib deps debug format run test test-fast test-deep check coverage \
         unit unit-asan unit-tsan tsan-short tsan-short-programs unit-programs bench-programs crash \
-        fuzz fuzz-short fuzz-programs e2e lint bench cross size install clean help
+        powercut fuzz fuzz-short fuzz-programs e2e lint bench cross size install clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
 all: program
@@ -201,6 +202,14 @@ $(OUT)/crash/%: $(OUT)/obj/tests/crash/%.o $(HELPERS) $(LIB)
 	@mkdir -p $(@D)
 	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
 
+# Calls that change files, which this program hears, and that would make two runs differ.
+recorded = open close pwrite pwritev write writev fdatasync fsync ftruncate fallocate rename link \
+           unlink mkdir mmap munmap getrandom
+$(OUT)/powercut/powercut: private LDFLAGS_ALL += $(recorded:%=-Wl$(comma)--wrap=%)
+$(OUT)/powercut/powercut: $(POWERCUT) $(HELPERS) $(LIB)
+	@mkdir -p $(@D)
+	$(call say,LINK,$@)$(CC) $(LDFLAGS_ALL) -o $@ $^ $(LIBS)
+
 ifdef stamp
 $(stamp): tools/deps tools/mbedtls_config.h
 	DEPS_DIR=$(DEPS_DIR) tools/deps $(from)
@@ -267,6 +276,12 @@ crash: $(OUT)/crash/kill_store $(OUT)/crash/readers
 	$(RUNNER) $(OUT)/crash/kill_store $(CRASH_ROUNDS)
 	$(RUNNER) $(OUT)/crash/readers $(CRASH_SECONDS)
 
+## powercut: cuts the power IMAGES (1000) times or for MINUTES; SEED, SCENARIO, RUN_STEPS; or REPLAY=
+IMAGES ?= 1000
+powercut: $(OUT)/powercut/powercut
+	$(RUNNER) $< $(if $(REPLAY),-r $(REPLAY),-n $(IMAGES) $(if $(MINUTES),-m $(MINUTES)) \
+	    $(if $(SEED),-s $(SEED)) $(if $(SCENARIO),-t $(SCENARIO)) $(if $(RUN_STEPS),-l $(RUN_STEPS)))
+
 ## e2e: the program against real SDKs and a real Collector (pytest; PYTEST_ARGS=...)
 e2e: program
 	$(if $(wildcard tests/e2e/setup),tests/e2e/setup)
@@ -281,9 +296,10 @@ test-fast test-deep:
 	tools/setup build test
 	@$(foreach step,$($@),$(MAKE) --no-print-directory $(step) &&) true
 test-fast = program unit
-test-deep = unit-asan tsan-short crash fuzz-short
+test-deep = unit-asan tsan-short crash powercut fuzz-short
 test-deep: export CRASH_ROUNDS  = 100
 test-deep: export CRASH_SECONDS = 8
+test-deep: export IMAGES        = 500
 
 ## run: a central and an edge agent on this machine, with sample traces; ONCE=1 stops when they arrived
 run:

@@ -1,16 +1,12 @@
 // Hex of borrowed bytes; the rest of the module is inline in the header.
 #include "port/base/bytes.h"
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
+// The value of each hexadecimal digit plus one; 0 of any other character.
+static const uint8_t digit_values[256] = {
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['a'] = 11, ['b'] = 12, ['c'] = 13, ['d'] = 14, ['e'] = 15, ['f'] = 16,
+    ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+};
 
 void ut_hex_encode(ut_bytes in, char *out_z)
 {
@@ -27,12 +23,12 @@ bool ut_hex_decode(ut_bytes text, uint8_t *out)
 {
     if (text.len % 2 != 0)
         return false;
+    unsigned all = 0; // above 15 after a character that is no digit
     for (size_t i = 0; i < text.len; i += 2) {
-        int high = hex_digit(text.data[i]);
-        int low = hex_digit(text.data[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
+        const unsigned high = digit_values[text.data[i]] - 1u;
+        const unsigned low = digit_values[text.data[i + 1]] - 1u;
+        all |= high | low;
         *out++ = (uint8_t)(high << 4 | low);
     }
-    return true;
+    return all <= 15;
 }

@@ -220,20 +220,6 @@ static bool put_any_key_value(decoder *d, ut_buf *out, ut_bytes pair, unsigned d
     return put_variant(d, out, &variant, depth);
 }
 
-// MessagePack text of less than 256 bytes; at: room for 2 + len + UT_COPY_STEP.
-static inline uint8_t *write_short_text(uint8_t *at, const uint8_t *text, size_t len,
-                                        const uint8_t *text_end)
-{
-    if (len < 32) {
-        *at++ = (uint8_t)(0xa0 | len);
-    } else {
-        *at++ = 0xd9;
-        *at++ = (uint8_t)len;
-    }
-    ut_copy_steps(at, text, len, text_end);
-    return at + len;
-}
-
 // Writes a KeyValue of the frequent form at once: a short key, then a value that is one short text
 // or one integer, and nothing else. False when it is another; nothing has been written then.
 static inline bool put_short_pair(const decoder *d, ut_buf *out, ut_bytes pair)
@@ -271,8 +257,8 @@ static inline bool put_short_pair(const decoder *d, ut_buf *out, ut_bytes pair)
         }
         if (len != (size_t)(end - at))
             return false;
-        uint8_t *behind = write_short_text(to, key, key_len, body_end);
-        behind = write_short_text(behind, at, len, body_end);
+        uint8_t *behind = ut_mp_write_short_str(to, key, key_len, body_end);
+        behind = ut_mp_write_short_str(behind, at, len, body_end);
         out->len += (size_t)(behind - to);
         return true;
     }
@@ -280,7 +266,7 @@ static inline bool put_short_pair(const decoder *d, ut_buf *out, ut_bytes pair)
         uint64_t value;
         if (ut_pb_read_varint(at, end, &value) != end)
             return false;
-        out->len += (size_t)(write_short_text(to, key, key_len, body_end) - to);
+        out->len += (size_t)(ut_mp_write_short_str(to, key, key_len, body_end) - to);
         ut_mp_put_int(out, (int64_t)value);
         return true;
     }

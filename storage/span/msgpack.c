@@ -244,6 +244,30 @@ void ut_mp_set_array_count(ut_buf *buf, size_t offset, uint32_t count)
     ut_put_be32(buf->data + offset + 1, count);
 }
 
+void ut_mp_set_count(ut_buf *buf, size_t offset, uint32_t count)
+{
+    if (buf->err != UT_OK)
+        return; // the header may not have been written
+    UT_ASSERT(offset < buf->len && (buf->data[offset] == 0x80 || buf->data[offset] == 0x90));
+    if (count < 16) {
+        buf->data[offset] |= (uint8_t)count;
+        return;
+    }
+    const bool wide = count > UINT16_MAX;
+    const size_t more = wide ? 4 : 2;
+    if (ut_buf_reserve(buf, more) == NULL)
+        return;
+    uint8_t *at = buf->data + offset;
+    memmove(at + 1 + more, at + 1, buf->len - offset - 1);
+    buf->len += more;
+    const uint8_t tag = at[0] == 0x80 ? 0xde : 0xdc; // of 16 bits; the next one of 32
+    at[0] = (uint8_t)(tag + wide);
+    if (wide)
+        ut_put_be32(at + 1, count);
+    else
+        put_be16(at + 1, count);
+}
+
 // ---- reader ----
 
 // The content behind a tag from 0xc0 to 0xdf: its class in the high half, a number of bytes in the

@@ -37,6 +37,29 @@ void ut_mp_put_map(ut_buf *buf, uint32_t count);   // count pairs of key and val
 size_t ut_mp_put_array_open(ut_buf *buf);
 void ut_mp_set_array_count(ut_buf *buf, size_t offset, uint32_t count);
 
+// Sets the count of a map or array that was put with 0 at this offset, and whose content has been
+// written behind it: what ut_mp_put_map or ut_mp_put_array would have written for count. From 16 on
+// the content moves.
+void ut_mp_set_count(ut_buf *buf, size_t offset, uint32_t count);
+
+enum { UT_MP_SHORT_STR_MAX = 255 };
+
+// Writes text of at most UT_MP_SHORT_STR_MAX bytes as ut_mp_put_str does, without asking for room:
+// at has 2 + len + UT_COPY_STEP bytes. text_end: of what may be read from text on, at least len
+// bytes. Returns the end of what it wrote.
+static inline uint8_t *ut_mp_write_short_str(uint8_t *at, const uint8_t *text, size_t len,
+                                             const uint8_t *text_end)
+{
+    if (len < 32) {
+        *at++ = (uint8_t)(0xa0 | len);
+    } else {
+        *at++ = 0xd9;
+        *at++ = (uint8_t)len;
+    }
+    ut_copy_steps(at, text, len, text_end);
+    return at + len;
+}
+
 // ---- reader ----
 typedef struct {
     const uint8_t *at;

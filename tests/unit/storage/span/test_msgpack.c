@@ -219,6 +219,29 @@ static void an_open_array_gets_its_count_later(void **state)
     ut_buf_free(&buf);
 }
 
+static void a_count_set_later_takes_the_shortest_form(void **state)
+{
+    (void)state;
+    static const uint32_t counts[] = {0, 1, 15, 16, UINT16_MAX, UINT16_MAX + 1u, UINT32_MAX};
+    for (size_t i = 0; i < 2 * sizeof counts / sizeof counts[0]; i++) {
+        void (*const put)(ut_buf *, uint32_t) = i % 2 == 0 ? ut_mp_put_map : ut_mp_put_array;
+        ut_buf at_once;
+        ut_buf later;
+        ut_buf_init(&at_once, 64);
+        ut_buf_init(&later, 64);
+        ut_mp_put_uint(&at_once, 7);
+        put(&at_once, counts[i / 2]);
+        ut_mp_put_str(&at_once, UT_BYTES_LIT("content"));
+        ut_mp_put_uint(&later, 7);
+        put(&later, 0);
+        ut_mp_put_str(&later, UT_BYTES_LIT("content"));
+        ut_mp_set_count(&later, 1, counts[i / 2]);
+        assert_true(ut_bytes_equal(ut_buf_bytes(&later), ut_buf_bytes(&at_once)));
+        ut_buf_free(&at_once);
+        ut_buf_free(&later);
+    }
+}
+
 static void a_full_buffer_keeps_its_error(void **state)
 {
     (void)state;
@@ -519,6 +542,7 @@ int main(void)
         cmocka_unit_test(text_and_bytes_come_back_at_every_border_of_length),
         cmocka_unit_test(counts_take_the_shortest_form),
         cmocka_unit_test(an_open_array_gets_its_count_later),
+        cmocka_unit_test(a_count_set_later_takes_the_shortest_form),
         cmocka_unit_test(a_full_buffer_keeps_its_error),
         cmocka_unit_test(text_beyond_32_bits_is_refused),
         cmocka_unit_test(each_reader_takes_only_its_own_type),

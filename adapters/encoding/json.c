@@ -173,6 +173,20 @@ void ut_json_free(ut_json *json)
     UT_ASSERT(json->used == 0);
 }
 
+bool ut_json_surely_fits(size_t text_len, size_t values, size_t memory_max)
+{
+    enum {
+        BYTES_A_VALUE = 6, // of text, that yyjson begins with; from then on it grows by half
+        SLACK = 64,        // values: what a document has besides
+    };
+    const uint64_t begin = text_len / BYTES_A_VALUE;
+    const uint64_t grown = (uint64_t)values + values / 2;
+    const uint64_t bytes = text_len + YYJSON_PADDING_SIZE +
+                           ((begin > grown ? begin : grown) + SLACK) * sizeof(yyjson_val);
+    return bytes <= memory_max &&
+           bytes <= (uint64_t)text_len * UT_JSON_MEMORY_FACTOR + UT_JSON_MEMORY_BASE;
+}
+
 const char *ut_json_type_text(yyjson_val *value)
 {
     switch (yyjson_get_type(value)) {

@@ -33,6 +33,9 @@ ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault);
 // Does the same within memory_max bytes, where that is less.
 ut_err ut_json_read_within(ut_json *json, ut_bytes text, size_t memory_max, ut_fault *fault);
 void ut_json_free(ut_json *json);
+// Whether a text with so many values, names of members among them, is certain to be read within
+// memory_max bytes. text_len: at least 1.
+bool ut_json_surely_fits(size_t text_len, size_t values, size_t memory_max);
 
 // "an object", "a string", ... for faults.
 const char *ut_json_type_text(yyjson_val *value);

@@ -13,8 +13,6 @@
 #include "adapters/otlp/otlp_json_member.h"
 #include "adapters/otlp/otlp_span.h"
 
-#include <math.h>
-
 typedef struct {
     ut_batch *batch;
     ut_fault *fault;
@@ -60,22 +58,15 @@ static bool put_double(decoder *d, ut_buf *out, yyjson_val *value, const ut_otlp
         text = ut_otlp_text_of(value);
     else
         return ut_otlp_bad_type(d->fault, at, "a number, or a string of one", value);
-    if (yyjson_is_str(value) && ut_bytes_equal(text, UT_BYTES_LIT("NaN")))
-        number = (double)NAN;
-    else if (yyjson_is_str(value) && ut_bytes_equal(text, UT_BYTES_LIT("Infinity")))
-        number = (double)INFINITY;
-    else if (yyjson_is_str(value) && ut_bytes_equal(text, UT_BYTES_LIT("-Infinity")))
-        number = (double)-INFINITY;
-    else
-        switch (ut_json_double(text, &number)) {
-        case UT_JSON_NUMBER_OK:
-            break;
-        case UT_JSON_NUMBER_RANGE:
-            return ut_otlp_bad(d->fault, at, "expected a number that fits 64-bit floating point");
-        case UT_JSON_NUMBER_MALFORMED:
-            return ut_otlp_bad(d->fault, at,
-                               "expected a number, \"NaN\", \"Infinity\" or \"-Infinity\"");
-        }
+    switch (ut_otlp_double(text, yyjson_is_str(value), &number)) {
+    case UT_JSON_NUMBER_OK:
+        break;
+    case UT_JSON_NUMBER_RANGE:
+        return ut_otlp_bad(d->fault, at, "expected a number that fits 64-bit floating point");
+    case UT_JSON_NUMBER_MALFORMED:
+        return ut_otlp_bad(d->fault, at,
+                           "expected a number, \"NaN\", \"Infinity\" or \"-Infinity\"");
+    }
     ut_mp_put_double(out, number);
     return true;
 }
@@ -86,14 +77,12 @@ static bool put_key_value(decoder *d, ut_buf *out, yyjson_val *pair, const ut_ot
 {
     yyjson_val *key = NULL;
     yyjson_val *value = NULL;
-    yyjson_obj_iter members = yyjson_obj_iter_with(pair);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "key"))
-            key = member;
-        else if (UT_OTLP_IS(name, "value"))
-            value = member;
+    ut_otlp_members of = ut_otlp_members_of(pair, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_KEY)
+            key = of.value;
+        else if (of.name == UT_NAME_VALUE)
+            value = of.value;
     }
     ut_bytes text = UT_BYTES_NONE;
     if (!ut_otlp_get_text(d->fault, key, UT_OTLP_MEMBER(at, "key"), &text))
@@ -111,12 +100,10 @@ static bool put_list(decoder *d, ut_buf *out, yyjson_val *list, const ut_otlp_pl
     if (!ut_otlp_is_object(d->fault, list, at))
         return false;
     yyjson_val *values = NULL;
-    yyjson_obj_iter members = yyjson_obj_iter_with(list);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "values"))
-            values = member;
+    ut_otlp_members of = ut_otlp_members_of(list, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_VALUES)
+            values = of.value;
     }
     const ut_otlp_place *inside = UT_OTLP_MEMBER(at, "values");
     uint32_t count = 0;
@@ -139,78 +126,55 @@ static bool put_list(decoder *d, ut_buf *out, yyjson_val *list, const ut_otlp_pl
     return true;
 }
 
-typedef enum { NO_VARIANT, STRING, BOOL, INT, DOUBLE, ARRAY, KVLIST, BYTES } variant;
-
-static const char *const variant_names_z[] = {
-    "",           "stringValue", "boolValue",  "intValue", "doubleValue",
-    "arrayValue", "kvlistValue", "bytesValue",
-};
-
-static variant variant_of(yyjson_val *name)
+static bool is_variant(ut_otlp_name name)
 {
-    if (UT_OTLP_IS(name, "stringValue"))
-        return STRING;
-    if (UT_OTLP_IS(name, "intValue"))
-        return INT;
-    if (UT_OTLP_IS(name, "boolValue"))
-        return BOOL;
-    if (UT_OTLP_IS(name, "doubleValue"))
-        return DOUBLE;
-    if (UT_OTLP_IS(name, "arrayValue"))
-        return ARRAY;
-    if (UT_OTLP_IS(name, "kvlistValue"))
-        return KVLIST;
-    if (UT_OTLP_IS(name, "bytesValue"))
-        return BYTES;
-    return NO_VARIANT;
+    return name == UT_NAME_STRING_VALUE || name == UT_NAME_INT_VALUE ||
+           name == UT_NAME_BOOL_VALUE || name == UT_NAME_DOUBLE_VALUE ||
+           name == UT_NAME_ARRAY_VALUE || name == UT_NAME_KVLIST_VALUE ||
+           name == UT_NAME_BYTES_VALUE;
 }
 
 // value: NULL for an empty one.
 static bool put_value(decoder *d, ut_buf *out, yyjson_val *value, const ut_otlp_place *at,
                       unsigned depth)
 {
-    variant kind = NO_VARIANT;
+    ut_otlp_name kind = UT_NAME_UNKNOWN;
     yyjson_val *inside = NULL;
     if (!ut_otlp_is_object(d->fault, value, at))
         return false;
-    yyjson_obj_iter members = yyjson_obj_iter_with(value);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        variant found = variant_of(name);
-        if (found != NO_VARIANT) {
-            kind = found;
-            inside = member;
+    ut_otlp_members of = ut_otlp_members_of(value, at);
+    while (ut_otlp_next_member(&of)) {
+        if (is_variant(of.name)) {
+            kind = of.name;
+            inside = of.value;
         }
     }
     ut_bytes text = UT_BYTES_NONE;
-    const ut_otlp_place *here = UT_OTLP_MEMBER(at, variant_names_z[kind]);
+    const ut_otlp_place *here = UT_OTLP_MEMBER(at, ut_otlp_name_texts[kind].text_z);
     switch (kind) {
-    case NO_VARIANT:
-        ut_mp_put_nil(out);
-        return true;
-    case STRING:
+    case UT_NAME_STRING_VALUE:
         if (!ut_otlp_get_text(d->fault, inside, here, &text))
             return false;
         ut_mp_put_str(out, text);
         return true;
-    case BOOL:
+    case UT_NAME_BOOL_VALUE:
         if (!yyjson_is_bool(inside))
             return ut_otlp_bad_type(d->fault, here, "true or false", inside);
         ut_mp_put_bool(out, yyjson_get_bool(inside));
         return true;
-    case INT:
+    case UT_NAME_INT_VALUE:
         return put_int(d, out, inside, here);
-    case DOUBLE:
+    case UT_NAME_DOUBLE_VALUE:
         return put_double(d, out, inside, here);
-    case ARRAY:
-        return put_list(d, out, inside, here, false, depth);
-    case KVLIST:
-        return put_list(d, out, inside, here, true, depth);
-    case BYTES:
+    case UT_NAME_ARRAY_VALUE:
+    case UT_NAME_KVLIST_VALUE:
+        return put_list(d, out, inside, here, kind == UT_NAME_KVLIST_VALUE, depth);
+    case UT_NAME_BYTES_VALUE:
         return put_bytes(d, out, inside, here);
+    default:
+        ut_mp_put_nil(out);
+        return true;
     }
-    return true;
 }
 
 static bool put_attributes(decoder *d, ut_buf *out, yyjson_val *array, const ut_otlp_place *around)
@@ -236,22 +200,18 @@ static bool put_event(decoder *d, ut_buf *out, yyjson_val *object, const ut_otlp
 {
     ut_event event = {0};
     yyjson_val *attributes = NULL;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "timeUnixNano")) {
-            if (!ut_otlp_get_time(d->fault, member, UT_OTLP_MEMBER(at, "timeUnixNano"),
-                                  &event.time_ns))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_TIME) {
+            if (!ut_otlp_get_time(d->fault, of.value, &of.place, &event.time_ns))
                 return false;
-        } else if (UT_OTLP_IS(name, "name")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "name"), &event.name))
+        } else if (of.name == UT_NAME_NAME) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &event.name))
                 return false;
-        } else if (UT_OTLP_IS(name, "attributes")) {
-            attributes = member;
-        } else if (UT_OTLP_IS(name, "droppedAttributesCount")) {
-            if (!ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "droppedAttributesCount"),
-                                 &event.dropped_attributes))
+        } else if (of.name == UT_NAME_ATTRIBUTES) {
+            attributes = of.value;
+        } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
+            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &event.dropped_attributes))
                 return false;
         }
     }
@@ -277,30 +237,26 @@ static bool put_link(decoder *d, ut_buf *out, yyjson_val *object, const ut_otlp_
     size_t trace_id_digits = 0;
     size_t span_id_digits = 0;
     yyjson_val *attributes = NULL;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "traceId")) {
-            if (!ut_otlp_get_id(d->fault, member, UT_OTLP_MEMBER(at, "traceId"), trace_id,
-                                sizeof trace_id, &trace_id_digits))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_TRACE_ID) {
+            if (!ut_otlp_get_id(d->fault, of.value, &of.place, trace_id, sizeof trace_id,
+                                &trace_id_digits))
                 return false;
-        } else if (UT_OTLP_IS(name, "spanId")) {
-            if (!ut_otlp_get_id(d->fault, member, UT_OTLP_MEMBER(at, "spanId"), span_id,
-                                sizeof span_id, &span_id_digits))
+        } else if (of.name == UT_NAME_SPAN_ID) {
+            if (!ut_otlp_get_id(d->fault, of.value, &of.place, span_id, sizeof span_id,
+                                &span_id_digits))
                 return false;
-        } else if (UT_OTLP_IS(name, "traceState")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "traceState"),
-                                  &link.trace_state))
+        } else if (of.name == UT_NAME_TRACE_STATE) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &link.trace_state))
                 return false;
-        } else if (UT_OTLP_IS(name, "attributes")) {
-            attributes = member;
-        } else if (UT_OTLP_IS(name, "droppedAttributesCount")) {
-            if (!ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "droppedAttributesCount"),
-                                 &link.dropped_attributes))
+        } else if (of.name == UT_NAME_ATTRIBUTES) {
+            attributes = of.value;
+        } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
+            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &link.dropped_attributes))
                 return false;
-        } else if (UT_OTLP_IS(name, "flags")) {
-            if (!ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "flags"), &link.flags))
+        } else if (of.name == UT_NAME_FLAGS) {
+            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &link.flags))
                 return false;
         }
     }
@@ -359,16 +315,13 @@ static bool get_status(decoder *d, yyjson_val *object, const ut_otlp_place *at, 
 {
     if (!ut_otlp_is_object(d->fault, object, at))
         return false;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "code")) {
-            if (!ut_otlp_get_enum(d->fault, member, UT_OTLP_MEMBER(at, "code"), &span->status_code))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_CODE) {
+            if (!ut_otlp_get_enum(d->fault, of.value, &of.place, &span->status_code))
                 return false;
-        } else if (UT_OTLP_IS(name, "message")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "message"),
-                                  &span->status_message))
+        } else if (of.name == UT_NAME_MESSAGE) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &span->status_message))
                 return false;
         }
     }
@@ -425,45 +378,41 @@ static bool ids_fit(decoder *d, const span_ids *ids, const ut_otlp_place *at, ut
 }
 
 // The members of a span that are single values.
-static bool get_span_member(decoder *d, yyjson_val *name, yyjson_val *member,
-                            const ut_otlp_place *at, span_ids *ids, ut_span *span)
+static bool get_span_member(decoder *d, const ut_otlp_members *of, span_ids *ids, ut_span *span)
 {
-    if (UT_OTLP_IS(name, "traceId"))
-        return ut_otlp_get_id(d->fault, member, UT_OTLP_MEMBER(at, "traceId"), ids->trace_id,
-                              UT_TRACE_ID_LEN, &ids->trace_id_digits);
-    if (UT_OTLP_IS(name, "spanId"))
-        return ut_otlp_get_id(d->fault, member, UT_OTLP_MEMBER(at, "spanId"), ids->span_id,
-                              UT_SPAN_ID_LEN, &ids->span_id_digits);
-    if (UT_OTLP_IS(name, "parentSpanId"))
-        return ut_otlp_get_id(d->fault, member, UT_OTLP_MEMBER(at, "parentSpanId"),
-                              ids->parent_span_id, UT_SPAN_ID_LEN, &ids->parent_span_id_digits);
-    if (UT_OTLP_IS(name, "name"))
-        return ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "name"), &span->name);
-    if (UT_OTLP_IS(name, "kind"))
-        return ut_otlp_get_enum(d->fault, member, UT_OTLP_MEMBER(at, "kind"), &span->kind);
-    if (UT_OTLP_IS(name, "startTimeUnixNano"))
-        return ut_otlp_get_time(d->fault, member, UT_OTLP_MEMBER(at, "startTimeUnixNano"),
-                                &span->start_ns);
-    if (UT_OTLP_IS(name, "endTimeUnixNano"))
-        return ut_otlp_get_time(d->fault, member, UT_OTLP_MEMBER(at, "endTimeUnixNano"),
-                                &span->end_ns);
-    if (UT_OTLP_IS(name, "status"))
-        return get_status(d, member, UT_OTLP_MEMBER(at, "status"), span);
-    if (UT_OTLP_IS(name, "flags"))
-        return ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "flags"), &span->flags);
-    if (UT_OTLP_IS(name, "traceState"))
-        return ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "traceState"),
-                                &span->trace_state);
-    if (UT_OTLP_IS(name, "droppedAttributesCount"))
-        return ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "droppedAttributesCount"),
-                               &span->dropped_attributes);
-    if (UT_OTLP_IS(name, "droppedEventsCount"))
-        return ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "droppedEventsCount"),
-                               &span->dropped_events);
-    if (UT_OTLP_IS(name, "droppedLinksCount"))
-        return ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "droppedLinksCount"),
-                               &span->dropped_links);
-    return true; // not known
+    switch (of->name) {
+    case UT_NAME_TRACE_ID:
+        return ut_otlp_get_id(d->fault, of->value, &of->place, ids->trace_id, UT_TRACE_ID_LEN,
+                              &ids->trace_id_digits);
+    case UT_NAME_SPAN_ID:
+        return ut_otlp_get_id(d->fault, of->value, &of->place, ids->span_id, UT_SPAN_ID_LEN,
+                              &ids->span_id_digits);
+    case UT_NAME_PARENT_SPAN_ID:
+        return ut_otlp_get_id(d->fault, of->value, &of->place, ids->parent_span_id, UT_SPAN_ID_LEN,
+                              &ids->parent_span_id_digits);
+    case UT_NAME_NAME:
+        return ut_otlp_get_text(d->fault, of->value, &of->place, &span->name);
+    case UT_NAME_KIND:
+        return ut_otlp_get_enum(d->fault, of->value, &of->place, &span->kind);
+    case UT_NAME_START_TIME:
+        return ut_otlp_get_time(d->fault, of->value, &of->place, &span->start_ns);
+    case UT_NAME_END_TIME:
+        return ut_otlp_get_time(d->fault, of->value, &of->place, &span->end_ns);
+    case UT_NAME_STATUS:
+        return get_status(d, of->value, &of->place, span);
+    case UT_NAME_FLAGS:
+        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->flags);
+    case UT_NAME_TRACE_STATE:
+        return ut_otlp_get_text(d->fault, of->value, &of->place, &span->trace_state);
+    case UT_NAME_DROPPED_ATTRIBUTES:
+        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->dropped_attributes);
+    case UT_NAME_DROPPED_EVENTS:
+        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->dropped_events);
+    case UT_NAME_DROPPED_LINKS:
+        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->dropped_links);
+    default:
+        return true; // not known
+    }
 }
 
 static bool decode_span(decoder *d, yyjson_val *object, const ut_otlp_place *at,
@@ -475,17 +424,15 @@ static bool decode_span(decoder *d, yyjson_val *object, const ut_otlp_place *at,
     yyjson_val *attributes = NULL;
     yyjson_val *events = NULL;
     yyjson_val *links = NULL;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "attributes"))
-            attributes = member;
-        else if (UT_OTLP_IS(name, "events"))
-            events = member;
-        else if (UT_OTLP_IS(name, "links"))
-            links = member;
-        else if (!get_span_member(d, name, member, at, &ids, &span))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_ATTRIBUTES)
+            attributes = of.value;
+        else if (of.name == UT_NAME_EVENTS)
+            events = of.value;
+        else if (of.name == UT_NAME_LINKS)
+            links = of.value;
+        else if (!get_span_member(d, &of, &ids, &span))
             return false;
     }
     bool fit = ids_fit(d, &ids, at, &span);
@@ -513,21 +460,18 @@ static bool put_scope(decoder *d, ut_buf *out, yyjson_val *object, const ut_otlp
     yyjson_val *attributes = NULL;
     if (!ut_otlp_is_object(d->fault, object, at))
         return false;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "name")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "name"), &scope.name))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_NAME) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &scope.name))
                 return false;
-        } else if (UT_OTLP_IS(name, "version")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "version"), &scope.version))
+        } else if (of.name == UT_NAME_VERSION) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &scope.version))
                 return false;
-        } else if (UT_OTLP_IS(name, "attributes")) {
-            attributes = member;
-        } else if (UT_OTLP_IS(name, "droppedAttributesCount")) {
-            if (!ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "droppedAttributesCount"),
-                                 &scope.dropped_attributes))
+        } else if (of.name == UT_NAME_ATTRIBUTES) {
+            attributes = of.value;
+        } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
+            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &scope.dropped_attributes))
                 return false;
         }
     }
@@ -561,20 +505,18 @@ static bool put_entity_ref(decoder *d, ut_buf *out, yyjson_val *object, const ut
     yyjson_val *description_keys = NULL;
     ut_bytes schema_url = UT_BYTES_NONE;
     ut_bytes type = UT_BYTES_NONE;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "schemaUrl")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "schemaUrl"), &schema_url))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_SCHEMA_URL) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &schema_url))
                 return false;
-        } else if (UT_OTLP_IS(name, "type")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "type"), &type))
+        } else if (of.name == UT_NAME_TYPE) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &type))
                 return false;
-        } else if (UT_OTLP_IS(name, "idKeys")) {
-            id_keys = member;
-        } else if (UT_OTLP_IS(name, "descriptionKeys")) {
-            description_keys = member;
+        } else if (of.name == UT_NAME_ID_KEYS) {
+            id_keys = of.value;
+        } else if (of.name == UT_NAME_DESCRIPTION_KEYS) {
+            description_keys = of.value;
         }
     }
     ut_pb_slot slot = ut_pb_open(out, UT_RESOURCE_ENTITY_REFS, type.len + schema_url.len);
@@ -615,18 +557,15 @@ static bool put_resource(decoder *d, ut_buf *out, yyjson_val *object, const ut_o
     yyjson_val *entity_refs = NULL;
     if (!ut_otlp_is_object(d->fault, object, at))
         return false;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "attributes")) {
-            attributes = member;
-        } else if (UT_OTLP_IS(name, "droppedAttributesCount")) {
-            if (!ut_otlp_get_u32(d->fault, member, UT_OTLP_MEMBER(at, "droppedAttributesCount"),
-                                 &resource.dropped_attributes))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_ATTRIBUTES) {
+            attributes = of.value;
+        } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
+            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &resource.dropped_attributes))
                 return false;
-        } else if (UT_OTLP_IS(name, "entityRefs")) {
-            entity_refs = member;
+        } else if (of.name == UT_NAME_ENTITY_REFS) {
+            entity_refs = of.value;
         }
     }
     ut_buf_reset(&d->scratch, SIZE_MAX);
@@ -647,16 +586,14 @@ static bool decode_scope_spans(decoder *d, yyjson_val *object, const ut_otlp_pla
     yyjson_val *scope = NULL;
     yyjson_val *spans = NULL;
     ut_bytes schema_url = UT_BYTES_NONE;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "scope")) {
-            scope = member;
-        } else if (UT_OTLP_IS(name, "spans")) {
-            spans = member;
-        } else if (UT_OTLP_IS(name, "schemaUrl")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "schemaUrl"), &schema_url))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_SCOPE) {
+            scope = of.value;
+        } else if (of.name == UT_NAME_SPANS) {
+            spans = of.value;
+        } else if (of.name == UT_NAME_SCHEMA_URL) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &schema_url))
                 return false;
         }
     }
@@ -685,16 +622,14 @@ static bool decode_resource_spans(decoder *d, yyjson_val *object, const ut_otlp_
     yyjson_val *resource = NULL;
     yyjson_val *scope_spans = NULL;
     ut_bytes schema_url = UT_BYTES_NONE;
-    yyjson_obj_iter members = yyjson_obj_iter_with(object);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "resource")) {
-            resource = member;
-        } else if (UT_OTLP_IS(name, "scopeSpans")) {
-            scope_spans = member;
-        } else if (UT_OTLP_IS(name, "schemaUrl")) {
-            if (!ut_otlp_get_text(d->fault, member, UT_OTLP_MEMBER(at, "schemaUrl"), &schema_url))
+    ut_otlp_members of = ut_otlp_members_of(object, at);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_RESOURCE) {
+            resource = of.value;
+        } else if (of.name == UT_NAME_SCOPE_SPANS) {
+            scope_spans = of.value;
+        } else if (of.name == UT_NAME_SCHEMA_URL) {
+            if (!ut_otlp_get_text(d->fault, of.value, &of.place, &schema_url))
                 return false;
         }
     }
@@ -725,12 +660,10 @@ static bool decode_request(decoder *d, yyjson_val *root)
     if (!yyjson_is_obj(root))
         return ut_otlp_bad_type(d->fault, NULL, "an object with resourceSpans", root);
     yyjson_val *resource_spans = NULL;
-    yyjson_obj_iter members = yyjson_obj_iter_with(root);
-    yyjson_val *name;
-    yyjson_val *member;
-    while (ut_otlp_next_member(&members, &name, &member)) {
-        if (UT_OTLP_IS(name, "resourceSpans"))
-            resource_spans = member;
+    ut_otlp_members of = ut_otlp_members_of(root, NULL);
+    while (ut_otlp_next_member(&of)) {
+        if (of.name == UT_NAME_RESOURCE_SPANS)
+            resource_spans = of.value;
     }
     const ut_otlp_place *at = UT_OTLP_MEMBER(NULL, "resourceSpans");
     uint32_t count;

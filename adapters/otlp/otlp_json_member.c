@@ -4,6 +4,7 @@
 #include "adapters/otlp/otlp.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 
 enum {
@@ -46,6 +47,20 @@ bool ut_otlp_bad_type(ut_fault *fault, const ut_otlp_place *at, const char *expe
 }
 
 // ---- members ----
+
+bool ut_otlp_next_member(ut_otlp_members *of)
+{
+    yyjson_val *key;
+    while ((key = yyjson_obj_iter_next(&of->iter)) != NULL) {
+        of->value = yyjson_obj_iter_get_val(key);
+        if (yyjson_is_null(of->value))
+            continue;
+        of->name = ut_otlp_name_of(ut_otlp_text_of(key));
+        of->place.name_z = ut_otlp_name_texts[of->name].text_z;
+        return true;
+    }
+    return false;
+}
 
 bool ut_otlp_get_text(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, ut_bytes *text)
 {
@@ -111,6 +126,19 @@ bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *a
         return false;
     *number = (int32_t)(uint32_t)bits;
     return true;
+}
+
+ut_json_number ut_otlp_double(ut_bytes text, bool quoted, double *number)
+{
+    if (quoted && ut_bytes_equal(text, UT_BYTES_LIT("NaN")))
+        *number = (double)NAN;
+    else if (quoted && ut_bytes_equal(text, UT_BYTES_LIT("Infinity")))
+        *number = (double)INFINITY;
+    else if (quoted && ut_bytes_equal(text, UT_BYTES_LIT("-Infinity")))
+        *number = (double)-INFINITY;
+    else
+        return ut_json_double(text, number);
+    return UT_JSON_NUMBER_OK;
 }
 
 bool ut_otlp_get_id(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint8_t *id,

@@ -12,6 +12,7 @@
 #define UT_ADAPTERS_OTLP_OTLP_JSON_MEMBER_H
 
 #include "adapters/encoding/json.h"
+#include "adapters/otlp/otlp_json_name.h"
 #include "adapters/otlp/otlp_path.h"
 
 // ---- places and faults ----
@@ -39,22 +40,22 @@ bool ut_otlp_bad_type(ut_fault *fault, const ut_otlp_place *at, const char *expe
 
 // ---- members ----
 
-// True when the key of a member is this literal.
-#define UT_OTLP_IS(key, name)                   \
-    (yyjson_get_len(key) == sizeof(name) - 1 && \
-     memcmp(yyjson_get_str(key), name, sizeof(name) - 1) == 0)
+// The members of an object that are not null, one after the other.
+typedef struct {
+    yyjson_obj_iter iter;
+    ut_otlp_name name;
+    yyjson_val *value;
+    ut_otlp_place place; // of the value, if its name is known
+} ut_otlp_members;
 
-// The next member that is not null; false at the end. Begin with yyjson_obj_iter_with(object).
-static inline bool ut_otlp_next_member(yyjson_obj_iter *members, yyjson_val **key,
-                                       yyjson_val **value)
+// object: NULL has none.
+static inline ut_otlp_members ut_otlp_members_of(yyjson_val *object, const ut_otlp_place *at)
 {
-    while ((*key = yyjson_obj_iter_next(members)) != NULL) {
-        *value = yyjson_obj_iter_get_val(*key);
-        if (!yyjson_is_null(*value))
-            return true;
-    }
-    return false;
+    return (ut_otlp_members){.iter = yyjson_obj_iter_with(object), .place.around = at};
 }
+
+// Goes to the next member; false at the end.
+bool ut_otlp_next_member(ut_otlp_members *of);
 
 // The bytes of a value that is a string.
 static inline ut_bytes ut_otlp_text_of(yyjson_val *value)
@@ -74,6 +75,9 @@ bool ut_otlp_get_time(ut_fault *fault, yyjson_val *value, const ut_otlp_place *a
 bool ut_otlp_get_u32(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint32_t *number);
 // A number only: names of enumerations are not allowed.
 bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, int32_t *number);
+
+// A double from the text of a number or, quoted, of a string: "NaN" and infinities are strings.
+ut_json_number ut_otlp_double(ut_bytes text, bool quoted, double *number);
 
 // Hexadecimal digits into id, which has room for `room` bytes. *digits: their number. An odd number
 // of digits, or too many for the room, are only checked to be hexadecimal: id is then not written,

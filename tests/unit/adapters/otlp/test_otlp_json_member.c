@@ -63,14 +63,17 @@ static void an_absent_member_leaves_the_default(void **state)
 static void null_members_are_passed(void **state)
 {
     (void)state;
-    yyjson_obj_iter members = yyjson_obj_iter_with(value_of("{\"a\":null,\"b\":true,\"c\":null}"));
-    yyjson_val *key;
-    yyjson_val *value;
-    assert_true(ut_otlp_next_member(&members, &key, &value));
-    assert_true(UT_OTLP_IS(key, "b"));
-    assert_false(UT_OTLP_IS(key, "bb"));
-    assert_false(UT_OTLP_IS(key, ""));
-    assert_false(ut_otlp_next_member(&members, &key, &value));
+    const ut_otlp_place *at = UT_OTLP_MEMBER(NULL, "a");
+    ut_otlp_members of =
+        ut_otlp_members_of(value_of("{\"key\":null,\"value\":true,\"x\":1,\"name\":null}"), at);
+    assert_true(ut_otlp_next_member(&of));
+    assert_int_equal(of.name, UT_NAME_VALUE);
+    assert_true(yyjson_is_true(of.value));
+    assert_string_equal(of.place.name_z, "value");
+    assert_ptr_equal(of.place.around, at);
+    assert_true(ut_otlp_next_member(&of));
+    assert_int_equal(of.name, UT_NAME_UNKNOWN);
+    assert_false(ut_otlp_next_member(&of));
     drop();
 }
 

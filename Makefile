@@ -163,6 +163,8 @@ SMALL = agent/cli agent/commands agent/config agent/control agent/daemon agent/f
         storage/upkeep
 ifeq ($(OPTIMISE),-O2)
 $(SMALL:%=$(OUT)/obj/%/%.o): private OPTIMISE = -Os
+# Most of the bytes of OTLP JSON pass otlp_json_stream_value.c and json_scan.c alone.
+$(patsubst %,$(OUT)/obj/adapters/otlp/otlp_json_%.o,decode member stream): private OPTIMISE = -Os
 endif
 # Only musl's own memory functions are worth replacing, and never under a sanitizer or a foreign libc.
 ifeq ($(KIND)$(TARGET)$(DEPS_PREFIX),muslx86_64-linux-musl)

@@ -1,6 +1,6 @@
-// OTLP JSON to span records: yyjson makes a document within bounded memory, and each object is then
-// read once for its members, whose order is free, before the record is written. Not for protobuf
-// (otlp_protobuf_decode.c).
+// OTLP JSON to span records. Most bodies are left to otlp_json_stream.c. Of one that it gives up
+// yyjson makes a document within bounded memory, and each object is then read once for its members,
+// whose order is free, before the record is written. Not for protobuf (otlp_protobuf_decode.c).
 //
 // Of a repeated member the last one that is not null counts; null is absent; members that are not
 // known are ignored. An element of arrayValue that is null is an empty value. Of several variants
@@ -11,6 +11,7 @@
 #include "adapters/encoding/protobuf.h"
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/otlp/otlp_json_member.h"
+#include "adapters/otlp/otlp_json_stream.h"
 #include "adapters/otlp/otlp_span.h"
 
 typedef struct {
@@ -680,13 +681,7 @@ static bool decode_request(decoder *d, yyjson_val *root)
     return true;
 }
 
-ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
-{
-    return ut_otlp_json_decode_within(body, SIZE_MAX, batch, fault);
-}
-
-ut_err ut_otlp_json_decode_within(ut_bytes body, size_t memory_max, ut_batch *batch,
-                                  ut_fault *fault)
+ut_err ut_otlp_json_document(ut_bytes body, size_t memory_max, ut_batch *batch, ut_fault *fault)
 {
     ut_json json;
     ut_err err = ut_json_read_within(&json, body, memory_max, fault);
@@ -705,4 +700,18 @@ ut_err ut_otlp_json_decode_within(ut_bytes body, size_t memory_max, ut_batch *ba
     ut_buf_free(&d.scratch);
     ut_json_free(&json);
     return err;
+}
+
+ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
+{
+    return ut_otlp_json_decode_within(body, SIZE_MAX, batch, fault);
+}
+
+ut_err ut_otlp_json_decode_within(ut_bytes body, size_t memory_max, ut_batch *batch,
+                                  ut_fault *fault)
+{
+    if (ut_otlp_json_stream(body, memory_max, batch))
+        return UT_OK;
+    ut_batch_reset(batch, SIZE_MAX);
+    return ut_otlp_json_document(body, memory_max, batch, fault);
 }

@@ -7,6 +7,15 @@ void ut_otlp_part_end(const ut_otlp_part *part, ut_buf *bytes)
         bytes->len = part->begin;
 }
 
+void ut_otlp_part_end_late(const ut_otlp_part *part, ut_buf *bytes, ut_buf *parts)
+{
+    ut_otlp_part_end(part, bytes);
+    if (part->index == UINT32_MAX || bytes->err != UT_OK || parts->err != UT_OK)
+        return;
+    ut_batch_part *entry = (ut_batch_part *)(void *)parts->data + part->index;
+    entry->len = (uint32_t)(bytes->len - part->begin);
+}
+
 ut_otlp_ids ut_otlp_span_check_ids(ut_span *span)
 {
     static const uint8_t none[UT_TRACE_ID_LEN];

@@ -23,6 +23,10 @@ static inline ut_otlp_part ut_otlp_part_begin(const ut_buf *bytes)
 // Takes the record back when no span needed it. Call it behind the last span, with the same bytes.
 void ut_otlp_part_end(const ut_otlp_part *part, ut_buf *bytes);
 
+// The same for a record whose end was written behind its spans. parts: of the same kind, in the
+// batch.
+void ut_otlp_part_end_late(const ut_otlp_part *part, ut_buf *bytes, ut_buf *parts);
+
 // The id for which a span is rejected, the first in this order.
 typedef enum {
     UT_OTLP_IDS_FIT,

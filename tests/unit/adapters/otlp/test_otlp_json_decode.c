@@ -2,6 +2,7 @@
 // bodies that must be refused.
 #include "adapters/otlp/otlp.h"
 #include "adapters/otlp/otlp_fields.h"
+#include "adapters/otlp/otlp_json_stream.h"
 #include "adapters/encoding/protobuf.h"
 #include "tests/support/otlp_blocks.h"
 #include "tests/support/random_span.h"
@@ -19,6 +20,21 @@ enum { BYTES_MAX = 1 << 28 };
 
 #define IDS "\"traceId\":\"0102030405060708090a0b0c0d0e0f10\",\"spanId\":\"0102030405060708\""
 
+// The document alone must come to the same result.
+static void assert_document_agrees(ut_bytes body, ut_err err, const ut_batch *batch)
+{
+    ut_batch document;
+    uint32_t index;
+    ut_batch_init(&document, BYTES_MAX);
+    assert_int_equal(ut_otlp_json_document(body, SIZE_MAX, &document, NULL), err);
+    if (err == UT_OK) {
+        assert_int_equal(document.rejected_count, batch->rejected_count);
+        assert_string_equal(document.reject_reason_z, batch->reject_reason_z);
+        assert_null(ut_batch_difference(&document, batch, &index));
+    }
+    ut_batch_free(&document);
+}
+
 // Decodes text of exactly this size, so that a sanitizer sees a read past the end.
 static ut_err decode(ut_bytes text, ut_batch *batch, ut_fault *fault)
 {
@@ -28,6 +44,7 @@ static ut_err decode(ut_bytes text, ut_batch *batch, ut_fault *fault)
         memcpy(copy, text.data, text.len);
     ut_batch_init(batch, BYTES_MAX);
     ut_err err = ut_otlp_json_decode(ut_bytes_of(copy, text.len), batch, fault);
+    assert_document_agrees(ut_bytes_of(copy, text.len), err, batch);
     free(copy);
     return err;
 }

@@ -1,6 +1,7 @@
 // CPU nanoseconds per span of decoding and encoding OTLP, and of gzip, on requests of realistic
-// spans. Not a test: it checks only that the work was done. usage: bench_otlp [SPANS_PER_REQUEST
-// [ROUNDS [NAME]]]; NAME: measure only what has it in its name.
+// spans; and of yyjson alone, which makes a document of the JSON and no spans. Not a test: it only
+// checks that the work was done. usage: bench_otlp [SPANS_PER_REQUEST [ROUNDS [NAME]]]; NAME:
+// measure only what has it in its name.
 #include "adapters/encoding/gzip.h"
 #include "adapters/otlp/otlp.h"
 #include "agent/commands/sample.h"
@@ -8,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
+#include <yyjson.h>
 
 enum {
     REQUESTS = 16,   // different ones, so that no branch learns them by heart
@@ -25,6 +27,8 @@ typedef struct {
     ut_batch batch;
     ut_buf out;
     ut_gzip *compressor;
+    void *document; // room for one of yyjson
+    size_t document_bytes;
     uint32_t spans; // per request
     uint32_t rounds;
     const char *only_z; // NULL: all
@@ -56,6 +60,19 @@ static void decode_json(bench *b, size_t i)
 {
     ut_batch_reset(&b->batch, SIZE_MAX);
     check(ut_otlp_json_decode(ut_buf_bytes(&b->json[i]), &b->batch, NULL), "decode JSON");
+}
+
+// In memory that is taken once, so that no page fault counts.
+static void parse_json(bench *b, size_t i)
+{
+    yyjson_alc memory;
+    check(yyjson_alc_pool_init(&memory, b->document, b->document_bytes) ? UT_OK : UT_ENOMEM,
+          "parse JSON");
+    // Without YYJSON_READ_INSITU the text is not written to.
+    yyjson_doc *doc = yyjson_read_opts((char *)b->json[i].data, b->json[i].len,
+                                       YYJSON_READ_NUMBER_AS_RAW, &memory, NULL);
+    check(doc != NULL ? UT_OK : UT_EFORMAT, "parse JSON");
+    yyjson_doc_free(doc);
 }
 
 static void encode(bench *b, size_t i, const ut_otlp_encoder *encoder)
@@ -155,6 +172,10 @@ static void prepare(bench *b)
         json += b->json[i].len;
         gzip += b->gzip[i].len;
     }
+    b->document_bytes = yyjson_read_max_memory_usage(json, YYJSON_READ_NOFLAG); // of all together
+    b->document = malloc(b->document_bytes);
+    if (b->document == NULL)
+        check(UT_ENOMEM, "prepare");
     double spans = (double)b->spans * REQUESTS;
     printf("%u spans a request; a span: %.0f B protobuf, %.0f B JSON, %.0f B gzip, %.0f B record\n",
            (unsigned)b->spans, (double)wire / spans, (double)json / spans, (double)gzip / spans,
@@ -174,6 +195,7 @@ static void release(bench *b)
     ut_batch_free(&b->batch);
     ut_buf_free(&b->out);
     ut_gzip_free(b->compressor);
+    free(b->document);
 }
 
 int main(int argc, char **argv)
@@ -190,6 +212,7 @@ int main(int argc, char **argv)
     measure(&b, "protobuf decode", decode_protobuf);
     measure(&b, "protobuf encode", encode_protobuf);
     measure(&b, "JSON decode", decode_json);
+    measure(&b, "JSON parse, yyjson", parse_json);
     measure(&b, "JSON encode", encode_json);
     measure(&b, "gzip, level 1", compress);
     measure(&b, "gunzip", expand);

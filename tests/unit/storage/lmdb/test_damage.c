@@ -266,6 +266,11 @@ static void flipped_bits_in_branch_pages_are_survived(void **state)
 }
 static void flipped_bits_in_leaf_pages_are_survived(void **state)
 {
+#ifdef __SANITIZE_THREAD__
+    // Its own code looks at an address before ours does, and no handler can leave it when a damaged
+    // length makes it a wild one. There is one thread here, so nothing is lost.
+    skip();
+#endif
     flip_bits_in(*state, LEAF, 2 * ROUNDS, UT_DAMAGED_BLOCKS_LEFT - 2);
 }
 static void flipped_bits_in_overflow_pages_are_survived(void **state)

@@ -3,10 +3,10 @@
 // append-only log on raw flash, without mmap and with a few KB of RAM, can.
 // tests/support/engine_memory.c implements it for tests.
 //
-// Keys and values that a transaction hands out are borrowed until the next call that uses the same
-// transaction or one of its cursors. One write transaction at a time, all of them on one thread;
-// any number of read transactions, each on one thread at a time. In one process a directory is open
-// at most once.
+// Keys and values that a cursor hands out are borrowed until that cursor is used again, or its
+// transaction writes; what get hands out, until the transaction gets or writes. One write
+// transaction at a time, all of them on one thread; any number of read transactions, each on one
+// thread at a time. In one process a directory is open at most once.
 #ifndef UT_STORAGE_ENGINE_H
 #define UT_STORAGE_ENGINE_H
 

@@ -40,8 +40,7 @@ typedef struct {
     table *table; // readers: shared; the writer: its own
     bool write;
     ut_err failed;
-    uint8_t *lent_key; // copies handed out, dead at the next call
-    uint8_t *lent_value;
+    uint8_t *lent; // the copy that get handed out, dead at the next get or write
     memory_cursor *cursors;
 } memory_txn;
 
@@ -50,6 +49,8 @@ struct memory_cursor {
     memory_cursor *next;
     size_t at;
     bool placed;
+    uint8_t *lent_key; // copies handed out, dead when the cursor is used or the transaction writes
+    uint8_t *lent_value;
 };
 
 static void *must(void *memory)
@@ -130,12 +131,26 @@ static size_t table_find(const table *t, ut_bytes key, bool *found)
 
 // ---- the class ----
 
-static void lend_back(memory_txn *txn)
+static void lend_back_get(memory_txn *txn)
 {
-    free(txn->lent_key);
-    free(txn->lent_value);
-    txn->lent_key = NULL;
-    txn->lent_value = NULL;
+    free(txn->lent);
+    txn->lent = NULL;
+}
+
+static void lend_back_cursor(memory_cursor *cursor)
+{
+    free(cursor->lent_key);
+    free(cursor->lent_value);
+    cursor->lent_key = NULL;
+    cursor->lent_value = NULL;
+}
+
+// Before a write: whoever still uses what was lent is found by the sanitizer.
+static void lend_back_all(memory_txn *txn)
+{
+    lend_back_get(txn);
+    for (memory_cursor *cursor = txn->cursors; cursor != NULL; cursor = cursor->next)
+        lend_back_cursor(cursor);
 }
 
 static ut_bytes lend(uint8_t **slot, const uint8_t *data, size_t len)
@@ -178,7 +193,7 @@ static ut_err memory_begin(ut_engine *base, bool write, ut_txn **out)
 static void memory_end(memory_txn *txn, bool keep)
 {
     memory_engine *engine = (memory_engine *)txn->base.engine;
-    lend_back(txn);
+    lend_back_all(txn);
     while (txn->cursors != NULL) {
         memory_cursor *cursor = txn->cursors;
         txn->cursors = cursor->next;
@@ -213,13 +228,13 @@ static ut_err memory_commit(ut_txn *base)
 static ut_err memory_get(ut_txn *base, ut_bytes key, ut_bytes *value)
 {
     memory_txn *txn = (memory_txn *)base;
-    lend_back(txn);
+    lend_back_get(txn);
     bool found;
     size_t at = table_find(txn->table, key, &found);
     if (!found)
         return UT_ENOTFOUND;
     const record *r = txn->table->records[at];
-    *value = lend(&txn->lent_value, r->bytes + r->key_len, r->value_len);
+    *value = lend(&txn->lent, r->bytes + r->key_len, r->value_len);
     return UT_OK;
 }
 
@@ -231,8 +246,7 @@ static ut_err memory_put(ut_txn *base, ut_bytes key, ut_bytes value)
     if (txn->failed != UT_OK)
         return txn->failed;
     record *made = record_new(key, value);
-    lend_back(
-        txn); // after the copy: a caller that passes what it borrowed is found by the sanitizer
+    lend_back_all(txn); // after the copy
     table *t = txn->table;
     bool found;
     size_t at = table_find(t, key, &found);
@@ -269,7 +283,7 @@ static ut_err memory_del(ut_txn *base, ut_bytes key)
     table *t = txn->table;
     bool found;
     size_t at = table_find(t, key, &found);
-    lend_back(txn);
+    lend_back_all(txn);
     if (!found)
         return UT_ENOTFOUND;
     t->bytes -= record_bytes(t->records[at]);
@@ -284,7 +298,6 @@ static ut_err memory_del(ut_txn *base, ut_bytes key)
 static ut_err memory_cursor_open(ut_txn *base, ut_cursor **out)
 {
     memory_txn *txn = (memory_txn *)base;
-    lend_back(txn);
     memory_cursor *cursor = must(calloc(1, sizeof *cursor));
     cursor->base.txn = base;
     cursor->next = txn->cursors;
@@ -296,7 +309,7 @@ static ut_err memory_cursor_open(ut_txn *base, ut_cursor **out)
 static void memory_cursor_close(ut_cursor *base)
 {
     memory_txn *txn = (memory_txn *)base->txn;
-    lend_back(txn);
+    lend_back_cursor((memory_cursor *)base);
     for (memory_cursor **at = &txn->cursors; *at != NULL; at = &(*at)->next) {
         if (&(*at)->base == base) {
             *at = (*at)->next;
@@ -308,11 +321,11 @@ static void memory_cursor_close(ut_cursor *base)
 
 static ut_err give(memory_cursor *cursor, ut_bytes *found_key, ut_bytes *value)
 {
-    memory_txn *txn = (memory_txn *)cursor->base.txn;
-    lend_back(txn);
+    const memory_txn *txn = (const memory_txn *)cursor->base.txn;
+    lend_back_cursor(cursor);
     const record *r = txn->table->records[cursor->at];
-    *found_key = lend(&txn->lent_key, r->bytes, r->key_len);
-    *value = lend(&txn->lent_value, r->bytes + r->key_len, r->value_len);
+    *found_key = lend(&cursor->lent_key, r->bytes, r->key_len);
+    *value = lend(&cursor->lent_value, r->bytes + r->key_len, r->value_len);
     cursor->placed = true;
     return UT_OK;
 }

@@ -46,8 +46,9 @@ typedef struct {
 static const kind_name kind_names[] = {
     {UT_KEY_BLOCK, "blocks of spans"},
     {UT_KEY_SUMMARY, "block summaries"},
-    {UT_KEY_TRACE, "entries of traces"},
-    {UT_KEY_ROOT, "root spans"},
+    {UT_KEY_RUN, "index of traces"},
+    {UT_KEY_TRACE, "old entries of traces"},
+    {UT_KEY_ROOT, "old root spans"},
     {UT_KEY_EXPIRY, "expiry"},
     {UT_KEY_DELIVERY, "deliveries"},
     {UT_KEY_DEAD, "dead letters"},

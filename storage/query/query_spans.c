@@ -7,6 +7,7 @@
 #include "storage/store/block_summary.h"
 #include "storage/store/key.h"
 #include "storage/store/store_view.h"
+#include "storage/store/trace_find.h"
 
 #include <stdlib.h>
 
@@ -14,6 +15,7 @@ enum {
     BITS_BYTES = UT_BLOCK_SPANS_MAX / 8,
     ORDINAL_LAST = UT_BLOCK_SPANS_MAX - 1,
     NO_SCOPE = UT_BLOCK_SPANS_MAX,
+    SEQS_BYTES_MAX = 1 << 30, // of the numbers of a trace's blocks
 };
 
 // A span that matches, to be visited later.
@@ -32,7 +34,9 @@ typedef struct {
     ut_trace_span_visitor visitor;
     ut_block_summary_question question;
     uint64_t seed;    // that it was made for
-    ut_cursor *index; // over the summaries, or the entries of the trace
+    ut_buf seqs;      // of the blocks of the trace that the filter names: uint64_t each
+    size_t seq_at;    // the next of them
+    ut_cursor *index; // over the summaries, or for the entries of the trace
     bool index_read;  // it stands on key and value, which are still to be looked at
     ut_bytes key;
     ut_bytes value;
@@ -236,17 +240,40 @@ static ut_err next_record(search *s)
     return err;
 }
 
-// Moves the index to the first record that the cursor leaves to be seen.
+// The place in seqs of the first block that the cursor leaves to be seen, in the order of the
+// search; seqs.len / 8 when there is none.
+static size_t find_seq(const search *s)
+{
+    const uint64_t *seqs = (const uint64_t *)(const void *)s->seqs.data;
+    const size_t count = s->seqs.len / sizeof(uint64_t);
+    const bool forward = s->search->oldest_first;
+    const uint64_t from = s->cursor->begun ? s->cursor->seq : forward ? 0 : UINT64_MAX;
+    size_t low = 0; // the first that is not before `from`
+    for (size_t high = count; low < high;) {
+        const size_t middle = low + (high - low) / 2;
+        if (seqs[middle] < from)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    if (forward || (low < count && seqs[low] == from))
+        return low;
+    return low > 0 ? low - 1 : count;
+}
+
+// Moves the index to the first block that the cursor leaves to be seen.
 static ut_err seek(search *s)
 {
     const ut_query_cursor *cursor = s->cursor;
     bool forward = s->search->oldest_first;
     uint64_t seq = cursor->begun ? cursor->seq : forward ? 0 : UINT64_MAX;
-    ut_key key = ut_key_summary(s->search->org, seq);
     if (s->filter->by_trace) {
-        key = ut_key_trace_part(s->search->org, s->filter->trace_id, seq,
-                                forward ? 0 : UT_KEY_PART_MAX);
+        const ut_err found =
+            ut_trace_find(s->index->txn, s->search->org, s->filter->trace_id, &s->seqs);
+        s->seq_at = find_seq(s);
+        return found;
     }
+    const ut_key key = ut_key_summary(s->search->org, seq);
     ut_err err = s->index->txn->engine->class->seek(s->index, ut_key_bytes(&key), !forward, &s->key,
                                                     &s->value);
     s->index_read = err == UT_OK;
@@ -298,44 +325,34 @@ static ut_err next_by_summary(search *s)
     }
 }
 
-// Finds the next block by the entries of the trace, all parts of its entry together.
+// Finds the next block by the index of traces.
 static ut_err next_by_trace(search *s)
 {
-    bool open = false;
-    for (;; s->index_read = false) {
-        uint32_t org;
-        uint64_t seq;
-        uint8_t trace_id[UT_TRACE_ID_LEN];
-        if (!open && s->summaries_left == 0)
+    const uint64_t *seqs = (const uint64_t *)(const void *)s->seqs.data;
+    const size_t count = s->seqs.len / sizeof(uint64_t);
+    for (;; s->seq_at += s->search->oldest_first ? 1 : SIZE_MAX) {
+        if (s->summaries_left == 0)
             return UT_EAGAIN;
-        ut_err err = next_record(s);
-        if (err == UT_OK &&
-            (!ut_key_read_entry(s->key, &org, trace_id, &seq) || org != s->search->org ||
-             memcmp(trace_id, s->filter->trace_id, sizeof(trace_id)) != 0))
-            err = UT_ENOTFOUND;
-        if (open && (err == UT_ENOTFOUND || (err == UT_OK && seq != s->seq)))
-            return UT_OK;
-        if (err != UT_OK)
-            return err;
-        s->seq = seq;
+        if (s->seq_at >= count)
+            return UT_ENOTFOUND; // also behind the first of them, backwards
+        s->summaries_left -= 1;
+        s->seq = seqs[s->seq_at];
         if (!open_ordinals(s))
             continue;
-        if (!open) {
-            s->summaries_left -= 1;
-            s->picked = true;
-            memset(s->wanted, 0, sizeof(s->wanted));
-            open = true;
-        }
-        ut_record_trace entry;
-        if (ut_record_read_trace(s->value, &entry) != UT_OK) {
-            // Which spans it names is not known; the block itself tells.
+        ut_trace_part part;
+        ut_err err =
+            ut_trace_part_read(s->index, s->search->org, s->seq, s->filter->trace_id, &part);
+        if (err == UT_ENOTFOUND)
+            continue; // it has left since
+        if (err != UT_OK && err != UT_ECORRUPT)
+            return err;
+        s->picked = true;
+        memcpy(s->wanted, part.ordinals, sizeof(s->wanted));
+        // Which spans a damaged entry names is not known; the block itself tells.
+        if (err == UT_ECORRUPT)
             memset(s->wanted, UINT8_MAX, sizeof(s->wanted));
-            continue;
-        }
-        uint32_t last = UINT32_MAX;
-        uint32_t ordinal;
-        while (ut_record_next_ordinal(&entry.ordinals, &last, &ordinal))
-            s->wanted[ordinal / 8] |= (uint8_t)(1 << ordinal % 8);
+        s->seq_at += s->search->oldest_first ? 1 : SIZE_MAX;
+        return UT_OK;
     }
 }
 
@@ -361,6 +378,7 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
     s->summaries_left = UT_QUERY_WORK_SUMMARIES;
     s->spans_left = asked->spans_max > 0 ? asked->spans_max : UINT64_MAX;
     ut_buf_init(&s->payload, UT_BLOCK_PAYLOAD_MAX + 1);
+    ut_buf_init(&s->seqs, SEQS_BYTES_MAX);
     ut_block_summary_ask(asked->filter, s->seed, &s->question);
     ut_err err = ut_txn_cursor(ut_store_view_txn(view), &s->index);
     if (err == UT_OK) {
@@ -373,11 +391,7 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
             if (err != UT_OK)
                 break;
             err = take_block(s, &full);
-            // By trace, the index has gone on to the entry of another block, and what it gave was
-            // borrowed until the block was read.
             s->index_read = false;
-            if (err == UT_OK && !full && s->filter->by_trace)
-                err = seek(s);
         }
         ut_cursor_close(s->index);
     }
@@ -388,6 +402,7 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
         err = UT_OK;
     }
     ut_buf_free(&s->payload);
+    ut_buf_free(&s->seqs);
     free(s);
     return err;
 }

@@ -2,21 +2,14 @@
 // Not for a filter that asks for a trace and more: query_spans.c.
 #include "storage/query/query.h"
 
-#include "storage/store/key.h"
-#include "storage/store/record.h"
 #include "storage/store/store_view.h"
+#include "storage/store/trace_find.h"
 
 enum {
     HEX_DIGITS = 2 * UT_TRACE_ID_LEN,
     BITS_BYTES = UT_BLOCK_SPANS_MAX / 8,
+    SEQS_BYTES_MAX = 1 << 30, // of the numbers of a trace's blocks
 };
-
-static bool read_entry_key(ut_bytes key, uint32_t org, uint8_t trace_id[UT_TRACE_ID_LEN],
-                           uint64_t *seq)
-{
-    uint32_t found_org;
-    return ut_key_read_entry(key, &found_org, trace_id, seq) && found_org == org;
-}
 
 // ---- one trace ----
 
@@ -26,6 +19,7 @@ typedef struct {
     const uint8_t *trace_id;
     uint64_t seq;
     uint8_t wanted[BITS_BYTES]; // ordinals of the trace in block seq
+    bool found;                 // something of the trace is there
     ut_buf payload;
     uint32_t *damaged;
     ut_trace_span_visit visit;
@@ -98,17 +92,21 @@ static ut_err visit_block(walk *w)
     return err;
 }
 
-static void want(walk *w, ut_bytes value)
+// Visits what block seq has of the trace.
+static ut_err visit_part(walk *w, ut_cursor *cursor, uint64_t seq)
 {
-    ut_record_trace entry;
-    if (ut_record_read_trace(value, &entry) != UT_OK) {
+    ut_trace_part part;
+    const ut_err err = ut_trace_part_read(cursor, w->org, seq, w->trace_id, &part);
+    if (err == UT_ENOTFOUND)
+        return UT_OK; // it has left since
+    if (err != UT_OK && err != UT_ECORRUPT)
+        return err;
+    if (err == UT_ECORRUPT)
         *w->damaged += 1;
-        return;
-    }
-    uint32_t last = UINT32_MAX;
-    uint32_t ordinal;
-    while (ut_record_next_ordinal(&entry.ordinals, &last, &ordinal))
-        w->wanted[ordinal / 8] |= (uint8_t)(1 << ordinal % 8);
+    w->seq = seq;
+    w->found = true;
+    memcpy(w->wanted, part.ordinals, sizeof(w->wanted));
+    return visit_block(w);
 }
 
 ut_err ut_query_trace(ut_store_view *view, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
@@ -121,47 +119,22 @@ ut_err ut_query_trace(ut_store_view *view, uint32_t org, const uint8_t trace_id[
               .damaged = damaged,
               .visit = visit,
               .context = context};
+    ut_txn *txn = ut_store_view_txn(view);
+    ut_buf seqs;
     ut_cursor *cursor;
-    ut_err err = ut_txn_cursor(ut_store_view_txn(view), &cursor);
+    ut_err err = ut_txn_cursor(txn, &cursor);
     if (err != UT_OK)
         return err;
+    ut_buf_init(&seqs, SEQS_BYTES_MAX);
     ut_buf_init(&w.payload, UT_BLOCK_PAYLOAD_MAX + 1);
-    ut_key from = ut_key_trace(org, trace_id, 0);
-    ut_bytes key;
-    ut_bytes value;
-    bool open = false; // entries of w.seq have been read, its block not yet
-    err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
-    while (err == UT_OK) {
-        uint8_t found_id[UT_TRACE_ID_LEN];
-        uint64_t seq;
-        if (!read_entry_key(key, org, found_id, &seq) ||
-            memcmp(found_id, trace_id, UT_TRACE_ID_LEN) != 0)
-            break;
-        if (open && seq != w.seq) {
-            err = visit_block(&w);
-            if (err != UT_OK)
-                break;
-            // The value was borrowed until the block was read.
-            from = ut_key_trace(org, trace_id, seq);
-            open = false;
-            err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
-            continue;
-        }
-        if (!open)
-            memset(w.wanted, 0, sizeof(w.wanted));
-        open = true;
-        w.seq = seq;
-        want(&w, value);
-        err = ut_cursor_next(cursor, &key, &value);
-    }
-    bool found = open || w.seq != 0;
-    if (open && (err == UT_OK || err == UT_ENOTFOUND))
-        err = visit_block(&w);
-    else if (err == UT_ENOTFOUND)
-        err = UT_OK;
+    err = ut_trace_find(txn, org, trace_id, &seqs);
+    const uint64_t *all = (const uint64_t *)(const void *)seqs.data;
+    for (size_t i = 0; i < seqs.len / sizeof(uint64_t) && err == UT_OK; i++)
+        err = visit_part(&w, cursor, all[i]);
     ut_cursor_close(cursor);
     ut_buf_free(&w.payload);
-    return err == UT_OK && !found ? UT_ENOTFOUND : err;
+    ut_buf_free(&seqs);
+    return err == UT_OK && !w.found ? UT_ENOTFOUND : err;
 }
 
 // ---- ids that are written short ----
@@ -184,6 +157,16 @@ static bool same_digits(const uint8_t *a, const uint8_t *b, size_t digits)
            (digits % 2 == 0 || a[digits / 2] >> 4 == b[digits / 2] >> 4);
 }
 
+// The next id. False: there is none.
+static bool increment(uint8_t id[UT_TRACE_ID_LEN])
+{
+    for (size_t i = UT_TRACE_ID_LEN; i-- > 0;) {
+        if (++id[i] != 0)
+            return true;
+    }
+    return false;
+}
+
 ut_err ut_query_resolve_trace(ut_store_view *view, uint32_t org, const char *prefix_z,
                               uint8_t trace_id[UT_TRACE_ID_LEN])
 {
@@ -197,31 +180,18 @@ ut_err ut_query_resolve_trace(ut_store_view *view, uint32_t org, const char *pre
             return UT_EFORMAT;
         wanted[i / 2] |= (uint8_t)(i % 2 == 0 ? digit << 4 : digit);
     }
-    ut_cursor *cursor;
-    ut_err err = ut_txn_cursor(ut_store_view_txn(view), &cursor);
+    ut_txn *txn = ut_store_view_txn(view);
+    uint8_t next[UT_TRACE_ID_LEN];
+    ut_err err = ut_trace_find_next(txn, org, wanted, trace_id);
     if (err != UT_OK)
         return err;
-    ut_key from = ut_key_trace(org, wanted, 0);
-    ut_bytes key;
-    ut_bytes value;
-    uint8_t found_id[UT_TRACE_ID_LEN];
-    uint64_t seq;
-    err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
-    if (err == UT_OK &&
-        (!read_entry_key(key, org, found_id, &seq) || !same_digits(found_id, wanted, digits)))
-        err = UT_ENOTFOUND;
-    if (err == UT_OK) {
-        memcpy(trace_id, found_id, UT_TRACE_ID_LEN);
-        // The first key behind all entries of this trace.
-        from = ut_key_trace(org, found_id, UINT64_MAX);
-        from.data[from.len++] = UINT8_MAX;
-        err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
-        if (err == UT_OK && read_entry_key(key, org, found_id, &seq) &&
-            same_digits(found_id, wanted, digits))
-            err = UT_EEXIST;
-        else if (err == UT_ENOTFOUND)
-            err = UT_OK;
-    }
-    ut_cursor_close(cursor);
-    return err;
+    if (!same_digits(trace_id, wanted, digits))
+        return UT_ENOTFOUND;
+    memcpy(next, trace_id, sizeof(next));
+    if (!increment(next))
+        return UT_OK;
+    err = ut_trace_find_next(txn, org, next, next);
+    if (err == UT_OK && same_digits(next, wanted, digits))
+        return UT_EEXIST;
+    return err == UT_ENOTFOUND ? UT_OK : err;
 }

@@ -5,52 +5,20 @@
 #include "port/base/order.h"
 #include "storage/store/key.h"
 
-_Static_assert(UT_BLOCK_STORE_MEMBERS_MAX *UT_BLOCK_STORE_SEALED_FROM >= UT_BLOCK_SPANS_MAX,
-               "every span may be of a trace of its own");
-
-// Neighbouring pieces of one block.
-typedef struct {
-    uint32_t org;
-    uint64_t seq;
-    uint32_t piece;     // number of the first one
-    uint32_t piece_end; // behind the highest number that the last one may have
-    size_t len_max;     // of each piece
-} piece_run;
-
-static ut_err put_run(ut_txn *txn, const piece_run *run, ut_bytes bytes)
+ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes sealed)
 {
-    for (uint32_t piece = run->piece; bytes.len > 0; piece++) {
-        if (piece == run->piece_end)
+    for (uint32_t piece = UT_BLOCK_STORE_SEALED_FROM; sealed.len > 0; piece++) {
+        if (piece == UT_BLOCK_STORE_SEALED_TO)
             return UT_ELIMIT;
-        const size_t len = ut_min_size(bytes.len, run->len_max);
-        const ut_key key = ut_key_piece(run->org, run->seq, piece);
-        ut_err err = ut_txn_put(txn, ut_key_bytes(&key), (ut_bytes){bytes.data, len});
+        const size_t len = ut_min_size(sealed.len, txn->engine->value_bytes_best);
+        const ut_key key = ut_key_piece(org, seq, piece);
+        ut_err err = ut_txn_put(txn, ut_key_bytes(&key), (ut_bytes){sealed.data, len});
         if (err != UT_OK)
             return err;
-        bytes.data += len;
-        bytes.len -= len;
+        sealed.data += len;
+        sealed.len -= len;
     }
     return UT_OK;
-}
-
-ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes members,
-                          ut_bytes sealed)
-{
-    const piece_run member_pieces = {
-        .org = org,
-        .seq = seq,
-        .piece_end = UT_BLOCK_STORE_SEALED_FROM,
-        .len_max = UT_BLOCK_STORE_MEMBERS_MAX * UT_TRACE_ID_LEN,
-    };
-    const piece_run sealed_pieces = {
-        .org = org,
-        .seq = seq,
-        .piece = UT_BLOCK_STORE_SEALED_FROM,
-        .piece_end = UT_KEY_PIECES_MAX,
-        .len_max = txn->engine->value_bytes_best,
-    };
-    const ut_err err = put_run(txn, &member_pieces, members);
-    return err == UT_OK ? put_run(txn, &sealed_pieces, sealed) : err;
 }
 
 ut_err ut_block_store_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf *out)
@@ -65,7 +33,7 @@ ut_err ut_block_store_get(ut_cursor *cursor, uint32_t org, uint64_t seq, ut_buf 
         uint64_t found_seq;
         uint32_t piece;
         if (!ut_key_read_piece(key, &found_org, &found_seq, &piece) || found_org != org ||
-            found_seq != seq)
+            found_seq != seq || piece >= UT_BLOCK_STORE_SEALED_TO)
             break;
         if (piece != expected)
             return UT_ECORRUPT;

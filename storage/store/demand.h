@@ -19,7 +19,7 @@ typedef struct {
     uint64_t sealed_bytes; // of the blocks themselves
     uint64_t blocks;
     uint64_t spans;
-    uint64_t entries;    // of traces
+    uint64_t entries;    // of traces in blocks
     uint64_t deliveries; // ledger entries, and marks
 } ut_demand_records;
 
@@ -27,8 +27,8 @@ typedef struct {
 static inline uint64_t ut_demand_data_bytes(const ut_demand_records *records, uint32_t page_bytes)
 {
     enum {
-        BYTES_PER_SPAN = 15, // its id and its ordinal in an entry
-        BYTES_PER_ENTRY = 250,
+        BYTES_PER_SPAN = 10, // its digest and its ordinal in an entry
+        BYTES_PER_ENTRY = 48,
         // Summary, expiry entry and keys; the last page of the block comes on top.
         BYTES_PER_BLOCK = 340,
         BYTES_PER_DELIVERY = 60,

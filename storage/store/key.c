@@ -10,6 +10,7 @@ enum {
     PART_LEN = 1,
     HOUR_LEN = 4,
     TIME_LEN = 8,
+    RUN_HEAD = 0, // the kind of the head of a run, beside those of its slices
 };
 
 static ut_key begin(uint8_t kind)
@@ -117,6 +118,27 @@ ut_key ut_key_root(uint32_t org, uint64_t seen_ns, const uint8_t trace_id[UT_TRA
     return key;
 }
 
+ut_key ut_key_run(uint32_t org, uint64_t run)
+{
+    ut_key key = begin(UT_KEY_RUN);
+    add_u32(&key, org);
+    key.data[key.len++] = RUN_HEAD;
+    add_u64(&key, run);
+    return key;
+}
+
+ut_key ut_key_slice(uint32_t org, ut_key_run_slice kind, uint64_t run,
+                    const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq)
+{
+    ut_key key = begin(UT_KEY_RUN);
+    add_u32(&key, org);
+    key.data[key.len++] = (uint8_t)kind;
+    add_u64(&key, run);
+    add_trace_id(&key, trace_id);
+    add_u64(&key, seq);
+    return key;
+}
+
 ut_key ut_key_summary(uint32_t org, uint64_t seq)
 {
     return org_seq(UT_KEY_SUMMARY, org, seq);
@@ -216,6 +238,32 @@ bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
     *org = ut_get_be32(key.data + 1);
     *seen_ns = ut_get_be64(key.data + 1 + ORG_LEN);
     memcpy(trace_id, key.data + 1 + ORG_LEN + TIME_LEN, UT_TRACE_ID_LEN);
+    return true;
+}
+
+bool ut_key_read_run(ut_bytes key, uint32_t *org, uint64_t *run)
+{
+    if (key.len != UT_KEY_PREFIX_RUN || key.data[0] != UT_KEY_RUN ||
+        key.data[1 + ORG_LEN] != RUN_HEAD)
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *run = ut_get_be64(key.data + 1 + ORG_LEN + 1);
+    return true;
+}
+
+bool ut_key_read_slice(ut_bytes key, uint32_t *org, ut_key_run_slice *kind, uint64_t *run,
+                       const uint8_t **trace_id, uint64_t *seq)
+{
+    if (key.len != UT_KEY_PREFIX_RUN + UT_TRACE_ID_LEN + SEQ_LEN || key.data[0] != UT_KEY_RUN)
+        return false;
+    const uint8_t found = key.data[1 + ORG_LEN];
+    if (found != UT_KEY_RUN_FILTER && found != UT_KEY_RUN_POSTINGS)
+        return false;
+    *org = ut_get_be32(key.data + 1);
+    *kind = (ut_key_run_slice)found;
+    *run = ut_get_be64(key.data + 1 + ORG_LEN + 1);
+    *trace_id = key.data + UT_KEY_PREFIX_RUN;
+    *seq = ut_get_be64(key.data + UT_KEY_PREFIX_RUN + UT_TRACE_ID_LEN);
     return true;
 }
 

@@ -18,6 +18,7 @@ enum {
     UT_KEY_DEAD = 'L',
     UT_KEY_EXPIRY = 'X',
     UT_KEY_CONSUMER = 'C',
+    UT_KEY_RUN = 'I',
     UT_KEY_API_KEY = 'K', // set aside, like UT_KEY_ORG; no record has it yet
     UT_KEY_MAX = 64,      // the longest key, in bytes
 };
@@ -61,6 +62,13 @@ ut_key ut_key_dead(uint32_t org, uint32_t dest, uint64_t seq);
 // X hour org seq
 ut_key ut_key_expiry(uint32_t hour, uint32_t org, uint64_t seq);
 
+// I org 0 run: the head of a run of the trace index (trace_run.h). run: from 1 up.
+ut_key ut_key_run(uint32_t org, uint64_t run);
+// I org kind run trace seq: a slice of a run. trace, seq: of the first posting in it.
+typedef enum { UT_KEY_RUN_FILTER = 1, UT_KEY_RUN_POSTINGS = 2 } ut_key_run_slice;
+ut_key ut_key_slice(uint32_t org, ut_key_run_slice kind, uint64_t run,
+                    const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq);
+
 // C org name. name: 1..UT_STORE_CONSUMER_NAME_MAX bytes.
 ut_key ut_key_consumer(uint32_t org, ut_bytes name);
 
@@ -69,6 +77,7 @@ ut_key ut_key_prefix(ut_key key, size_t len);
 enum {
     UT_KEY_PREFIX_ORG = 5,        // kind and org
     UT_KEY_PREFIX_TRACE = 21,     // T org trace
+    UT_KEY_PREFIX_RUN = 14,       // I org kind run
     UT_KEY_PREFIX_DESTINATION = 9 // D/L org dest
 };
 enum {
@@ -93,6 +102,10 @@ bool ut_key_read_entry(ut_bytes key, uint32_t *org, uint8_t trace_id[UT_TRACE_ID
 bool ut_key_read_root(ut_bytes key, uint32_t *org, uint64_t *seen_ns,
                       uint8_t trace_id[UT_TRACE_ID_LEN]);
 bool ut_key_read_delivery(ut_bytes key, uint32_t *org, uint32_t *dest, uint64_t *seq); // D and L
+bool ut_key_read_run(ut_bytes key, uint32_t *org, uint64_t *run);
+// trace_id: borrowed from key.
+bool ut_key_read_slice(ut_bytes key, uint32_t *org, ut_key_run_slice *kind, uint64_t *run,
+                       const uint8_t **trace_id, uint64_t *seq);
 bool ut_key_read_consumer(ut_bytes key, uint32_t *org, ut_bytes *name); // borrowed from key
 bool ut_key_read_expiry(ut_bytes key, uint32_t *hour, uint32_t *org, uint64_t *seq);
 

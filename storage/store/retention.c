@@ -10,7 +10,10 @@
 #include "storage/store/block_store.h"
 #include "storage/store/key.h"
 #include "storage/store/ledger.h"
+#include "storage/store/merge_schedule.h"
 #include "storage/store/store_txn.h"
+#include "storage/store/trace_heads.h"
+#include "storage/store/trace_legacy.h"
 
 // docs/RETENTION.md has a table of what a larger value does, for the constants that can be tuned.
 // demand.h says what a touch is.
@@ -28,8 +31,10 @@ enum {
     PIECES_PER_TXN_MAX = 1024,
     // Bytes of index records that leave with each span of a block, roughly.
     INDEX_BYTES_PER_SPAN = 24,
-    // The hour of the expiry entry of a block whose removal has begun: it is always due.
-    UNFINISHED_HOUR = 1,
+    // Heads of traces that one step passes on: each may touch another block.
+    HEADS_PER_STEP = 40,
+    // Traces that are looked up for that in the time that one touch takes.
+    LOOKUPS_PER_TOUCH = 8,
     // Bytes of the largest piece of members.
     MEMBERS_LEN_MAX = UT_BLOCK_STORE_MEMBERS_MAX * UT_TRACE_ID_LEN,
 
@@ -37,12 +42,12 @@ enum {
 
     // Touches of one transaction of its own that removes blocks, and of the evictions that one
     // commit makes for the budget.
-    EVICT_TOUCHES_MAX = 2048,
+    EVICT_TOUCHES_MAX = 512,
     // A commit over the ring may spend on it this many times the touches of its own records, which
     // is faster than spans come, ...
     RING_PER_COMMIT_FACTOR = 4,
     // ... but no more than these touches.
-    RING_TOUCHES_MAX = 16 * 1024,
+    RING_TOUCHES_MAX = 4 * 1024,
     // With `delivered_first`, a delivered block is looked for among this many of the oldest blocks.
     DELIVERED_WINDOW_BLOCKS = 64,
     // Transactions that make room for one commit, before the store counts as full.
@@ -64,15 +69,15 @@ enum {
     // ---- blocks whose hour has come ----
 
     // Touches of one call of ut_store_sweep: about a millisecond.
-    SWEEP_TOUCHES_MAX = 256,
+    SWEEP_TOUCHES_MAX = 128,
     // Blocks that have just become due leave with one of this many commits, so that the 99th
     // percentile of commits takes no longer than without; ...
     EXPIRE_EVERY_COMMITS = 128,
     // ... that commit may spend these touches on them.
-    EXPIRE_PACED_TOUCHES = 384,
+    EXPIRE_PACED_TOUCHES = 128,
     // When blocks are due for longer than an hour, each commit may spend on them at least these
     // touches, ...
-    EXPIRE_TOUCHES_MIN = 96,
+    EXPIRE_TOUCHES_MIN = 64,
     // ... or this many times the touches of its own records, if that is more.
     EXPIRE_PER_COMMIT_FACTOR = 2,
 
@@ -143,6 +148,7 @@ static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_remov
     return UT_OK;
 }
 
+// Takes the traces that a piece of members names out of the entries of an earlier version.
 static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
                              ut_bytes value, ut_removal_progress *done)
 {
@@ -153,29 +159,86 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
                      (unsigned long long)seq);
         return UT_OK;
     }
-    size_t len = value.len;
+    const size_t len = value.len;
     if (len > 0)
-        memcpy(members, value.data, len); // the value is borrowed until the next call
+        memcpy(members, value.data, len); // the value is borrowed until the next write
     ut_err err = UT_OK;
     for (size_t at = 0; at < len && err == UT_OK; at += UT_TRACE_ID_LEN) {
         uint32_t touched = 0;
-        err = ut_trace_index_remove(&store->index, cursor, org, members + at, seq, &touched);
+        bool last;
+        err =
+            ut_trace_legacy_remove(cursor, org, members + at, seq, &store->value, &touched, &last);
+        if (err == UT_OK && last)
+            err = ut_trace_heads_pass(&store->index, cursor, org, members + at, 1, &touched);
         done->touches += touched;
     }
     return err;
 }
 
+// Passes on the heads that stand in a piece of entries, as many as one step may. *rest: what is
+// left of the piece, with further heads; empty: nothing.
+static ut_err remove_entries(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
+                             ut_bytes value, ut_removal_progress *done)
+{
+    uint8_t ids[HEADS_PER_STEP * UT_TRACE_ID_LEN];
+    uint32_t count = 0;
+    uint64_t base_ns;
+    ut_bytes rest;
+    ut_err err = ut_block_traces_open_piece(value, &base_ns, &rest);
+    while (err == UT_OK && rest.len > 0 && count < HEADS_PER_STEP) {
+        ut_trace_entry entry;
+        err = ut_block_traces_take(&rest, base_ns, &entry);
+        if (err == UT_OK && entry.head)
+            memcpy(ids + (size_t)count++ * UT_TRACE_ID_LEN, entry.trace_id, UT_TRACE_ID_LEN);
+    }
+    if (err == UT_ECORRUPT) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the traces of block %llu are damaged; some may be missing in listings",
+                     (unsigned long long)seq);
+        rest.len = 0;
+    }
+    ut_block_traces_cut_piece(&store->value, value, rest);
+    if (rest.len == 0)
+        ut_buf_reset(&store->value, SIZE_MAX);
+    uint32_t touched = 0;
+    err = store->value.err;
+    if (err == UT_OK)
+        err = ut_trace_heads_pass(&store->index, cursor, org, ids, count, &touched);
+    done->touches += touched + count / LOOKUPS_PER_TOUCH;
+    return err;
+}
+
+// Removes one piece, or the first part of it: store->value then has the rest.
+static ut_err remove_piece(ut_store *store, ut_cursor *cursor, const ut_key *own, uint32_t piece,
+                           ut_bytes value, ut_removal_progress *done)
+{
+    uint32_t org;
+    uint64_t seq;
+    ut_err err = UT_OK;
+    (void)ut_key_read_piece(ut_key_bytes(own), &org, &seq, &piece); // it was read before
+    ut_buf_reset(&store->value, SIZE_MAX);
+    if (piece < UT_BLOCK_STORE_SEALED_FROM)
+        err = remove_members(store, cursor, org, seq, value, done);
+    else if (piece >= UT_BLOCK_TRACES_FROM)
+        err = remove_entries(store, cursor, org, seq, value, done);
+    if (err != UT_OK)
+        return err;
+    if (piece >= UT_BLOCK_TRACES_FROM && store->value.len > 0)
+        return ut_txn_put(store->txn, ut_key_bytes(own), ut_buf_bytes(&store->value));
+    return ut_txn_del(store->txn, ut_key_bytes(own));
+}
+
 // A half-removed block has no summary any more, so no index leads to it. Until its last piece is
-// gone, an expiry entry for UNFINISHED_HOUR does, which every sweep visits.
+// gone, an expiry entry for UT_RETENTION_UNFINISHED_HOUR does, which every sweep visits.
 static ut_err note_unfinished(ut_store *store, uint32_t org, uint64_t seq)
 {
-    ut_key key = ut_key_expiry(UNFINISHED_HOUR, org, seq);
+    ut_key key = ut_key_expiry(UT_RETENTION_UNFINISHED_HOUR, org, seq);
     return ut_txn_put(store->txn, ut_key_bytes(&key), UT_BYTES_NONE);
 }
 
 static ut_err forget_unfinished(ut_store *store, uint32_t org, uint64_t seq)
 {
-    ut_key key = ut_key_expiry(UNFINISHED_HOUR, org, seq);
+    ut_key key = ut_key_expiry(UT_RETENTION_UNFINISHED_HOUR, org, seq);
     ut_err err = ut_txn_del(store->txn, ut_key_bytes(&key));
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
@@ -205,11 +268,8 @@ ut_err ut_retention_remove(ut_store *store, ut_cursor *cursor, uint32_t org, uin
             break;
         if (ut_retention_is_spent(store, done))
             break; // the next transaction goes on here
-        if (piece < UT_BLOCK_STORE_SEALED_FROM)
-            err = remove_members(store, cursor, org, seq, value, done);
-        ut_key own = ut_key_piece(org, seq, piece);
-        if (err == UT_OK)
-            err = ut_txn_del(store->txn, ut_key_bytes(&own));
+        const ut_key own = ut_key_piece(org, seq, piece);
+        err = remove_piece(store, cursor, &own, piece, value, done);
         done->pieces += 1;
         if (done->pieces % PIECES_PER_TOUCH == 0)
             done->touches += 1;
@@ -544,8 +604,8 @@ static ut_err look_for_due(ut_cursor *cursor, uint64_t now_ns, bool *due, bool *
     uint32_t hour = UINT32_MAX;
     ut_err err = find_hour(cursor, 0, &hour);
     *due = hour <= hour_now;
-    if (err == UT_OK && hour == UNFINISHED_HOUR)
-        err = find_hour(cursor, UNFINISHED_HOUR + 1, &hour);
+    if (err == UT_OK && hour == UT_RETENTION_UNFINISHED_HOUR)
+        err = find_hour(cursor, UT_RETENTION_UNFINISHED_HOUR + 1, &hour);
     *behind = hour < hour_now;
     return err;
 }
@@ -642,6 +702,19 @@ ut_err ut_retention_remove_in_commit(ut_store *store, uint64_t now_ns)
     return err;
 }
 
+// ---- merging between commits ----
+
+// True when the room allows a step between commits and a removal after it.
+static bool can_merge(const ut_store *store, const ut_engine_room *room)
+{
+    const uint32_t postings_max = ut_merge_schedule_pause_postings(store);
+    const ut_demand demand = {
+        .data_bytes = ut_trace_merge_bytes(postings_max),
+        .touches = ut_trace_merge_touches(postings_max),
+    };
+    return room->bytes_ready > demand_bytes(room, &demand) + removal_bytes(store, room);
+}
+
 // ---- removing between commits ----
 
 ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_progress *done)
@@ -671,6 +744,8 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
                                   ut_min_u64(SWEEP_TOUCHES_MAX, touches_alone(store, &room)))};
     bool due = false;
     bool empty = false;
+    uint32_t merged = 0;
+    bool unmerged = false;
     uint64_t left = free_bytes(&room);
     uint64_t margin = margin_bytes(store, &room);
     ut_cursor *cursor;
@@ -683,11 +758,14 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
         if (err == UT_OK && !store->retention.removal.open &&
             (of_ring || left + done.bytes < margin))
             err = evict(store, cursor, ut_left_u64(margin, left), &done, &empty);
+        // What is to leave comes first.
+        if (err == UT_OK && done.touches == 0 && done.pieces == 0 && can_merge(store, &room))
+            err = ut_merge_schedule_in_pause(store, cursor, &merged, &unmerged);
         ut_cursor_close(cursor);
     }
-    *more = due || store->retention.removal.open ||
+    *more = due || store->retention.removal.open || unmerged ||
             (!empty && (left + done.bytes < margin || ring_excess(store, &store->next_state) > 0));
-    bool changed = done.touches > 0 || done.pieces > 0;
+    bool changed = done.touches > 0 || done.pieces > 0 || merged > 0;
     if (err == UT_OK && changed) {
         err = ut_store_end_write(store);
     } else {

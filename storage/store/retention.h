@@ -7,6 +7,9 @@
 #include "storage/store/demand.h"
 #include "storage/store/store_core.h"
 
+// The hour of the expiry entry of a block whose removal has begun: it is always due.
+enum { UT_RETENTION_UNFINISHED_HOUR = 1 };
+
 // Why a block is removed.
 typedef enum {
     UT_REMOVAL_EXPIRED, // the caller deletes the expiry entry that named the block, after the block

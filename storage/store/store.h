@@ -14,8 +14,7 @@
 #include "port/base/log.h"
 
 enum {
-    UT_STORE_FORMAT_VERSION = 2, // the newest known; what was never encrypted has 1
-    UT_STORE_FORMAT_PLAIN = 1,
+    UT_STORE_FORMAT_VERSION = 3, // of stores that this program writes
     UT_STORE_DESTINATIONS_MAX = 64,
     UT_STORE_NAME_MAX = 64,
     UT_STORE_REASON_MAX = 160,

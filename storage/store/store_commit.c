@@ -7,6 +7,7 @@
 #include "storage/store/expiry.h"
 #include "storage/store/key.h"
 #include "storage/store/ledger.h"
+#include "storage/store/merge_schedule.h"
 #include "storage/store/retention.h"
 #include "storage/store/store_keys.h"
 #include "storage/store/store_txn.h"
@@ -15,7 +16,6 @@ enum {
     ATTEMPTS_MAX = 4,           // of one commit, each with a higher guess of what it takes
     SEALED_PERMILLE_MAX = 1050, // a block that cannot be compressed is stored as it is, and a head
     SEALED_PERMILLE_AGES = 8,   // commits over which the compression is averaged
-    ROOTS_PER_PAGE = 16,        // root records of new traces that share a page
     TOUCHES_FIXED = 16,         // the last page of each family of keys
 };
 
@@ -30,17 +30,9 @@ ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64
     uint64_t seq = store->next_state.next_seq;
     ut_err err = ut_store_keys_seal(store, org, seq, received_ns, hour);
     if (err == UT_OK)
-        err = ut_trace_index_write_block(&store->index, store->txn, store->builder, seq);
-    if (err != UT_OK)
-        return err;
-    const ut_plan_trace *traces = ut_trace_index_traces(&store->index);
-    ut_buf_reset(&store->members, SIZE_MAX);
-    for (uint32_t i = 0; i < store->index.member_count; i++)
-        ut_buf_add(&store->members, traces[store->index.members[i]].id, UT_TRACE_ID_LEN);
-    if (store->members.err != UT_OK)
-        return store->members.err;
-    err = ut_block_store_put(store->txn, org, seq, ut_buf_bytes(&store->members),
-                             ut_buf_bytes(&store->sealed));
+        err = ut_trace_index_write_block(&store->index, store->txn, org, store->builder, seq);
+    if (err == UT_OK)
+        err = ut_block_store_put(store->txn, org, seq, ut_buf_bytes(&store->sealed));
     if (err == UT_OK)
         err = ut_block_summary_put(store, org, seq, received_ns, hour);
     if (err == UT_OK && hour != 0) {
@@ -115,7 +107,7 @@ static void clear_results(ut_store_append *appends, size_t count)
 static ut_err write_appends(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                             size_t count)
 {
-    ut_err err = ut_trace_index_look_up(&store->index, store->txn, now_ns);
+    ut_err err = ut_trace_index_look_up(&store->index, store->txn);
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
     clear_results(appends, count);
@@ -159,9 +151,9 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
                                        store->class_count;
     uint64_t permille = store->sealed_permille + store->sealed_permille / 4;
     permille = attempt == 0 ? ut_clamp_u64(permille, 0, SEALED_PERMILLE_MAX) : SEALED_PERMILLE_MAX;
+    // A trace has an entry in each block that has spans of it.
     uint64_t entries = attempt < 2 ? traces + blocks : spans;
-    // New root records stand side by side; those that a late root replaces do not.
-    uint64_t roots = attempt == 0 ? traces / ROOTS_PER_PAGE : traces;
+    const uint32_t postings = ut_merge_schedule_postings(store);
     uint64_t dests = store->ledger.count;
     const ut_demand_records records = {
         .sealed_bytes = raw * permille / 1000,
@@ -171,8 +163,9 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
         .deliveries = blocks * dests + marks,
     };
     ut_demand demand = {
-        .data_bytes = ut_demand_data_bytes(&records, store->retention.room.page_bytes),
-        .touches = entries + roots + 2 * marks + 2 * dests + TOUCHES_FIXED,
+        .data_bytes = ut_demand_data_bytes(&records, store->retention.room.page_bytes) +
+                      ut_trace_merge_bytes(postings),
+        .touches = ut_trace_merge_touches(postings) + 2 * marks + 2 * dests + TOUCHES_FIXED,
     };
     for (unsigned i = 1; i < attempt; i++) {
         demand.data_bytes *= 2;
@@ -194,7 +187,7 @@ static void note_compression(ut_store *store)
                    SEALED_PERMILLE_AGES);
 }
 
-// The transaction of a commit: steps 5 to 10 of the list at ut_store_commit.
+// The transaction of a commit: steps 5 to 11 of the list at ut_store_commit.
 static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends, size_t count,
                          const ut_delivery *marks, size_t mark_count)
 {
@@ -209,6 +202,8 @@ static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appe
         err = ut_ledger_mark(store, &marks[i]);
     if (err == UT_OK)
         err = ut_retention_remove_in_commit(store, now_ns);
+    if (err == UT_OK)
+        err = ut_merge_schedule_in_commit(store);
     if (err != UT_OK) {
         ut_store_abort_write(store);
         return err;
@@ -228,20 +223,23 @@ static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appe
 //     -- the transaction begins (try_commit); too low a guess at 4 takes it back to 4 --
 //  5. look up      ut_trace_index_look_up         which spans the store has already
 //  6. blocks       ut_store_write_block           for each class of expiry: sealed and stored, with
-//     index        ut_trace_index_write_block     an entry for each trace, and root records,
+//     index        ut_trace_index_write_block     with an entry for each trace,
 //     summary      ut_block_summary_put           the summary and the expiry entry
 //  7. ledger       ut_ledger_accept               one entry a block for each active destination
 //  8. marks        ut_ledger_mark                 what the dispatcher has learned
 //  9. keep up      ut_retention_remove_in_commit  some of what has expired, or is too much
-// 10. end          ut_store_end_write             counters and destinations; one sync
+// 10. merge        ut_merge_schedule_in_commit   one step of a merge of the index, if one is due
+// 11. end          ut_store_end_write             counters and destinations; one sync
 //
-// Steps 1 to 3 change nothing that an error would have to take back; an error in 5 to 10 takes the
+// Steps 1 to 3 change nothing that an error would have to take back; an error in 5 to 11 takes the
 // whole transaction back.
 ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                        size_t append_count, const ut_delivery *marks, size_t mark_count)
 {
     clear_results(appends, append_count);
-    ut_err err = ut_trace_index_plan(&store->index, appends, append_count);
+    ut_err err = ut_trace_index_plan(
+        &store->index, ut_keyring_filter_seed(store->engine->keyring, store->state.next_seq),
+        appends, append_count);
     if (err == UT_OK)
         err = ut_expiry_plan(store, appends, append_count, now_ns);
     if (err == UT_OK && store->index.span_count == 0 && mark_count == 0)

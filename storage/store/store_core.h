@@ -7,6 +7,7 @@
 #include "storage/store/bloom_build.h"
 #include "storage/store/keyring.h"
 #include "storage/store/trace_index.h"
+#include "storage/store/trace_merge.h"
 
 #include <stdatomic.h>
 
@@ -70,6 +71,7 @@ struct ut_store {
     const ut_log *log;
 
     // Configuration.
+    uint64_t bytes_max;      // budget
     uint64_t ttl_ms;         // default life of a span; 0: until the budget needs the room
     const ut_rules *rules;   // other lives for some spans; NULL: none
     uint64_t blocks_per_key; // blocks under one data key
@@ -100,14 +102,14 @@ struct ut_store {
 
     // Memory kept between transactions.
     ut_trace_index index;
+    ut_trace_merger merger;
     ut_buf classes; // of the commit under way: ut_expiry_class each
     uint32_t class_count;
     ut_buf span_hours; // of its spans, in the order of the plan: uint32_t each; empty without rules
     ut_block_builder *builder;
     ut_bloom_builder *bloom;
-    ut_buf sealed;  // the block that is written
-    ut_buf members; // ids of its traces
-    ut_buf value;   // of the record that is written
+    ut_buf sealed; // the block that is written
+    ut_buf value;  // of the record that is written
 };
 
 #endif

@@ -20,10 +20,7 @@ static ut_err put_keyring(ut_store *store, ut_txn *txn, const ut_keyring *keyrin
 static ut_err begin_encryption(ut_store *store, ut_txn *txn, const uint8_t *master)
 {
     ut_err err = ut_keyring_new(master, store->state.next_seq, &store->keyring);
-    if (err == UT_OK)
-        err = put_keyring(store, txn, store->keyring);
-    // From now on an older program refuses the store as a whole.
-    return err == UT_OK ? ut_store_write_version(store, txn, UT_STORE_FORMAT_VERSION) : err;
+    return err == UT_OK ? put_keyring(store, txn, store->keyring) : err;
 }
 
 static ut_err read_keyring(ut_store *store, ut_bytes record, const ut_store_config *config,
@@ -98,7 +95,6 @@ ut_err ut_store_keys_open(ut_store *store, const ut_store_config *config, ut_fau
     if (store->keyring != NULL && !writes)
         ut_keyring_follow(store->keyring);
     store->engine->keyring = store->keyring;
-    store->index.hide_names = store->keyring != NULL;
     return UT_OK;
 }
 

@@ -75,7 +75,9 @@ static ut_err create(ut_store *store)
         return err;
     store->next_state = store->state;
     store->next_ledger.count = 0;
-    err = ut_store_write_version(store, store->txn, UT_STORE_FORMAT_PLAIN);
+    err = ut_store_write_version(store, store->txn, UT_STORE_FORMAT_VERSION);
+    if (err == UT_OK)
+        err = ut_trace_index_open(&store->index, store->txn);
     if (err != UT_OK) {
         ut_store_abort_write(store);
         return err;
@@ -97,6 +99,30 @@ static ut_err load_or_create(ut_store *store, ut_fault *fault)
     if (err == UT_OK || err == UT_EPERM) // a reader of a store in which nothing was written yet
         return UT_OK;
     return ut_fault_set(fault, err, "the store cannot be written: %s", ut_err_text(err));
+}
+
+// Readies the index of traces. A store that an earlier version wrote gets the records of this one,
+// and is refused by the earlier version from now on; its old entries stay until their blocks leave.
+static ut_err open_index(ut_store *store, ut_fault *fault)
+{
+    ut_txn *txn;
+    ut_err err = ut_engine_begin(store->engine, true, &txn);
+    if (err == UT_EPERM)
+        return UT_OK; // a reader looks traces up by itself
+    if (err != UT_OK)
+        return ut_fault_set(fault, err, "the store cannot be written: %s", ut_err_text(err));
+    ut_index_secret secret;
+    const bool made = ut_index_secret_read(txn, &secret) == UT_ENOTFOUND;
+    err = ut_trace_index_open(&store->index, txn);
+    if (err == UT_OK && made)
+        err = ut_store_write_version(store, txn, UT_STORE_FORMAT_VERSION);
+    if (err == UT_OK && made)
+        err = ut_txn_commit(txn);
+    else
+        ut_txn_abort(txn);
+    return err == UT_OK ? UT_OK
+                        : ut_fault_set(fault, err, "the index of the store cannot be %s: %s",
+                                       made ? "made" : "read", ut_err_text(err));
 }
 
 // Makes all destinations inactive: the caller that opens the store to write says anew which ones
@@ -136,6 +162,7 @@ static void init(ut_store *store, ut_engine *engine, const ut_store_config *conf
 {
     store->engine = engine;
     store->log = config->log;
+    store->bytes_max = config->bytes_max;
     store->ttl_ms = config->ttl_ms;
     store->rules = config->rules;
     store->retention.ring_spans = config->spans_max;
@@ -144,18 +171,9 @@ static void init(ut_store *store, ut_engine *engine, const ut_store_config *conf
     store->state.next_seq = 1;
     set_limits(store, config);
     ut_buf_init(&store->sealed, UT_BLOCK_PAYLOAD_MAX + RECORD_KEEP);
-    ut_buf_init(&store->members, UT_BLOCK_SPANS_MAX * UT_TRACE_ID_LEN);
     ut_buf_init(&store->value, RECORD_KEEP);
     ut_buf_init(&store->classes, UT_TRACE_SPANS_MAX * sizeof(ut_expiry_class));
     ut_buf_init(&store->span_hours, UT_TRACE_SPANS_MAX * sizeof(uint32_t));
-}
-
-static ut_err init_index(ut_store *store, ut_fault *fault)
-{
-    uint8_t seed[16];
-    const ut_err err = ut_random(seed, sizeof(seed));
-    ut_trace_index_init(&store->index, seed);
-    return err == UT_OK ? UT_OK : ut_fault_set(fault, err, "the system gives no random bytes");
 }
 
 static ut_err make_builders(ut_store *store, ut_fault *fault)
@@ -178,9 +196,14 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
     }
     init(store, engine, config);
-    ut_err err = init_index(store, fault);
+    ut_trace_merger_init(&store->merger);
+    ut_err err = ut_trace_index_init(&store->index);
     if (err == UT_OK)
         err = load_or_create(store, fault);
+    else
+        (void)ut_fault_set(fault, err, "out of memory");
+    if (err == UT_OK)
+        err = open_index(store, fault);
     if (err == UT_OK)
         err = ut_store_keys_open(store, config, fault);
     if (err == UT_OK && !config->keep_destinations)
@@ -204,7 +227,7 @@ void ut_store_close(ut_store *store)
     ut_bloom_builder_free(store->bloom);
     ut_trace_index_free(&store->index);
     ut_buf_free(&store->sealed);
-    ut_buf_free(&store->members);
+    ut_trace_merger_free(&store->merger);
     ut_buf_free(&store->value);
     ut_buf_free(&store->classes);
     ut_buf_free(&store->span_hours);

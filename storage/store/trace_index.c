@@ -1,30 +1,29 @@
-// The index of traces; see trace_index.h.
-// Not for queries: query.c reads what is written here.
+// The spans of a commit by trace; see trace_index.h.
+// Not for questions: storage/query reads what is written here.
 #include "storage/store/trace_index.h"
 
 #include "storage/store/key.h"
+#include "storage/store/keyring.h"
+#include "storage/store/trace_legacy.h"
 
 #include <stdlib.h>
 
 enum {
-    VALUE_HEAD_MAX = 64, // of an entry, beside ordinals and span ids
-    ORDINAL_LEN_MAX = 2, // of one ordinal below UT_BLOCK_SPANS_MAX
-    FILTER_BYTES_MIN = 4096,
-    FILTER_BITS_PER_ID = 32, // at the start; half as many when the filter is full
-    FILTER_PROBES = 6,
     BUFFER_MAX = 1 << 30,
 };
 
 static const uint32_t none = UINT32_MAX;
 
-// ---- hashes ----
+// What a look-up has found and has to look at more closely.
+typedef struct {
+    uint64_t seq;
+    uint32_t rank;
+    bool suspect; // the block may have a span of the plan
+    bool head;
+    bool has_root;
+} find;
 
-static uint64_t load64(const uint8_t *bytes)
-{
-    uint64_t value;
-    memcpy(&value, bytes, sizeof(value)); // any order does: the number never leaves this program
-    return value;
-}
+// ---- hashes ----
 
 // Every bit of the result depends on every bit of x (the finalizer of MurmurHash3).
 static uint64_t mix(uint64_t x)
@@ -38,41 +37,63 @@ static uint64_t mix(uint64_t x)
 
 static uint32_t hash_trace(const ut_trace_index *index, uint32_t org, const uint8_t *id)
 {
-    uint64_t h = mix(load64(id) ^ index->seed[0]);
-    return (uint32_t)mix((h ^ load64(id + 8) ^ index->seed[1]) + org);
+    return (uint32_t)ut_siphash_with(index->filter_key, (ut_bytes){id, UT_TRACE_ID_LEN}, org);
 }
 
-static uint32_t hash_span(const ut_trace_index *index, uint32_t trace, const uint8_t *id)
+// The digest of a span: its record with what it hangs on, so that two spans that differ in anything
+// are two.
+static uint64_t digest_scope(ut_siphash_key key, const ut_batch *batch, uint32_t scope)
 {
-    return (uint32_t)mix(mix(load64(id) ^ index->seed[0]) + trace);
+    const ut_batch_part *part = &ut_batch_scopes(batch)[scope];
+    const ut_batch_part *resource = &ut_batch_resources(batch)[part->resource];
+    const uint64_t of_resource =
+        ut_siphash(key, (ut_bytes){batch->resource_bytes.data + resource->offset, resource->len});
+    return ut_siphash_with(key, (ut_bytes){batch->scope_bytes.data + part->offset, part->len},
+                           of_resource);
 }
 
-// ---- life ----
+// ---- memory ----
 
-void ut_trace_index_init(ut_trace_index *index, const uint8_t seed[16])
+ut_err ut_trace_index_init(ut_trace_index *index)
 {
-    memset(index, 0, sizeof(*index));
-    memcpy(index->seed, seed, sizeof(index->seed));
-    ut_buf_init(&index->spans, BUFFER_MAX);
-    ut_buf_init(&index->traces, BUFFER_MAX);
-    ut_buf_init(&index->span_slots, BUFFER_MAX);
-    ut_buf_init(&index->trace_slots, BUFFER_MAX);
-    ut_buf_init(&index->ordinals, BUFFER_MAX);
-    ut_buf_init(&index->span_ids, BUFFER_MAX);
-    ut_buf_init(&index->value, BUFFER_MAX);
+    *index = (ut_trace_index){.marked = none};
+    ut_buf *const buffers[] = {&index->spans,   &index->traces,      &index->ranks,
+                               &index->ids,     &index->parts,       &index->span_slots,
+                               &index->finds,   &index->trace_slots, &index->ordinals,
+                               &index->digests, &index->value};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+        ut_buf_init(buffers[i], BUFFER_MAX);
+    ut_trace_finder_init(&index->finder);
+    ut_trace_recent_init(&index->recent);
+    ut_block_traces_writer_init(&index->writer);
+    index->fingerprints = calloc(UT_FINGERPRINTS / 64, sizeof(uint64_t));
+    return index->fingerprints != NULL ? UT_OK : UT_ENOMEM;
 }
 
 void ut_trace_index_free(ut_trace_index *index)
 {
-    ut_buf_free(&index->spans);
-    ut_buf_free(&index->traces);
-    ut_buf_free(&index->span_slots);
-    ut_buf_free(&index->trace_slots);
-    ut_buf_free(&index->ordinals);
-    ut_buf_free(&index->span_ids);
-    ut_buf_free(&index->value);
-    for (size_t i = 0; i < UT_TRACE_FILTERS_MAX; i++)
-        free(index->filters[i].bits);
+    ut_buf *const buffers[] = {&index->spans,   &index->traces,      &index->ranks,
+                               &index->ids,     &index->parts,       &index->span_slots,
+                               &index->finds,   &index->trace_slots, &index->ordinals,
+                               &index->digests, &index->value};
+    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+        ut_buf_free(buffers[i]);
+    ut_trace_finder_free(&index->finder);
+    ut_trace_recent_free(&index->recent);
+    ut_block_traces_writer_free(&index->writer);
+    free(index->fingerprints);
+    index->fingerprints = NULL;
+}
+
+ut_err ut_trace_index_open(ut_trace_index *index, ut_txn *txn)
+{
+    ut_err err = ut_index_secret_read(txn, &index->secret);
+    if (err == UT_ENOTFOUND)
+        err = ut_index_secret_make(txn, &index->value, &index->secret);
+    if (err != UT_OK)
+        return err;
+    index->filter_key = ut_index_filter_key(&index->secret);
+    return ut_trace_legacy_is_there(txn, &index->has_legacy);
 }
 
 // ---- the plan ----
@@ -93,16 +114,16 @@ static ut_err make_slots(ut_buf *slots, uint32_t count, uint32_t *mask)
     return UT_OK;
 }
 
-static uint32_t *slots_of(const ut_buf *slots)
+static uint32_t *numbers_of(const ut_buf *buf)
 {
-    return (uint32_t *)(void *)slots->data;
+    return (uint32_t *)(void *)buf->data;
 }
 
 // The trace of a span, made when it is new.
 static uint32_t place_trace(ut_trace_index *index, uint32_t org, const uint8_t *id)
 {
     uint32_t hash = hash_trace(index, org, id);
-    uint32_t *slots = slots_of(&index->trace_slots);
+    uint32_t *slots = numbers_of(&index->trace_slots);
     uint32_t slot = hash & index->trace_mask;
     ut_plan_trace *traces = ut_trace_index_traces(index);
     for (; slots[slot] != 0; slot = (slot + 1) & index->trace_mask) {
@@ -121,26 +142,40 @@ static uint32_t place_trace(ut_trace_index *index, uint32_t org, const uint8_t *
     return index->trace_count - 1;
 }
 
-// The slot of a span id in its trace: taken by an equal one, or free.
-static uint32_t find_span(const ut_trace_index *index, uint32_t trace, const uint8_t *id)
+// The slot of a span in its trace: taken by an equal one, or free.
+static uint32_t find_span(const ut_trace_index *index, uint32_t trace, uint64_t digest)
 {
-    const uint32_t *slots = slots_of(&index->span_slots);
+    const uint32_t *slots = numbers_of(&index->span_slots);
     const ut_plan_span *spans = ut_trace_index_spans(index);
-    uint32_t slot = hash_span(index, trace, id) & index->span_mask;
+    uint32_t slot = (uint32_t)mix(digest + trace) & index->span_mask;
     for (; slots[slot] != 0; slot = (slot + 1) & index->span_mask) {
         const ut_plan_span *known = &spans[slots[slot] - 1];
-        if (known->trace == trace && memcmp(known->span->span_id, id, UT_SPAN_ID_LEN) == 0)
+        if (known->trace == trace && known->digest == digest)
             break;
     }
     return slot;
+}
+
+static ut_err digest_scopes(ut_trace_index *index, const ut_batch *batch)
+{
+    ut_buf_reset(&index->parts, UT_TRACE_MEMORY_KEEP);
+    for (uint32_t i = 0; i < batch->scope_count; i++) {
+        const uint64_t digest = digest_scope(index->digest_key, batch, i);
+        ut_buf_add(&index->parts, &digest, sizeof(digest));
+    }
+    return index->parts.err;
 }
 
 static ut_err plan_batch(ut_trace_index *index, uint32_t org, const ut_batch *batch)
 {
     const ut_batch_span *source = ut_batch_spans(batch);
     ut_plan_span *spans = ut_trace_index_spans(index);
-    uint32_t *slots = slots_of(&index->span_slots);
+    uint32_t *slots = numbers_of(&index->span_slots);
     uint32_t trace = none;
+    ut_err err = digest_scopes(index, batch);
+    if (err != UT_OK)
+        return err;
+    const uint64_t *of_scopes = (const uint64_t *)(const void *)index->parts.data;
     for (uint32_t i = 0; i < batch->span_count; i++) {
         const ut_batch_span *span = &source[i];
         // Spans of a trace mostly stand together.
@@ -148,9 +183,15 @@ static ut_err plan_batch(ut_trace_index *index, uint32_t org, const ut_batch *ba
             trace = place_trace(index, org, span->trace_id);
         if (trace == none)
             return index->traces.err;
-        uint32_t number = index->span_count++;
-        spans[number] = (ut_plan_span){.span = span, .trace = trace & 0x7fffffff, .next = none};
-        uint32_t slot = find_span(index, trace, span->span_id);
+        const uint32_t number = index->span_count++;
+        const ut_bytes record = {batch->span_bytes.data + span->offset, span->len};
+        spans[number] = (ut_plan_span){
+            .span = span,
+            .digest = ut_siphash_with(index->digest_key, record, of_scopes[span->scope]),
+            .trace = trace & 0x7fffffff,
+            .next = none,
+        };
+        const uint32_t slot = find_span(index, trace, spans[number].digest);
         if (slots[slot] != 0) {
             spans[number].duplicate = 1;
             continue;
@@ -166,7 +207,49 @@ static ut_err plan_batch(ut_trace_index *index, uint32_t org, const ut_batch *ba
     return UT_OK;
 }
 
-ut_err ut_trace_index_plan(ut_trace_index *index, const ut_store_append *appends, size_t count)
+// The place of a trace in the order of organisations and ids.
+typedef struct {
+    uint64_t first_bytes; // of the id
+    uint32_t org;
+    uint32_t trace;
+    const uint8_t *id;
+} place;
+
+static int compare_places(const void *a, const void *b)
+{
+    const place *left = a;
+    const place *right = b;
+    if (left->org != right->org)
+        return left->org < right->org ? -1 : 1;
+    if (left->first_bytes != right->first_bytes)
+        return left->first_bytes < right->first_bytes ? -1 : 1;
+    return memcmp(left->id, right->id, UT_TRACE_ID_LEN);
+}
+
+// Brings the traces into order.
+static ut_err rank_traces(ut_trace_index *index)
+{
+    ut_plan_trace *traces = ut_trace_index_traces(index);
+    const uint32_t count = index->trace_count;
+    ut_buf_reset(&index->finds, UT_TRACE_MEMORY_KEEP);
+    ut_buf_reset(&index->ranks, UT_TRACE_MEMORY_KEEP);
+    ut_buf_reset(&index->ids, UT_TRACE_MEMORY_KEEP);
+    place *places = (place *)(void *)ut_buf_reserve(&index->finds, count * sizeof(place));
+    if (places == NULL)
+        return index->finds.err;
+    for (uint32_t i = 0; i < count; i++)
+        places[i] = (place){ut_get_be64(traces[i].id), traces[i].org, i, traces[i].id};
+    qsort(places, count, sizeof(place), compare_places);
+    for (uint32_t rank = 0; rank < count; rank++) {
+        traces[places[rank].trace].rank = rank;
+        ut_buf_add(&index->ranks, &places[rank].trace, sizeof(uint32_t));
+        ut_buf_add(&index->ids, places[rank].id, UT_TRACE_ID_LEN);
+    }
+    return index->ranks.err != UT_OK ? index->ranks.err : index->ids.err;
+}
+
+ut_err ut_trace_index_plan(ut_trace_index *index, uint64_t digest_seed,
+                           const ut_store_append *appends, size_t count)
 {
     size_t total = 0;
     for (size_t i = 0; i < count; i++)
@@ -178,6 +261,9 @@ ut_err ut_trace_index_plan(ut_trace_index *index, const ut_store_append *appends
     index->span_count = 0;
     index->trace_count = 0;
     index->block = 0;
+    index->appends = appends;
+    index->digest_seed = digest_seed;
+    index->digest_key = ut_index_digest_key(&index->secret, digest_seed);
     if (ut_buf_reserve(&index->spans, total * sizeof(ut_plan_span)) == NULL)
         return index->spans.err;
     index->spans.len = total * sizeof(ut_plan_span);
@@ -186,265 +272,240 @@ ut_err ut_trace_index_plan(ut_trace_index *index, const ut_store_append *appends
         err = make_slots(&index->trace_slots, (uint32_t)total, &index->trace_mask);
     for (size_t i = 0; i < count && err == UT_OK; i++)
         err = plan_batch(index, appends[i].org, appends[i].batch);
-    return err;
-}
-
-// ---- filters of long traces ----
-
-static ut_trace_filter *find_filter(ut_trace_index *index, const ut_plan_trace *trace)
-{
-    for (size_t i = 0; i < UT_TRACE_FILTERS_MAX && index->filter_bytes > 0; i++) {
-        ut_trace_filter *filter = &index->filters[i];
-        if (filter->bits != NULL && filter->org == trace->org &&
-            memcmp(filter->id, trace->id, UT_TRACE_ID_LEN) == 0) {
-            filter->used = ++index->filter_clock;
-            return filter;
-        }
-    }
-    return NULL;
-}
-
-static void drop_filter(ut_trace_index *index, ut_trace_filter *filter)
-{
-    index->filter_bytes -= filter->bytes;
-    free(filter->bits);
-    *filter = (ut_trace_filter){0};
-}
-
-void ut_trace_index_forget(ut_trace_index *index)
-{
-    for (size_t i = 0; i < UT_TRACE_FILTERS_MAX; i++) {
-        if (index->filters[i].bits != NULL)
-            drop_filter(index, &index->filters[i]);
-    }
-}
-
-// A filter for twice `count` ids, at the cost of those that were not asked for the longest time.
-// NULL: too many ids, or no memory; the trace is then scanned each time.
-static ut_trace_filter *make_filter(ut_trace_index *index, const ut_plan_trace *trace, size_t count)
-{
-    uint32_t bytes = FILTER_BYTES_MIN;
-    while (bytes < UT_TRACE_FILTER_BYTES_MAX && bytes < 2 * count * (FILTER_BITS_PER_ID / 8))
-        bytes *= 2;
-    uint32_t count_max = bytes / (FILTER_BITS_PER_ID / 2 / 8);
-    if (count >= count_max)
-        return NULL;
-    ut_trace_filter *place;
-    do {
-        ut_trace_filter *oldest = NULL;
-        place = NULL;
-        for (size_t i = 0; i < UT_TRACE_FILTERS_MAX; i++) {
-            ut_trace_filter *filter = &index->filters[i];
-            if (filter->bits == NULL)
-                place = filter;
-            else if (oldest == NULL || filter->used < oldest->used)
-                oldest = filter;
-        }
-        if (oldest != NULL &&
-            (place == NULL || index->filter_bytes + bytes > UT_TRACE_FILTERS_BYTES_MAX)) {
-            drop_filter(index, oldest);
-            place = NULL;
-        }
-    } while (place == NULL);
-    uint8_t *bits = calloc(1, bytes);
-    if (bits == NULL)
-        return NULL;
-    *place = (ut_trace_filter){.bits = bits,
-                               .bytes = bytes,
-                               .count_max = count_max,
-                               .org = trace->org,
-                               .used = ++index->filter_clock};
-    memcpy(place->id, trace->id, UT_TRACE_ID_LEN);
-    index->filter_bytes += bytes;
-    return place;
-}
-
-// Looks an id up, and adds it when told to. True when it may have been there.
-static bool probe_filter(const ut_trace_index *index, ut_trace_filter *filter, const uint8_t *id,
-                         bool add)
-{
-    uint64_t h = mix(load64(id) ^ index->seed[1]);
-    uint32_t at = (uint32_t)h;
-    uint32_t step = (uint32_t)(h >> 32) | 1;
-    uint32_t mask = filter->bytes * 8 - 1;
-    bool there = true;
-    for (unsigned i = 0; i < FILTER_PROBES; i++, at += step) {
-        uint8_t bit = (uint8_t)(1 << (at & 7));
-        uint8_t *byte = &filter->bits[(at & mask) >> 3];
-        there = there && (*byte & bit) != 0;
-        if (add)
-            *byte |= bit;
-    }
-    if (add)
-        filter->count += 1;
-    return there;
+    return err == UT_OK ? rank_traces(index) : err;
 }
 
 // ---- looking up ----
 
+static uint32_t trace_at(const ut_trace_index *index, uint32_t rank)
+{
+    return numbers_of(&index->ranks)[rank];
+}
+
+static void mark(ut_trace_index *index, uint32_t trace, uint64_t digest)
+{
+    const uint32_t slot = numbers_of(&index->span_slots)[find_span(index, trace, digest)];
+    if (slot != 0)
+        ut_trace_index_spans(index)[slot - 1].duplicate = 1;
+}
+
 // Marks the spans of the plan that an entry holds.
-static void mark_duplicates(ut_trace_index *index, uint32_t number, const ut_record_trace *entry)
+static void mark_entry(ut_trace_index *index, uint32_t trace, const ut_trace_entry *entry)
+{
+    for (uint32_t i = 0; i < entry->count; i++)
+        mark(index, trace, ut_trace_entry_digest(entry, i));
+}
+
+static bool has_own_seed(const ut_trace_index *index, uint64_t seq)
+{
+    return ut_keyring_filter_seed(index->keyring, seq) == index->digest_seed;
+}
+
+// The digest of a span of the plan under another key than that of the plan.
+static uint64_t digest_again(const ut_trace_index *index, uint32_t number, ut_siphash_key key)
+{
+    const ut_store_append *append = index->appends;
+    for (; number >= append->batch->span_count; append++)
+        number -= append->batch->span_count;
+    const ut_batch *batch = append->batch;
+    const ut_batch_span *span = &ut_batch_spans(batch)[number];
+    return ut_siphash_with(key, (ut_bytes){batch->span_bytes.data + span->offset, span->len},
+                           digest_scope(key, batch, span->scope));
+}
+
+// The same as mark_entry for a block from before the store was encrypted, whose digests have
+// another key.
+static void mark_foreign(ut_trace_index *index, uint32_t trace, uint64_t seq,
+                         const ut_trace_entry *entry)
 {
     ut_plan_span *spans = ut_trace_index_spans(index);
-    const uint32_t *slots = slots_of(&index->span_slots);
-    for (uint32_t i = 0; i < entry->count; i++) {
-        uint32_t slot = find_span(index, number, entry->span_ids.data + (size_t)i * UT_SPAN_ID_LEN);
-        if (slots[slot] != 0)
-            spans[slots[slot] - 1].duplicate = 1;
+    const ut_siphash_key key =
+        ut_index_digest_key(&index->secret, ut_keyring_filter_seed(index->keyring, seq));
+    for (uint32_t i = ut_trace_index_traces(index)[trace].first; i != none; i = spans[i].next) {
+        const uint64_t digest = digest_again(index, i, key);
+        for (uint32_t k = 0; k < entry->count && spans[i].duplicate == 0; k++)
+            spans[i].duplicate = ut_trace_entry_digest(entry, k) == digest;
     }
 }
 
-// The stored entries of one trace of the plan.
-typedef struct {
-    ut_cursor *cursor;
-    ut_key prefix; // of the keys of all its entries
-    ut_bytes key;  // of the entry under the cursor, as value; borrowed until the cursor moves
-    ut_bytes value;
-    uint32_t number; // of the trace in the plan
-} entry_walk;
-
-// Moves to the first entry of the trace, or to where it would stand.
-static ut_err seek_first(entry_walk *walk)
+static void mark_spans(ut_trace_index *index, uint32_t trace, uint64_t seq,
+                       const ut_trace_entry *entry)
 {
-    return ut_cursor_seek(walk->cursor, ut_key_bytes(&walk->prefix), &walk->key, &walk->value);
+    if (has_own_seed(index, seq))
+        mark_entry(index, trace, entry);
+    else
+        mark_foreign(index, trace, seq, entry);
 }
 
-// Goes over all entries, from the first one, where the walk stands. Without a filter it marks the
-// spans of the plan that they hold; else it adds their ids to the filter. *entries and *ids: out,
-// how many there are.
-static ut_err walk_entries(ut_trace_index *index, entry_walk *walk, ut_trace_filter *filter,
-                           uint32_t *entries, size_t *ids)
+// Sets or clears the bits of the fingerprints of a trace's spans.
+static void set_fingerprints(ut_trace_index *index, uint32_t trace, bool on)
 {
-    ut_err err = UT_OK;
-    *entries = 0;
-    *ids = 0;
-    while (err == UT_OK && ut_key_begins_with(walk->key, &walk->prefix)) {
-        ut_record_trace entry;
+    const ut_plan_span *spans = ut_trace_index_spans(index);
+    for (uint32_t i = ut_trace_index_traces(index)[trace].first; i != none; i = spans[i].next) {
+        const uint32_t print = (uint32_t)(spans[i].digest & (UT_FINGERPRINTS - 1));
+        const uint64_t bit = UINT64_C(1) << print % 64;
+        if (on)
+            index->fingerprints[print / 64] |= bit;
+        else
+            index->fingerprints[print / 64] &= ~bit;
+    }
+}
+
+static void mark_fingerprints(ut_trace_index *index, uint32_t trace)
+{
+    if (index->marked == trace)
+        return;
+    if (index->marked != none)
+        set_fingerprints(index, index->marked, false);
+    if (trace != none)
+        set_fingerprints(index, trace, true);
+    index->marked = trace;
+}
+
+// True when one of the fingerprints is that of a span of the trace.
+static bool may_hold(ut_trace_index *index, uint32_t trace, const ut_posting *posting)
+{
+    if (!has_own_seed(index, posting->seq))
+        return true;
+    mark_fingerprints(index, trace);
+    const uint8_t *at = posting->fingerprints.data;
+    for (uint32_t i = 0; i < posting->count; i++, at += UT_FINGERPRINT_LEN) {
+        const uint32_t print = (uint32_t)at[0] | (uint32_t)at[1] << 8;
+        if ((index->fingerprints[print / 64] & UINT64_C(1) << print % 64) != 0)
+            return true;
+    }
+    return false;
+}
+
+// Passes the postings of a run in which no span of the plan can be, and no head.
+static bool pass_group(void *context, uint32_t number, const ut_posting_group *group)
+{
+    ut_trace_index *index = context;
+    const ut_plan_span *spans = ut_trace_index_spans(index);
+    if (group->any_head || group->filter.len == 0 || index->mixed_seeds)
+        return false;
+    const uint32_t trace = trace_at(index, index->find_base + number);
+    for (uint32_t i = ut_trace_index_traces(index)[trace].first; i != none; i = spans[i].next) {
+        if (ut_posting_group_may_have(group, (uint32_t)(spans[i].digest & (UT_FINGERPRINTS - 1))))
+            return false;
+    }
+    return true;
+}
+
+static void take_posting(void *context, uint32_t number, const ut_posting *posting)
+{
+    ut_trace_index *index = context;
+    const uint32_t rank = index->find_base + number;
+    const find found = {
+        .seq = posting->seq,
+        .rank = rank,
+        .suspect = may_hold(index, trace_at(index, rank), posting),
+        .head = posting->head,
+        .has_root = posting->has_root,
+    };
+    if (found.suspect || found.head)
+        ut_buf_add(&index->finds, &found, sizeof(found));
+}
+
+static void take_entry(void *context, uint32_t number, uint64_t seq, const ut_trace_entry *entry)
+{
+    ut_trace_index *index = context;
+    const uint32_t number_of = trace_at(index, index->find_base + number);
+    ut_plan_trace *trace = &ut_trace_index_traces(index)[number_of];
+    mark_spans(index, number_of, seq, entry);
+    if (entry->head) {
+        trace->head_known = true;
+        trace->head_has_root = trace->head_has_root || entry->has_root;
+    }
+}
+
+static int compare_finds(const void *a, const void *b)
+{
+    const find *left = a;
+    const find *right = b;
+    if (left->seq != right->seq)
+        return left->seq < right->seq ? -1 : 1;
+    return (left->rank > right->rank) - (left->rank < right->rank);
+}
+
+// Looks at the block of finds first..end - 1, which runs have said may hold spans of the plan.
+static ut_err look_inside(ut_trace_index *index, ut_cursor *cursor, const find *first,
+                          const find *end)
+{
+    const uint32_t org = ut_trace_index_traces(index)[trace_at(index, first->rank)].org;
+    bool there = false;
+    ut_err err = ut_trace_block_is_there(cursor->txn, org, first->seq, &there);
+    if (err != UT_OK || !there)
+        return err;
+    ut_block_traces_walk walk;
+    ut_block_traces_walk_begin(&walk, cursor, org, first->seq);
+    for (const find *at = first; at != end; at++) {
+        const uint32_t number = trace_at(index, at->rank);
+        ut_plan_trace *trace = &ut_trace_index_traces(index)[number];
+        trace->head_known = trace->head_known || at->head;
+        trace->head_has_root = trace->head_has_root || (at->head && at->has_root);
+        ut_trace_entry entry;
+        err = UT_ENOTFOUND;
+        if (at->suspect)
+            err = ut_block_traces_find(&walk, trace->id, &entry);
+        for (; err == UT_OK; err = ut_block_traces_find(&walk, trace->id, &entry))
+            mark_spans(index, number, at->seq, &entry);
         // A damaged entry hides its spans; they can then be stored twice, which is better than not
         // at all.
-        if (ut_record_read_trace(walk->value, &entry) == UT_OK) {
-            if (filter == NULL)
-                mark_duplicates(index, walk->number, &entry);
-            for (uint32_t i = 0; i < entry.count && filter != NULL; i++)
-                (void)probe_filter(index, filter, entry.span_ids.data + (size_t)i * UT_SPAN_ID_LEN,
-                                   true);
-            *ids += entry.count;
-        }
-        *entries += 1;
-        err = ut_cursor_next(walk->cursor, &walk->key, &walk->value);
-    }
-    return err == UT_ENOTFOUND ? UT_OK : err;
-}
-
-// Adds the new spans of the plan to the filter. True when one may be in the store.
-static bool probe_plan(ut_trace_index *index, ut_trace_filter *filter, const ut_plan_trace *trace,
-                       bool add)
-{
-    const ut_plan_span *spans = ut_trace_index_spans(index);
-    bool any = false;
-    for (uint32_t i = trace->first; i != none; i = spans[i].next) {
-        if (!add || spans[i].duplicate == 0)
-            any = probe_filter(index, filter, spans[i].span->span_id, add) || any;
-    }
-    return any;
-}
-
-// Marks the spans of the plan that the store has. The walk stands on the first entry.
-static ut_err find_duplicates(ut_trace_index *index, entry_walk *walk)
-{
-    ut_plan_trace *trace = &ut_trace_index_traces(index)[walk->number];
-    ut_trace_filter *filter = find_filter(index, trace);
-    if (filter != NULL && !probe_plan(index, filter, trace, false)) {
-        (void)probe_plan(index, filter, trace, true); // adds
-    } else {
-        uint32_t entries;
-        size_t ids;
-        ut_err err = walk_entries(index, walk, NULL, &entries, &ids);
-        if (err != UT_OK)
+        if (err != UT_ENOTFOUND && err != UT_ECORRUPT)
             return err;
-        if (filter == NULL && entries >= UT_TRACE_LONG_FROM) {
-            filter = make_filter(index, trace, ids);
-            if (filter == NULL)
-                return UT_OK;
-            err = seek_first(walk);
-            if (err == UT_OK)
-                err = walk_entries(index, walk, filter, &entries, &ids);
-            if (err != UT_OK) {
-                drop_filter(index, filter);
-                return err;
-            }
-        }
-        if (filter != NULL)
-            (void)probe_plan(index, filter, trace, true);
     }
-    if (filter != NULL && filter->count > filter->count_max)
-        drop_filter(index, filter); // the next look-up makes a larger one
     return UT_OK;
 }
 
-// Decides which span the root record of a trace will tell of.
-static void choose_source(ut_trace_index *index, ut_plan_trace *trace)
+static ut_err look_at_finds(ut_trace_index *index, ut_cursor *cursor)
 {
-    const ut_plan_span *spans = ut_trace_index_spans(index);
-    uint32_t root = none;
-    uint32_t earliest = none;
-    for (uint32_t i = trace->first; i != none; i = spans[i].next) {
-        if (spans[i].duplicate != 0)
-            continue;
-        if (root == none && spans[i].span->root)
-            root = i;
-        if (earliest == none || spans[i].span->start_ns < spans[earliest].span->start_ns)
-            earliest = i;
+    find *finds = (find *)(void *)index->finds.data;
+    const size_t count = index->finds.len / sizeof(find);
+    ut_err err = index->finds.err;
+    if (count > 0)
+        qsort(finds, count, sizeof(find), compare_finds);
+    for (size_t from = 0; from < count && err == UT_OK;) {
+        size_t end = from + 1;
+        while (end < count && finds[end].seq == finds[from].seq)
+            end += 1;
+        err = look_inside(index, cursor, finds + from, finds + end);
+        from = end;
     }
-    trace->replaces = trace->known && trace->root_key_stored && !trace->root_known && root != none;
-    if (trace->known && trace->root_key_stored && !trace->replaces)
-        return;
-    trace->source = root != none ? root : earliest;
-    if (trace->source == none)
-        return;
-    trace->root_known = root != none;
-    trace->old_root_seen_ns = trace->root_seen_ns;
-    trace->root_seen_ns = index->now_ns;
+    return err;
 }
 
-static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
+// A trace of the plan, for the entries that an earlier version wrote of it.
+typedef struct {
+    ut_trace_index *index;
+    ut_plan_trace *trace;
+} legacy_look;
+
+// An old entry has the ids of its spans, and no digests: equal ids are the same span there.
+static void take_legacy(void *context, const ut_record_trace *entry)
 {
-    ut_plan_trace *trace = &ut_trace_index_traces(index)[number];
-    trace->known = false;
-    trace->root_known = false;
-    trace->replaces = false;
-    trace->root_key_stored = false;
-    trace->source = none;
-    trace->block = 0;
-    entry_walk walk = {
-        .cursor = cursor,
-        .prefix = ut_key_prefix(ut_key_trace(trace->org, trace->id, 0), UT_KEY_PREFIX_TRACE),
-        .number = number,
-    };
-    ut_err err = seek_first(&walk);
-    uint32_t org;
-    uint8_t id[UT_TRACE_ID_LEN];
-    if (err == UT_OK && ut_key_begins_with(walk.key, &walk.prefix) &&
-        ut_key_read_entry(walk.key, &org, id, &trace->first_seq)) {
-        ut_record_trace entry;
-        trace->known = true;
-        if (ut_record_read_trace(walk.value, &entry) == UT_OK && entry.has_root_key) {
-            trace->root_key_stored = true;
-            trace->root_known = entry.root_known;
-            trace->root_seen_ns = entry.root_seen_ns;
-        }
-        err = find_duplicates(index, &walk);
-    } else if (err == UT_OK || err == UT_ENOTFOUND) {
-        // All its entries have left. Nothing is added to a filter while the trace is not known, so
-        // that an old one would not know the spans that come now.
-        ut_trace_filter *filter = find_filter(index, trace);
-        if (filter != NULL)
-            drop_filter(index, filter);
+    const legacy_look *look = context;
+    ut_plan_span *spans = ut_trace_index_spans(look->index);
+    for (uint32_t i = look->trace->first; i != none; i = spans[i].next) {
+        for (uint32_t k = 0; k < entry->count && spans[i].duplicate == 0; k++)
+            spans[i].duplicate = memcmp(entry->span_ids.data + (size_t)k * UT_SPAN_ID_LEN,
+                                        spans[i].span->span_id, UT_SPAN_ID_LEN) == 0;
     }
-    if (err != UT_OK && err != UT_ENOTFOUND)
-        return err;
-    choose_source(index, trace);
-    return UT_OK;
+    if (entry->has_root_key) {
+        look->trace->head_known = true;
+        look->trace->head_has_root = look->trace->head_has_root || entry->root_known;
+    }
+}
+
+static ut_err look_at_legacy(ut_trace_index *index, ut_cursor *cursor)
+{
+    ut_err err = UT_OK;
+    for (uint32_t i = 0; i < index->trace_count && err == UT_OK; i++) {
+        ut_plan_trace *trace = &ut_trace_index_traces(index)[i];
+        legacy_look look = {index, trace};
+        err = ut_trace_legacy_walk(cursor, trace->org, trace->id, take_legacy, &look);
+    }
+    return err;
 }
 
 // Marks of an earlier transaction that did not end well are taken back: only repeats within the
@@ -452,25 +513,79 @@ static ut_err look_up(ut_trace_index *index, ut_cursor *cursor, uint32_t number)
 static void forget_marks(ut_trace_index *index)
 {
     ut_plan_span *spans = ut_trace_index_spans(index);
-    const ut_plan_trace *traces = ut_trace_index_traces(index);
+    ut_plan_trace *traces = ut_trace_index_traces(index);
     for (uint32_t t = 0; t < index->trace_count; t++) {
         for (uint32_t i = traces[t].first; i != none; i = spans[i].next)
             spans[i].duplicate = 0; // a repeat is in no chain
+        traces[t].head_known = false;
+        traces[t].head_has_root = false;
+        traces[t].source = none;
+        traces[t].block = 0;
     }
 }
 
-ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn, uint64_t now_ns)
+// Chooses the spans of which new heads will tell: the first new root span of each trace whose head
+// tells of none.
+static void choose_sources(ut_trace_index *index)
+{
+    const ut_plan_span *spans = ut_trace_index_spans(index);
+    ut_plan_trace *traces = ut_trace_index_traces(index);
+    for (uint32_t t = 0; t < index->trace_count; t++) {
+        if (traces[t].head_has_root)
+            continue;
+        uint32_t i = traces[t].first;
+        while (i != none && (spans[i].duplicate != 0 || !spans[i].span->root))
+            i = spans[i].next;
+        traces[t].source = i;
+    }
+}
+
+// Asks the index for the traces of each organisation.
+static ut_err find_traces(ut_trace_index *index, ut_txn *txn)
+{
+    const ut_trace_visitor visitor = {
+        .context = index, .posting = take_posting, .pass = pass_group, .entry = take_entry};
+    const ut_plan_trace *traces = ut_trace_index_traces(index);
+    ut_err err = UT_OK;
+    ut_buf_reset(&index->finds, UT_TRACE_MEMORY_KEEP);
+    for (uint32_t from = 0; from < index->trace_count && err == UT_OK;) {
+        const uint32_t org = traces[trace_at(index, from)].org;
+        uint32_t end = from + 1;
+        while (end < index->trace_count && traces[trace_at(index, end)].org == org)
+            end += 1;
+        const ut_trace_wanted wanted = {
+            .txn = txn,
+            .org = org,
+            .filter_key = index->filter_key,
+            .ids = index->ids.data + (size_t)from * UT_TRACE_ID_LEN,
+            .count = end - from,
+            .recent = &index->recent,
+        };
+        index->find_base = from;
+        err = ut_trace_find_all(&index->finder, &wanted, &visitor);
+        from = end;
+    }
+    mark_fingerprints(index, none);
+    return err;
+}
+
+ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn)
 {
     ut_cursor *cursor;
     ut_err err = ut_txn_cursor(txn, &cursor);
     if (err != UT_OK)
         return err;
     forget_marks(index);
-    index->now_ns = now_ns;
+    index->keyring = txn->engine->keyring;
+    index->mixed_seeds = !has_own_seed(index, 1);
     index->block = 0;
-    for (uint32_t i = 0; i < index->trace_count && err == UT_OK; i++)
-        err = look_up(index, cursor, i);
+    err = find_traces(index, txn);
+    if (err == UT_OK)
+        err = look_at_finds(index, cursor);
+    if (err == UT_OK && index->has_legacy)
+        err = look_at_legacy(index, cursor);
     ut_cursor_close(cursor);
+    choose_sources(index);
     return err;
 }
 
@@ -485,249 +600,108 @@ void ut_trace_index_begin_block(ut_trace_index *index)
 void ut_trace_index_add(ut_trace_index *index, uint32_t number, uint32_t ordinal)
 {
     UT_ASSERT(ordinal < UT_BLOCK_SPANS_MAX);
-    uint32_t home = ut_trace_index_spans(index)[number].trace;
+    const uint32_t home = ut_trace_index_spans(index)[number].trace;
     ut_plan_trace *trace = &ut_trace_index_traces(index)[home];
     if (trace->block != index->block) {
         trace->block = index->block;
         trace->block_first = (uint16_t)ordinal;
-        index->members[index->member_count++] = home;
+        index->members[index->member_count++] = trace->rank;
     } else {
         index->next[trace->block_last] = (uint16_t)ordinal;
     }
     trace->block_last = (uint16_t)ordinal;
     index->next[ordinal] = UINT16_MAX;
+    index->numbers[ordinal] = number;
 }
 
-// The block whose entries and root records are written.
-typedef struct {
-    ut_txn *txn;
-    const ut_block_builder *builder;
-    uint64_t seq;
-    uint32_t ids_max; // span ids in one part of an entry
-} block_job;
-
-static ut_err put_root(ut_trace_index *index, const block_job *job, const ut_plan_trace *trace,
-                       uint32_t ordinal)
+// Fills an entry with spans of the chain from *ordinal on, as many as it may have. *has_source: one
+// of them is the span that makes a head.
+static void fill_entry(ut_trace_index *index, const ut_plan_trace *trace, uint32_t spans_max,
+                       uint16_t *ordinal, ut_trace_entry *entry, bool *has_source)
 {
-    const ut_batch_span *span = ut_block_builder_span(job->builder, ordinal);
-    ut_record_root root = {
-        .seq = job->seq,
-        .ordinal = ordinal,
-        .has_root = trace->root_known,
-        .start_ns = span->start_ns,
-        .duration_ns = span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0,
-        .status = span->status,
-        .names_hidden = index->hide_names,
-    };
-    ut_err err = ut_block_builder_names(job->builder, ordinal, &root.name, &root.service);
-    if (err != UT_OK)
-        return err;
-    ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_root(&index->value, &root);
-    if (index->value.err != UT_OK)
-        return index->value.err;
-    ut_key key = ut_key_root(trace->org, trace->root_seen_ns, trace->id);
-    return ut_txn_put(job->txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
-}
-
-// Writes the entry at key again, now with the key of the root record in it.
-static ut_err put_root_key(ut_trace_index *index, ut_txn *txn, const ut_key *key,
-                           uint64_t root_seen_ns, bool root_known)
-{
-    ut_bytes value;
-    ut_err err = ut_txn_get(txn, ut_key_bytes(key), &value);
-    if (err != UT_OK)
-        return err == UT_ENOTFOUND ? UT_ECORRUPT : err;
-    ut_record_trace entry;
-    if (ut_record_read_trace(value, &entry) != UT_OK)
-        return UT_OK; // damaged: the next spans of the trace make a new root record
-    entry.has_root_key = true;
-    entry.root_known = root_known;
-    entry.root_seen_ns = root_seen_ns;
-    ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_trace(&index->value, &entry);
-    if (index->value.err != UT_OK)
-        return index->value.err;
-    return ut_txn_put(txn, ut_key_bytes(key), ut_buf_bytes(&index->value));
-}
-
-// A real root has come: the stand-in goes, and the first entry learns the new key.
-static ut_err replace_stand_in(ut_trace_index *index, ut_txn *txn, const ut_plan_trace *trace)
-{
-    ut_key old = ut_key_root(trace->org, trace->old_root_seen_ns, trace->id);
-    ut_err err = ut_txn_del(txn, ut_key_bytes(&old));
-    if (err != UT_OK && err != UT_ENOTFOUND)
-        return err;
-    ut_key first = ut_key_trace(trace->org, trace->id, trace->first_seq);
-    return put_root_key(index, txn, &first, trace->root_seen_ns, true);
-}
-
-// Writes one part of an entry: spans of the chain from *ordinal on, as many as one value holds.
-static ut_err put_part(ut_trace_index *index, const block_job *job, ut_plan_trace *trace,
-                       uint8_t part, uint16_t *ordinal)
-{
-    ut_record_trace entry = {.start_ns = UINT64_MAX};
+    const ut_plan_span *spans = ut_trace_index_spans(index);
     uint64_t end_ns = 0;
-    uint32_t last = UINT32_MAX;
+    uint32_t last = none;
+    uint64_t earliest_ns = UINT64_MAX;
+    *has_source = false;
+    *entry = (ut_trace_entry){.trace_id = trace->id};
     ut_buf_reset(&index->ordinals, UT_TRACE_MEMORY_KEEP);
-    ut_buf_reset(&index->span_ids, UT_TRACE_MEMORY_KEEP);
-    for (; *ordinal != UINT16_MAX && entry.count < job->ids_max; *ordinal = index->next[*ordinal]) {
-        const ut_batch_span *span = ut_block_builder_span(job->builder, *ordinal);
-        ut_record_put_ordinal(&index->ordinals, &last, *ordinal);
-        ut_buf_add(&index->span_ids, span->span_id, UT_SPAN_ID_LEN);
-        entry.count += 1;
-        entry.has_root = entry.has_root || span->root;
-        if (span->status > entry.status)
-            entry.status = span->status;
-        if (span->start_ns < entry.start_ns)
-            entry.start_ns = span->start_ns;
+    ut_buf_reset(&index->digests, UT_TRACE_MEMORY_KEEP);
+    for (; *ordinal != UINT16_MAX && entry->count < spans_max; *ordinal = index->next[*ordinal]) {
+        const uint32_t number = index->numbers[*ordinal];
+        const ut_batch_span *span = spans[number].span;
+        uint8_t digest[UT_DIGEST_LEN];
+        ut_put_le64(digest, spans[number].digest);
+        ut_block_traces_put_ordinal(&index->ordinals, &last, *ordinal);
+        ut_buf_add(&index->digests, digest, sizeof(digest));
+        const bool is_source = number == trace->source;
+        const bool first_root = span->root && !entry->has_root;
+        if (is_source ||
+            (!*has_source && (first_root || (!entry->has_root && span->start_ns < earliest_ns))))
+            entry->root_ordinal = *ordinal;
+        *has_source = *has_source || is_source;
+        entry->has_root = entry->has_root || span->root;
+        entry->count += 1;
+        if (span->status > entry->status)
+            entry->status = span->status;
+        if (span->start_ns < earliest_ns)
+            earliest_ns = span->start_ns;
         if (span->end_ns > end_ns)
             end_ns = span->end_ns;
     }
-    entry.length_ns = end_ns > entry.start_ns ? end_ns - entry.start_ns : 0;
-    entry.ordinals = ut_buf_bytes(&index->ordinals);
-    entry.span_ids = ut_buf_bytes(&index->span_ids);
-    if (!trace->root_key_stored) {
-        entry.has_root_key = true;
-        entry.root_known = trace->root_known;
-        entry.root_seen_ns = trace->root_seen_ns;
-        trace->root_key_stored = true;
-    }
-    ut_buf_reset(&index->value, UT_TRACE_MEMORY_KEEP);
-    ut_record_write_trace(&index->value, &entry);
-    if (index->ordinals.err != UT_OK || index->span_ids.err != UT_OK || index->value.err != UT_OK)
-        return UT_ENOMEM;
-    ut_key key = ut_key_trace_part(trace->org, trace->id, job->seq, part);
-    return ut_txn_put(job->txn, ut_key_bytes(&key), ut_buf_bytes(&index->value));
+    entry->start_ns = earliest_ns;
+    entry->length_ns = end_ns > earliest_ns ? end_ns - earliest_ns : 0;
+    entry->ordinals = ut_buf_bytes(&index->ordinals);
+    entry->digests = ut_buf_bytes(&index->digests);
 }
 
-// The ordinal of the span that the root record will tell of; none: it is not in this block, and
-// comes with a later one of the same transaction, or no root record is to be written.
-static uint32_t find_source(const ut_trace_index *index, const block_job *job,
-                            const ut_plan_trace *trace)
-{
-    if (trace->source == none)
-        return none;
-    const uint8_t *wanted = ut_trace_index_spans(index)[trace->source].span->span_id;
-    for (uint16_t at = trace->block_first; at != UINT16_MAX; at = index->next[at]) {
-        if (memcmp(ut_block_builder_span(job->builder, at)->span_id, wanted, UT_SPAN_ID_LEN) == 0)
-            return at;
-    }
-    return none;
-}
-
-// Writes what the block has of one trace: all parts of its entry, and its root record.
-static ut_err put_trace(ut_trace_index *index, const block_job *job, ut_plan_trace *trace)
+// Adds the entries of one trace to the block.
+static ut_err add_entries(ut_trace_index *index, ut_plan_trace *trace, uint32_t spans_max)
 {
     ut_err err = UT_OK;
     uint16_t ordinal = trace->block_first;
-    for (unsigned part = 0; ordinal != UINT16_MAX && err == UT_OK; part++) {
-        UT_ASSERT(part <= UINT8_MAX);
-        err = put_part(index, job, trace, (uint8_t)part, &ordinal);
+    while (ordinal != UINT16_MAX && err == UT_OK) {
+        ut_trace_entry entry;
+        bool has_source;
+        fill_entry(index, trace, spans_max, &ordinal, &entry, &has_source);
+        entry.head = has_source || (!trace->head_known && trace->source == none);
+        trace->head_known = trace->head_known || entry.head;
+        if (has_source) {
+            trace->head_has_root = true;
+            trace->source = none;
+        }
+        err = index->ordinals.err != UT_OK ? index->ordinals.err : index->digests.err;
+        if (err == UT_OK)
+            err = ut_block_traces_add(&index->writer, &entry);
     }
-    const uint32_t source = find_source(index, job, trace);
-    if (source == none || err != UT_OK)
-        return err;
-    if (trace->replaces)
-        err = replace_stand_in(index, job->txn, trace);
-    return err == UT_OK ? put_root(index, job, trace, source) : err;
-}
-
-ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn,
-                                  const ut_block_builder *builder, uint64_t seq)
-{
-    const uint32_t room = txn->engine->value_bytes_best;
-    UT_ASSERT(room >= 2 * VALUE_HEAD_MAX);
-    const block_job job = {
-        .txn = txn,
-        .builder = builder,
-        .seq = seq,
-        .ids_max = (room - VALUE_HEAD_MAX) / (UT_SPAN_ID_LEN + ORDINAL_LEN_MAX),
-    };
-    ut_err err = UT_OK;
-    for (uint32_t i = 0; i < index->member_count && err == UT_OK; i++)
-        err = put_trace(index, &job, &ut_trace_index_traces(index)[index->members[i]]);
     return err;
 }
 
-// ---- removing ----
-
-// An entry that is to go, and the keys behind it.
-typedef struct {
-    bool found;
-    bool readable;
-    bool followed; // by another entry of the trace, at next
-    uint8_t parts; // further parts of the entry
-    ut_record_trace entry;
-    ut_key next;
-} removal;
-
-static ut_err look_behind(ut_cursor *cursor, removal *found)
+static int compare_ranks(const void *a, const void *b)
 {
-    ut_bytes key;
-    ut_bytes value;
-    ut_key own = found->next; // the entry's own key
-    found->followed = false;
-    for (;;) {
-        ut_err err = ut_cursor_next(cursor, &key, &value);
-        if (err == UT_ENOTFOUND)
-            return UT_OK;
-        if (err != UT_OK)
-            return err;
-        if (ut_key_begins_with(key, &own)) {
-            found->parts += 1;
-            continue;
-        }
-        if (key.len == own.len && memcmp(key.data, own.data, UT_KEY_PREFIX_TRACE) == 0) {
-            found->followed = true;
-            memcpy(found->next.data, key.data, key.len);
-        }
-        return UT_OK;
-    }
+    const uint32_t left = *(const uint32_t *)a;
+    const uint32_t right = *(const uint32_t *)b;
+    return (left > right) - (left < right);
 }
 
-// Finds the entry of block seq of a trace.
-static ut_err find_removal(ut_cursor *cursor, uint32_t org, const uint8_t *id, uint64_t seq,
-                           removal *found)
+ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn, uint32_t org,
+                                  const ut_block_builder *builder, uint64_t seq)
 {
-    *found = (removal){.next = ut_key_trace(org, id, seq)};
-    ut_bytes wanted = ut_key_bytes(&found->next);
-    ut_bytes key;
-    ut_bytes value;
-    ut_err err = ut_cursor_seek(cursor, wanted, &key, &value);
-    if (err == UT_ENOTFOUND)
-        return UT_OK;
-    if (err != UT_OK)
-        return err;
-    found->found = key.len == wanted.len && memcmp(key.data, wanted.data, wanted.len) == 0;
-    if (!found->found)
-        return UT_OK;
-    found->readable = ut_record_read_trace(value, &found->entry) == UT_OK;
-    return look_behind(cursor, found);
-}
-
-ut_err ut_trace_index_remove(ut_trace_index *index, ut_cursor *cursor, uint32_t org,
-                             const uint8_t id[UT_TRACE_ID_LEN], uint64_t seq, uint32_t *touched)
-{
-    ut_txn *txn = cursor->txn;
-    removal found;
-    ut_err err = find_removal(cursor, org, id, seq, &found);
-    if (err != UT_OK || !found.found)
-        return err;
-    for (unsigned part = 0; part <= found.parts && err == UT_OK; part++) {
-        ut_key key = ut_key_trace_part(org, id, seq, (uint8_t)part);
-        err = ut_txn_del(txn, ut_key_bytes(&key));
-        if (err == UT_ENOTFOUND)
-            err = UT_OK;
+    const uint32_t spans_max = ut_block_traces_spans_max(txn->engine);
+    uint64_t base_ns = UINT64_MAX;
+    for (uint32_t i = 0; i < ut_block_builder_count(builder); i++) {
+        const uint64_t start_ns = ut_block_builder_span(builder, i)->start_ns;
+        if (start_ns < base_ns)
+            base_ns = start_ns;
     }
-    *touched += 1;
-    if (err != UT_OK || !found.readable || !found.entry.has_root_key)
-        return err;
-    *touched += 1;
-    if (found.followed)
-        return put_root_key(index, txn, &found.next, found.entry.root_seen_ns,
-                            found.entry.root_known);
-    ut_key root = ut_key_root(org, found.entry.root_seen_ns, id);
-    err = ut_txn_del(txn, ut_key_bytes(&root));
-    return err == UT_ENOTFOUND ? UT_OK : err;
+    qsort(index->members, index->member_count, sizeof(uint32_t), compare_ranks);
+    ut_block_traces_begin(&index->writer, txn, org, seq, base_ns);
+    ut_trace_recent_begin_block(&index->recent, seq, index->member_count);
+    ut_err err = UT_OK;
+    for (uint32_t i = 0; i < index->member_count && err == UT_OK; i++) {
+        ut_plan_trace *trace = &ut_trace_index_traces(index)[trace_at(index, index->members[i])];
+        ut_trace_recent_add(&index->recent, index->filter_key, trace->id);
+        err = add_entries(index, trace, spans_max);
+    }
+    return err == UT_OK ? ut_block_traces_end(&index->writer) : err;
 }

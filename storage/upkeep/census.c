@@ -1,6 +1,7 @@
 // Counting the records of a store.
 #include "storage/upkeep/census.h"
 
+#include "storage/store/block_traces.h"
 #include "storage/store/store_view.h"
 
 static ut_census_org *find_org(ut_census *census, uint32_t org)
@@ -34,6 +35,28 @@ static void count_block(ut_census *census, uint32_t org, ut_bytes value)
     row->payload_bytes += summary.payload_len;
 }
 
+// The heads of traces in a piece of entries.
+static uint64_t count_heads(ut_bytes value)
+{
+    uint64_t heads = 0;
+    uint64_t base_ns;
+    ut_bytes rest;
+    ut_trace_entry entry;
+    ut_err err = ut_block_traces_open_piece(value, &base_ns, &rest);
+    while (err == UT_OK && rest.len > 0) {
+        err = ut_block_traces_take(&rest, base_ns, &entry);
+        heads += err == UT_OK && entry.head;
+    }
+    return heads;
+}
+
+static void count_traces(ut_census *census, uint32_t org, uint64_t traces)
+{
+    ut_census_org *of = find_org(census, org);
+    if (of != NULL)
+        of->traces += traces;
+}
+
 static void count(ut_census *census, ut_bytes key, ut_bytes value)
 {
     const uint8_t kind = key.data[0];
@@ -45,14 +68,14 @@ static void count(ut_census *census, ut_bytes key, ut_bytes value)
 
     uint32_t org;
     uint64_t number;
+    uint32_t piece;
     uint8_t trace_id[UT_TRACE_ID_LEN];
-    if (ut_key_read_summary(key, &org, &number)) {
+    if (ut_key_read_summary(key, &org, &number))
         count_block(census, org, value);
-    } else if (ut_key_read_root(key, &org, &number, trace_id)) {
-        ut_census_org *of = find_org(census, org);
-        if (of != NULL)
-            of->traces += 1;
-    }
+    else if (ut_key_read_piece(key, &org, &number, &piece) && piece >= UT_BLOCK_TRACES_FROM)
+        count_traces(census, org, count_heads(value));
+    else if (ut_key_read_root(key, &org, &number, trace_id))
+        count_traces(census, org, 1);
 }
 
 ut_err ut_census_step(ut_store_view *view, ut_census *census, uint32_t keys_max, bool *more)

@@ -14,7 +14,7 @@ enum {
     LOOK_BLOCKS_MAX = 512,              // of one slice
     LOOK_PAYLOAD_MAX = 2 * 1024 * 1024, // of them, opened
     VICTIMS_MAX = 16,
-    TOUCHES_MAX = 512,
+    TOUCHES_MAX = 96,
     PAYLOAD_KEEP = 512 * 1024,
 };
 

@@ -152,8 +152,7 @@ static ut_err write_all(ut_span_removal *removal, ut_store *store, uint32_t org,
                         const ut_record_summary *summary, uint32_t *count)
 {
     const ut_batch_span *spans = ut_batch_spans(&removal->batch);
-    // Root records that are made again keep their place among the traces.
-    ut_err err = ut_trace_index_look_up(&store->index, store->txn, summary->received_ns);
+    ut_err err = ut_trace_index_look_up(&store->index, store->txn);
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
     removal->written_count = 0;
@@ -175,32 +174,6 @@ static ut_err write_all(ut_span_removal *removal, ut_store *store, uint32_t org,
     return err == UT_OK ? write_new(removal, store, org, summary) : err;
 }
 
-// The root record of a trace that has other blocks, too, was left as it is; when it tells of a span
-// that moved, it learns the new place.
-static ut_err move_root(ut_span_removal *removal, ut_store *store, const ut_plan_trace *trace,
-                        uint64_t seq)
-{
-    if (!trace->known || !trace->root_key_stored || trace->source != UINT32_MAX)
-        return UT_OK;
-    ut_key key = ut_key_root(trace->org, trace->root_seen_ns, trace->id);
-    ut_bytes value;
-    ut_record_root root;
-    ut_err err = ut_txn_get(store->txn, ut_key_bytes(&key), &value);
-    if (err != UT_OK)
-        return err == UT_ENOTFOUND ? UT_OK : err;
-    if (ut_record_read_root(value, &root) != UT_OK || root.seq != seq ||
-        root.ordinal >= UT_BLOCK_SPANS_MAX || removal->new_seq[root.ordinal] == 0)
-        return UT_OK;
-    root.seq = removal->new_seq[root.ordinal];
-    root.ordinal = removal->new_ordinal[root.ordinal];
-    root.names_hidden = root.names_hidden || store->index.hide_names; // the new block is encrypted
-    ut_buf_reset(&removal->value, SIZE_MAX);
-    ut_record_write_root(&removal->value, &root);
-    if (removal->value.err != UT_OK)
-        return removal->value.err;
-    return ut_txn_put(store->txn, ut_key_bytes(&key), ut_buf_bytes(&removal->value));
-}
-
 static ut_err change_places(ut_span_removal *removal, ut_store *store, uint32_t org, uint64_t seq,
                             ut_record_summary *summary, uint32_t *count)
 {
@@ -213,9 +186,6 @@ static ut_err change_places(ut_span_removal *removal, ut_store *store, uint32_t 
         err = remove_old(removal, store, org, seq, summary);
     if (err == UT_OK)
         err = write_all(removal, store, org, summary, count);
-    const ut_plan_trace *traces = ut_trace_index_traces(&store->index);
-    for (uint32_t i = 0; i < store->index.trace_count && err == UT_OK; i++)
-        err = move_root(removal, store, &traces[i], seq);
     if (err != UT_OK)
         return err;
     store->next_state.counts.blocks_removed += 1;
@@ -235,8 +205,8 @@ static ut_demand demand_of(const ut_store *store, const ut_block *block)
         .entries = traces,
         .deliveries = blocks * dests,
     };
-    // Old and new entries of a trace are neighbours; those of traces that leave are not among the
-    // traces of the plan.
+    // A head of a trace may go to another block, and an old entry of format version 1 or 2 stands
+    // at a place of its own.
     return (ut_demand){
         .data_bytes = ut_demand_data_bytes(&records, store->retention.room.page_bytes),
         .touches = 2 * traces + 2 * (block->info.span_count - store->index.span_count) + 4 * dests +
@@ -252,7 +222,9 @@ ut_err ut_span_removal_run(ut_span_removal *removal, ut_store *store,
     if (err != UT_OK)
         return err;
     const ut_store_append append = {.org = job->org, .batch = &removal->batch};
-    err = ut_trace_index_plan(&store->index, &append, 1);
+    err = ut_trace_index_plan(&store->index,
+                              ut_keyring_filter_seed(store->engine->keyring, store->state.next_seq),
+                              &append, 1);
     if (err != UT_OK)
         return err;
     err = ut_store_keys_keep_fresh(store);
@@ -277,10 +249,8 @@ ut_err ut_span_removal_run(ut_span_removal *removal, ut_store *store,
         err = ut_store_end_write(store);
     else
         ut_store_abort_write(store);
-    if (err != UT_OK) {
-        ut_trace_index_forget(&store->index);
+    if (err != UT_OK)
         return err == UT_EFULL ? UT_EAGAIN : err;
-    }
     bool pending = false;
     for (uint32_t i = 0; i < removal->taken.count; i++)
         pending = pending || removal->taken.entries[i].delivery.state == UT_DELIVERY_PENDING;

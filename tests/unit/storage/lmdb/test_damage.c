@@ -2,6 +2,7 @@
 // and never crashes or goes on for ever; loss is noticed; spans whose pages were not hit are
 // served. Each round is a process of its own.
 #include "storage/lmdb/lmdb_page.h"
+#include "storage/store/block_traces.h"
 #include "storage/store/key.h"
 #include "tests/support/damaged_store.h"
 #include "tests/support/random_span.h"
@@ -40,7 +41,7 @@ typedef enum { META, BRANCH, LEAF, OVERFLOW, FREE_LIST, KINDS } kind;
 typedef struct {
     kind kind;
     bool needed_by_block[UT_DAMAGED_BLOCKS]; // a piece or the summary of blocks[i] stands here
-    bool needed_by_trace[UT_DAMAGED_BLOCKS]; // the entry of blocks[i].trace_id stands here
+    bool needed_by_trace[UT_DAMAGED_BLOCKS]; // the trace of blocks[i] is found by way of it
 } page_note;
 
 typedef struct {
@@ -53,19 +54,19 @@ typedef struct {
 // Notes that key is found by way of page.
 static void note_need(const page_walk *walk, size_t page, ut_bytes key)
 {
-    const ut_damaged_block *blocks = walk->damaged->blocks;
-    uint8_t trace_id[UT_TRACE_ID_LEN];
+    page_note *note = &walk->notes[page];
     uint32_t org;
-    uint32_t piece;
+    uint32_t piece = 0;
     uint64_t seq = 0;
-    if (ut_key_read_piece(key, &org, &seq, &piece) || ut_key_read_summary(key, &org, &seq)) {
+    const bool summary = ut_key_read_summary(key, &org, &seq);
+    if (summary || ut_key_read_piece(key, &org, &seq, &piece)) {
         assert_true(seq >= 1 && seq <= UT_DAMAGED_BLOCKS);
-        walk->notes[page].needed_by_block[seq - 1] = true;
-    } else if (ut_key_read_entry(key, &org, trace_id, &seq)) {
-        for (unsigned i = 0; i < UT_DAMAGED_BLOCKS; i++)
-            if (memcmp(trace_id, blocks[i].trace_id, sizeof trace_id) == 0)
-                walk->notes[page].needed_by_trace[i] = true;
+        note->needed_by_block[seq - 1] = true;
     }
+    // Whatever trace is looked for, the blocks behind the last run are asked one by one.
+    if (summary || piece >= UT_BLOCK_TRACES_FROM || key.data[0] == UT_KEY_META ||
+        key.data[0] == UT_KEY_RUN)
+        memset(note->needed_by_trace, true, sizeof note->needed_by_trace);
 }
 
 static void note_leaf(page_walk *walk, size_t page)

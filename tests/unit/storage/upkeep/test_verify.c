@@ -115,7 +115,7 @@ static void a_missing_record_is_seen(void **state)
             err = ut_cursor_next(cursor, &key, &value);
         if (err != UT_OK) {
             assert_int_equal(err, UT_ENOTFOUND);
-            assert_true(skip > 20);
+            assert_true(skip > 12);
             ut_txn_abort(txn);
             ut_engine_close(copy);
             return;
@@ -228,7 +228,7 @@ static void a_recount_in_steps_says_the_same(void **state)
             ut_store_view_end(view);
             assert_true(ut_verifier_report(verifier)->done <= ut_verifier_report(verifier)->total);
         }
-        assert_true(steps > 15);
+        assert_true(steps > 8);
         assert_memory_equal(ut_verifier_report(verifier), &whole, sizeof whole);
         assert_int_equal(whole.problems, damaged);
         assert_int_equal(whole.total, 12);

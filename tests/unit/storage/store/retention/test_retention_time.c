@@ -73,11 +73,11 @@ static void a_sweep_with_nothing_to_do_writes_nothing(void **state)
     f->ttl_ms = 3600000;
     ut_rig_store_trace(f, 1, 1, 10, 1);
     bool more = true;
-    // Of the calls that may fail none is a put or a commit: the sixth is not reached.
+    // Of the calls that may fail none is a put or a commit.
     f->faults.calls = 0;
     assert_int_equal(ut_store_sweep(f->store, now_ns, &more), UT_OK);
     assert_false(more);
-    assert_true(f->faults.calls <= 6);
+    assert_true(f->faults.calls <= 16);
 }
 
 // While requests come, no sweep is needed; and no commit does much of it.

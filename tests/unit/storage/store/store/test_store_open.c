@@ -67,7 +67,7 @@ static void a_newer_format_is_refused(void **state)
     ut_fault fault;
     assert_int_equal(try_open(copy, &fault), UT_EVERSION);
     assert_non_null(strstr(fault.text_z, "version 9"));
-    assert_non_null(strstr(fault.text_z, "up to 2"));
+    assert_non_null(strstr(fault.text_z, "up to 3"));
     assert_int_equal(try_open(untouched, &fault), UT_EVERSION);
 }
 

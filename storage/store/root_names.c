@@ -1,14 +1,14 @@
-// Names of root spans out of encrypted blocks; see hidden_names.h.
+// Names of root spans out of their blocks; see root_names.h.
 // Not for listing: query.c.
-#include "storage/store/hidden_names.h"
+#include "storage/store/root_names.h"
 
-void ut_hidden_names_init(ut_hidden_names *names, ut_store_view *view, uint32_t org)
+void ut_root_names_init(ut_root_names *names, ut_store_view *view, uint32_t org)
 {
-    *names = (ut_hidden_names){.view = view, .org = org};
+    *names = (ut_root_names){.view = view, .org = org};
     ut_buf_init(&names->payload, UT_BLOCK_PAYLOAD_MAX + 1);
 }
 
-void ut_hidden_names_free(ut_hidden_names *names)
+void ut_root_names_free(ut_root_names *names)
 {
     ut_buf_free(&names->payload);
 }
@@ -41,8 +41,8 @@ static ut_err find_span(const ut_block *block, uint32_t ordinal, ut_span *span,
     }
 }
 
-ut_err ut_hidden_names_fill(ut_hidden_names *names, const uint8_t trace_id[UT_TRACE_ID_LEN],
-                            ut_record_root *root)
+ut_err ut_root_names_fill(ut_root_names *names, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                          ut_record_root *root)
 {
     ut_err err = UT_OK;
     if (names->seq != root->seq) {

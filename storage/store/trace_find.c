@@ -1,0 +1,628 @@
+// Looking traces up; see trace_find.h.
+#include "storage/store/trace_find.h"
+
+#include "port/port.h"
+#include "storage/span/msgpack.h"
+#include "storage/store/key.h"
+#include "storage/store/trace_legacy.h"
+
+#include <stdlib.h>
+
+enum {
+    SECRET_FIELDS = 2,
+    SECRET_VERSION = 1,
+    MEMORY_KEEP = 64 * 1024,
+    MEMORY_MAX = 1 << 30,
+};
+
+// ---- the secret ----
+
+ut_err ut_index_secret_read(ut_txn *txn, ut_index_secret *secret)
+{
+    const ut_key key = ut_key_meta(UT_INDEX_SECRET_NAME);
+    ut_bytes value;
+    const ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
+    if (err != UT_OK)
+        return err;
+    ut_mp_reader reader = ut_mp_reader_of(value);
+    const uint32_t count = ut_mp_get_array(&reader);
+    const uint64_t version = ut_mp_get_uint(&reader);
+    const ut_bytes bytes = ut_mp_get_bin(&reader);
+    if (reader.err != UT_OK || count < SECRET_FIELDS || version != SECRET_VERSION ||
+        bytes.len != sizeof(secret->bytes))
+        return UT_ECORRUPT;
+    memcpy(secret->bytes, bytes.data, sizeof(secret->bytes));
+    return UT_OK;
+}
+
+ut_err ut_index_secret_make(ut_txn *txn, ut_buf *value, ut_index_secret *secret)
+{
+    const ut_err err = ut_random(secret->bytes, sizeof(secret->bytes));
+    if (err != UT_OK)
+        return err;
+    ut_buf_reset(value, MEMORY_KEEP);
+    ut_mp_put_array(value, SECRET_FIELDS);
+    ut_mp_put_uint(value, SECRET_VERSION);
+    ut_mp_put_bin(value, ut_bytes_of(secret->bytes, sizeof(secret->bytes)));
+    if (value->err != UT_OK)
+        return value->err;
+    const ut_key key = ut_key_meta(UT_INDEX_SECRET_NAME);
+    return ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(value));
+}
+
+// A key of its own for each use.
+static ut_siphash_key derive(const ut_index_secret *secret, uint64_t use)
+{
+    const ut_siphash_key base = ut_siphash_key_of(secret->bytes);
+    return (ut_siphash_key){
+        .k0 = ut_siphash_with(base, UT_BYTES_LIT("k0"), use),
+        .k1 = ut_siphash_with(base, UT_BYTES_LIT("k1"), use),
+    };
+}
+
+ut_siphash_key ut_index_filter_key(const ut_index_secret *secret)
+{
+    return derive(secret, UINT64_MAX);
+}
+
+ut_siphash_key ut_index_digest_key(const ut_index_secret *secret, uint64_t filter_seed)
+{
+    return derive(secret, filter_seed);
+}
+
+// ---- the traces of recent blocks ----
+
+void ut_trace_recent_init(ut_trace_recent *recent)
+{
+    *recent = (ut_trace_recent){0};
+    ut_buf_init(&recent->slots, UT_TRACE_RECENT_SLOTS * sizeof(uint32_t));
+}
+
+void ut_trace_recent_free(ut_trace_recent *recent)
+{
+    ut_buf_free(&recent->slots);
+}
+
+static uint32_t *slots_of(const ut_trace_recent *recent)
+{
+    return (uint32_t *)(void *)recent->slots.data;
+}
+
+// The slot of a hash: taken by an equal one, or free.
+static uint32_t find_slot(const ut_trace_recent *recent, uint32_t hash)
+{
+    uint32_t slot = hash % UT_TRACE_RECENT_SLOTS;
+    while (slots_of(recent)[slot] != 0 && slots_of(recent)[slot] != hash)
+        slot = (slot + 1) % UT_TRACE_RECENT_SLOTS;
+    return slot;
+}
+
+static uint32_t hash_recent(ut_siphash_key key, const uint8_t *trace_id)
+{
+    return (uint32_t)ut_siphash(key, (ut_bytes){trace_id, UT_TRACE_ID_LEN}) | 1; // 0 is free
+}
+
+void ut_trace_recent_begin_block(ut_trace_recent *recent, uint64_t seq, uint32_t traces)
+{
+    if (recent->from_seq != 0 && recent->count + traces <= UT_TRACE_RECENT_MAX)
+        return;
+    const size_t len = UT_TRACE_RECENT_SLOTS * sizeof(uint32_t);
+    ut_buf_reset(&recent->slots, len);
+    uint8_t *slots = ut_buf_reserve(&recent->slots, len);
+    recent->count = 0;
+    recent->from_seq = slots != NULL ? seq : 0; // without memory all blocks are asked
+    if (slots == NULL)
+        return;
+    memset(slots, 0, len);
+    recent->slots.len = len;
+}
+
+void ut_trace_recent_add(ut_trace_recent *recent, ut_siphash_key key,
+                         const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    if (recent->from_seq == 0)
+        return;
+    const uint32_t hash = hash_recent(key, trace_id);
+    const uint32_t slot = find_slot(recent, hash);
+    if (slots_of(recent)[slot] != 0)
+        return;
+    slots_of(recent)[slot] = hash;
+    recent->count += 1;
+}
+
+bool ut_trace_recent_has(const ut_trace_recent *recent, ut_siphash_key key,
+                         const uint8_t trace_id[UT_TRACE_ID_LEN])
+{
+    const uint32_t hash = hash_recent(key, trace_id);
+    return slots_of(recent)[find_slot(recent, hash)] == hash;
+}
+
+// ---- many traces ----
+
+void ut_trace_finder_init(ut_trace_finder *finder)
+{
+    ut_buf_init(&finder->runs, UT_RUNS_MAX * sizeof(ut_run));
+    ut_buf_init(&finder->candidates, MEMORY_MAX);
+}
+
+void ut_trace_finder_free(ut_trace_finder *finder)
+{
+    ut_buf_free(&finder->runs);
+    ut_buf_free(&finder->candidates);
+}
+
+static const uint8_t *id_of(const ut_trace_wanted *wanted, uint32_t index)
+{
+    return wanted->ids + (size_t)index * UT_TRACE_ID_LEN;
+}
+
+// Asks the filter of a run which of the traces it may have.
+static ut_err choose_candidates(ut_trace_finder *finder, const ut_trace_wanted *wanted,
+                                ut_cursor *cursor, uint64_t run)
+{
+    ut_run_filter filter;
+    ut_buf_reset(&finder->candidates, MEMORY_KEEP);
+    ut_run_filter_begin(&filter, cursor, wanted->filter_key, wanted->org, run);
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        bool maybe = false;
+        const ut_err err = ut_run_filter_ask(&filter, id_of(wanted, i), &maybe);
+        if (err != UT_OK)
+            return err;
+        if (maybe)
+            ut_buf_add(&finder->candidates, &i, sizeof(i));
+    }
+    return finder->candidates.err;
+}
+
+// Chooses the traces that the blocks of the set of recent ones may have.
+static ut_err choose_recent(ut_trace_finder *finder, const ut_trace_wanted *wanted)
+{
+    ut_buf_reset(&finder->candidates, MEMORY_KEEP);
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        if (ut_trace_recent_has(wanted->recent, wanted->filter_key, id_of(wanted, i)))
+            ut_buf_add(&finder->candidates, &i, sizeof(i));
+    }
+    return finder->candidates.err;
+}
+
+// Visits the postings that a run has of one trace.
+static ut_err visit_postings(ut_run_walk *walk, const ut_trace_wanted *wanted, uint32_t index,
+                             const ut_trace_visitor *visitor)
+{
+    const uint8_t *id = id_of(wanted, index);
+    ut_posting posting;
+    ut_err err = ut_run_walk_find(walk, id);
+    while (err == UT_OK && memcmp(walk->head.trace_id, id, UT_TRACE_ID_LEN) == 0) {
+        const bool pass =
+            visitor->pass != NULL && visitor->pass(visitor->context, index, &walk->head);
+        while (!pass && ut_run_walk_in_group(walk, &posting))
+            visitor->posting(visitor->context, index, &posting);
+        // Groups of one trace that follow each other stand in neighbouring slices.
+        if (walk->slice.len > 0)
+            break;
+        err = ut_run_walk_next_group(walk);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+static ut_err ask_run(ut_trace_finder *finder, const ut_trace_wanted *wanted, ut_cursor *cursor,
+                      uint64_t run, const ut_trace_visitor *visitor)
+{
+    ut_err err = choose_candidates(finder, wanted, cursor, run);
+    const uint32_t *candidates = (const uint32_t *)(const void *)finder->candidates.data;
+    const size_t count = finder->candidates.len / sizeof(uint32_t);
+    ut_run_walk walk;
+    ut_run_walk_begin(&walk, cursor, wanted->org, run);
+    for (size_t i = 0; i < count && err == UT_OK; i++)
+        err = visit_postings(&walk, wanted, candidates[i], visitor);
+    return err;
+}
+
+// Visits the entries that a block has of some of the traces: count of them, all where chosen is
+// NULL.
+static ut_err ask_block(const ut_trace_wanted *wanted, const uint32_t *chosen, uint32_t count,
+                        ut_cursor *cursor, uint64_t seq, const ut_trace_visitor *visitor)
+{
+    ut_block_traces_walk walk;
+    ut_block_traces_walk_begin(&walk, cursor, wanted->org, seq);
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t index = chosen != NULL ? chosen[i] : i;
+        const uint8_t *id = id_of(wanted, index);
+        ut_trace_entry entry;
+        ut_err err = ut_block_traces_find(&walk, id, &entry);
+        for (; err == UT_OK; err = ut_block_traces_find(&walk, id, &entry))
+            visitor->entry(visitor->context, index, seq, &entry);
+        if (err == UT_ECORRUPT)
+            return UT_OK;
+        if (err != UT_ENOTFOUND)
+            return err;
+    }
+    return UT_OK;
+}
+
+// Asks the blocks behind `covered`, one by one.
+static ut_err ask_blocks(ut_trace_finder *finder, const ut_trace_wanted *wanted, ut_cursor *blocks,
+                         ut_cursor *cursor, uint64_t covered, const ut_trace_visitor *visitor)
+{
+    const ut_key from = ut_key_summary(wanted->org, covered + 1);
+    const uint64_t recent_from = wanted->recent != NULL && wanted->recent->from_seq != 0
+                                     ? wanted->recent->from_seq
+                                     : UINT64_MAX;
+    ut_bytes key;
+    ut_bytes value;
+    ut_err err = UT_OK;
+    if (recent_from != UINT64_MAX)
+        err = choose_recent(finder, wanted);
+    if (err != UT_OK)
+        return err;
+    const uint32_t *chosen = (const uint32_t *)(const void *)finder->candidates.data;
+    const uint32_t chosen_count = (uint32_t)(finder->candidates.len / sizeof(uint32_t));
+    if (recent_from <= covered + 1 && chosen_count == 0)
+        return UT_OK;
+    err = ut_cursor_seek(blocks, ut_key_bytes(&from), &key, &value);
+    while (err == UT_OK) {
+        uint32_t org;
+        uint64_t seq;
+        if (!ut_key_read_summary(key, &org, &seq) || org != wanted->org)
+            break;
+        if (seq < recent_from)
+            err = ask_block(wanted, NULL, wanted->count, cursor, seq, visitor);
+        else if (chosen_count > 0)
+            err = ask_block(wanted, chosen, chosen_count, cursor, seq, visitor);
+        else
+            break;
+        if (err == UT_OK)
+            err = ut_cursor_next(blocks, &key, &value);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+ut_err ut_trace_find_all(ut_trace_finder *finder, const ut_trace_wanted *wanted,
+                         const ut_trace_visitor *visitor)
+{
+    ut_cursor *blocks;
+    ut_cursor *cursor;
+    if (wanted->count == 0)
+        return UT_OK;
+    ut_err err = ut_runs_read(wanted->txn, wanted->org, &finder->runs, NULL);
+    if (err == UT_OK)
+        err = ut_txn_cursor(wanted->txn, &blocks);
+    if (err != UT_OK)
+        return err;
+    err = ut_txn_cursor(wanted->txn, &cursor);
+    if (err != UT_OK) {
+        ut_cursor_close(blocks);
+        return err;
+    }
+    for (size_t i = 0; i < ut_runs_count(&finder->runs) && err == UT_OK; i++) {
+        const ut_run *run = &ut_runs_of(&finder->runs)[i];
+        if (run->state == UT_RUN_READY)
+            err = ask_run(finder, wanted, cursor, run->run, visitor);
+    }
+    if (err == UT_OK)
+        err = ask_blocks(finder, wanted, blocks, cursor, ut_runs_covered(&finder->runs), visitor);
+    ut_cursor_close(cursor);
+    ut_cursor_close(blocks);
+    return err;
+}
+
+// ---- one trace ----
+
+ut_err ut_trace_block_is_there(ut_txn *txn, uint32_t org, uint64_t seq, bool *there)
+{
+    const ut_key key = ut_key_summary(org, seq);
+    ut_bytes value;
+    const ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
+    *there = err == UT_OK;
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+static void note_posting(void *context, uint32_t index, const ut_posting *posting)
+{
+    (void)index;
+    ut_buf_add((ut_buf *)context, &posting->seq, sizeof(posting->seq));
+}
+
+static void note_entry(void *context, uint32_t index, uint64_t seq, const ut_trace_entry *entry)
+{
+    (void)index;
+    (void)entry;
+    ut_buf_add((ut_buf *)context, &seq, sizeof(seq));
+}
+
+static int compare_seqs(const void *a, const void *b)
+{
+    const uint64_t left = *(const uint64_t *)a;
+    const uint64_t right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+// Sorts the numbers, and keeps each once, and only those of blocks that are there.
+static ut_err tidy(ut_txn *txn, uint32_t org, ut_buf *seqs)
+{
+    uint64_t *all = (uint64_t *)(void *)seqs->data;
+    const size_t count = seqs->len / sizeof(uint64_t);
+    size_t kept = 0;
+    if (count > 0)
+        qsort(all, count, sizeof(uint64_t), compare_seqs);
+    for (size_t i = 0; i < count; i++) {
+        bool there = false;
+        if (kept > 0 && all[kept - 1] == all[i])
+            continue;
+        const ut_err err = ut_trace_block_is_there(txn, org, all[i], &there);
+        if (err != UT_OK)
+            return err;
+        if (there)
+            all[kept++] = all[i];
+    }
+    seqs->len = kept * sizeof(uint64_t);
+    return UT_OK;
+}
+
+ut_err ut_trace_find(ut_txn *txn, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                     ut_buf *seqs)
+{
+    ut_index_secret secret = {{0}};
+    ut_trace_finder finder;
+    const ut_trace_visitor visitor = {
+        .context = seqs, .posting = note_posting, .entry = note_entry};
+    ut_buf_reset(seqs, MEMORY_KEEP);
+    ut_err err = ut_index_secret_read(txn, &secret);
+    if (err != UT_OK && err != UT_ENOTFOUND)
+        return err;
+    ut_trace_finder_init(&finder);
+    const ut_trace_wanted wanted = {
+        .txn = txn,
+        .org = org,
+        .filter_key = ut_index_filter_key(&secret),
+        .ids = trace_id,
+        .count = 1,
+    };
+    err = ut_trace_find_all(&finder, &wanted, &visitor);
+    if (err == UT_OK)
+        err = ut_trace_legacy_find(txn, org, trace_id, seqs);
+    ut_trace_finder_free(&finder);
+    if (err == UT_OK)
+        err = seqs->err;
+    return err == UT_OK ? tidy(txn, org, seqs) : err;
+}
+
+// The first block of a trace in one run that is still there.
+static ut_err first_in_run(ut_txn *txn, ut_cursor *cursor, uint32_t org, uint64_t run,
+                           const uint8_t *id, uint64_t *seq)
+{
+    ut_run_walk walk;
+    ut_posting posting;
+    ut_run_walk_begin(&walk, cursor, org, run);
+    ut_err err = ut_run_walk_seek(&walk, id, 0, &posting);
+    while (err == UT_ECORRUPT ||
+           (err == UT_OK && memcmp(posting.trace_id, id, UT_TRACE_ID_LEN) == 0)) {
+        bool there = false;
+        if (err == UT_OK)
+            err = ut_trace_block_is_there(txn, org, posting.seq, &there);
+        if (err != UT_OK && err != UT_ECORRUPT)
+            return err;
+        if (there && posting.seq < *seq)
+            *seq = posting.seq;
+        if (there)
+            return UT_OK;
+        err = ut_run_walk_next(&walk, &posting);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+// The first block of a trace behind `covered`.
+static ut_err first_in_blocks(ut_cursor *blocks, ut_cursor *cursor, uint32_t org, uint64_t covered,
+                              const uint8_t *id, uint64_t *seq)
+{
+    const ut_key first = ut_key_summary(org, covered + 1);
+    ut_bytes key;
+    ut_bytes value;
+    ut_err err = ut_cursor_seek(blocks, ut_key_bytes(&first), &key, &value);
+    while (err == UT_OK) {
+        uint32_t found_org;
+        uint64_t found_seq;
+        ut_block_traces_walk walk;
+        ut_trace_entry entry;
+        if (!ut_key_read_summary(key, &found_org, &found_seq) || found_org != org)
+            break;
+        ut_block_traces_walk_begin(&walk, cursor, org, found_seq);
+        err = ut_block_traces_find(&walk, id, &entry);
+        if (err == UT_OK) {
+            *seq = found_seq;
+            return UT_OK;
+        }
+        if (err == UT_ENOTFOUND || err == UT_ECORRUPT)
+            err = ut_cursor_next(blocks, &key, &value);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+ut_err ut_trace_find_first(ut_txn *txn, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                           uint64_t *seq)
+{
+    ut_cursor *blocks = NULL;
+    ut_cursor *cursor = NULL;
+    ut_buf runs;
+    *seq = UINT64_MAX;
+    ut_buf_init(&runs, UT_RUNS_MAX * sizeof(ut_run));
+    // Blocks of earlier versions are older than all others.
+    ut_err err = ut_trace_legacy_find(txn, org, trace_id, &runs);
+    if (err == UT_OK && runs.len > 0)
+        memcpy(seq, runs.data, sizeof(*seq));
+    if (err == UT_OK && *seq == UINT64_MAX)
+        err = ut_runs_read(txn, org, &runs, NULL);
+    if (err == UT_OK)
+        err = ut_txn_cursor(txn, &blocks);
+    if (err == UT_OK)
+        err = ut_txn_cursor(txn, &cursor);
+    const bool is_legacy = *seq != UINT64_MAX;
+    for (size_t i = 0; i < ut_runs_count(&runs) && err == UT_OK && !is_legacy; i++) {
+        if (ut_runs_of(&runs)[i].state == UT_RUN_READY)
+            err = first_in_run(txn, cursor, org, ut_runs_of(&runs)[i].run, trace_id, seq);
+    }
+    if (err == UT_OK && *seq == UINT64_MAX)
+        err = first_in_blocks(blocks, cursor, org, ut_runs_covered(&runs), trace_id, seq);
+    if (cursor != NULL)
+        ut_cursor_close(cursor);
+    if (blocks != NULL)
+        ut_cursor_close(blocks);
+    ut_buf_free(&runs);
+    return err == UT_OK && *seq == UINT64_MAX ? UT_ENOTFOUND : err;
+}
+
+// ---- the next trace ----
+
+// The lowest id that was found so far.
+typedef struct {
+    bool any;
+    uint8_t id[UT_TRACE_ID_LEN];
+} lowest;
+
+static bool is_lower(const lowest *found, const uint8_t *id)
+{
+    return !found->any || memcmp(id, found->id, UT_TRACE_ID_LEN) < 0;
+}
+
+static void set_lowest(lowest *found, const uint8_t *id)
+{
+    found->any = true;
+    memcpy(found->id, id, UT_TRACE_ID_LEN);
+}
+
+// The next trace of a run whose block is still there.
+static ut_err next_in_run(ut_txn *txn, ut_cursor *cursor, uint32_t org, uint64_t run,
+                          const uint8_t *from, lowest *found)
+{
+    ut_run_walk walk;
+    ut_posting posting;
+    ut_run_walk_begin(&walk, cursor, org, run);
+    ut_err err = ut_run_walk_seek(&walk, from, 0, &posting);
+    while (err == UT_OK || err == UT_ECORRUPT) {
+        bool there = false;
+        if (err == UT_OK && !is_lower(found, posting.trace_id))
+            return UT_OK;
+        if (err == UT_OK)
+            err = ut_trace_block_is_there(txn, org, posting.seq, &there);
+        if (err != UT_OK && err != UT_ECORRUPT)
+            return err;
+        if (there) {
+            set_lowest(found, posting.trace_id);
+            return UT_OK;
+        }
+        err = ut_run_walk_next(&walk, &posting);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+// The next trace of the blocks behind `covered`.
+static ut_err next_in_blocks(ut_cursor *blocks, ut_cursor *cursor, uint32_t org, uint64_t covered,
+                             const uint8_t *from, lowest *found)
+{
+    const ut_key first = ut_key_summary(org, covered + 1);
+    ut_bytes key;
+    ut_bytes value;
+    ut_err err = ut_cursor_seek(blocks, ut_key_bytes(&first), &key, &value);
+    while (err == UT_OK) {
+        uint32_t found_org;
+        uint64_t seq;
+        if (!ut_key_read_summary(key, &found_org, &seq) || found_org != org)
+            break;
+        ut_block_traces_walk walk;
+        ut_trace_entry entry;
+        ut_block_traces_walk_begin(&walk, cursor, org, seq);
+        while ((err = ut_block_traces_next(&walk, &entry)) == UT_OK) {
+            if (memcmp(entry.trace_id, from, UT_TRACE_ID_LEN) < 0)
+                continue;
+            if (is_lower(found, entry.trace_id))
+                set_lowest(found, entry.trace_id);
+            break; // the others of the block are higher
+        }
+        if (err == UT_OK || err == UT_ENOTFOUND || err == UT_ECORRUPT)
+            err = ut_cursor_next(blocks, &key, &value);
+    }
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+static ut_err next_in_legacy(ut_cursor *cursor, uint32_t org, const uint8_t *from, lowest *found)
+{
+    const ut_key first = ut_key_trace(org, from, 0);
+    ut_bytes key;
+    ut_bytes value;
+    uint32_t found_org;
+    uint8_t id[UT_TRACE_ID_LEN];
+    uint64_t seq;
+    const ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&first), &key, &value);
+    if (err == UT_OK && ut_key_read_entry(key, &found_org, id, &seq) && found_org == org &&
+        is_lower(found, id))
+        set_lowest(found, id);
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+ut_err ut_trace_find_next(ut_txn *txn, uint32_t org, const uint8_t from[UT_TRACE_ID_LEN],
+                          uint8_t found[UT_TRACE_ID_LEN])
+{
+    lowest low = {.any = false};
+    ut_cursor *blocks = NULL;
+    ut_cursor *cursor = NULL;
+    ut_buf runs;
+    ut_buf_init(&runs, UT_RUNS_MAX * sizeof(ut_run));
+    ut_err err = ut_runs_read(txn, org, &runs, NULL);
+    if (err == UT_OK)
+        err = ut_txn_cursor(txn, &blocks);
+    if (err == UT_OK)
+        err = ut_txn_cursor(txn, &cursor);
+    for (size_t i = 0; i < ut_runs_count(&runs) && err == UT_OK; i++) {
+        if (ut_runs_of(&runs)[i].state == UT_RUN_READY)
+            err = next_in_run(txn, cursor, org, ut_runs_of(&runs)[i].run, from, &low);
+    }
+    if (err == UT_OK)
+        err = next_in_blocks(blocks, cursor, org, ut_runs_covered(&runs), from, &low);
+    if (err == UT_OK)
+        err = next_in_legacy(cursor, org, from, &low);
+    if (cursor != NULL)
+        ut_cursor_close(cursor);
+    if (blocks != NULL)
+        ut_cursor_close(blocks);
+    ut_buf_free(&runs);
+    if (err == UT_OK && low.any)
+        memcpy(found, low.id, UT_TRACE_ID_LEN);
+    return err == UT_OK && !low.any ? UT_ENOTFOUND : err;
+}
+
+// ---- one trace in one block ----
+
+static void add_entry(ut_trace_part *part, ut_trace_entry *entry)
+{
+    const uint64_t end_ns = entry->start_ns + entry->length_ns;
+    uint32_t last = UINT32_MAX;
+    uint32_t ordinal;
+    if (part->count == 0 || (entry->has_root && !part->has_root))
+        part->root_ordinal = entry->root_ordinal;
+    if (part->count == 0 || entry->start_ns < part->start_ns)
+        part->start_ns = entry->start_ns;
+    if (end_ns > part->end_ns)
+        part->end_ns = end_ns;
+    if (entry->status > part->status)
+        part->status = entry->status;
+    part->has_root = part->has_root || entry->has_root;
+    part->head = part->head || entry->head;
+    part->count += entry->count;
+    while (ut_trace_entry_next_ordinal(entry, &last, &ordinal))
+        part->ordinals[ordinal / 8] |= (uint8_t)(1U << ordinal % 8);
+}
+
+ut_err ut_trace_part_read(ut_cursor *cursor, uint32_t org, uint64_t seq,
+                          const uint8_t trace_id[UT_TRACE_ID_LEN], ut_trace_part *part)
+{
+    *part = (ut_trace_part){.seq = seq};
+    ut_block_traces_walk walk;
+    ut_trace_entry entry;
+    ut_block_traces_walk_begin(&walk, cursor, org, seq);
+    ut_err err = ut_block_traces_find(&walk, trace_id, &entry);
+    if (err == UT_ENOTFOUND)
+        return ut_trace_legacy_part(cursor, org, seq, trace_id, part);
+    for (; err == UT_OK; err = ut_block_traces_find(&walk, trace_id, &entry))
+        add_entry(part, &entry);
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}

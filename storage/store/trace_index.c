@@ -579,7 +579,10 @@ ut_err ut_trace_index_look_up(ut_trace_index *index, ut_txn *txn)
     index->keyring = txn->engine->keyring;
     index->mixed_seeds = !has_own_seed(index, 1);
     index->block = 0;
-    err = find_traces(index, txn);
+    if (index->has_legacy) // until the last block of an earlier version has left
+        err = ut_trace_legacy_is_there(txn, &index->has_legacy);
+    if (err == UT_OK)
+        err = find_traces(index, txn);
     if (err == UT_OK)
         err = look_at_finds(index, cursor);
     if (err == UT_OK && index->has_legacy)

@@ -179,6 +179,51 @@ static ut_err put_root_key(ut_txn *txn, const ut_key *key, const ut_record_trace
     return ut_txn_put(txn, ut_key_bytes(key), ut_buf_bytes(memory));
 }
 
+// A root record of an encrypted store has no names: they stand in the block that it points at. When
+// that block leaves, the record tells of the first entry that is left, as of a stand-in: a root
+// span that comes, or is written anew by a cleanup, then makes a head.
+static ut_err leave_root(ut_cursor *cursor, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                         uint64_t seq, ut_buf *memory)
+{
+    const ut_key prefix = ut_key_prefix(ut_key_trace(org, trace_id, 0), UT_KEY_PREFIX_TRACE);
+    ut_txn *txn = cursor->txn;
+    ut_bytes key;
+    ut_bytes value;
+    uint8_t id[UT_TRACE_ID_LEN];
+    uint64_t first_seq;
+    uint32_t last = UINT32_MAX;
+    uint32_t ordinal = 0;
+    ut_record_trace entry;
+    ut_record_root root;
+    ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&prefix), &key, &value);
+    if (err != UT_OK || !ut_key_begins_with(key, &prefix) ||
+        !ut_key_read_entry(key, &org, id, &first_seq) ||
+        ut_record_read_trace(value, &entry) != UT_OK || !entry.has_root_key)
+        return err == UT_ENOTFOUND ? UT_OK : err;
+    (void)ut_record_next_ordinal(&entry.ordinals, &last, &ordinal); // 0 where it is damaged
+    const ut_key root_key = ut_key_root(org, entry.root_seen_ns, trace_id);
+    err = ut_txn_get(txn, ut_key_bytes(&root_key), &value);
+    if (err != UT_OK || ut_record_read_root(value, &root) != UT_OK || root.seq != seq ||
+        !root.names_hidden)
+        return err == UT_ENOTFOUND ? UT_OK : err;
+    root.seq = first_seq;
+    root.ordinal = ordinal;
+    root.has_root = false;
+    root.start_ns = entry.start_ns;
+    root.duration_ns = entry.length_ns;
+    root.status = entry.status;
+    ut_buf_reset(memory, SIZE_MAX);
+    ut_record_write_root(memory, &root);
+    if (memory->err != UT_OK)
+        return memory->err;
+    err = ut_txn_put(txn, ut_key_bytes(&root_key), ut_buf_bytes(memory));
+    if (err != UT_OK)
+        return err;
+    const ut_key own = ut_key_trace(org, trace_id, first_seq);
+    entry.root_known = false;
+    return put_root_key(txn, &own, &entry, memory);
+}
+
 ut_err ut_trace_legacy_remove(ut_cursor *cursor, uint32_t org,
                               const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq, ut_buf *value,
                               uint32_t *touched, bool *last)
@@ -196,11 +241,17 @@ ut_err ut_trace_legacy_remove(ut_cursor *cursor, uint32_t org,
             err = UT_OK;
     }
     *touched += 1;
-    if (err != UT_OK || !found.readable || !found.entry.has_root_key)
+    if (err != UT_OK || !found.readable)
         return err;
-    *touched += 1;
-    if (found.followed)
-        return put_root_key(txn, &found.next, &found.entry, value);
+    const bool is_head = found.entry.has_root_key;
+    if (is_head)
+        *touched += 1;
+    if (is_head && found.followed)
+        err = put_root_key(txn, &found.next, &found.entry, value);
+    if (err == UT_OK && (is_head ? found.followed : found.entry.has_root))
+        err = leave_root(cursor, org, trace_id, seq, value);
+    if (err != UT_OK || !is_head || found.followed)
+        return err;
     *last = true;
     const ut_key root = ut_key_root(org, found.entry.root_seen_ns, trace_id);
     err = ut_txn_del(txn, ut_key_bytes(&root));

@@ -24,6 +24,7 @@ enum {
 typedef struct {
     const ut_trace_page_options *options;
     ut_tree_text tree;
+    uint32_t replaced; // records that are not in the tree
     ut_buf value;         // one value as JSON
     uint32_t state_shown; // how many changes the state above had seen
 } page;
@@ -337,6 +338,10 @@ static void add_oddities(page *view)
                       missing == 1 ? "" : "s");
     if (duplicates > 0)
         ut_buf_printf(&view->tree.out, "%u spans share an id with another\n", duplicates);
+    if (view->replaced > 0)
+        ut_buf_printf(&view->tree.out,
+                      "%u record%s of spans that had not ended, left out for later ones\n",
+                      view->replaced, view->replaced == 1 ? "" : "s");
     if (skewed > 0)
         ut_buf_printf(&view->tree.out, "%u span%s outside of the parent's time: clocks disagree\n",
                       skewed, skewed == 1 ? "" : "s");
@@ -381,6 +386,8 @@ ut_err ut_trace_page_print(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_
     const ut_term term = ut_term_stdout();
     page view = {.options = options};
     ut_tree_text_init(&view.tree, tree, &term);
+    (void)ut_tree_all_rows(tree, &view.replaced);
+    view.replaced -= view.tree.row_count;
     ut_buf_init(&view.value, OUTPUT_BYTES_MAX);
     add_head(&view, trace_id);
     for (uint32_t i = 0; i < view.tree.row_count && view.tree.err == UT_OK; i++)

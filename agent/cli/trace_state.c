@@ -198,7 +198,7 @@ ut_err ut_trace_state_print_json(ut_trace_state *view, const ut_tree *tree,
 {
     ut_buf out;
     uint32_t count = 0;
-    const ut_tree_row *rows = ut_tree_rows(tree, &count);
+    const ut_tree_row *rows = ut_tree_all_rows(tree, &count);
     ut_err err = UT_OK;
     ut_buf_init(&out, OUTPUT_BYTES_MAX + 2 * (size_t)UT_STATE_TEXT_BYTES_MAX);
     ut_json_writer json = ut_json_writer_of(&out);

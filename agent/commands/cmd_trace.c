@@ -95,6 +95,7 @@ static void write_span(ut_json_writer *json, const uint8_t trace_id[UT_TRACE_ID_
     ut_json_write_uint(json, "critical_ns", row->critical_ns);
     ut_json_write_bool(json, "skewed", row->skewed);
     ut_json_write_bool(json, "duplicate_id", row->duplicate_id);
+    ut_json_write_bool(json, "replaced", row->replaced);
     ut_span_json(json, &span, row->scope_name, row->resource_attributes);
     ut_json_write_close(json);
 }
@@ -104,7 +105,7 @@ static ut_err print_json(const ut_tree *tree, const uint8_t trace_id[UT_TRACE_ID
 {
     ut_buf out;
     uint32_t count = 0;
-    const ut_tree_row *rows = ut_tree_rows(tree, &count);
+    const ut_tree_row *rows = ut_tree_all_rows(tree, &count);
     ut_err err = UT_OK;
 
     ut_buf_init(&out, OUTPUT_BYTES_MAX);

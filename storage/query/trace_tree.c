@@ -28,7 +28,8 @@ typedef struct {
     uint32_t next_sibling;
     uint32_t last_finished; // the children again, by end, last first
     uint32_t finished_before;
-    uint8_t place; // ut_tree_place
+    uint32_t replaced_by; // the record that is shown instead
+    uint8_t place;        // ut_tree_place
     bool has_parent;
     bool duplicate_id;
     bool critical;
@@ -45,8 +46,9 @@ struct ut_tree {
     // The resources last copied, each with its service.name: nearly all spans share a few.
     range resources[RESOURCES_KEPT][2];
     uint32_t resource_count; // ever; the oldest makes room
-    ut_tree_row *rows;       // depth first
-    uint32_t count;
+    ut_tree_row *rows;       // depth first, then those that are replaced
+    uint32_t count;          // without these
+    uint32_t replaced_count;
 };
 
 static const uint32_t none = UINT32_MAX;
@@ -114,7 +116,8 @@ ut_err ut_tree_add(void *context, const ut_trace_span *span)
                   .first_child = none,
                   .next_sibling = none,
                   .last_finished = none,
-                  .finished_before = none};
+                  .finished_before = none,
+                  .replaced_by = none};
     added.id = ut_get_be64(from->span_id.data);
     added.has_parent =
         from->parent_span_id.len == UT_SPAN_ID_LEN && !ut_bytes_all_zero(from->parent_span_id);
@@ -169,6 +172,76 @@ static entry *sort(entry *entries, entry *other, uint32_t count)
     return entries;
 }
 
+// ---- records of one span ----
+
+// Leaves those entries, which are in order, whose key another one has too. Returns their number.
+static uint32_t keep_repeated(entry *entries, uint32_t count)
+{
+    uint32_t kept = 0;
+    bool same_before = false;
+    for (uint32_t i = 0; i < count; i++) {
+        const bool same_behind = i + 1 < count && entries[i + 1].key == entries[i].key;
+        if (same_before || same_behind)
+            entries[kept++] = entries[i];
+        same_before = same_behind;
+    }
+    return kept;
+}
+
+static bool is_same_span(const node *a, const node *b)
+{
+    return a->id == b->id && a->kind == b->kind && a->start_ns == b->start_ns;
+}
+
+static bool is_open(const node *record)
+{
+    return record->end_ns <= record->start_ns;
+}
+
+// Chooses which of the records first..end - 1 of one span are shown.
+static void replace_open(node *nodes, const entry *first, const entry *end)
+{
+    uint32_t shown = end[-1].index;
+    for (const entry *at = end; at-- != first;) {
+        if (!is_open(&nodes[at->index]))
+            shown = at->index;
+    }
+    for (const entry *at = first; at != end; at++) {
+        if (at->index != shown && is_open(&nodes[at->index]))
+            nodes[at->index].replaced_by = shown;
+    }
+}
+
+// Finds the records whose place others take. entries: room for 2 * count.
+static void find_replaced(node *nodes, uint32_t count, entry *entries)
+{
+    entry *other = entries + count;
+    for (uint32_t i = 0; i < count; i++)
+        entries[i] = (entry){nodes[i].id, i};
+    entry *sorted = sort(entries, other, count);
+    count = keep_repeated(sorted, count);
+    // By id, kind, start and arrival: sorted by the last of them first.
+    for (unsigned field = 0; field < 3 && count > 0; field++) {
+        other = sorted == entries ? other : entries;
+        entries = sorted;
+        for (uint32_t i = 0; i < count; i++) {
+            const node *at = &nodes[entries[i].index];
+            entries[i].key = field == 0   ? at->start_ns
+                             : field == 1 ? (uint64_t)(uint32_t)at->kind
+                                          : at->id;
+        }
+        sorted = sort(entries, other, count);
+    }
+    for (uint32_t from = 0; from < count;) {
+        uint32_t end = from + 1;
+        while (end < count &&
+               is_same_span(&nodes[sorted[from].index], &nodes[sorted[end].index]))
+            end++;
+        replace_open(nodes, sorted + from, sorted + end);
+        from = end;
+    }
+}
+
 // ---- links ----
 
 // Finds the parents by going along ids and parent ids, both in order. entries: room for 4 * count.
@@ -176,15 +249,18 @@ static void link_parents(node *nodes, uint32_t count, entry *entries)
 {
     entry *ids = entries;
     entry *wanted = entries + 2 * (size_t)count;
+    uint32_t id_count = 0;
     uint32_t wanted_count = 0;
     for (uint32_t i = 0; i < count; i++) {
-        ids[i] = (entry){nodes[i].id, i};
         nodes[i].place = UT_TREE_ROOT;
+        if (nodes[i].replaced_by != none)
+            continue;
+        ids[id_count++] = (entry){nodes[i].id, i};
         if (nodes[i].has_parent)
             wanted[wanted_count++] = (entry){nodes[i].parent_id, i};
     }
-    ids = sort(ids, entries + count, count);
-    for (uint32_t i = 1; i < count; i++) {
+    ids = sort(ids, entries + count, id_count);
+    for (uint32_t i = 1; i < id_count; i++) {
         if (ids[i].key == ids[i - 1].key) {
             nodes[ids[i].index].duplicate_id = true;
             nodes[ids[i - 1].index].duplicate_id = true;
@@ -193,10 +269,10 @@ static void link_parents(node *nodes, uint32_t count, entry *entries)
     if (wanted_count > 0)
         wanted = sort(wanted, entries + 3 * (size_t)count, wanted_count);
     for (uint32_t i = 0, at = 0; i < wanted_count; i++) {
-        while (at < count && ids[at].key < wanted[i].key)
+        while (at < id_count && ids[at].key < wanted[i].key)
             at++;
         node *child = &nodes[wanted[i].index];
-        const bool found = at < count && ids[at].key == wanted[i].key;
+        const bool found = at < id_count && ids[at].key == wanted[i].key;
         child->parent = found ? ids[at].index : none;
         child->place = found ? UT_TREE_CHILD : UT_TREE_PARENT_MISSING;
     }
@@ -372,6 +448,22 @@ static void place(ut_tree *tree, const node *nodes, uint32_t root, uint32_t *row
     }
 }
 
+// Makes a row of each replaced record, at the depth of the one that is shown.
+static void add_replaced(ut_tree *tree, const node *nodes, uint32_t count, const uint32_t *row_of)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (nodes[i].replaced_by == none)
+            continue;
+        const ut_tree_row *shown = &tree->rows[row_of[nodes[i].replaced_by]];
+        ut_tree_row *row = &tree->rows[tree->count + tree->replaced_count++];
+        fill_row(tree, &nodes[i], row);
+        row->replaced = true;
+        row->depth = shown->depth;
+        row->place = shown->place;
+        row->parent = shown->parent;
+    }
+}
+
 ut_err ut_tree_build(ut_tree *tree)
 {
     node *nodes = (node *)(void *)tree->nodes.data;
@@ -386,23 +478,28 @@ ut_err ut_tree_build(ut_tree *tree)
     if (entries == NULL || scratch == NULL || tree->rows == NULL)
         goto done;
 
+    find_replaced(nodes, count, entries);
     link_parents(nodes, count, entries);
     cut_cycles(nodes, count, scratch);
     entry *order = entries;
     entry *ends = entries + 2 * (size_t)count;
+    uint32_t shown = 0;
     for (uint32_t i = 0; i < count; i++) {
-        order[i] = (entry){nodes[i].start_ns, i};
-        ends[i] = (entry){nodes[i].end_ns, i};
+        if (nodes[i].replaced_by != none)
+            continue;
+        order[shown] = (entry){nodes[i].start_ns, i};
+        ends[shown++] = (entry){nodes[i].end_ns, i};
     }
-    order = sort(order, entries + count, count);
-    ends = sort(ends, entries + 3 * (size_t)count, count);
-    link_children(nodes, count, order, ends, &last_finished_root);
+    order = sort(order, entries + count, shown);
+    ends = sort(ends, entries + 3 * (size_t)count, shown);
+    link_children(nodes, shown, order, ends, &last_finished_root);
     mark_critical(nodes, last_finished_root, scratch);
-    for (uint32_t i = 0; i < count; i++) {
+    for (uint32_t i = 0; i < shown; i++) {
         if (nodes[order[i].index].parent == none)
             place(tree, nodes, order[i].index, scratch);
     }
-    UT_ASSERT(tree->count == count);
+    UT_ASSERT(tree->count == shown);
+    add_replaced(tree, nodes, count, scratch);
     ut_buf_free(&tree->nodes);
     err = UT_OK;
 done:
@@ -414,5 +511,11 @@ done:
 const ut_tree_row *ut_tree_rows(const ut_tree *tree, uint32_t *count)
 {
     *count = tree->count;
+    return tree->rows;
+}
+
+const ut_tree_row *ut_tree_all_rows(const ut_tree *tree, uint32_t *count)
+{
+    *count = tree->count + tree->replaced_count;
     return tree->rows;
 }

@@ -1,6 +1,6 @@
 // One trace as a tree from its parent links, with the path that decided how long it took, and
 // clocks that disagree. Several roots, missing parents, cycles and repeated ids are survived: every
-// span stands in the tree exactly once.
+// span stands in the tree exactly once, by the record of it that is the most complete.
 #ifndef UT_STORAGE_QUERY_TRACE_TREE_H
 #define UT_STORAGE_QUERY_TRACE_TREE_H
 
@@ -29,7 +29,8 @@ typedef struct {
     // On the way through the trace that decided how long it took (ut_tree_build says which).
     bool critical;
     bool skewed;          // against its parent, by skew_ns: see ut_tree_build
-    bool duplicate_id;    // another span of the trace has the same id
+    bool duplicate_id;    // another span of the tree has the same id
+    bool replaced;        // not in the tree: see ut_tree_build
     uint64_t critical_ns; // of its time, what no child accounts for on that way
     int64_t skew_ns;      // to be added to its times; 0 where it is not skewed
     uint32_t parent;      // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
@@ -58,6 +59,12 @@ ut_err ut_tree_add(void *tree, const ut_trace_span *span);
 // once. Where several spans have the id that a child names as its parent, the first to arrive
 // is it.
 //
+// Replaced records. Some senders tell of a span first when it begins, and again when it has ended. A
+// record is open when its end does not lie behind its start. An open record is not in the tree when
+// there is another record of the same span, which is one with the same id, kind and start: one
+// that has ended, whichever of them came first, or else an open one that came later. Spans that share
+// an id and differ in kind or start, and records that have ended, are all in the tree.
+//
 // Critical path. From the end of a span backwards: the child that finished last is on the path;
 // then, from the start of that child backwards, the child that had finished last by then; and so on
 // to the start of the span, and in the same way within each of those children. What lies between
@@ -80,5 +87,8 @@ ut_err ut_tree_build(ut_tree *tree);
 
 // The rows in that order; count of them. Valid until ut_tree_free.
 const ut_tree_row *ut_tree_rows(const ut_tree *tree, uint32_t *count);
+// The same rows, and behind them, in order of arrival, the replaced records, with the depth, place
+// and parent of the record that is in the tree; count of all.
+const ut_tree_row *ut_tree_all_rows(const ut_tree *tree, uint32_t *count);
 
 #endif

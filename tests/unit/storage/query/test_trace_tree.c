@@ -388,6 +388,114 @@ static void repeated_ids_are_flagged_and_the_first_is_the_parent(void **state)
     ut_tree_free(tree);
 }
 
+// The rows of the tree and the replaced records behind them, each as name, start and end:
+// "a10-20 | a10-0".
+static void expect_records(const given *spans, size_t count, const char *expected_z)
+{
+    char text[512] = "";
+    size_t len = 0;
+    uint32_t shown = 0;
+    uint32_t all = 0;
+    ut_tree *tree = build(spans, count);
+    (void)ut_tree_rows(tree, &shown);
+    const ut_tree_row *rows = ut_tree_all_rows(tree, &all);
+    assert_int_equal(all, count);
+    for (uint32_t i = 0; i < all; i++) {
+        assert_int_equal(rows[i].replaced, i >= shown);
+        len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%c%u-%u",
+                                i == 0       ? ""
+                                : i == shown ? " | "
+                                             : " ",
+                                rows[i].name.data[0], (unsigned)rows[i].start_ns,
+                                (unsigned)rows[i].end_ns);
+    }
+    ut_tree_free(tree);
+    assert_string_equal(text, expected_z);
+}
+
+static void a_record_that_has_ended_replaces_open_ones(void **state)
+{
+    (void)state;
+    const given earlier[] = {{.id = 1, .start_ns = 10}, {.id = 1, .start_ns = 10, .end_ns = 20}};
+    expect_records(earlier, 2, "a10-20 | a10-0");
+    const given later[] = {{.id = 1, .start_ns = 10, .end_ns = 20},
+                           {.id = 1, .start_ns = 10, .end_ns = 10}};
+    expect_records(later, 2, "a10-20 | a10-10");
+    const given several[] = {{.id = 1, .start_ns = 10, .end_ns = 9},
+                             {.id = 2, .parent = 1, .start_ns = 11, .end_ns = 15},
+                             {.id = 1, .start_ns = 10, .end_ns = 10},
+                             {.id = 1, .start_ns = 10, .end_ns = 20}};
+    expect_records(several, 4, "a10-20 b11-15 | a10-9 a10-10");
+}
+
+static void of_open_records_the_last_is_in_the_tree(void **state)
+{
+    (void)state;
+    const given spans[] = {{.id = 1, .start_ns = 10, .end_ns = 1},
+                           {.id = 1, .start_ns = 10, .end_ns = 3},
+                           {.id = 1, .start_ns = 10, .end_ns = 2}};
+    expect_records(spans, 3, "a10-2 | a10-1 a10-3");
+}
+
+static void spans_that_only_share_an_id_replace_none(void **state)
+{
+    (void)state;
+    // Zipkin's client and server; another start; two that have ended; another id.
+    const given kinds[] = {{.id = 1, .kind = 3, .start_ns = 10},
+                           {.id = 1, .kind = 2, .start_ns = 10, .end_ns = 20}};
+    expect_records(kinds, 2, "a10-0 a10-20");
+    const given starts[] = {{.id = 1, .start_ns = 10}, {.id = 1, .start_ns = 11, .end_ns = 20}};
+    expect_records(starts, 2, "a10-0 a11-20");
+    const given ended[] = {{.id = 1, .start_ns = 10, .end_ns = 19},
+                           {.id = 1, .start_ns = 10, .end_ns = 20}};
+    expect_records(ended, 2, "a10-19 a10-20");
+    const given ids[] = {{.id = 1, .start_ns = 10}, {.id = 2, .start_ns = 10, .end_ns = 20}};
+    expect_records(ids, 2, "a10-0 b10-20");
+}
+
+static void a_replaced_record_keeps_its_place_and_has_no_children(void **state)
+{
+    (void)state;
+    const given spans[] = {{.id = 1, .start_ns = 10, .end_ns = 50},
+                           {.id = 2, .parent = 1, .start_ns = 20},
+                           {.id = 3, .parent = 2, .start_ns = 21, .end_ns = 22},
+                           {.id = 2, .parent = 1, .start_ns = 20, .end_ns = 30}};
+    uint32_t count = 0;
+    ut_tree *tree = build(spans, 4);
+    const ut_tree_row *rows = ut_tree_rows(tree, &count);
+    assert_int_equal(count, 3);
+    assert_int_equal(rows[1].end_ns, 30);
+    assert_int_equal(rows[2].parent, 1);
+    assert_false(rows[1].duplicate_id); // the other record is of the same span
+    assert_int_equal(rows[3].depth, 1);
+    assert_int_equal(rows[3].place, UT_TREE_CHILD);
+    assert_int_equal(rows[3].parent, 0);
+    assert_false(rows[3].critical);
+    ut_tree_free(tree);
+}
+
+static void many_records_of_one_id_take_no_time(void **state)
+{
+    (void)state;
+    enum { SPANS = 200 * 1000 };
+    static const uint8_t id[UT_SPAN_ID_LEN] = {1};
+    ut_tree *tree = make();
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SPANS; i++) {
+        ut_trace_span span = {0};
+        span.span.span_id = ut_bytes_of(id, sizeof(id));
+        span.span.start_ns = 10 + i % 2;
+        span.span.kind = (int32_t)(i % 5) - 2;
+        assert_int_equal(ut_tree_add(tree, &span), UT_OK);
+    }
+    assert_int_equal(ut_tree_build(tree), UT_OK);
+    (void)ut_tree_rows(tree, &count);
+    assert_int_equal(count, 10);
+    (void)ut_tree_all_rows(tree, &count);
+    assert_int_equal(count, SPANS);
+    ut_tree_free(tree);
+}
+
 static void rows_keep_what_came_with_their_spans(void **state)
 {
     (void)state;
@@ -443,6 +551,11 @@ int main(void)
         cmocka_unit_test(the_times_on_the_path_add_up_to_the_root),
         cmocka_unit_test(clocks_that_disagree_are_flagged),
         cmocka_unit_test(repeated_ids_are_flagged_and_the_first_is_the_parent),
+        cmocka_unit_test(a_record_that_has_ended_replaces_open_ones),
+        cmocka_unit_test(of_open_records_the_last_is_in_the_tree),
+        cmocka_unit_test(spans_that_only_share_an_id_replace_none),
+        cmocka_unit_test(a_replaced_record_keeps_its_place_and_has_no_children),
+        cmocka_unit_test(many_records_of_one_id_take_no_time),
         cmocka_unit_test(rows_keep_what_came_with_their_spans),
         cmocka_unit_test(an_empty_trace_has_no_rows),
     };

@@ -317,6 +317,68 @@ def test_a_trace_shows_what_is_odd_and_what_models_cost(agent):
     assert "$0.0125" in untrace("stats", "--by", "model", "--data-dir", under_test.data_dir).stdout
 
 
+def one_span(trace_id, span_id, name, kind, end_ms):
+    """A request of one span. end_ms: behind its start; None: it has no end yet."""
+    message = otlp.request(1, trace_id=trace_id, service="front")
+    span = otlp.first_span(message)
+    span.span_id, span.name, span.kind = span_id, name, kind
+    span.start_time_unix_nano = 1_700_000_000_000_000_000
+    span.end_time_unix_nano = 0 if end_ms is None else span.start_time_unix_nano + end_ms * MS
+    return message
+
+
+def await_names(backend, names):
+    """Waits until the names of all spans that a destination was sent are these, in order."""
+    def sent():
+        messages = [otlp.ExportTraceServiceRequest.FromString(request.body) for request in list(backend.requests)]
+        return sorted(span.name for message in messages for span in otlp.spans_of(message))
+    until(lambda: sent() == names, lambda: f"{names} at the destination, which has {sent()}")
+
+
+def test_two_spans_under_one_id_are_kept_forwarded_and_shown(agent, destination, to):
+    """As Zipkin's clients and servers share their ids."""
+    backend = destination()
+    under_test = agent([to(backend)])
+    trace_id, span_id = otlp.new_trace_id(), otlp.new_span_id()
+    client, server = (one_span(trace_id, span_id, name, kind, end) for name, kind, end in (("client", 3, 100), ("server", 2, 80)))
+    for message in client, server, client, server:
+        under_test.accept(message)
+    client.MergeFrom(server)  # both in one request
+    under_test.accept(client)
+    where = "--data-dir", under_test.data_dir
+    assert sorted(span["name"] for span in lines("spans", "--trace", trace_id.hex(), *where)) == ["client", "server"]
+    text = untrace("trace", trace_id.hex(), *where).stdout
+    assert "2 spans," in text and "another span here has the same id" in text
+    assert re.search(r"^client ", text, re.M) and re.search(r"^server ", text, re.M)
+    spans = of_json("trace", trace_id.hex(), *where)["spans"]
+    assert [(span["name"], span["duplicate_id"], span["replaced"]) for span in spans] == [
+        ("client", True, False), ("server", True, False)]
+    await_names(backend, ["client", "server"])
+
+
+def test_a_record_that_completes_an_open_one_takes_its_place_on_the_screen(agent, destination, to):
+    backend = destination()
+    under_test = agent([to(backend)])
+    trace_id, span_id = otlp.new_trace_id(), otlp.new_span_id()
+    first, last = one_span(trace_id, span_id, "open", 1, None), one_span(trace_id, span_id, "final", 1, 100)
+    otlp.first_span(last).status.code = 2
+    for message in first, last, first:
+        under_test.accept(message)
+    where = "--data-dir", under_test.data_dir
+    assert sorted(span["name"] for span in lines("spans", "--trace", trace_id.hex(), *where)) == ["final", "open"]
+    text = untrace("trace", trace_id.hex(), *where).stdout
+    assert "took 100 ms, 1 span, 1 error" in text
+    assert "1 record of spans that had not ended, left out for later ones" in text
+    assert re.search(r"^final ", text, re.M) and not re.search(r"^open ", text, re.M)
+    spans = of_json("trace", trace_id.hex(), *where)["spans"]
+    assert [(span["name"], span["replaced"]) for span in spans] == [("final", False), ("open", True)]
+    sent = json.loads(untrace("trace", trace_id.hex(), "--otlp", *where).stdout)
+    assert sorted(known["span"]["name"] for _, known in otlp.flatten(sent)) == ["final", "open"]
+    row = of_json("traces", *where)
+    assert (row["spans"], row["status"]) == (2, "error")
+    await_names(backend, ["final", "open"])
+
+
 def states_of(found):
     """The states that each span begins and ends with."""
     return {bytes.fromhex(span["span_id"]): (found["states"][str(span["state_at_start"])], found["states"][str(span["state_at_end"])])

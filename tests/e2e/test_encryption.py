@@ -118,7 +118,7 @@ def test_encrypted_blocks_are_delivered(agent, destination, to, tmp_path):
 
 def test_a_plain_store_is_encrypted_from_then_on(agent, tmp_path):
     running = agent()
-    before = otlp.request(3, service="plain-service")
+    before = otlp.request(3, service="walrus")
     running.accept(before)
     running.stop()
     key = new_key(tmp_path / "key")
@@ -131,7 +131,7 @@ def test_a_plain_store_is_encrypted_from_then_on(agent, tmp_path):
         check_stored(running.data_dir, message, UNTRACE_KEY_FILE=str(key))
     running.stop()
     raw = (running.data_dir / "store.mdb").read_bytes()
-    assert b"plain-service" in raw and [text for text in TEXTS if text in raw] == []
+    assert b"walrus" in raw and [text for text in TEXTS if text in raw] == []
 
 
 def rekey(running, key, *arguments, **options):

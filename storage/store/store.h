@@ -108,9 +108,10 @@ typedef struct {
     const uint16_t *dead_ordinals;
 } ut_delivery;
 
-// Writes all appends and all marks in one transaction: blocks, trace entries, root spans,
-// summaries, TTL entries, one ledger entry per active destination, counters. Spans already stored
-// (organisation, trace id, span id) are left out, also within the group. Durable on return.
+// Writes all appends and all marks in one transaction: blocks, trace entries, summaries, TTL
+// entries, one ledger entry per active destination, counters. Spans that the organisation has
+// already, with equal ids and equal content, are left out, also within the group; ids alone decide
+// for spans in blocks of format version 1 and 2. Durable on return.
 // Makes room first when the budget asks for it (oldest blocks go, delivered before undelivered). On
 // an error the store goes on working and nothing of the group is stored, except after UT_EIO, when
 // all of it may be: sent again, its spans are duplicates. UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM;

@@ -26,8 +26,9 @@ ut_err ut_trace_legacy_walk(ut_cursor *cursor, uint32_t org,
                             void *context);
 
 // Takes the spans of block seq off a trace in the write transaction of the cursor. Its root record
-// goes on to the next of its entries; *last: there was none, and the root record is gone. *touched
-// counts touches (demand.h). value: memory for records. Nothing found is no error.
+// goes on to the next of its entries; *last: there was none, and the root record is gone. One whose
+// names stand in the block tells of the first entry from then on. *touched counts touches
+// (demand.h). value: memory for records. Nothing found is no error.
 ut_err ut_trace_legacy_remove(ut_cursor *cursor, uint32_t org,
                               const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq, ut_buf *value,
                               uint32_t *touched, bool *last);

@@ -24,7 +24,7 @@ enum {
 typedef struct {
     const ut_trace_page_options *options;
     ut_tree_text tree;
-    uint32_t replaced; // records that are not in the tree
+    uint32_t replaced;    // records that are not in the tree
     ut_buf value;         // one value as JSON
     uint32_t state_shown; // how many changes the state above had seen
 } page;

@@ -234,8 +234,7 @@ static void find_replaced(node *nodes, uint32_t count, entry *entries)
     }
     for (uint32_t from = 0; from < count;) {
         uint32_t end = from + 1;
-        while (end < count &&
-               is_same_span(&nodes[sorted[from].index], &nodes[sorted[end].index]))
+        while (end < count && is_same_span(&nodes[sorted[from].index], &nodes[sorted[end].index]))
             end++;
         replace_open(nodes, sorted + from, sorted + end);
         from = end;

@@ -17,7 +17,7 @@ enum {
 
     UT_OLD_LATE = 1, // spans in blocks 1, 3 and 6; its root is in block 3
     UT_OLD_PLAIN = 2,
-    UT_OLD_BESIDE = 3, // of a service of its own, in block 3
+    UT_OLD_BESIDE = 3,   // of a service of its own, in block 3
     UT_OLD_ROOTLESS = 4, // spans in blocks 4 and 6; its root never came
     UT_OLD_SHORT = 5,    // expires
     UT_OLD_LONG = 6,     // an entry of several parts

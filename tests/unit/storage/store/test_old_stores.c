@@ -71,9 +71,8 @@ static void unpack(const fixture *f)
     ut_buf file;
     ut_gzip *gzip = ut_gzip_new();
     assert_non_null(gzip);
-    uint8_t *packed = ut_test_read_whole(f->encrypted ? "tests/old_stores/format2.mdb.gz"
-                                                      : "tests/old_stores/format1.mdb.gz",
-                                         &len);
+    uint8_t *packed = ut_test_read_whole(
+        f->encrypted ? "tests/old_stores/format2.mdb.gz" : "tests/old_stores/format1.mdb.gz", &len);
     ut_buf_init(&file, UT_OLD_BUDGET);
     if (ut_gzip_expand(gzip, ut_bytes_of(packed, len), &file, &fault) != UT_OK)
         fail_msg("%s", fault.text_z);
@@ -206,8 +205,7 @@ static ut_err take_row(void *context, const ut_trace_row *from)
     fixture *f = context;
     assert_true(f->row_count < ROWS_MAX);
     row *to = &f->rows[f->row_count++];
-    *to = (row){
-        .span_count = from->span_count, .status = from->status, .has_root = from->has_root};
+    *to = (row){.span_count = from->span_count, .status = from->status, .has_root = from->has_root};
     memcpy(to->trace_id, from->trace_id, UT_TRACE_ID_LEN);
     copy_text(to->name_z, from->name);
     copy_text(to->service_z, from->service);
@@ -283,8 +281,7 @@ static void assert_trace(const fixture *f, uint32_t trace, const ut_test_span *s
     sought s = {.spans = spans, .seen = seen, .count = count};
     ut_store_view *view = begin_view(f);
     ut_test_trace_id(trace, trace_id);
-    const ut_err err =
-        ut_query_trace(view, UT_ORG_DEFAULT, trace_id, &damaged, seek_span, &s);
+    const ut_err err = ut_query_trace(view, UT_ORG_DEFAULT, trace_id, &damaged, seek_span, &s);
     ut_store_view_close(view);
     assert_int_equal(err, count + others > 0 ? UT_OK : UT_ENOTFOUND);
     assert_int_equal(damaged, 0);
@@ -597,10 +594,10 @@ static void a_compaction_keeps_all_of_an_old_store(void **state)
 
 // ---- all of them, with each format ----
 
-#define OF_BOTH(name)                                                                         \
-    {#name " (format 1)", name, set_up_format1, tear_down, NULL},                             \
-    {                                                                                         \
-        #name " (format 2)", name, set_up_format2, tear_down, NULL                            \
+#define OF_BOTH(name)                                              \
+    {#name " (format 1)", name, set_up_format1, tear_down, NULL},  \
+    {                                                              \
+#name " (format 2)", name, set_up_format2, tear_down, NULL \
     }
 
 int main(void)

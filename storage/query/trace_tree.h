@@ -59,11 +59,11 @@ ut_err ut_tree_add(void *tree, const ut_trace_span *span);
 // once. Where several spans have the id that a child names as its parent, the first to arrive
 // is it.
 //
-// Replaced records. Some senders tell of a span first when it begins, and again when it has ended. A
-// record is open when its end does not lie behind its start. An open record is not in the tree when
-// there is another record of the same span, which is one with the same id, kind and start: one
-// that has ended, whichever of them came first, or else an open one that came later. Spans that share
-// an id and differ in kind or start, and records that have ended, are all in the tree.
+// Replaced records. Some senders tell of a span first when it begins, and again when it has ended.
+// A record is open when its end does not lie behind its start. An open record is not in the tree
+// when there is another record of the same span, which is one with the same id, kind and start:
+// one that has ended, whichever of them came first, or else an open one that came later. Spans
+// that share an id and differ in kind or start, and records that have ended, are all in the tree.
 //
 // Critical path. From the end of a span backwards: the child that finished last is on the path;
 // then, from the start of that child backwards, the child that had finished last by then; and so on

@@ -74,8 +74,8 @@ static void read_heads(heads *to, ut_bytes value)
     }
 }
 
-// True when the record at hand has the head that counts of a trace: there is none of a root span, and
-// it is the first one. A root record is older than all other heads.
+// True when the record at hand has the head that counts of a trace: there is none of a root span,
+// and it is the first one. A root record is older than all other heads.
 static ut_err is_counted(const heads *from, ut_cursor *cursor, const uint8_t *trace_id,
                          ut_buf *seqs, bool *counted)
 {

@@ -495,7 +495,7 @@ static void blocks_that_expire_take_their_old_records_along(void **state)
 static void evicted_old_blocks_leave_no_record_behind(void **state)
 {
     fixture *f = fixture_of(state);
-    // Spans of this version keep two of the old traces; the first of them has a head in an old block.
+    // Spans of this version keep two of the old traces; the first has a head in an old block.
     const ut_test_span kept[] = {ut_old_span(UT_OLD_LATE, 6, 1, "later"),
                                  ut_old_span(UT_OLD_ROOTLESS, 1, 0, "root at last")};
     assert_int_equal(commit(f, kept, 2).stored, 2);

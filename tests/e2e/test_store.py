@@ -179,7 +179,8 @@ def test_reading_works_beside_an_agent_after_a_kill_and_on_a_copy(agent, destina
     assert load.is_alive()
     under_test.kill()
     load.stop()
-    spans = assert_sound(under_test.data_dir)["spans"]
+    report = assert_sound(under_test.data_dir)
+    spans = report["spans"]
     assert spans >= 3000 + len(load.acknowledged)
     info = store("info", under_test.data_dir)
     assert info["agent_pid"] is None and info["spans"] == spans
@@ -191,7 +192,7 @@ def test_reading_works_beside_an_agent_after_a_kill_and_on_a_copy(agent, destina
     assert info["since_made"]["spans_stored"] == spans
     kinds = {row["kind"]: row for row in info["key_spaces"]}
     assert kinds["Z"]["keys"] == info["blocks"] == kinds["D"]["keys"]
-    assert kinds["R"]["keys"] == info["traces"] and kinds["B"]["value_bytes"] > info["sealed_bytes"]
+    assert info["traces"] == report["traces"] > 0 and kinds["B"]["value_bytes"] > info["sealed_bytes"]
     [org] = info["organisations"]
     assert (org["org"], org["spans"], org["traces"]) == (1, spans, info["traces"])
     assert 0 < org["oldest_received_ns"] < org["newest_received_ns"]

@@ -2,6 +2,7 @@
 // Not for choosing what is merged: trace_merge.c.
 #include "storage/store/trace_run.h"
 
+#include "storage/span/block.h"
 #include "storage/span/msgpack.h"
 #include "storage/store/key.h"
 #include "storage/store/varint.h"
@@ -268,7 +269,7 @@ static bool take_posting(ut_run_walk *walk, ut_posting *posting)
     if (!ut_varint_get(&walk->group, &step) || !ut_varint_get(&walk->group, &packed) || step == 0)
         return false;
     const uint64_t count = packed >> COUNT_SHIFT;
-    if (count == 0 || count > walk->group.len / UT_FINGERPRINT_LEN)
+    if (count == 0 || count > UT_BLOCK_SPANS_MAX || count > walk->group.len / UT_FINGERPRINT_LEN)
         return false;
     walk->seq += step;
     *posting = (ut_posting){

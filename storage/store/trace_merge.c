@@ -126,8 +126,12 @@ static bool choose_runs(const ut_buf *runs, uint32_t level, uint64_t bytes_max, 
     size_t count = 0;
     for (size_t i = 0; i < ut_runs_count(runs); i++) {
         const ut_run *run = &ut_runs_of(runs)[i];
-        if (run->state != UT_RUN_READY || run->level != level)
+        if (run->state != UT_RUN_READY)
             continue;
+        if (run->level != level) {
+            count = 0; // runs on both sides of it are no neighbours
+            continue;
+        }
         if (count == UT_MERGE_RUNS) {
             memmove(chosen, chosen + 1, sizeof(chosen) - sizeof(chosen[0]));
             count -= 1;

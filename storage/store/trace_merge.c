@@ -489,9 +489,11 @@ static ut_err merge_on(ut_trace_merger *merger, const ut_merge_job *job, ut_run 
     bool end = false;
     ut_err err = find_position(job, made->run, &at);
     if (err == UT_ECORRUPT) {
-        // It is made again from its sources, which are still there.
+        // It is made again from its sources, which are still there. It never covered a block.
         free(from.all);
         made->state = UT_RUN_DROPPED;
+        made->first_seq = 0;
+        made->last_seq = 0;
         return ut_run_put(job->txn, job->org, made, &merger->value);
     }
     if (err == UT_OK)

@@ -174,8 +174,8 @@ static void put_random_block(fixture *f, uint32_t org)
     uint8_t spans[TRACES] = {0};
     const uint32_t count = 1 + ut_random_below(&f->random, 12);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t t = ut_random_below(&f->random, 3) == 0 ? ut_random_below(&f->random, 6)
-                                                               : ut_random_below(&f->random, TRACES);
+        const bool long_lived = ut_random_below(&f->random, 3) == 0;
+        const uint32_t t = ut_random_below(&f->random, long_lived ? 6 : TRACES);
         spans[t] = (uint8_t)(1 + ut_random_below(&f->random, i == 0 ? 200 : 3));
     }
     put_block(f, org, spans);
@@ -502,6 +502,58 @@ static void a_step_that_fails_loses_nothing(void **state)
     assert_int_equal(highest_level(f, ORG), 2);
 }
 
+// ---- damage ----
+
+// Damages the last slice of postings of the run that is being built.
+static bool damage_building(fixture *f)
+{
+    ut_buf runs;
+    bool done = false;
+    uint8_t highest[UT_TRACE_ID_LEN];
+    memset(highest, UINT8_MAX, sizeof(highest));
+    ut_txn *txn = ut_test_begin(f->engine, true);
+    ut_cursor *cursor;
+    ut_buf_init(&runs, UT_RUNS_MAX * sizeof(ut_run));
+    assert_int_equal(ut_runs_read(txn, ORG, &runs, NULL), UT_OK);
+    assert_int_equal(ut_txn_cursor(txn, &cursor), UT_OK);
+    for (size_t i = 0; i < ut_runs_count(&runs) && !done; i++) {
+        const ut_run *run = &ut_runs_of(&runs)[i];
+        const ut_key last = ut_key_slice(ORG, UT_KEY_RUN_POSTINGS, run->run, highest, UINT64_MAX);
+        ut_bytes key;
+        ut_bytes value;
+        if (run->state != UT_RUN_BUILDING || run->postings == 0)
+            continue;
+        assert_int_equal(f->engine->class->seek(cursor, ut_key_bytes(&last), true, &key, &value),
+                         UT_OK);
+        ut_key own = {.len = key.len};
+        memcpy(own.data, key.data, key.len);
+        assert_int_equal(ut_txn_put(txn, ut_key_bytes(&own), UT_BYTES_LIT("damaged")), UT_OK);
+        done = true;
+    }
+    ut_cursor_close(cursor);
+    ut_buf_free(&runs);
+    ut_test_commit(txn);
+    return done;
+}
+
+// A run that was damaged before it was ready is made again, and its blocks are found meanwhile.
+static void a_run_damaged_while_it_is_built_hides_nothing(void **state)
+{
+    fixture *f = *state;
+    f->postings_max = 50;
+    for (unsigned damaged = 0; damaged < 6;) {
+        for (unsigned i = 0; i < 16; i++)
+            put_random_block(f, ORG);
+        for (unsigned i = 0; i < 3; i++)
+            (void)step(f, ORG);
+        damaged += damage_building(f);
+        for (bool more = true; more;) {
+            more = step(f, ORG);
+            (void)check_all(f, ORG);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -517,6 +569,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(organisations_do_not_see_each_other, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_of_many_sizes_do_not_overlap, set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_step_that_fails_loses_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(a_run_damaged_while_it_is_built_hides_nothing, set_up,
+                                        tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,26 +84,43 @@ ut_err ut_merge_schedule_in_commit(ut_store *store)
     return err;
 }
 
+// The first organisation from `from` on that has blocks or, when all of them have left, still runs.
+// *any: there is one.
+static ut_err find_org(ut_cursor *cursor, uint32_t from, bool *any, uint32_t *org)
+{
+    const ut_key firsts[] = {ut_key_summary(from, 0), ut_key_run(from, 0)};
+    *any = false;
+    for (size_t i = 0; i < sizeof(firsts) / sizeof(firsts[0]); i++) {
+        ut_bytes key;
+        ut_bytes value;
+        uint32_t found;
+        uint64_t number;
+        const ut_err err = ut_cursor_seek(cursor, ut_key_bytes(&firsts[i]), &key, &value);
+        if (err != UT_OK && err != UT_ENOTFOUND)
+            return err;
+        if (err == UT_ENOTFOUND ||
+            (!ut_key_read_summary(key, &found, &number) && !ut_key_read_run(key, &found, &number)))
+            continue;
+        if (!*any || found < *org)
+            *org = found;
+        *any = true;
+    }
+    return UT_OK;
+}
+
 // One step between commits, in the first organisation that has work.
 ut_err ut_merge_schedule_in_pause(ut_store *store, ut_cursor *cursor, uint32_t *touched, bool *more)
 {
     const uint32_t postings_max = ut_merge_schedule_pause_postings(store);
-    ut_err err = UT_OK;
+    uint32_t org = 0;
+    bool any;
     *more = false;
-    for (uint32_t next_org = 0; err == UT_OK && !*more;) {
-        const ut_key from = ut_key_summary(next_org, 0);
-        ut_bytes key;
-        ut_bytes value;
-        uint32_t org;
-        uint64_t seq;
-        err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
-        if (err == UT_ENOTFOUND || (err == UT_OK && !ut_key_read_summary(key, &org, &seq)))
-            return UT_OK;
-        if (err == UT_OK)
-            err = merge(store, org, postings_max, touched, more);
-        if (org == UINT32_MAX)
+    ut_err err = find_org(cursor, 0, &any, &org);
+    while (err == UT_OK && any) {
+        err = merge(store, org, postings_max, touched, more);
+        if (err != UT_OK || *more || org == UINT32_MAX)
             break;
-        next_org = org + 1;
+        err = find_org(cursor, org + 1, &any, &org);
     }
     return err;
 }

@@ -763,10 +763,11 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
             err = ut_merge_schedule_in_pause(store, cursor, &merged, &unmerged);
         ut_cursor_close(cursor);
     }
-    *more = due || store->retention.removal.open || unmerged ||
+    // Blocks that have left may have been the last ones of runs, which the next call drops.
+    const bool removed = done.touches > 0 || done.pieces > 0;
+    *more = due || store->retention.removal.open || unmerged || removed ||
             (!empty && (left + done.bytes < margin || ring_excess(store, &store->next_state) > 0));
-    bool changed = done.touches > 0 || done.pieces > 0 || merged > 0;
-    if (err == UT_OK && changed) {
+    if (err == UT_OK && (removed || merged > 0)) {
         err = ut_store_end_write(store);
     } else {
         ut_store_abort_write(store);

@@ -388,6 +388,122 @@ static void encryption_begun_in_the_middle_finds_old_spans(void **state)
     check_traces(m, 1, 1);
 }
 
+// ---- failing calls ----
+
+// Every call of the engine in commits and sweeps with merges fails once: nothing is lost, and
+// merges go on.
+static void calls_that_fail_lose_nothing(void **state)
+{
+    model *m = *state;
+    m->random = (ut_random){4};
+    for (unsigned i = 0; i < 31 * 13; i++)
+        commit_random(m, 1);
+    for (uint64_t n = 1; n < 4000; n += 1 + n / 12) {
+        ut_store_append append;
+        const model_span spans[] = {{.trace = 2, .span = 2000 + (uint32_t)n},
+                                    {.trace = 3, .span = 2000 + (uint32_t)n}};
+        bool more;
+        make_batch(m, spans, 2);
+        m->faults = (ut_faults){.fail_at = n, .err = UT_EIO};
+        const ut_err err = try_commit(m, 1, UT_STORE_TTL_NONE, &append);
+        m->faults = (ut_faults){.fail_at = n, .err = UT_EIO};
+        (void)ut_store_sweep(m->store, m->now_ns, &more);
+        m->faults = (ut_faults){0};
+        if (err == UT_OK) {
+            m->last_seq = ut_store_last_seq(m->store);
+            m->blocks[m->last_seq] =
+                (model_block){.org = 1, .count = 2, .spans = {spans[0], spans[1]}};
+        }
+        commit(m, 1, spans, 2);
+        check_traces(m, 1, 64);
+    }
+    sweep_all(m);
+    check_traces(m, 1, 1);
+    (void)ut_store_check(ut_store_engine(m->store));
+    assert_in_range(count_runs(m, 1), 1, 30);
+}
+
+// ---- room ----
+
+static unsigned count_index_records(model *m)
+{
+    static const uint8_t kind[] = {UT_KEY_RUN};
+    ut_txn *txn = ut_test_begin(m->inner, false);
+    ut_cursor *cursor;
+    ut_bytes key;
+    ut_bytes value;
+    unsigned count = 0;
+    assert_int_equal(ut_txn_cursor(txn, &cursor), UT_OK);
+    ut_err err = ut_cursor_seek(cursor, (ut_bytes){kind, 1}, &key, &value);
+    for (; err == UT_OK && key.data[0] == UT_KEY_RUN; err = ut_cursor_next(cursor, &key, &value))
+        count += 1;
+    ut_cursor_close(cursor);
+    ut_txn_abort(txn);
+    return count;
+}
+
+// An organisation whose last block has left leaves nothing in the index.
+static void runs_leave_with_the_last_block_of_an_organisation(void **state)
+{
+    model *m = *state;
+    for (uint32_t i = 0; i < 120; i++) {
+        const model_span span = {.trace = i, .span = 1};
+        ut_store_append append;
+        make_batch(m, &span, 1);
+        assert_int_equal(try_commit(m, 1 + i % 3, 3600000, &append), UT_OK);
+    }
+    sweep_all(m);
+    assert_true(count_index_records(m) > 0);
+    m->now_ns += 3 * hour_ns;
+    sweep_all(m);
+    assert_int_equal(count_index_records(m), 0);
+}
+
+// The smallest store turns over several times while the index merges.
+static void the_smallest_store_turns_over(void **state)
+{
+    model *m = make_model(5);
+    char dir_z[UT_TEMP_PATH_MAX];
+    unsigned most = 0;
+    (void)state;
+    ut_temp_dir_make(dir_z);
+    open_store(m, ut_test_open_lmdb(dir_z, UT_STORE_BYTES_MIN), UT_STORE_BYTES_MIN, NULL);
+    for (unsigned i = 1; i <= 1500; i++) {
+        enum { SPANS = 200 };
+        ut_batch batch;
+        ut_batch_init(&batch, BUDGET);
+        ut_test_span spans[SPANS];
+        for (uint32_t k = 0; k < SPANS; k++)
+            spans[k] = (ut_test_span){.trace = i * SPANS + (i % 2 == 0 ? k : k % 10),
+                                      .span = 1 + k,
+                                      .start_ns = begin_ns + k,
+                                      .filler = 40};
+        ut_test_batch(&batch, spans, SPANS);
+        ut_store_append append = {.org = 1 + i % 7 / 5, .batch = &batch};
+        assert_int_equal(ut_store_commit(m->store, m->now_ns, &append, 1, NULL, 0), UT_OK);
+        assert_int_equal(append.stored, SPANS);
+        // Sent again, it is known.
+        if (i % 5 == 0) {
+            assert_int_equal(ut_store_commit(m->store, m->now_ns, &append, 1, NULL, 0), UT_OK);
+            assert_int_equal(append.duplicates, SPANS);
+        }
+        ut_batch_free(&batch);
+        bool more;
+        if (i % 10 == 0)
+            assert_int_equal(ut_store_sweep(m->store, m->now_ns, &more), UT_OK);
+        if (i % 250 == 0)
+            (void)ut_store_check(ut_store_engine(m->store));
+        for (uint32_t org = 1; org <= 2; org++)
+            most = count_runs(m, org) > most ? count_runs(m, org) : most;
+    }
+    ut_store_counts counts;
+    ut_store_get_counts(m->store, &counts);
+    assert_true(counts.spans_evicted > 4 * (counts.spans_stored - counts.spans_evicted));
+    assert_in_range(most, 2, 60);
+    free_model(m);
+    ut_temp_dir_remove(dir_z);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -396,6 +512,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(encryption_begun_in_the_middle_finds_old_spans, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(calls_that_fail_lose_nothing, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(runs_leave_with_the_last_block_of_an_organisation, set_up,
+                                        tear_down),
+        cmocka_unit_test(the_smallest_store_turns_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

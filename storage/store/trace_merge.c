@@ -544,13 +544,38 @@ static ut_err delete_dropped(ut_trace_merger *merger, const ut_merge_job *job, u
     return UT_OK;
 }
 
-// Drops the runs whose blocks have all left.
+// True when no block of the range of a run is left.
+static ut_err has_left(const ut_merge_job *job, const ut_run *run, bool *left)
+{
+    const ut_key from = ut_key_summary(job->org, run->first_seq);
+    ut_cursor *cursor;
+    ut_bytes key;
+    ut_bytes value;
+    uint32_t org;
+    uint64_t seq;
+    ut_err err = ut_txn_cursor(job->txn, &cursor);
+    if (err != UT_OK)
+        return err;
+    err = ut_cursor_seek(cursor, ut_key_bytes(&from), &key, &value);
+    *left = err == UT_ENOTFOUND || (err == UT_OK && (!ut_key_read_summary(key, &org, &seq) ||
+                                                     org != job->org || seq > run->last_seq));
+    ut_cursor_close(cursor);
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+// Drops the runs whose blocks have all left: those before the oldest block at once, and of the
+// others, which a block with a longer life stands before, the one whose turn it is to be looked at.
 static ut_err drop_left(ut_trace_merger *merger, const ut_merge_job *job)
 {
+    const size_t count = ut_runs_count(&merger->runs);
     ut_err err = UT_OK;
-    for (size_t i = 0; i < ut_runs_count(&merger->runs) && err == UT_OK; i++) {
+    merger->turn += 1;
+    for (size_t i = 0; i < count && err == UT_OK; i++) {
         ut_run *run = &ut_runs_of(&merger->runs)[i];
-        if (run->state == UT_RUN_DROPPED || run->last_seq >= job->oldest_seq)
+        bool left = run->last_seq < job->oldest_seq;
+        if (!left && run->state == UT_RUN_READY && i == merger->turn % count)
+            err = has_left(job, run, &left);
+        if (err != UT_OK || !left || run->state == UT_RUN_DROPPED)
             continue;
         run->state = UT_RUN_DROPPED;
         err = ut_run_put(job->txn, job->org, run, &merger->value);

@@ -26,6 +26,7 @@ typedef struct {
     ut_buf prints;   // their fingerprints
     ut_buf value;
     ut_run_writer writer;
+    uint32_t turn; // counts steps: which run is looked at
 } ut_trace_merger; // memory kept between steps
 
 void ut_trace_merger_init(ut_trace_merger *merger);

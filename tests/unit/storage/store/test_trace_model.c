@@ -459,6 +459,26 @@ static void runs_leave_with_the_last_block_of_an_organisation(void **state)
     assert_int_equal(count_index_records(m), 0);
 }
 
+// One block that stays for ever does not keep the runs of all that came after it.
+static void runs_behind_a_block_that_stays_leave(void **state)
+{
+    model *m = *state;
+    unsigned most = 0;
+    for (uint32_t i = 0; i < 6000; i++) {
+        const model_span span = {.trace = i, .span = 1};
+        ut_store_append append;
+        make_batch(m, &span, 1);
+        assert_int_equal(try_commit(m, 1, i == 0 ? UT_STORE_TTL_NONE : 3600000, &append), UT_OK);
+        if (i % 100 == 99) {
+            m->now_ns += hour_ns / 2;
+            sweep_all(m);
+        }
+        if (i > 1000 && count_index_records(m) > most)
+            most = count_index_records(m);
+    }
+    assert_in_range(most, 1, 120);
+}
+
 // The smallest store turns over several times while the index merges.
 static void the_smallest_store_turns_over(void **state)
 {
@@ -508,13 +528,13 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(a_store_equals_its_model, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(several_organisations_equal_their_model, set_up,
-                                        tear_down),
+        cmocka_unit_test_setup_teardown(several_organisations_equal_their_model, set_up, tear_down),
         cmocka_unit_test_setup_teardown(encryption_begun_in_the_middle_finds_old_spans, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(calls_that_fail_lose_nothing, set_up, tear_down),
         cmocka_unit_test_setup_teardown(runs_leave_with_the_last_block_of_an_organisation, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(runs_behind_a_block_that_stays_leave, set_up, tear_down),
         cmocka_unit_test(the_smallest_store_turns_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -133,8 +133,9 @@ static bool choose_runs(const ut_buf *runs, uint32_t level, uint64_t bytes_max, 
             continue;
         }
         if (count == UT_MERGE_RUNS) {
-            memmove(chosen, chosen + 1, sizeof(chosen) - sizeof(chosen[0]));
             count -= 1;
+            for (size_t k = 0; k < count; k++)
+                chosen[k] = chosen[k + 1];
         }
         chosen[count++] = run;
         if (count < UT_MERGE_RUNS)

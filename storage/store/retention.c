@@ -197,9 +197,8 @@ static ut_err remove_entries(ut_store *store, ut_cursor *cursor, uint32_t org, u
                      (unsigned long long)seq);
         rest.len = 0;
     }
-    ut_block_traces_cut_piece(&store->value, value, rest);
-    if (rest.len == 0)
-        ut_buf_reset(&store->value, SIZE_MAX);
+    if (rest.len > 0)
+        ut_block_traces_cut_piece(&store->value, value, rest);
     uint32_t touched = 0;
     err = store->value.err;
     if (err == UT_OK)

@@ -4,6 +4,7 @@
 #include "storage/span/block_tables.h"
 #include "storage/store/key.h"
 #include "storage/store/retention.h"
+#include "storage/store/trace_legacy.h"
 
 #include <stdlib.h>
 
@@ -14,6 +15,8 @@ typedef struct {
     uint8_t ids[UT_BLOCK_SPANS_MAX][UT_TRACE_ID_LEN];
     uint32_t traces; // that have entries
     uint8_t traces_of[UT_BLOCK_SPANS_MAX][UT_TRACE_ID_LEN];
+    bool head[UT_BLOCK_SPANS_MAX];         // of trace n: an entry is a head
+    bool head_of_root[UT_BLOCK_SPANS_MAX]; // and tells of a root span
 } listing;
 
 static void list_entry(ut_verifier *v, uint64_t seq, ut_trace_entry *entry, listing *list)
@@ -31,6 +34,9 @@ static void list_entry(ut_verifier *v, uint64_t seq, ut_trace_entry *entry, list
     } else {
         memcpy(list->traces_of[list->traces++], entry->trace_id, UT_TRACE_ID_LEN);
     }
+    list->head[list->traces - 1] = list->head[list->traces - 1] || entry->head;
+    if (entry->head && entry->has_root)
+        list->head_of_root[list->traces - 1] = true;
     for (uint32_t i = 0; ut_trace_entry_next_ordinal(entry, &last, &ordinal); i++) {
         if (list->listed[ordinal])
             ut_verify_problem(v, "block %llu: span %llu is in two entries", (ut_verify_number)seq,
@@ -164,30 +170,58 @@ static bool is_leaving(ut_verifier *v)
            ut_key_read_expiry(key, &hour, &org, &seq) && hour == UT_RETENTION_UNFINISHED_HOUR;
 }
 
-// A trace is counted, and its head looked for, at its first block.
-static ut_err check_head(ut_verifier *v, uint32_t org, uint64_t seq, const uint8_t *trace_id)
+// Looks over the heads of a trace. *of_root: one of them tells of a root span. *first: the block of
+// the first one; 0: there is none.
+static ut_err find_heads(ut_verifier *v, uint32_t org, const uint8_t *trace_id, bool *of_root,
+                         uint64_t *first)
 {
-    uint64_t first = 0;
-    bool head = false;
-    ut_err err = ut_trace_find_first(v->txn, org, trace_id, &first);
-    if (err == UT_ENOTFOUND)
-        return UT_OK; // check_posting tells
-    if (err != UT_OK || first != seq)
-        return err;
-    v->report.traces += 1;
-    err = ut_trace_find(v->txn, org, trace_id, &v->seqs);
+    *of_root = false;
+    *first = 0;
+    ut_err err = ut_trace_find(v->txn, org, trace_id, &v->seqs);
     const uint64_t *seqs = (const uint64_t *)(const void *)v->seqs.data;
-    for (size_t i = 0; i < v->seqs.len / sizeof(uint64_t) && err == UT_OK && !head; i++) {
+    for (size_t i = 0; i < v->seqs.len / sizeof(uint64_t) && err == UT_OK && !*of_root; i++) {
         ut_trace_part part;
         err = ut_trace_part_read(v->lookup, org, seqs[i], trace_id, &part);
-        head = err == UT_OK && part.head;
+        if (err == UT_OK && part.head) {
+            *of_root = part.has_root;
+            *first = *first == 0 ? seqs[i] : *first;
+        }
         if (err == UT_ENOTFOUND || err == UT_ECORRUPT)
             err = UT_OK;
     }
-    if (err == UT_OK && !head && !is_leaving(v))
+    return err;
+}
+
+// A trace is counted at the head that counts: the one of a root span, or else the first one. At the
+// first block of a trace without one there, it is looked for.
+static ut_err check_head(ut_verifier *v, uint32_t org, uint64_t seq, const listing *list,
+                         uint32_t number)
+{
+    const uint8_t *trace_id = list->traces_of[number];
+    uint64_t first = seq;
+    bool of_root = false;
+    ut_err err = UT_OK;
+    if (list->head_of_root[number]) {
+        // A trace with entries of an earlier version is counted at the first of those.
+        ut_buf_reset(&v->seqs, SIZE_MAX);
+        err = ut_trace_legacy_find(v->txn, org, trace_id, &v->seqs);
+        v->report.traces += v->seqs.len == 0;
+        return err;
+    }
+    if (!list->head[number])
+        err = ut_trace_find_first(v->txn, org, trace_id, &first);
+    if (err == UT_ENOTFOUND || (err == UT_OK && first != seq))
+        return UT_OK; // check_posting tells, or another block does
+    if (err == UT_OK)
+        err = find_heads(v, org, trace_id, &of_root, &first);
+    if (err != UT_OK)
+        return err;
+    if (list->head[number] && !of_root && first == seq)
+        v->report.traces += 1;
+    if (first == 0 && !is_leaving(v))
         ut_verify_problem(v, "a trace of block %llu has no head: listings pass it by",
                           (ut_verify_number)seq);
-    return err;
+    return UT_OK;
 }
 
 ut_err ut_verify_block_traces(ut_verifier *v, uint32_t org, uint64_t seq, const ut_block *block)
@@ -221,7 +255,7 @@ ut_err ut_verify_block_traces(ut_verifier *v, uint32_t org, uint64_t seq, const 
     for (uint32_t i = 0; i < list->traces && err == UT_OK; i++) {
         err = check_posting(v, org, seq, list->traces_of[i]);
         if (err == UT_OK)
-            err = check_head(v, org, seq, list->traces_of[i]);
+            err = check_head(v, org, seq, list, i);
     }
     free(list);
     return err;

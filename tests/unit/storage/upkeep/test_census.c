@@ -63,7 +63,8 @@ static void records_and_organisations_are_counted(void **state)
     ut_census *census = count(engine, UINT32_MAX);
     assert_int_equal(census->kinds['Z' - 'A'].keys, 5);
     assert_int_equal(census->kinds['Z' - 'A'].key_bytes, 5 * 13);
-    assert_int_equal(census->kinds['B' - 'A'].keys, 2 * 5); // a block, and the entries of its traces
+    assert_int_equal(census->kinds['B' - 'A'].keys,
+                     2 * 5);                            // a block, and the entries of its traces
     assert_int_equal(census->kinds['D' - 'A'].keys, 3); // the destination is of the first one
     assert_int_equal(census->kinds['M' - 'A'].keys, 3);
     assert_int_equal(census->other.keys, 0);

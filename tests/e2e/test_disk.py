@@ -290,9 +290,9 @@ def test_another_format_version_is_refused_and_left_as_it_is(stopped):
 
 
 def change_version(content):
-    """The same database with a format version from the future (docs/FORMAT.md: key M "version", value [1])."""
-    assert content.count(b"Mversion\x91\x01") >= 1
-    return content.replace(b"Mversion\x91\x01", b"Mversion\x91\x63")
+    """The same database with a format version from the future (docs/FORMAT.md: key M "version", value [3])."""
+    assert content.count(b"Mversion\x91\x03") >= 1
+    return content.replace(b"Mversion\x91\x03", b"Mversion\x91\x63")
 
 
 def test_a_second_agent_on_the_same_directory_is_refused(agent):

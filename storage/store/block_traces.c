@@ -213,6 +213,8 @@ static ut_err next_piece(ut_block_traces_walk *walk)
 {
     ut_bytes key;
     ut_err err;
+    if (walk->ended)
+        return UT_ENOTFOUND;
     if (walk->piece == none) {
         const ut_key from = ut_key_piece(walk->org, walk->seq, UT_BLOCK_TRACES_FROM);
         err = ut_cursor_seek(walk->cursor, ut_key_bytes(&from), &key, &walk->value);
@@ -224,6 +226,7 @@ static ut_err next_piece(ut_block_traces_walk *walk)
     if (err == UT_OK &&
         (!ut_key_read_piece(key, &org, &seq, &walk->piece) || org != walk->org || seq != walk->seq))
         err = UT_ENOTFOUND;
+    walk->ended = err != UT_OK;
     return err == UT_OK ? ut_block_traces_open_piece(walk->value, &walk->base_ns, &walk->rest)
                         : err;
 }

@@ -25,7 +25,7 @@ typedef struct {
     uint64_t start_ns;     // earliest start
     uint64_t length_ns;    // to the latest end
     uint32_t count;        // spans
-    ut_bytes ordinals;     // count differences; see ut_block_traces_next_ordinal
+    ut_bytes ordinals;     // count differences; see ut_trace_entry_next_ordinal
     ut_bytes digests;      // count numbers of UT_DIGEST_LEN bytes, little-endian
 } ut_trace_entry;
 
@@ -72,6 +72,7 @@ typedef struct {
     ut_cursor *cursor;
     uint32_t org;
     uint64_t seq;
+    bool ended;     // there is no further piece
     uint32_t piece; // the one that `rest` is of; UINT32_MAX: before the first
     uint64_t base_ns;
     ut_bytes value;  // the piece; borrowed until the cursor, or its transaction, is used

@@ -32,7 +32,7 @@ enum {
     // Bytes of index records that leave with each span of a block, roughly.
     INDEX_BYTES_PER_SPAN = 24,
     // Heads of traces that one step passes on: each may touch another block.
-    HEADS_PER_STEP = 40,
+    HEADS_PER_STEP = 20,
     // Traces that are looked up for that in the time that one touch takes.
     LOOKUPS_PER_TOUCH = 8,
     // Bytes of the largest piece of members.
@@ -43,6 +43,8 @@ enum {
     // Touches of one transaction of its own that removes blocks, and of the evictions that one
     // commit makes for the budget.
     EVICT_TOUCHES_MAX = 512,
+    // Touches of a commit beside its traces, as removals reckon with it.
+    OWN_TOUCHES = 16,
     // A commit over the ring may spend on it this many times the touches of its own records, which
     // is faster than spans come, ...
     RING_PER_COMMIT_FACTOR = 4,
@@ -175,8 +177,8 @@ static ut_err remove_members(ut_store *store, ut_cursor *cursor, uint32_t org, u
     return err;
 }
 
-// Passes on the heads that stand in a piece of entries, as many as one step may. *rest: what is
-// left of the piece, with further heads; empty: nothing.
+// Passes on the heads that stand in a piece of entries, as many as one step may.
+// store->value: out, the rest of the piece, with further heads; empty: there is none.
 static ut_err remove_entries(ut_store *store, ut_cursor *cursor, uint32_t org, uint64_t seq,
                              ut_bytes value, ut_removal_progress *done)
 {
@@ -469,7 +471,6 @@ ut_err ut_retention_make_room(ut_store *store, const ut_demand *demand)
         uint64_t reserve = removal_bytes(store, room);
         uint64_t wanted = demand_bytes(room, demand) + reserve;
         store->retention.demand_bytes = demand_bytes(room, demand);
-        store->retention.demand_touches = demand->touches;
         if (room->bytes_ready >= wanted)
             return UT_OK;
         if (demand->data_bytes + reserve > room->bytes_max)
@@ -622,7 +623,8 @@ typedef struct {
 // touches_ready: what the room that was made for the commit allows beside its own records.
 static commit_budget budget_of(const ut_store *store, uint64_t touches_ready)
 {
-    const uint64_t own = store->retention.demand_touches;
+    // A removal looks up its traces, and may touch a block for each.
+    const uint64_t own = OWN_TOUCHES + store->index.trace_count;
     const uint64_t evict = ut_min_u64(EVICT_TOUCHES_MAX, touches_ready);
     const uint64_t expire = ut_max_u64(EXPIRE_TOUCHES_MIN, EXPIRE_PER_COMMIT_FACTOR * own);
     const uint64_t ring =

@@ -164,8 +164,9 @@ static ut_demand guess_demand(const ut_store *store, const ut_store_append *appe
     };
     ut_demand demand = {
         .data_bytes = ut_demand_data_bytes(&records, store->retention.room.page_bytes) +
-                      ut_trace_merge_bytes(postings),
-        .touches = ut_trace_merge_touches(postings) + 2 * marks + 2 * dests + TOUCHES_FIXED,
+                      (traces > 0 ? ut_trace_merge_bytes(postings) : 0),
+        .touches = (traces > 0 ? ut_trace_merge_touches(postings) : 0) + 2 * marks + 2 * dests +
+                   TOUCHES_FIXED,
     };
     for (unsigned i = 1; i < attempt; i++) {
         demand.data_bytes *= 2;

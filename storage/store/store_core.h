@@ -40,8 +40,7 @@ typedef struct {
 
     // Room, as the engine told it when room was made for the commit under way.
     ut_engine_room room;
-    uint64_t demand_bytes;   // bytes that this commit may take
-    uint64_t demand_touches; // touches that this commit may make
+    uint64_t demand_bytes; // bytes that this commit may take
     // Moving maxima, by which room is kept free ahead of commits.
     uint64_t usual_demand_bytes; // demand of the larger ones of the last commits
     uint64_t pinned_bytes;       // bytes that are free but pinned by readers

@@ -20,7 +20,10 @@ static ut_err put_keyring(ut_store *store, ut_txn *txn, const ut_keyring *keyrin
 static ut_err begin_encryption(ut_store *store, ut_txn *txn, const uint8_t *master)
 {
     ut_err err = ut_keyring_new(master, store->state.next_seq, &store->keyring);
-    return err == UT_OK ? put_keyring(store, txn, store->keyring) : err;
+    if (err == UT_OK)
+        err = put_keyring(store, txn, store->keyring);
+    // From now on an older program refuses the store as a whole.
+    return err == UT_OK ? ut_store_write_version(store, txn, UT_STORE_FORMAT_VERSION) : err;
 }
 
 static ut_err read_keyring(ut_store *store, ut_bytes record, const ut_store_config *config,

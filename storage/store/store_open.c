@@ -203,9 +203,9 @@ ut_err ut_store_open(ut_engine *engine, const ut_store_config *config, ut_store 
     else
         (void)ut_fault_set(fault, err, "out of memory");
     if (err == UT_OK)
-        err = open_index(store, fault);
-    if (err == UT_OK)
         err = ut_store_keys_open(store, config, fault);
+    if (err == UT_OK) // with the right key: an older program refuses the store from then on
+        err = open_index(store, fault);
     if (err == UT_OK && !config->keep_destinations)
         err = deactivate(store, fault);
     if (err == UT_OK)

@@ -97,6 +97,7 @@ void ut_store_abort_write(ut_store *store)
     if (store->txn != NULL)
         ut_txn_abort(store->txn);
     store->txn = NULL;
+    ut_trace_index_taken_back(&store->index);
     store->retention.removal = store->retention.removal_before;
     store->retention.lost_spans = store->retention.lost_spans_before;
 }

@@ -1,6 +1,7 @@
 // Looking traces up; see trace_find.h.
 #include "storage/store/trace_find.h"
 
+#include "port/base/order.h"
 #include "port/port.h"
 #include "storage/span/msgpack.h"
 #include "storage/store/key.h"
@@ -9,7 +10,7 @@
 #include <stdlib.h>
 
 enum {
-    SECRET_FIELDS = 2,
+    SECRET_FIELDS = 3,
     SECRET_VERSION = 1,
     MEMORY_KEEP = 64 * 1024,
     MEMORY_MAX = 1 << 30,
@@ -28,26 +29,53 @@ ut_err ut_index_secret_read(ut_txn *txn, ut_index_secret *secret)
     const uint32_t count = ut_mp_get_array(&reader);
     const uint64_t version = ut_mp_get_uint(&reader);
     const ut_bytes bytes = ut_mp_get_bin(&reader);
+    secret->from_seq = ut_mp_get_uint(&reader);
     if (reader.err != UT_OK || count < SECRET_FIELDS || version != SECRET_VERSION ||
-        bytes.len != sizeof(secret->bytes))
+        bytes.len != sizeof(secret->bytes) || secret->from_seq == 0)
         return UT_ECORRUPT;
     memcpy(secret->bytes, bytes.data, sizeof(secret->bytes));
     return UT_OK;
 }
 
+// The number of the next block; 1 in a store without counters.
+static ut_err read_next_seq(ut_txn *txn, uint64_t *next_seq)
+{
+    const ut_key key = ut_key_meta(UT_RECORD_STATE_NAME);
+    ut_bytes value;
+    ut_record_state state = {.next_seq = 1};
+    ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
+    if (err == UT_OK)
+        err = ut_record_read_state(value, &state);
+    *next_seq = state.next_seq;
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
 ut_err ut_index_secret_make(ut_txn *txn, ut_buf *value, ut_index_secret *secret)
 {
-    const ut_err err = ut_random(secret->bytes, sizeof(secret->bytes));
+    ut_err err = read_next_seq(txn, &secret->from_seq);
+    if (err == UT_OK)
+        err = ut_random(secret->bytes, sizeof(secret->bytes));
     if (err != UT_OK)
         return err;
     ut_buf_reset(value, MEMORY_KEEP);
     ut_mp_put_array(value, SECRET_FIELDS);
     ut_mp_put_uint(value, SECRET_VERSION);
     ut_mp_put_bin(value, ut_bytes_of(secret->bytes, sizeof(secret->bytes)));
+    ut_mp_put_uint(value, secret->from_seq);
     if (value->err != UT_OK)
         return value->err;
     const ut_key key = ut_key_meta(UT_INDEX_SECRET_NAME);
     return ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(value));
+}
+
+ut_err ut_index_covered(ut_txn *txn, const ut_buf *runs, uint64_t *covered)
+{
+    ut_index_secret secret;
+    const ut_err err = ut_index_secret_read(txn, &secret);
+    *covered = UINT64_MAX - 1; // without an index no block has entries
+    if (err == UT_OK)
+        *covered = ut_max_u64(ut_runs_covered(runs), secret.from_seq - 1);
+    return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
 // A key of its own for each use.
@@ -299,8 +327,11 @@ ut_err ut_trace_find_all(ut_trace_finder *finder, const ut_trace_wanted *wanted,
         if (run->state == UT_RUN_READY)
             err = ask_run(finder, wanted, cursor, run->run, visitor);
     }
+    uint64_t covered = 0;
     if (err == UT_OK)
-        err = ask_blocks(finder, wanted, blocks, cursor, ut_runs_covered(&finder->runs), visitor);
+        err = ut_index_covered(wanted->txn, &finder->runs, &covered);
+    if (err == UT_OK)
+        err = ask_blocks(finder, wanted, blocks, cursor, covered, visitor);
     ut_cursor_close(cursor);
     ut_cursor_close(blocks);
     return err;
@@ -362,7 +393,7 @@ static ut_err tidy(ut_txn *txn, uint32_t org, ut_buf *seqs)
 ut_err ut_trace_find(ut_txn *txn, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
                      ut_buf *seqs)
 {
-    ut_index_secret secret = {{0}};
+    ut_index_secret secret = {.from_seq = 0};
     ut_trace_finder finder;
     const ut_trace_visitor visitor = {
         .context = seqs, .posting = note_posting, .entry = note_entry};
@@ -461,8 +492,11 @@ ut_err ut_trace_find_first(ut_txn *txn, uint32_t org, const uint8_t trace_id[UT_
         if (ut_runs_of(&runs)[i].state == UT_RUN_READY)
             err = first_in_run(txn, cursor, org, ut_runs_of(&runs)[i].run, trace_id, seq);
     }
+    uint64_t covered = 0;
     if (err == UT_OK && *seq == UINT64_MAX)
-        err = first_in_blocks(blocks, cursor, org, ut_runs_covered(&runs), trace_id, seq);
+        err = ut_index_covered(txn, &runs, &covered);
+    if (err == UT_OK && *seq == UINT64_MAX)
+        err = first_in_blocks(blocks, cursor, org, covered, trace_id, seq);
     if (cursor != NULL)
         ut_cursor_close(cursor);
     if (blocks != NULL)
@@ -576,8 +610,11 @@ ut_err ut_trace_find_next(ut_txn *txn, uint32_t org, const uint8_t from[UT_TRACE
         if (ut_runs_of(&runs)[i].state == UT_RUN_READY)
             err = next_in_run(txn, cursor, org, ut_runs_of(&runs)[i].run, from, &low);
     }
+    uint64_t covered = 0;
     if (err == UT_OK)
-        err = next_in_blocks(blocks, cursor, org, ut_runs_covered(&runs), from, &low);
+        err = ut_index_covered(txn, &runs, &covered);
+    if (err == UT_OK)
+        err = next_in_blocks(blocks, cursor, org, covered, from, &low);
     if (err == UT_OK)
         err = next_in_legacy(cursor, org, from, &low);
     if (cursor != NULL)

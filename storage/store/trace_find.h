@@ -11,6 +11,7 @@
 // ids that meet.
 typedef struct {
     uint8_t bytes[UT_SIPHASH_KEY_LEN];
+    uint64_t from_seq; // blocks before it are of format version 1 or 2
 } ut_index_secret;
 
 #define UT_INDEX_SECRET_NAME "index" // of its record, of the kind M
@@ -19,6 +20,10 @@ typedef struct {
 ut_err ut_index_secret_read(ut_txn *txn, ut_index_secret *secret);
 // Writes a new one. UT_EIO: no random bytes. UT_ENOMEM, errors of the engine.
 ut_err ut_index_secret_make(ut_txn *txn, ut_buf *value, ut_index_secret *secret);
+
+// The last block that is not asked for its traces by itself: runs cover it, or it is of an earlier
+// version. Errors of ut_index_secret_read but UT_ENOTFOUND.
+ut_err ut_index_covered(ut_txn *txn, const ut_buf *runs, uint64_t *covered);
 
 // The key of filters over trace ids.
 ut_siphash_key ut_index_filter_key(const ut_index_secret *secret);

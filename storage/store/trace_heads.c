@@ -115,7 +115,7 @@ ut_err ut_trace_heads_pass(ut_trace_index *index, ut_cursor *cursor, uint32_t or
         err = choose_heir(cursor, org, id, places + from, places + end, &seq);
         if (err == UT_OK && seq != 0) {
             err = make_head(cursor, org, id, seq, &index->value);
-            *touched += 1;
+            *touched += 2; // its page, and the one that names it
         }
         from = end;
     }

@@ -96,6 +96,11 @@ ut_err ut_trace_index_open(ut_trace_index *index, ut_txn *txn)
     return ut_trace_legacy_is_there(txn, &index->has_legacy);
 }
 
+void ut_trace_index_taken_back(ut_trace_index *index)
+{
+    index->has_legacy = true;
+}
+
 // ---- the plan ----
 
 // Makes an empty table of at least twice `count` slots.

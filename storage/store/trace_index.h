@@ -85,6 +85,10 @@ void ut_trace_index_free(ut_trace_index *index);
 // Reads the secret of the store, or makes one, in a write transaction.
 ut_err ut_trace_index_open(ut_trace_index *index, ut_txn *txn);
 
+// After a write transaction that was taken back: a removal of the last block of an earlier version
+// may have been in it, so the next look-up asks again whether there is one.
+void ut_trace_index_taken_back(ut_trace_index *index);
+
 static inline ut_plan_span *ut_trace_index_spans(const ut_trace_index *index)
 {
     return (ut_plan_span *)(void *)index->spans.data;

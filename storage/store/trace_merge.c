@@ -10,7 +10,8 @@
 enum {
     MEMORY_MAX = 1 << 28,
     MEMORY_KEEP = 128 * 1024,
-    DELETED_MAX = 64, // slices of dropped runs in one step
+    DELETED_MAX = 64,  // slices of dropped runs in one step
+    DROPPED_MAX = 128, // runs that wait to be deleted; no merge begins while there are more
     SLICES_PER_TOUCH = 4,
 };
 
@@ -42,14 +43,25 @@ static int compare_runs(const void *a, const void *b)
     return (left->first_seq > right->first_seq) - (left->first_seq < right->first_seq);
 }
 
-static uint64_t next_number(const ut_buf *runs)
+// The number of the next run: behind every head, also behind one that cannot be read, whose slices
+// may still be there.
+static ut_err find_next_number(const ut_merge_job *job, uint64_t *number)
 {
-    uint64_t last = 0;
-    for (size_t i = 0; i < ut_runs_count(runs); i++) {
-        if (ut_runs_of(runs)[i].run > last)
-            last = ut_runs_of(runs)[i].run;
-    }
-    return last + 1;
+    const ut_key highest = ut_key_run(job->org, UINT64_MAX);
+    ut_cursor *cursor;
+    ut_bytes key;
+    ut_bytes value;
+    uint32_t org;
+    uint64_t run = 0;
+    ut_err err = ut_txn_cursor(job->txn, &cursor);
+    if (err != UT_OK)
+        return err;
+    err = job->txn->engine->class->seek(cursor, ut_key_bytes(&highest), true, &key, &value);
+    if (err == UT_OK && (!ut_key_read_run(key, &org, &run) || org != job->org))
+        run = 0;
+    *number = run + 1;
+    ut_cursor_close(cursor);
+    return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
 // The merge under way of the lowest level; NULL: none.
@@ -112,10 +124,8 @@ static ut_err choose_blocks(const ut_merge_job *job, uint64_t covered, uint64_t 
     }
     ut_cursor_close(pieces);
     ut_cursor_close(summaries);
-    const bool enough = blocks == UT_MERGE_BLOCKS_MAX ||
-                        (blocks >= UT_MERGE_BLOCKS_MIN && bytes >= UT_MERGE_ENTRY_BYTES_MIN);
-    if (!enough)
-        *last = 0;
+    if (blocks < UT_MERGE_BLOCKS_MAX && bytes < UT_MERGE_ENTRY_BYTES_MIN)
+        *last = 0; // not enough
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
@@ -153,15 +163,29 @@ static bool choose_runs(const ut_buf *runs, uint32_t level, uint64_t bytes_max, 
     return false;
 }
 
+static size_t count_dropped(const ut_buf *runs)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < ut_runs_count(runs); i++)
+        count += ut_runs_of(runs)[i].state == UT_RUN_DROPPED;
+    return count;
+}
+
 // Begins merges that are due, one of each level at most.
 static ut_err begin_merges(ut_trace_merger *merger, const ut_merge_job *job)
 {
     ut_buf *runs = &merger->runs;
-    ut_run made = {.state = UT_RUN_BUILDING, .level = 1, .run = next_number(runs)};
+    ut_run made = {.state = UT_RUN_BUILDING, .level = 1, .run = merger->next_run};
     ut_err err = UT_OK;
     bool due = false;
+    // What was dropped is deleted first, so that the heads stay few.
+    if (count_dropped(runs) >= DROPPED_MAX)
+        return UT_OK;
     if (!is_built(runs, 1)) {
-        err = choose_blocks(job, ut_runs_covered(runs), &made.first_seq, &made.last_seq);
+        uint64_t covered = 0;
+        err = ut_index_covered(job->txn, runs, &covered);
+        if (err == UT_OK)
+            err = choose_blocks(job, covered, &made.first_seq, &made.last_seq);
         due = made.last_seq != 0;
     }
     for (uint32_t level = 1; err == UT_OK && !due && level < UT_RUN_LEVELS_MAX; level++) {
@@ -170,6 +194,7 @@ static ut_err begin_merges(ut_trace_merger *merger, const ut_merge_job *job)
     }
     if (err != UT_OK || !due)
         return err;
+    merger->next_run += 1;
     ut_buf_add(runs, &made, sizeof(made));
     if (runs->err != UT_OK)
         return runs->err;
@@ -409,11 +434,12 @@ static void keep(ut_trace_merger *merger, const ut_posting *posting)
     ut_buf_add_bytes(&merger->prints, posting->fingerprints);
 }
 
-// Gathers the next postings of all sources, before anything is written. *end: there are no more.
+// Gathers the next postings behind `at` of all sources, before anything is written: postings_max of
+// them, which is counted down by those that were read. *end: there are no more.
 static ut_err gather(ut_trace_merger *merger, const ut_merge_job *job, const sources *from,
-                     bool *end)
+                     position at, uint32_t *postings_max, bool *end)
 {
-    const uint64_t bytes_max = (uint64_t)job->postings_max * UT_MERGE_POSTING_BYTES;
+    const uint64_t bytes_max = (uint64_t)*postings_max * UT_MERGE_POSTING_BYTES;
     ut_err err = UT_OK;
     *end = false;
     while (err == UT_OK) {
@@ -421,12 +447,20 @@ static ut_err gather(ut_trace_merger *merger, const ut_merge_job *job, const sou
         const uint64_t bytes = count * (UT_TRACE_ID_LEN + sizeof(uint64_t)) + merger->prints.len;
         source *first = find_first(from);
         *end = first == NULL;
-        if (*end || count >= job->postings_max || bytes >= bytes_max)
+        // Where nothing was kept yet, the step would end where it began.
+        if (*end || (count > 0 && *postings_max == 0) || bytes >= bytes_max)
             break;
-        if (first->next.seq >= job->oldest_seq)
+        // Postings of blocks that have left go. A damaged source may be out of order, which the new
+        // run may not be.
+        if (first->next.seq >= job->oldest_seq && is_behind(&first->next, &at)) {
             keep(merger, &first->next);
+            at.any = true;
+            memcpy(at.trace_id, first->next.trace_id, UT_TRACE_ID_LEN);
+            at.seq = first->next.seq;
+        }
         if (merger->gathered.err != UT_OK || merger->prints.err != UT_OK)
             return UT_ENOMEM;
+        *postings_max -= *postings_max > 0;
         err = advance(first);
     }
     return err;
@@ -477,9 +511,9 @@ static ut_err finish(ut_trace_merger *merger, const ut_merge_job *job, ut_run *m
     return err;
 }
 
-// Goes on with one merge.
+// Goes on with one merge. *postings_max is counted down.
 static ut_err merge_on(ut_trace_merger *merger, const ut_merge_job *job, ut_run *made,
-                       uint32_t *touched)
+                       uint32_t *postings_max, uint32_t *touched)
 {
     position at;
     sources from = {.all = malloc(UT_RUN_SOURCES_MAX * sizeof(source))};
@@ -502,7 +536,7 @@ static ut_err merge_on(ut_trace_merger *merger, const ut_merge_job *job, ut_run 
     for (size_t i = 0; i < from.count && err == UT_OK; i++)
         err = start(&from.all[i], job, &at);
     if (err == UT_OK)
-        err = gather(merger, job, &from, &end);
+        err = gather(merger, job, &from, at, postings_max, &end);
     for (size_t i = 0; i < from.count; i++) {
         if (from.all[i].cursor != NULL)
             ut_cursor_close(from.all[i].cursor);
@@ -584,24 +618,43 @@ static ut_err drop_left(ut_trace_merger *merger, const ut_merge_job *job)
     return err;
 }
 
+// Goes on with merges until as many postings were read as a step may. *more: there is work left.
+static ut_err merge_some(ut_trace_merger *merger, const ut_merge_job *job, uint32_t *touched,
+                         bool *more)
+{
+    uint32_t left = job->postings_max;
+    *more = true;
+    for (unsigned merges = 0; merges < UT_MERGES_IN_STEP && left > 0; merges++) {
+        ut_err err = begin_merges(merger, job);
+        ut_run *building = err == UT_OK ? find_building(&merger->runs) : NULL;
+        *more = building != NULL;
+        if (building == NULL)
+            return err;
+        err = merge_on(merger, job, building, &left, touched);
+        if (err != UT_OK)
+            return err;
+    }
+    return UT_OK;
+}
+
 ut_err ut_trace_merge_step(ut_trace_merger *merger, const ut_merge_job *job, uint32_t *touched,
                            bool *more)
 {
+    bool merges_left = false;
     bool dropped_left = false;
     ut_buf *runs = &merger->runs;
     *more = false;
     ut_err err = ut_runs_read(job->txn, job->org, runs, NULL);
+    if (err == UT_OK)
+        err = find_next_number(job, &merger->next_run);
     if (err == UT_OK && runs->len > 0)
         qsort(ut_runs_of(runs), ut_runs_count(runs), sizeof(ut_run), compare_runs);
     if (err == UT_OK)
         err = drop_left(merger, job);
     if (err == UT_OK)
-        err = begin_merges(merger, job);
-    ut_run *building = err == UT_OK ? find_building(runs) : NULL;
-    if (building != NULL)
-        err = merge_on(merger, job, building, touched);
-    else if (err == UT_OK)
         err = delete_dropped(merger, job, touched, &dropped_left);
-    *more = building != NULL || dropped_left;
+    if (err == UT_OK)
+        err = merge_some(merger, job, touched, &merges_left);
+    *more = merges_left || dropped_left;
     return err;
 }

@@ -11,12 +11,12 @@
 enum {
     // A run of level 1 is made of so many blocks, ...
     UT_MERGE_BLOCKS_MAX = UT_RUN_SOURCES_MAX,
-    UT_MERGE_BLOCKS_MIN = 8, // ... or of at least these, ...
-    // ... when they have this many entries. The heads of pieces tell about how many.
-    UT_MERGE_ENTRY_BYTES_MIN = 96 * 1024,
+    // ... or of as many as have these bytes in the first pieces of their entries.
+    UT_MERGE_ENTRY_BYTES_MIN = 64 * 1024,
     UT_MERGE_RUNS = 12,           // runs of a level that become one of the next
     UT_MERGE_POSTING_BYTES = 48,  // what one posting is reckoned with
-    UT_MERGE_SOURCE_TOUCHES = 12, // touches of a step beside those of its slices
+    UT_MERGES_IN_STEP = 3,        // merges that one step goes on with
+    UT_MERGE_SOURCE_TOUCHES = 12, // touches of a merge beside those of its slices
     UT_MERGE_PAGE_BYTES = 4096,   // bytes of slices that count as one touch
 };
 
@@ -26,8 +26,9 @@ typedef struct {
     ut_buf prints;   // their fingerprints
     ut_buf value;
     ut_run_writer writer;
-    uint32_t turn; // counts steps: which run is looked at
-} ut_trace_merger; // memory kept between steps
+    uint64_t next_run; // the number of the next one
+    uint32_t turn;     // counts steps: which run is looked at
+} ut_trace_merger;     // memory kept between steps
 
 void ut_trace_merger_init(ut_trace_merger *merger);
 void ut_trace_merger_free(ut_trace_merger *merger);
@@ -55,7 +56,8 @@ static inline uint64_t ut_trace_merge_bytes(uint32_t postings_max)
 
 static inline uint64_t ut_trace_merge_touches(uint32_t postings_max)
 {
-    return UT_MERGE_SOURCE_TOUCHES + ut_trace_merge_bytes(postings_max) / UT_MERGE_PAGE_BYTES;
+    return UT_MERGES_IN_STEP * UT_MERGE_SOURCE_TOUCHES +
+           ut_trace_merge_bytes(postings_max) / UT_MERGE_PAGE_BYTES;
 }
 
 #endif

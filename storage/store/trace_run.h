@@ -13,7 +13,7 @@
 
 enum {
     UT_RUN_LEVELS_MAX = 12,
-    UT_RUNS_MAX = 4096, // of one organisation
+    UT_RUNS_MAX = 1 << 16, // of one organisation; there are some dozens
     UT_FINGERPRINT_LEN = 2,
     UT_RUN_SOURCES_MAX = 32, // of one merge
 };

@@ -21,10 +21,7 @@ struct ut_span_removal {
     uint16_t ordinals[UT_BLOCK_SPANS_MAX]; // of the spans of batch, in the old block
     uint16_t written[UT_BLOCK_SPANS_MAX];  // of the spans in the builder
     uint32_t written_count;
-    uint64_t new_seq[UT_BLOCK_SPANS_MAX]; // by old ordinal; 0: it has left
-    uint16_t new_ordinal[UT_BLOCK_SPANS_MAX];
     ut_ledger_taken taken;
-    ut_buf value;
 };
 
 ut_span_removal *ut_span_removal_new(void)
@@ -33,7 +30,6 @@ ut_span_removal *ut_span_removal_new(void)
     if (removal == NULL)
         return NULL;
     ut_batch_init(&removal->batch, BATCH_BYTES_MAX);
-    ut_buf_init(&removal->value, BATCH_KEEP);
     return removal;
 }
 
@@ -42,7 +38,6 @@ void ut_span_removal_free(ut_span_removal *removal)
     if (removal == NULL)
         return;
     ut_batch_free(&removal->batch);
-    ut_buf_free(&removal->value);
     free(removal);
 }
 
@@ -138,10 +133,6 @@ static ut_err write_new(ut_span_removal *removal, ut_store *store, uint32_t org,
     ut_err err = ut_store_write_block(store, org, summary->expiry_hour, summary->received_ns, &seq);
     if (err != UT_OK || seq == 0)
         return err;
-    for (uint32_t i = 0; i < removal->written_count; i++) {
-        removal->new_seq[removal->written[i]] = seq;
-        removal->new_ordinal[removal->written[i]] = (uint16_t)i;
-    }
     err =
         ut_ledger_give(store, &removal->taken, org, seq, removal->written, removal->written_count);
     removal->written_count = 0;
@@ -156,7 +147,6 @@ static ut_err write_all(ut_span_removal *removal, ut_store *store, uint32_t org,
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
     removal->written_count = 0;
-    memset(removal->new_seq, 0, sizeof(removal->new_seq));
     for (uint32_t i = 0; i < removal->batch.span_count && err == UT_OK; i++) {
         if (ut_trace_index_spans(&store->index)[i].duplicate != 0)
             continue; // stands in another block; nothing of ours would write that

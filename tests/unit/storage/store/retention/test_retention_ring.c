@@ -97,7 +97,7 @@ static void reopen_as_ring(ut_rig *f, uint64_t spans_max)
 
 static void no_commit_waits_for_a_ring_that_was_made_smaller(void **state)
 {
-    enum { RING = 1000, BEFORE = 20000, AT_ONCE = 4096, LATER = 40 };
+    enum { RING = 1000, BEFORE = 20000, AT_ONCE = 5120, LATER = 40 };
     ut_rig *f = *state;
     uint32_t next = 1;
     ut_rig_open_lmdb(f, 64 * UT_RIG_MIB);

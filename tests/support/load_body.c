@@ -78,7 +78,7 @@ static void find_ids(id_search *search, size_t at, size_t end, const uint32_t *p
             at += 4;
             break;
         default: {
-            const size_t len = varint(data, &at);
+            const size_t len = (size_t)varint(data, &at);
             const bool id = path[0] == 0 && len >= KEY_BYTES &&
                             (field == UT_SPAN_TRACE_ID || field == UT_SPAN_SPAN_ID ||
                              field == UT_SPAN_PARENT_SPAN_ID);

@@ -632,6 +632,10 @@ static void *run(void *context)
         const bool sweeps = sweep_at_ms <= now_ms;
         if (sweeps)
             sweep(thread, now_ms);
+        // Requests, or an operation before which marks that wait are committed, may have come while
+        // the lock was left.
+        if (!commits && commit_due_ms(thread, now_ms) <= now_ms)
+            continue;
         if (!thread->stopping && slice_is_due(thread))
             step_operation(thread);
         else if (!commits && !sweeps && call_list_empty(&thread->calls))

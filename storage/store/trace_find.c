@@ -2,71 +2,17 @@
 #include "storage/store/trace_find.h"
 
 #include "port/base/order.h"
-#include "port/port.h"
-#include "storage/span/msgpack.h"
 #include "storage/store/key.h"
 #include "storage/store/trace_legacy.h"
 
 #include <stdlib.h>
 
 enum {
-    SECRET_FIELDS = 3,
-    SECRET_VERSION = 1,
     MEMORY_KEEP = 64 * 1024,
     MEMORY_MAX = 1 << 30,
 };
 
-// ---- the secret ----
-
-ut_err ut_index_secret_read(ut_txn *txn, ut_index_secret *secret)
-{
-    const ut_key key = ut_key_meta(UT_INDEX_SECRET_NAME);
-    ut_bytes value;
-    const ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
-    if (err != UT_OK)
-        return err;
-    ut_mp_reader reader = ut_mp_reader_of(value);
-    const uint32_t count = ut_mp_get_array(&reader);
-    const uint64_t version = ut_mp_get_uint(&reader);
-    const ut_bytes bytes = ut_mp_get_bin(&reader);
-    secret->from_seq = ut_mp_get_uint(&reader);
-    if (reader.err != UT_OK || count < SECRET_FIELDS || version != SECRET_VERSION ||
-        bytes.len != sizeof(secret->bytes) || secret->from_seq == 0)
-        return UT_ECORRUPT;
-    memcpy(secret->bytes, bytes.data, sizeof(secret->bytes));
-    return UT_OK;
-}
-
-// The number of the next block; 1 in a store without counters.
-static ut_err read_next_seq(ut_txn *txn, uint64_t *next_seq)
-{
-    const ut_key key = ut_key_meta(UT_RECORD_STATE_NAME);
-    ut_bytes value;
-    ut_record_state state = {.next_seq = 1};
-    ut_err err = ut_txn_get(txn, ut_key_bytes(&key), &value);
-    if (err == UT_OK)
-        err = ut_record_read_state(value, &state);
-    *next_seq = state.next_seq;
-    return err == UT_ENOTFOUND ? UT_OK : err;
-}
-
-ut_err ut_index_secret_make(ut_txn *txn, ut_buf *value, ut_index_secret *secret)
-{
-    ut_err err = read_next_seq(txn, &secret->from_seq);
-    if (err == UT_OK)
-        err = ut_random(secret->bytes, sizeof(secret->bytes));
-    if (err != UT_OK)
-        return err;
-    ut_buf_reset(value, MEMORY_KEEP);
-    ut_mp_put_array(value, SECRET_FIELDS);
-    ut_mp_put_uint(value, SECRET_VERSION);
-    ut_mp_put_bin(value, ut_bytes_of(secret->bytes, sizeof(secret->bytes)));
-    ut_mp_put_uint(value, secret->from_seq);
-    if (value->err != UT_OK)
-        return value->err;
-    const ut_key key = ut_key_meta(UT_INDEX_SECRET_NAME);
-    return ut_txn_put(txn, ut_key_bytes(&key), ut_buf_bytes(value));
-}
+// ---- many traces ----
 
 ut_err ut_index_covered(ut_txn *txn, const ut_buf *runs, uint64_t *covered)
 {
@@ -78,104 +24,17 @@ ut_err ut_index_covered(ut_txn *txn, const ut_buf *runs, uint64_t *covered)
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
-// A key of its own for each use.
-static ut_siphash_key derive(const ut_index_secret *secret, uint64_t use)
-{
-    const ut_siphash_key base = ut_siphash_key_of(secret->bytes);
-    return (ut_siphash_key){
-        .k0 = ut_siphash_with(base, UT_BYTES_LIT("k0"), use),
-        .k1 = ut_siphash_with(base, UT_BYTES_LIT("k1"), use),
-    };
-}
-
-ut_siphash_key ut_index_filter_key(const ut_index_secret *secret)
-{
-    return derive(secret, UINT64_MAX);
-}
-
-ut_siphash_key ut_index_digest_key(const ut_index_secret *secret, uint64_t filter_seed)
-{
-    return derive(secret, filter_seed);
-}
-
-// ---- the traces of recent blocks ----
-
-void ut_trace_recent_init(ut_trace_recent *recent)
-{
-    *recent = (ut_trace_recent){0};
-    ut_buf_init(&recent->slots, UT_TRACE_RECENT_SLOTS * sizeof(uint32_t));
-}
-
-void ut_trace_recent_free(ut_trace_recent *recent)
-{
-    ut_buf_free(&recent->slots);
-}
-
-static uint32_t *slots_of(const ut_trace_recent *recent)
-{
-    return (uint32_t *)(void *)recent->slots.data;
-}
-
-// The slot of a hash: taken by an equal one, or free.
-static uint32_t find_slot(const ut_trace_recent *recent, uint32_t hash)
-{
-    uint32_t slot = hash % UT_TRACE_RECENT_SLOTS;
-    while (slots_of(recent)[slot] != 0 && slots_of(recent)[slot] != hash)
-        slot = (slot + 1) % UT_TRACE_RECENT_SLOTS;
-    return slot;
-}
-
-static uint32_t hash_recent(ut_siphash_key key, const uint8_t *trace_id)
-{
-    return (uint32_t)ut_siphash(key, (ut_bytes){trace_id, UT_TRACE_ID_LEN}) | 1; // 0 is free
-}
-
-void ut_trace_recent_begin_block(ut_trace_recent *recent, uint64_t seq, uint32_t traces)
-{
-    if (recent->from_seq != 0 && recent->count + traces <= UT_TRACE_RECENT_MAX)
-        return;
-    const size_t len = UT_TRACE_RECENT_SLOTS * sizeof(uint32_t);
-    ut_buf_reset(&recent->slots, len);
-    uint8_t *slots = ut_buf_reserve(&recent->slots, len);
-    recent->count = 0;
-    recent->from_seq = slots != NULL ? seq : 0; // without memory all blocks are asked
-    if (slots == NULL)
-        return;
-    memset(slots, 0, len);
-    recent->slots.len = len;
-}
-
-void ut_trace_recent_add(ut_trace_recent *recent, ut_siphash_key key,
-                         const uint8_t trace_id[UT_TRACE_ID_LEN])
-{
-    if (recent->from_seq == 0)
-        return;
-    const uint32_t hash = hash_recent(key, trace_id);
-    const uint32_t slot = find_slot(recent, hash);
-    if (slots_of(recent)[slot] != 0)
-        return;
-    slots_of(recent)[slot] = hash;
-    recent->count += 1;
-}
-
-bool ut_trace_recent_has(const ut_trace_recent *recent, ut_siphash_key key,
-                         const uint8_t trace_id[UT_TRACE_ID_LEN])
-{
-    const uint32_t hash = hash_recent(key, trace_id);
-    return slots_of(recent)[find_slot(recent, hash)] == hash;
-}
-
-// ---- many traces ----
-
 void ut_trace_finder_init(ut_trace_finder *finder)
 {
     ut_buf_init(&finder->runs, UT_RUNS_MAX * sizeof(ut_run));
+    ut_buf_init(&finder->hashes, MEMORY_MAX);
     ut_buf_init(&finder->candidates, MEMORY_MAX);
 }
 
 void ut_trace_finder_free(ut_trace_finder *finder)
 {
     ut_buf_free(&finder->runs);
+    ut_buf_free(&finder->hashes);
     ut_buf_free(&finder->candidates);
 }
 
@@ -184,16 +43,32 @@ static const uint8_t *id_of(const ut_trace_wanted *wanted, uint32_t index)
     return wanted->ids + (size_t)index * UT_TRACE_ID_LEN;
 }
 
+// Hashes the ids, which are held against many filters.
+static ut_err hash_ids(ut_trace_finder *finder, const ut_trace_wanted *wanted)
+{
+    ut_buf_reset(&finder->hashes, MEMORY_KEEP);
+    for (uint32_t i = 0; i < wanted->count; i++) {
+        const uint64_t hash = ut_trace_hash(wanted->filter_key, id_of(wanted, i));
+        ut_buf_add(&finder->hashes, &hash, sizeof(hash));
+    }
+    return finder->hashes.err;
+}
+
+static uint64_t hash_of(const ut_trace_finder *finder, uint32_t index)
+{
+    return ((const uint64_t *)(const void *)finder->hashes.data)[index];
+}
+
 // Asks the filter of a run which of the traces it may have.
 static ut_err choose_candidates(ut_trace_finder *finder, const ut_trace_wanted *wanted,
                                 ut_cursor *cursor, uint64_t run)
 {
     ut_run_filter filter;
     ut_buf_reset(&finder->candidates, MEMORY_KEEP);
-    ut_run_filter_begin(&filter, cursor, wanted->filter_key, wanted->org, run);
+    ut_run_filter_begin(&filter, cursor, wanted->org, run);
     for (uint32_t i = 0; i < wanted->count; i++) {
         bool maybe = false;
-        const ut_err err = ut_run_filter_ask(&filter, id_of(wanted, i), &maybe);
+        const ut_err err = ut_run_filter_ask(&filter, id_of(wanted, i), hash_of(finder, i), &maybe);
         if (err != UT_OK)
             return err;
         if (maybe)
@@ -207,7 +82,7 @@ static ut_err choose_recent(ut_trace_finder *finder, const ut_trace_wanted *want
 {
     ut_buf_reset(&finder->candidates, MEMORY_KEEP);
     for (uint32_t i = 0; i < wanted->count; i++) {
-        if (ut_trace_recent_has(wanted->recent, wanted->filter_key, id_of(wanted, i)))
+        if (ut_trace_recent_has(wanted->recent, hash_of(finder, i)))
             ut_buf_add(&finder->candidates, &i, sizeof(i));
     }
     return finder->candidates.err;
@@ -312,7 +187,9 @@ ut_err ut_trace_find_all(ut_trace_finder *finder, const ut_trace_wanted *wanted,
     ut_cursor *cursor;
     if (wanted->count == 0)
         return UT_OK;
-    ut_err err = ut_runs_read(wanted->txn, wanted->org, &finder->runs, NULL);
+    ut_err err = hash_ids(finder, wanted);
+    if (err == UT_OK)
+        err = ut_runs_read(wanted->txn, wanted->org, &finder->runs, NULL);
     if (err == UT_OK)
         err = ut_txn_cursor(wanted->txn, &blocks);
     if (err != UT_OK)

@@ -4,32 +4,14 @@
 #define UT_STORAGE_STORE_TRACE_FIND_H
 
 #include "storage/store/block_traces.h"
+#include "storage/store/index_secret.h"
 #include "storage/store/trace_part.h"
+#include "storage/store/trace_recent.h"
 #include "storage/store/trace_run.h"
-
-// The secret of a store by which trace ids and spans are hashed, so that nobody outside can choose
-// ids that meet.
-typedef struct {
-    uint8_t bytes[UT_SIPHASH_KEY_LEN];
-    uint64_t from_seq; // blocks before it are of format version 1 or 2
-} ut_index_secret;
-
-#define UT_INDEX_SECRET_NAME "index" // of its record, of the kind M
-
-// Reads the secret. UT_ENOTFOUND: the store has no index yet. UT_ECORRUPT, errors of the engine.
-ut_err ut_index_secret_read(ut_txn *txn, ut_index_secret *secret);
-// Writes a new one. UT_EIO: no random bytes. UT_ENOMEM, errors of the engine.
-ut_err ut_index_secret_make(ut_txn *txn, ut_buf *value, ut_index_secret *secret);
 
 // The last block that is not asked for its traces by itself: runs cover it, or it is of an earlier
 // version. Errors of ut_index_secret_read but UT_ENOTFOUND.
 ut_err ut_index_covered(ut_txn *txn, const ut_buf *runs, uint64_t *covered);
-
-// The key of filters over trace ids.
-ut_siphash_key ut_index_filter_key(const ut_index_secret *secret);
-// The key of digests. filter_seed: of the block (ut_keyring_filter_seed), so that the digests of an
-// encrypted block tell nothing without its keys.
-ut_siphash_key ut_index_digest_key(const ut_index_secret *secret, uint64_t filter_seed);
 
 // ---- many traces ----
 
@@ -45,31 +27,9 @@ typedef struct {
     void (*entry)(void *context, uint32_t index, uint64_t seq, const ut_trace_entry *entry);
 } ut_trace_visitor;
 
-// The traces of the blocks that this process has written last: a set of hashes of their ids, with
-// which a writer passes those blocks by.
-typedef struct {
-    uint64_t from_seq; // blocks from this one on are in the set; 0: none is
-    ut_buf slots;      // uint32_t each; 0: free
-    uint32_t count;
-} ut_trace_recent;
-
-enum {
-    UT_TRACE_RECENT_SLOTS = 8192,
-    UT_TRACE_RECENT_MAX = UT_TRACE_RECENT_SLOTS / 2, // traces
-};
-
-void ut_trace_recent_init(ut_trace_recent *recent);
-void ut_trace_recent_free(ut_trace_recent *recent);
-// Takes in block seq, before it is committed: first this with the number of its traces, then each
-// of them. A set that is too full begins anew with this block.
-void ut_trace_recent_begin_block(ut_trace_recent *recent, uint64_t seq, uint32_t traces);
-void ut_trace_recent_add(ut_trace_recent *recent, ut_siphash_key key,
-                         const uint8_t trace_id[UT_TRACE_ID_LEN]);
-bool ut_trace_recent_has(const ut_trace_recent *recent, ut_siphash_key key,
-                         const uint8_t trace_id[UT_TRACE_ID_LEN]);
-
 typedef struct {
     ut_buf runs;       // ut_run each
+    ut_buf hashes;     // of the ids: uint64_t each
     ut_buf candidates; // uint32_t each
 } ut_trace_finder;     // memory kept between calls
 
@@ -107,8 +67,7 @@ ut_err ut_trace_find_next(ut_txn *txn, uint32_t org, const uint8_t from[UT_TRACE
                           uint8_t found[UT_TRACE_ID_LEN]);
 
 // Reads what a block has of a trace. UT_ENOTFOUND: it has no span of the trace, or has left.
-// UT_ECORRUPT: the entry is damaged;
-// part has what could be read.
+// UT_ECORRUPT: the entry is damaged; part has what could be read.
 ut_err ut_trace_part_read(ut_cursor *cursor, uint32_t org, uint64_t seq,
                           const uint8_t trace_id[UT_TRACE_ID_LEN], ut_trace_part *part);
 

@@ -708,7 +708,7 @@ ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn, uint32_t o
     ut_err err = UT_OK;
     for (uint32_t i = 0; i < index->member_count && err == UT_OK; i++) {
         ut_plan_trace *trace = &ut_trace_index_traces(index)[trace_at(index, index->members[i])];
-        ut_trace_recent_add(&index->recent, index->filter_key, trace->id);
+        ut_trace_recent_add(&index->recent, ut_trace_hash(index->filter_key, trace->id));
         err = add_entries(index, trace, spans_max);
     }
     return err == UT_OK ? ut_block_traces_end(&index->writer) : err;

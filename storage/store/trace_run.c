@@ -145,10 +145,9 @@ static void add_hash(uint8_t *bits, size_t lines, uint64_t hash)
     }
 }
 
-void ut_run_filter_begin(ut_run_filter *filter, ut_cursor *cursor, ut_siphash_key key, uint32_t org,
-                         uint64_t run)
+void ut_run_filter_begin(ut_run_filter *filter, ut_cursor *cursor, uint32_t org, uint64_t run)
 {
-    *filter = (ut_run_filter){.cursor = cursor, .key = key, .org = org, .run = run};
+    *filter = (ut_run_filter){.cursor = cursor, .org = org, .run = run};
 }
 
 static ut_err open_filter_slice(ut_run_filter *filter, const uint8_t *trace_id)
@@ -182,7 +181,7 @@ static ut_err open_filter_slice(ut_run_filter *filter, const uint8_t *trace_id)
 }
 
 ut_err ut_run_filter_ask(ut_run_filter *filter, const uint8_t trace_id[UT_TRACE_ID_LEN],
-                         bool *maybe)
+                         uint64_t hash, bool *maybe)
 {
     if (!filter->open || filter->last == NULL ||
         memcmp(trace_id, filter->first, UT_TRACE_ID_LEN) < 0 ||
@@ -194,8 +193,7 @@ ut_err ut_run_filter_ask(ut_run_filter *filter, const uint8_t trace_id[UT_TRACE_
     *maybe = filter->open;
     if (!filter->open || filter->last == NULL)
         return UT_OK;
-    *maybe = memcmp(trace_id, filter->last, UT_TRACE_ID_LEN) <= 0 &&
-             has_hash(filter->bits, ut_siphash(filter->key, (ut_bytes){trace_id, UT_TRACE_ID_LEN}));
+    *maybe = memcmp(trace_id, filter->last, UT_TRACE_ID_LEN) <= 0 && has_hash(filter->bits, hash);
     return UT_OK;
 }
 
@@ -583,7 +581,7 @@ static size_t slice_len_with(const ut_run_writer *writer, const ut_posting *post
 // Notes the trace for the filter.
 static ut_err add_trace(ut_run_writer *writer, const ut_posting *posting)
 {
-    const uint64_t hash = ut_siphash(writer->key, (ut_bytes){posting->trace_id, UT_TRACE_ID_LEN});
+    const uint64_t hash = ut_trace_hash(writer->key, posting->trace_id);
     ut_err err = UT_OK;
     if (writer->hashes.len / sizeof(hash) == filter_traces_max(writer->txn->engine))
         err = put_filter(writer);

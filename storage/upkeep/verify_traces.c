@@ -304,8 +304,9 @@ static ut_err check_run_posting(ut_verifier *v, uint32_t org, uint64_t run, ut_s
     bool maybe = false;
     bool there = false;
     v->report.done += posting->count;
-    ut_run_filter_begin(&filter, v->lookup, key, org, run);
-    ut_err err = ut_run_filter_ask(&filter, posting->trace_id, &maybe);
+    ut_run_filter_begin(&filter, v->lookup, org, run);
+    ut_err err = ut_run_filter_ask(&filter, posting->trace_id,
+                                   ut_trace_hash(key, posting->trace_id), &maybe);
     if (err == UT_OK && !maybe)
         ut_verify_problem(v, "run %llu of the index: its filter hides a trace of block %llu",
                           (ut_verify_number)run, (ut_verify_number)posting->seq);

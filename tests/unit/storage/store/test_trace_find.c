@@ -348,7 +348,7 @@ static void the_set_of_recent_traces_hides_nothing(void **state)
             for (uint32_t t = 1; t < TRACES + BLOCKS + 1; t++) {
                 ut_test_trace_id(t, id);
                 if (t < TRACES ? is_in(seq, t) : seq == t - TRACES)
-                    ut_trace_recent_add(&recent, key, id);
+                    ut_trace_recent_add(&recent, ut_trace_hash(key, id));
             }
         }
         assert_true(recent.from_seq == from);
@@ -373,11 +373,11 @@ static void a_set_has_what_was_added_and_little_else(void **state)
     for (uint32_t t = 0; t < 2 * UT_TRACE_RECENT_MAX; t++) {
         ut_test_trace_id(t, id);
         if (t < UT_TRACE_RECENT_MAX)
-            ut_trace_recent_add(&recent, some_key, id);
+            ut_trace_recent_add(&recent, ut_trace_hash(some_key, id));
     }
     for (uint32_t t = 0; t < 2 * UT_TRACE_RECENT_MAX; t++) {
         ut_test_trace_id(t, id);
-        const bool has = ut_trace_recent_has(&recent, some_key, id);
+        const bool has = ut_trace_recent_has(&recent, ut_trace_hash(some_key, id));
         assert_true(has || t >= UT_TRACE_RECENT_MAX);
         wrong += has && t >= UT_TRACE_RECENT_MAX;
     }
@@ -397,15 +397,15 @@ static void a_set_that_is_full_begins_anew(void **state)
         ut_trace_recent_begin_block(&recent, seq, BLOCK);
         for (unsigned i = 0; i < BLOCK; i++) {
             ut_test_trace_id(next++, id);
-            ut_trace_recent_add(&recent, some_key, id);
-            ut_trace_recent_add(&recent, some_key, id); // counts once
+            ut_trace_recent_add(&recent, ut_trace_hash(some_key, id));
+            ut_trace_recent_add(&recent, ut_trace_hash(some_key, id)); // counts once
         }
         assert_in_range(recent.count, 1, UT_TRACE_RECENT_MAX);
         assert_in_range(recent.from_seq, 1, seq);
         // All blocks from from_seq on are in.
         for (uint32_t t = (uint32_t)(recent.from_seq - 1) * BLOCK; t < next; t++) {
             ut_test_trace_id(t, id);
-            assert_true(ut_trace_recent_has(&recent, some_key, id));
+            assert_true(ut_trace_recent_has(&recent, ut_trace_hash(some_key, id)));
         }
     }
     assert_true(recent.from_seq > 50);

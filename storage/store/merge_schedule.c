@@ -76,10 +76,12 @@ ut_err ut_merge_schedule_in_commit(ut_store *store)
     ut_err err = UT_OK;
     uint32_t touched = 0;
     bool more = false;
-    // Of several organisations each commit serves the first that has work.
-    for (uint32_t i = 0; i < store->index.trace_count && err == UT_OK && !more; i++) {
-        if (i == 0 || traces[i].org != traces[i - 1].org)
-            err = merge(store, traces[i].org, postings_max, &touched, &more);
+    // Of several organisations each commit serves the first that has work. In the order of ranks
+    // the traces of one stand together.
+    for (uint32_t rank = 0; rank < store->index.trace_count && err == UT_OK && !more; rank++) {
+        const uint32_t org = traces[ut_trace_index_at(&store->index, rank)].org;
+        if (rank == 0 || traces[ut_trace_index_at(&store->index, rank - 1)].org != org)
+            err = merge(store, org, postings_max, &touched, &more);
     }
     return err;
 }

@@ -143,16 +143,38 @@ static ut_err ask_block(const ut_trace_wanted *wanted, const uint32_t *chosen, u
     return UT_OK;
 }
 
+// The blocks that no run covers, oldest first.
+typedef struct {
+    ut_cursor *cursor;
+    uint32_t org;
+    bool begun;
+} uncovered;
+
+// The next of them, behind `covered` at first. UT_ENOTFOUND: there is none.
+static ut_err next_uncovered(uncovered *blocks, uint64_t covered, uint64_t *seq)
+{
+    const ut_key from = ut_key_summary(blocks->org, covered + 1);
+    ut_bytes key;
+    ut_bytes value;
+    uint32_t org;
+    const ut_err err = blocks->begun
+                           ? ut_cursor_next(blocks->cursor, &key, &value)
+                           : ut_cursor_seek(blocks->cursor, ut_key_bytes(&from), &key, &value);
+    blocks->begun = true;
+    if (err == UT_OK && (!ut_key_read_summary(key, &org, seq) || org != blocks->org))
+        return UT_ENOTFOUND;
+    return err;
+}
+
 // Asks the blocks behind `covered`, one by one.
 static ut_err ask_blocks(ut_trace_finder *finder, const ut_trace_wanted *wanted, ut_cursor *blocks,
                          ut_cursor *cursor, uint64_t covered, const ut_trace_visitor *visitor)
 {
-    const ut_key from = ut_key_summary(wanted->org, covered + 1);
+    uncovered walk = {.cursor = blocks, .org = wanted->org};
     const uint64_t recent_from = wanted->recent != NULL && wanted->recent->from_seq != 0
                                      ? wanted->recent->from_seq
                                      : UINT64_MAX;
-    ut_bytes key;
-    ut_bytes value;
+    uint64_t seq;
     ut_err err = UT_OK;
     if (recent_from != UINT64_MAX)
         err = choose_recent(finder, wanted);
@@ -162,20 +184,12 @@ static ut_err ask_blocks(ut_trace_finder *finder, const ut_trace_wanted *wanted,
     const uint32_t chosen_count = (uint32_t)(finder->candidates.len / sizeof(uint32_t));
     if (recent_from <= covered + 1 && chosen_count == 0)
         return UT_OK;
-    err = ut_cursor_seek(blocks, ut_key_bytes(&from), &key, &value);
     while (err == UT_OK) {
-        uint32_t org;
-        uint64_t seq;
-        if (!ut_key_read_summary(key, &org, &seq) || org != wanted->org)
+        err = next_uncovered(&walk, covered, &seq);
+        if (err != UT_OK || (seq >= recent_from && chosen_count == 0))
             break;
-        if (seq < recent_from)
-            err = ask_block(wanted, NULL, wanted->count, cursor, seq, visitor);
-        else if (chosen_count > 0)
-            err = ask_block(wanted, chosen, chosen_count, cursor, seq, visitor);
-        else
-            break;
-        if (err == UT_OK)
-            err = ut_cursor_next(blocks, &key, &value);
+        err = seq < recent_from ? ask_block(wanted, NULL, wanted->count, cursor, seq, visitor)
+                                : ask_block(wanted, chosen, chosen_count, cursor, seq, visitor);
     }
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
@@ -323,62 +337,75 @@ static ut_err first_in_run(ut_txn *txn, ut_cursor *cursor, uint32_t org, uint64_
 static ut_err first_in_blocks(ut_cursor *blocks, ut_cursor *cursor, uint32_t org, uint64_t covered,
                               const uint8_t *id, uint64_t *seq)
 {
-    const ut_key first = ut_key_summary(org, covered + 1);
-    ut_bytes key;
-    ut_bytes value;
-    ut_err err = ut_cursor_seek(blocks, ut_key_bytes(&first), &key, &value);
-    while (err == UT_OK) {
-        uint32_t found_org;
-        uint64_t found_seq;
-        ut_block_traces_walk walk;
+    uncovered walk = {.cursor = blocks, .org = org};
+    uint64_t at;
+    ut_err err;
+    while ((err = next_uncovered(&walk, covered, &at)) == UT_OK) {
+        ut_block_traces_walk entries;
         ut_trace_entry entry;
-        if (!ut_key_read_summary(key, &found_org, &found_seq) || found_org != org)
-            break;
-        ut_block_traces_walk_begin(&walk, cursor, org, found_seq);
-        err = ut_block_traces_find(&walk, id, &entry);
-        if (err == UT_OK) {
-            *seq = found_seq;
-            return UT_OK;
-        }
-        if (err == UT_ENOTFOUND || err == UT_ECORRUPT)
-            err = ut_cursor_next(blocks, &key, &value);
+        ut_block_traces_walk_begin(&entries, cursor, org, at);
+        err = ut_block_traces_find(&entries, id, &entry);
+        if (err == UT_OK)
+            *seq = at;
+        if (err != UT_ENOTFOUND && err != UT_ECORRUPT)
+            return err;
     }
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
-ut_err ut_trace_find_first(ut_txn *txn, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
-                           uint64_t *seq)
+// The first block of a trace that an earlier version wrote, and that is still there.
+static ut_err first_in_legacy(ut_txn *txn, uint32_t org, const uint8_t *id, uint64_t *seq)
+{
+    ut_buf seqs;
+    ut_buf_init(&seqs, MEMORY_MAX);
+    ut_err err = ut_trace_legacy_find(txn, org, id, &seqs);
+    if (err == UT_OK)
+        err = seqs.err;
+    if (err == UT_OK)
+        err = tidy(txn, org, &seqs);
+    if (err == UT_OK && seqs.len > 0)
+        memcpy(seq, seqs.data, sizeof(*seq));
+    ut_buf_free(&seqs);
+    return err;
+}
+
+// The first block of a trace that this version wrote.
+static ut_err first_in_index(ut_txn *txn, uint32_t org, const uint8_t *id, uint64_t *seq)
 {
     ut_cursor *blocks = NULL;
     ut_cursor *cursor = NULL;
+    uint64_t covered = 0;
     ut_buf runs;
-    *seq = UINT64_MAX;
     ut_buf_init(&runs, UT_RUNS_MAX * sizeof(ut_run));
-    // Blocks of earlier versions are older than all others.
-    ut_err err = ut_trace_legacy_find(txn, org, trace_id, &runs);
-    if (err == UT_OK && runs.len > 0)
-        memcpy(seq, runs.data, sizeof(*seq));
-    if (err == UT_OK && *seq == UINT64_MAX)
-        err = ut_runs_read(txn, org, &runs, NULL);
+    ut_err err = ut_runs_read(txn, org, &runs, NULL);
+    if (err == UT_OK)
+        err = ut_index_covered(txn, &runs, &covered);
     if (err == UT_OK)
         err = ut_txn_cursor(txn, &blocks);
     if (err == UT_OK)
         err = ut_txn_cursor(txn, &cursor);
-    const bool is_legacy = *seq != UINT64_MAX;
-    for (size_t i = 0; i < ut_runs_count(&runs) && err == UT_OK && !is_legacy; i++) {
+    for (size_t i = 0; i < ut_runs_count(&runs) && err == UT_OK; i++) {
         if (ut_runs_of(&runs)[i].state == UT_RUN_READY)
-            err = first_in_run(txn, cursor, org, ut_runs_of(&runs)[i].run, trace_id, seq);
+            err = first_in_run(txn, cursor, org, ut_runs_of(&runs)[i].run, id, seq);
     }
-    uint64_t covered = 0;
     if (err == UT_OK && *seq == UINT64_MAX)
-        err = ut_index_covered(txn, &runs, &covered);
-    if (err == UT_OK && *seq == UINT64_MAX)
-        err = first_in_blocks(blocks, cursor, org, covered, trace_id, seq);
+        err = first_in_blocks(blocks, cursor, org, covered, id, seq);
     if (cursor != NULL)
         ut_cursor_close(cursor);
     if (blocks != NULL)
         ut_cursor_close(blocks);
     ut_buf_free(&runs);
+    return err;
+}
+
+ut_err ut_trace_find_first(ut_txn *txn, uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN],
+                           uint64_t *seq)
+{
+    *seq = UINT64_MAX;
+    // Blocks of earlier versions are older than all others.
+    ut_err err = first_in_legacy(txn, org, trace_id, seq);
+    if (err == UT_OK && *seq == UINT64_MAX)
+        err = first_in_index(txn, org, trace_id, seq);
     return err == UT_OK && *seq == UINT64_MAX ? UT_ENOTFOUND : err;
 }
 
@@ -430,27 +457,20 @@ static ut_err next_in_run(ut_txn *txn, ut_cursor *cursor, uint32_t org, uint64_t
 static ut_err next_in_blocks(ut_cursor *blocks, ut_cursor *cursor, uint32_t org, uint64_t covered,
                              const uint8_t *from, lowest *found)
 {
-    const ut_key first = ut_key_summary(org, covered + 1);
-    ut_bytes key;
-    ut_bytes value;
-    ut_err err = ut_cursor_seek(blocks, ut_key_bytes(&first), &key, &value);
-    while (err == UT_OK) {
-        uint32_t found_org;
-        uint64_t seq;
-        if (!ut_key_read_summary(key, &found_org, &seq) || found_org != org)
-            break;
-        ut_block_traces_walk walk;
+    uncovered walk = {.cursor = blocks, .org = org};
+    uint64_t seq;
+    ut_err err;
+    while ((err = next_uncovered(&walk, covered, &seq)) == UT_OK) {
+        ut_block_traces_walk entries;
         ut_trace_entry entry;
-        ut_block_traces_walk_begin(&walk, cursor, org, seq);
-        while ((err = ut_block_traces_next(&walk, &entry)) == UT_OK) {
-            if (memcmp(entry.trace_id, from, UT_TRACE_ID_LEN) < 0)
-                continue;
-            if (is_lower(found, entry.trace_id))
-                set_lowest(found, entry.trace_id);
-            break; // the others of the block are higher
-        }
-        if (err == UT_OK || err == UT_ENOTFOUND || err == UT_ECORRUPT)
-            err = ut_cursor_next(blocks, &key, &value);
+        ut_block_traces_walk_begin(&entries, cursor, org, seq);
+        do {
+            err = ut_block_traces_next(&entries, &entry);
+        } while (err == UT_OK && memcmp(entry.trace_id, from, UT_TRACE_ID_LEN) < 0);
+        if (err == UT_OK && is_lower(found, entry.trace_id)) // the others of the block are higher
+            set_lowest(found, entry.trace_id);
+        if (err != UT_OK && err != UT_ENOTFOUND && err != UT_ECORRUPT)
+            return err;
     }
     return err == UT_ENOTFOUND ? UT_OK : err;
 }

@@ -282,11 +282,6 @@ ut_err ut_trace_index_plan(ut_trace_index *index, uint64_t digest_seed,
 
 // ---- looking up ----
 
-static uint32_t trace_at(const ut_trace_index *index, uint32_t rank)
-{
-    return numbers_of(&index->ranks)[rank];
-}
-
 static void mark(ut_trace_index *index, uint32_t trace, uint64_t digest)
 {
     const uint32_t slot = numbers_of(&index->span_slots)[find_span(index, trace, digest)];
@@ -389,7 +384,7 @@ static bool pass_group(void *context, uint32_t number, const ut_posting_group *g
     const ut_plan_span *spans = ut_trace_index_spans(index);
     if (group->any_head || group->filter.len == 0 || index->mixed_seeds)
         return false;
-    const uint32_t trace = trace_at(index, index->find_base + number);
+    const uint32_t trace = ut_trace_index_at(index, index->find_base + number);
     for (uint32_t i = ut_trace_index_traces(index)[trace].first; i != none; i = spans[i].next) {
         if (ut_posting_group_may_have(group, (uint32_t)(spans[i].digest & (UT_FINGERPRINTS - 1))))
             return false;
@@ -404,7 +399,7 @@ static void take_posting(void *context, uint32_t number, const ut_posting *posti
     const find found = {
         .seq = posting->seq,
         .rank = rank,
-        .suspect = may_hold(index, trace_at(index, rank), posting),
+        .suspect = may_hold(index, ut_trace_index_at(index, rank), posting),
         .head = posting->head,
         .has_root = posting->has_root,
     };
@@ -415,7 +410,7 @@ static void take_posting(void *context, uint32_t number, const ut_posting *posti
 static void take_entry(void *context, uint32_t number, uint64_t seq, const ut_trace_entry *entry)
 {
     ut_trace_index *index = context;
-    const uint32_t number_of = trace_at(index, index->find_base + number);
+    const uint32_t number_of = ut_trace_index_at(index, index->find_base + number);
     ut_plan_trace *trace = &ut_trace_index_traces(index)[number_of];
     mark_spans(index, number_of, seq, entry);
     if (entry->head) {
@@ -437,7 +432,7 @@ static int compare_finds(const void *a, const void *b)
 static ut_err look_inside(ut_trace_index *index, ut_cursor *cursor, const find *first,
                           const find *end)
 {
-    const uint32_t org = ut_trace_index_traces(index)[trace_at(index, first->rank)].org;
+    const uint32_t org = ut_trace_index_traces(index)[ut_trace_index_at(index, first->rank)].org;
     bool there = false;
     ut_err err = ut_trace_block_is_there(cursor->txn, org, first->seq, &there);
     if (err != UT_OK || !there)
@@ -445,7 +440,7 @@ static ut_err look_inside(ut_trace_index *index, ut_cursor *cursor, const find *
     ut_block_traces_walk walk;
     ut_block_traces_walk_begin(&walk, cursor, org, first->seq);
     for (const find *at = first; at != end; at++) {
-        const uint32_t number = trace_at(index, at->rank);
+        const uint32_t number = ut_trace_index_at(index, at->rank);
         ut_plan_trace *trace = &ut_trace_index_traces(index)[number];
         trace->head_known = trace->head_known || at->head;
         trace->head_has_root = trace->head_has_root || (at->head && at->has_root);
@@ -554,9 +549,9 @@ static ut_err find_traces(ut_trace_index *index, ut_txn *txn)
     ut_err err = UT_OK;
     ut_buf_reset(&index->finds, UT_TRACE_MEMORY_KEEP);
     for (uint32_t from = 0; from < index->trace_count && err == UT_OK;) {
-        const uint32_t org = traces[trace_at(index, from)].org;
+        const uint32_t org = traces[ut_trace_index_at(index, from)].org;
         uint32_t end = from + 1;
-        while (end < index->trace_count && traces[trace_at(index, end)].org == org)
+        while (end < index->trace_count && traces[ut_trace_index_at(index, end)].org == org)
             end += 1;
         const ut_trace_wanted wanted = {
             .txn = txn,
@@ -707,7 +702,8 @@ ut_err ut_trace_index_write_block(ut_trace_index *index, ut_txn *txn, uint32_t o
     ut_trace_recent_begin_block(&index->recent, seq, index->member_count);
     ut_err err = UT_OK;
     for (uint32_t i = 0; i < index->member_count && err == UT_OK; i++) {
-        ut_plan_trace *trace = &ut_trace_index_traces(index)[trace_at(index, index->members[i])];
+        ut_plan_trace *trace =
+            &ut_trace_index_traces(index)[ut_trace_index_at(index, index->members[i])];
         ut_trace_recent_add(&index->recent, ut_trace_hash(index->filter_key, trace->id));
         err = add_entries(index, trace, spans_max);
     }

@@ -98,6 +98,12 @@ static inline ut_plan_trace *ut_trace_index_traces(const ut_trace_index *index)
     return (ut_plan_trace *)(void *)index->traces.data;
 }
 
+// The trace of the plan at a rank.
+static inline uint32_t ut_trace_index_at(const ut_trace_index *index, uint32_t rank)
+{
+    return ((const uint32_t *)(const void *)index->ranks.data)[rank];
+}
+
 // Plans a commit: all spans of the appends in order, grouped by trace, those that stand there twice
 // marked. digest_seed: the filter seed of the blocks to come. The batches are borrowed until the
 // next plan. UT_ENOMEM, UT_ELIMIT.

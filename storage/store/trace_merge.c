@@ -1,5 +1,5 @@
 // Merging the trace index; see trace_merge.h.
-// Not for when it is done: retention.c rides it with commits, and does it in pauses.
+// Not for when it is done: merge_schedule.c.
 #include "storage/store/trace_merge.h"
 
 #include "storage/store/block_store.h"
@@ -579,7 +579,7 @@ static ut_err delete_dropped(ut_trace_merger *merger, const ut_merge_job *job, u
     return UT_OK;
 }
 
-// True when no block of the range of a run is left.
+// *left: true when no block of the range of a run is there any more.
 static ut_err has_left(const ut_merge_job *job, const ut_run *run, bool *left)
 {
     const ut_key from = ut_key_summary(job->org, run->first_seq);

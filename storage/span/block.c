@@ -362,23 +362,6 @@ const ut_batch_span *ut_block_builder_span(const ut_block_builder *builder, uint
     return &builder->spans[ordinal];
 }
 
-ut_err ut_block_builder_names(const ut_block_builder *builder, uint32_t ordinal, ut_bytes *name,
-                              ut_bytes *service)
-{
-    UT_ASSERT(ordinal < builder->span_count);
-    const origin *from = &builder->origins[ordinal];
-    const ut_batch_span *span = &builder->spans[ordinal];
-    ut_mp_reader reader =
-        ut_mp_reader_of((ut_bytes){from->batch->span_bytes.data + span->offset, span->len});
-    (void)ut_mp_get_array(&reader);
-    (void)ut_mp_get_bin(&reader); // trace, span and parent id
-    (void)ut_mp_get_bin(&reader);
-    (void)ut_mp_get_bin(&reader);
-    *name = ut_mp_get_str(&reader);
-    *service = builder->resources[builder->scopes[from->scope].resource].service;
-    return reader.err;
-}
-
 ut_bytes ut_block_builder_record(const ut_block_builder *builder, uint32_t ordinal, uint32_t *scope)
 {
     UT_ASSERT(ordinal < builder->span_count);

@@ -47,11 +47,6 @@ ut_err ut_block_builder_add(ut_block_builder *builder, const ut_batch *batch,
 uint32_t ut_block_builder_count(const ut_block_builder *builder);
 // The index entries of the spans added, by ordinal; `offset` and `len` still refer to their batch.
 const ut_batch_span *ut_block_builder_span(const ut_block_builder *builder, uint32_t ordinal);
-// Name and service.name of the span at ordinal (service empty when the resource has none); borrowed
-// from the batch.
-ut_err ut_block_builder_names(const ut_block_builder *builder, uint32_t ordinal, ut_bytes *name,
-                              ut_bytes *service);
-
 // The records that the block will hold, borrowed from the batches: a span with the index of its
 // scope, the scopes with the index of their resource, the resources with their service.name (empty
 // when there is none).

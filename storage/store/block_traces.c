@@ -3,7 +3,7 @@
 #include "storage/store/block_traces.h"
 
 #include "storage/store/key.h"
-#include "storage/store/varint.h"
+#include "storage/store/ordinal_list.h"
 
 enum {
     PIECE_VERSION = 1,
@@ -120,24 +120,7 @@ ut_err ut_block_traces_end(ut_block_traces_writer *writer)
     return writer->value.len > PIECE_HEAD_LEN ? put_piece(writer, writer->value.len) : UT_OK;
 }
 
-void ut_block_traces_put_ordinal(ut_buf *ordinals, uint32_t *last, uint32_t ordinal)
-{
-    // *last is UINT32_MAX at the start, and the first difference the ordinal itself.
-    ut_varint_put(ordinals, ordinal - *last - 1);
-    *last = ordinal;
-}
-
 // ---- reading ----
-
-bool ut_trace_entry_next_ordinal(ut_trace_entry *entry, uint32_t *last, uint32_t *ordinal)
-{
-    uint64_t step;
-    if (!ut_varint_get(&entry->ordinals, &step) || step >= UT_BLOCK_SPANS_MAX)
-        return false;
-    *ordinal = *last + 1 + (uint32_t)step;
-    *last = *ordinal;
-    return *ordinal < UT_BLOCK_SPANS_MAX;
-}
 
 ut_err ut_block_traces_open_piece(ut_bytes value, uint64_t *base_ns, ut_bytes *entries)
 {
@@ -158,15 +141,15 @@ void ut_block_traces_cut_piece(ut_buf *out, ut_bytes value, ut_bytes entries)
 // Finds where the ordinals end: behind `count` numbers that rise below UT_BLOCK_SPANS_MAX.
 static bool split_spans(ut_bytes rest, ut_trace_entry *entry)
 {
-    ut_trace_entry all = {.ordinals = rest};
+    ut_bytes left = rest;
     uint32_t last = none;
     uint32_t ordinal;
     for (uint32_t i = 0; i < entry->count; i++) {
-        if (!ut_trace_entry_next_ordinal(&all, &last, &ordinal))
+        if (!ut_ordinal_list_next(&left, &last, &ordinal))
             return false;
     }
-    entry->ordinals = (ut_bytes){rest.data, rest.len - all.ordinals.len};
-    entry->digests = all.ordinals;
+    entry->ordinals = (ut_bytes){rest.data, rest.len - left.len};
+    entry->digests = left;
     return entry->digests.len == (size_t)entry->count * UT_DIGEST_LEN;
 }
 

@@ -25,7 +25,7 @@ typedef struct {
     uint64_t start_ns;     // earliest start
     uint64_t length_ns;    // to the latest end
     uint32_t count;        // spans
-    ut_bytes ordinals;     // count differences; see ut_trace_entry_next_ordinal
+    ut_bytes ordinals;     // count of them; ordinal_list.h
     ut_bytes digests;      // count numbers of UT_DIGEST_LEN bytes, little-endian
 } ut_trace_entry;
 
@@ -33,10 +33,6 @@ static inline uint64_t ut_trace_entry_digest(const ut_trace_entry *entry, uint32
 {
     return ut_get_le64(entry->digests.data + (size_t)index * UT_DIGEST_LEN);
 }
-
-// Takes the next ordinal off entry->ordinals. *last: the one before, UINT32_MAX at the start. False
-// at the end.
-bool ut_trace_entry_next_ordinal(ut_trace_entry *entry, uint32_t *last, uint32_t *ordinal);
 
 // ---- writing ----
 
@@ -61,9 +57,6 @@ void ut_block_traces_begin(ut_block_traces_writer *writer, ut_txn *txn, uint32_t
                            uint64_t base_ns);
 ut_err ut_block_traces_add(ut_block_traces_writer *writer, const ut_trace_entry *entry);
 ut_err ut_block_traces_end(ut_block_traces_writer *writer);
-
-// Appends an ordinal to a list of differences.
-void ut_block_traces_put_ordinal(ut_buf *ordinals, uint32_t *last, uint32_t ordinal);
 
 // ---- reading ----
 

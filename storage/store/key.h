@@ -46,7 +46,7 @@ ut_key ut_key_piece(uint32_t org, uint64_t seq, uint32_t piece);
 // T org trace seq
 ut_key ut_key_trace(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq);
 // T org trace seq part, the key of a further part of an entry. part 0: the entry itself, whose key
-// ends with seq. An entry and its parts are neighbours; UT_KEY_PART_MAX is behind all of them.
+// ends with seq. An entry and its parts are neighbours.
 ut_key ut_key_trace_part(uint32_t org, const uint8_t trace_id[UT_TRACE_ID_LEN], uint64_t seq,
                          uint8_t part);
 // R org seen trace. seen: the wall clock of the commit that brought the record, not the start of
@@ -82,7 +82,6 @@ enum {
 };
 enum {
     UT_KEY_PIECES_MAX = 65536,
-    UT_KEY_PART_MAX = UINT8_MAX,
 };
 
 static inline bool ut_key_begins_with(ut_bytes key, const ut_key *prefix)

@@ -188,35 +188,6 @@ ut_err ut_record_read_trace(ut_bytes value, ut_record_trace *trace)
     return result(&reader);
 }
 
-// Seven bits a byte, the lowest first, the top bit set on all but the last.
-void ut_record_put_ordinal(ut_buf *out, uint32_t *last, uint32_t ordinal)
-{
-    uint32_t step =
-        ordinal - *last - 1; // *last is UINT32_MAX at the start, and the first step the ordinal
-    while (step >= 0x80) {
-        ut_buf_add_byte(out, (uint8_t)(step | 0x80));
-        step >>= 7;
-    }
-    ut_buf_add_byte(out, (uint8_t)step);
-    *last = ordinal;
-}
-
-bool ut_record_next_ordinal(ut_bytes *list, uint32_t *last, uint32_t *ordinal)
-{
-    uint32_t step = 0;
-    for (unsigned shift = 0; list->len > 0 && shift < 28; shift += 7) {
-        uint8_t byte = *list->data++;
-        list->len -= 1;
-        step |= (uint32_t)(byte & 0x7f) << shift;
-        if ((byte & 0x80) == 0) {
-            *ordinal = *last + 1 + step;
-            *last = *ordinal;
-            return *ordinal < UT_BLOCK_SPANS_MAX;
-        }
-    }
-    return false;
-}
-
 // ---- R ----
 
 void ut_record_write_root(ut_buf *out, const ut_record_root *root)

@@ -47,7 +47,7 @@ typedef struct {
     uint64_t start_ns;  // earliest start
     uint64_t length_ns; // to the latest end
     uint32_t count;
-    ut_bytes ordinals; // count variable-length differences; see ut_record_next_ordinal
+    ut_bytes ordinals; // count variable-length differences; ordinal_list.h
     ut_bytes span_ids; // count * UT_SPAN_ID_LEN
     uint64_t root_seen_ns;
 } ut_record_trace;
@@ -55,11 +55,6 @@ typedef struct {
 void ut_record_write_trace(ut_buf *out, const ut_record_trace *trace);
 ut_err ut_record_read_trace(ut_bytes value,
                             ut_record_trace *trace); // borrowed from value. UT_ECORRUPT
-
-// Appends an ordinal to a list; *last: the one before, UINT32_MAX at the start. Ordinals rise.
-void ut_record_put_ordinal(ut_buf *out, uint32_t *last, uint32_t ordinal);
-// Takes the next one off the list. False at its end, and where it is damaged.
-bool ut_record_next_ordinal(ut_bytes *list, uint32_t *last, uint32_t *ordinal);
 
 // ---- R org seen trace ----
 

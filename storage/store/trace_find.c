@@ -1,4 +1,5 @@
 // Looking traces up; see trace_find.h.
+#include "storage/store/ordinal_list.h"
 #include "storage/store/trace_find.h"
 
 #include "port/base/order.h"
@@ -542,7 +543,7 @@ static void add_entry(ut_trace_part *part, ut_trace_entry *entry)
     part->has_root = part->has_root || entry->has_root;
     part->head = part->head || entry->head;
     part->count += entry->count;
-    while (ut_trace_entry_next_ordinal(entry, &last, &ordinal))
+    while (ut_ordinal_list_next(&entry->ordinals, &last, &ordinal))
         part->ordinals[ordinal / 8] |= (uint8_t)(1U << ordinal % 8);
 }
 

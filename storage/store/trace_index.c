@@ -1,5 +1,6 @@
 // The spans of a commit by trace; see trace_index.h.
 // Not for questions: storage/query reads what is written here.
+#include "storage/store/ordinal_list.h"
 #include "storage/store/trace_index.h"
 
 #include "storage/store/key.h"
@@ -635,7 +636,7 @@ static void fill_entry(ut_trace_index *index, const ut_plan_trace *trace, uint32
         const ut_batch_span *span = spans[number].span;
         uint8_t digest[UT_DIGEST_LEN];
         ut_put_le64(digest, spans[number].digest);
-        ut_block_traces_put_ordinal(&index->ordinals, &last, *ordinal);
+        ut_ordinal_list_put(&index->ordinals, &last, *ordinal);
         ut_buf_add(&index->digests, digest, sizeof(digest));
         const bool is_source = number == trace->source;
         const bool first_root = span->root && !entry->has_root;

@@ -1,4 +1,5 @@
 // The trace index of format versions 1 and 2; see trace_legacy.h.
+#include "storage/store/ordinal_list.h"
 #include "storage/store/trace_legacy.h"
 
 #include "storage/store/key.h"
@@ -57,7 +58,7 @@ static void add_record(ut_trace_part *part, ut_record_trace *entry)
     part->head = part->head || entry->has_root_key;
     part->has_root = part->has_root || (entry->has_root_key && entry->root_known);
     part->count += entry->count;
-    while (ut_record_next_ordinal(&entry->ordinals, &last, &ordinal))
+    while (ut_ordinal_list_next(&entry->ordinals, &last, &ordinal))
         part->ordinals[ordinal / 8] |= (uint8_t)(1U << ordinal % 8);
 }
 
@@ -200,7 +201,7 @@ static ut_err leave_root(ut_cursor *cursor, uint32_t org, const uint8_t trace_id
         !ut_key_read_entry(key, &org, id, &first_seq) ||
         ut_record_read_trace(value, &entry) != UT_OK || !entry.has_root_key)
         return err == UT_ENOTFOUND ? UT_OK : err;
-    (void)ut_record_next_ordinal(&entry.ordinals, &last, &ordinal); // 0 where it is damaged
+    (void)ut_ordinal_list_next(&entry.ordinals, &last, &ordinal); // 0 where it is damaged
     const ut_key root_key = ut_key_root(org, entry.root_seen_ns, trace_id);
     err = ut_txn_get(txn, ut_key_bytes(&root_key), &value);
     if (err != UT_OK || ut_record_read_root(value, &root) != UT_OK || root.seq != seq ||

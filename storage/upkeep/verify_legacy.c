@@ -4,6 +4,7 @@
 
 #include "storage/store/block_store.h"
 #include "storage/store/key.h"
+#include "storage/store/ordinal_list.h"
 #include "storage/store/record.h"
 
 static ut_err get(ut_verifier *v, ut_key key, ut_bytes *value)
@@ -27,7 +28,7 @@ static bool is_listed(ut_verifier *v, uint32_t org, uint64_t seq, uint32_t ordin
         uint32_t last = UINT32_MAX;
         uint32_t listed;
         for (uint32_t i = 0;
-             ut_record_next_ordinal(&entry.ordinals, &last, &listed) && i < entry.count; i++) {
+             ut_ordinal_list_next(&entry.ordinals, &last, &listed) && i < entry.count; i++) {
             if (listed == ordinal)
                 return memcmp(entry.span_ids.data + (size_t)i * UT_SPAN_ID_LEN, span->span_id.data,
                               UT_SPAN_ID_LEN) == 0;

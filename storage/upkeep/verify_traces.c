@@ -3,6 +3,7 @@
 
 #include "storage/span/block_tables.h"
 #include "storage/store/key.h"
+#include "storage/store/ordinal_list.h"
 #include "storage/store/retention.h"
 #include "storage/store/trace_legacy.h"
 
@@ -37,7 +38,7 @@ static void list_entry(ut_verifier *v, uint64_t seq, ut_trace_entry *entry, list
     list->head[list->traces - 1] = list->head[list->traces - 1] || entry->head;
     if (entry->head && entry->has_root)
         list->head_of_root[list->traces - 1] = true;
-    for (uint32_t i = 0; ut_trace_entry_next_ordinal(entry, &last, &ordinal); i++) {
+    for (uint32_t i = 0; ut_ordinal_list_next(&entry->ordinals, &last, &ordinal); i++) {
         if (list->listed[ordinal])
             ut_verify_problem(v, "block %llu: span %llu is in two entries", (ut_verify_number)seq,
                               (ut_verify_number)ordinal);

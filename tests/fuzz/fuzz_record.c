@@ -1,5 +1,6 @@
 // Fuzzes the readers of index records with what may stand on a damaged disk. The first byte chooses
 // the kind. What can be read is written again and read back equal.
+#include "storage/store/ordinal_list.h"
 #include "storage/store/record.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -27,7 +28,7 @@ static void trace(ut_bytes value, ut_buf *out)
               again.root_seen_ns == first.root_seen_ns && again.status == first.status);
     uint32_t last = UINT32_MAX;
     uint32_t ordinal;
-    while (ut_record_next_ordinal(&first.ordinals, &last, &ordinal))
+    while (ut_ordinal_list_next(&first.ordinals, &last, &ordinal))
         UT_ASSERT(ordinal < UT_BLOCK_SPANS_MAX);
 }
 

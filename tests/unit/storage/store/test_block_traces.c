@@ -2,6 +2,7 @@
 // any number of pieces, and damaged pieces end a walk with an error.
 #include "storage/store/block_traces.h"
 #include "storage/store/key.h"
+#include "storage/store/ordinal_list.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/engine_memory.h"
 
@@ -70,7 +71,7 @@ static ut_trace_entry make_entry(fixture *f, uint32_t trace, const uint8_t *id, 
     for (uint32_t i = 0; i < count; i++) {
         uint8_t digest[UT_DIGEST_LEN];
         ut_put_le64(digest, digest_of(trace, first + i * step));
-        ut_block_traces_put_ordinal(&f->ordinals, &last, first + i * step);
+        ut_ordinal_list_put(&f->ordinals, &last, first + i * step);
         ut_buf_add(&f->digests, digest, sizeof(digest));
     }
     return (ut_trace_entry){
@@ -104,10 +105,10 @@ static void assert_entry(uint32_t trace, uint32_t first, uint32_t step, uint32_t
     assert_int_equal(entry->count, count);
     for (uint32_t i = 0; i < count; i++) {
         assert_true(ut_trace_entry_digest(entry, i) == digest_of(trace, first + i * step));
-        assert_true(ut_trace_entry_next_ordinal(entry, &last, &ordinal));
+        assert_true(ut_ordinal_list_next(&entry->ordinals, &last, &ordinal));
         assert_int_equal(ordinal, first + i * step);
     }
-    assert_false(ut_trace_entry_next_ordinal(entry, &last, &ordinal));
+    assert_false(ut_ordinal_list_next(&entry->ordinals, &last, &ordinal));
 }
 
 static void begin_block(fixture *f, ut_txn *txn, uint64_t seq)
@@ -402,7 +403,7 @@ static void walk_over(fixture *f, const uint8_t *bytes, size_t len, bool *whole)
         assert_in_range(entry.count, 1, UT_BLOCK_SPANS_MAX);
         assert_true(entry.status <= UT_STATUS_ERROR);
         assert_true(entry.root_ordinal < UT_BLOCK_SPANS_MAX);
-        while (ut_trace_entry_next_ordinal(&entry, &last, &ordinal)) {
+        while (ut_ordinal_list_next(&entry.ordinals, &last, &ordinal)) {
             assert_true(ordinal < UT_BLOCK_SPANS_MAX);
             (void)ut_trace_entry_digest(&entry, count++);
         }

@@ -172,7 +172,7 @@ static void parts_and_pieces_stand_behind_what_they_belong_to(void **state)
     (void)state;
     const ut_key entry = ut_key_trace(1, trace_id, 7);
     const ut_key part = ut_key_trace_part(1, trace_id, 7, 1);
-    const ut_key behind = ut_key_trace_part(1, trace_id, 7, UT_KEY_PART_MAX);
+    const ut_key behind = ut_key_trace_part(1, trace_id, 7, UINT8_MAX);
     assert_true(compare(entry, part) < 0 && compare(part, behind) < 0);
     assert_true(compare(behind, ut_key_trace(1, trace_id, 8)) < 0);
     assert_true(ut_key_begins_with(ut_key_bytes(&part), &entry));

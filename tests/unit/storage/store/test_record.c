@@ -1,4 +1,5 @@
 // Tests of storage/store/record: the values of index records, whole, cut and made up.
+#include "storage/store/ordinal_list.h"
 #include "storage/store/record.h"
 #include "tests/support/random_span.h"
 
@@ -34,7 +35,7 @@ static ut_err read_trace(ut_bytes value)
     ut_err err = ut_record_read_trace(value, &record);
     uint32_t last = UINT32_MAX;
     uint32_t ordinal;
-    while (err == UT_OK && ut_record_next_ordinal(&record.ordinals, &last, &ordinal))
+    while (err == UT_OK && ut_ordinal_list_next(&record.ordinals, &last, &ordinal))
         assert_true(ordinal < UT_BLOCK_SPANS_MAX);
     return err;
 }
@@ -91,9 +92,9 @@ static void write_trace_sample(ut_buf *out)
     ut_buf ordinals;
     uint32_t last = UINT32_MAX;
     ut_buf_init(&ordinals, 100);
-    ut_record_put_ordinal(&ordinals, &last, 0);
-    ut_record_put_ordinal(&ordinals, &last, 1);
-    ut_record_put_ordinal(&ordinals, &last, 400);
+    ut_ordinal_list_put(&ordinals, &last, 0);
+    ut_ordinal_list_put(&ordinals, &last, 1);
+    ut_ordinal_list_put(&ordinals, &last, 400);
     ut_record_trace trace = {.status = UT_STATUS_OK,
                              .has_root = true,
                              .has_root_key = true,
@@ -170,10 +171,10 @@ static void what_is_written_is_read(void **unused)
     uint32_t ordinal;
     static const uint32_t expected[3] = {0, 1, 400};
     for (unsigned i = 0; i < 3; i++) {
-        assert_true(ut_record_next_ordinal(&trace.ordinals, &last, &ordinal));
+        assert_true(ut_ordinal_list_next(&trace.ordinals, &last, &ordinal));
         assert_int_equal(ordinal, expected[i]);
     }
-    assert_false(ut_record_next_ordinal(&trace.ordinals, &last, &ordinal));
+    assert_false(ut_ordinal_list_next(&trace.ordinals, &last, &ordinal));
 
     ut_buf_reset(&out, SIZE_MAX);
     write_sample(4, &out);
@@ -323,22 +324,22 @@ static void ordinals_of_every_size_come_back(void **unused)
     ut_buf_init(&out, 10000);
     uint32_t last = UINT32_MAX;
     for (uint32_t i = 0; i < UT_BLOCK_SPANS_MAX; i += i < 10 ? 1 : i / 3)
-        ut_record_put_ordinal(&out, &last, i);
+        ut_ordinal_list_put(&out, &last, i);
     ut_bytes list = ut_buf_bytes(&out);
     uint32_t ordinal;
     last = UINT32_MAX;
     for (uint32_t i = 0; i < UT_BLOCK_SPANS_MAX; i += i < 10 ? 1 : i / 3) {
-        assert_true(ut_record_next_ordinal(&list, &last, &ordinal));
+        assert_true(ut_ordinal_list_next(&list, &last, &ordinal));
         assert_int_equal(ordinal, i);
     }
-    assert_false(ut_record_next_ordinal(&list, &last, &ordinal));
+    assert_false(ut_ordinal_list_next(&list, &last, &ordinal));
     // Damage: a number that never ends, and one behind the last span of a block.
     list = UT_BYTES_LIT("\xff\xff\xff\xff\xff\xff");
     last = UINT32_MAX;
-    assert_false(ut_record_next_ordinal(&list, &last, &ordinal));
+    assert_false(ut_ordinal_list_next(&list, &last, &ordinal));
     list = UT_BYTES_LIT("\xff\x7f");
     last = UINT32_MAX;
-    assert_false(ut_record_next_ordinal(&list, &last, &ordinal));
+    assert_false(ut_ordinal_list_next(&list, &last, &ordinal));
     ut_buf_free(&out);
 }
 

@@ -1,6 +1,7 @@
 // Tests of storage/store/trace_merge: whatever steps merges have gone, every trace is found in the
 // blocks that hold it. A model knows which those are.
 #include "storage/store/key.h"
+#include "storage/store/ordinal_list.h"
 #include "storage/store/trace_merge.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/engine_memory.h"
@@ -127,7 +128,7 @@ static void add_entry(fixture *f, uint64_t seq, uint32_t trace, uint32_t *ordina
     for (uint32_t i = 0; i < spans; i++) {
         uint8_t digest[UT_DIGEST_LEN];
         ut_put_le64(digest, seq * 1000003 + *ordinal);
-        ut_block_traces_put_ordinal(&ordinals, &last, (*ordinal)++);
+        ut_ordinal_list_put(&ordinals, &last, (*ordinal)++);
         ut_buf_add(&digests, digest, sizeof(digest));
     }
     const ut_trace_entry entry = {

@@ -293,7 +293,19 @@ static void spans_may_be_left_out_of_a_batch(void **state)
     ut_rig_free(&f);
 }
 
-static void names_are_those_of_span_and_service(void **state)
+// The service.name of the resource that the span at ordinal hangs on.
+static ut_bytes service_of(const ut_block_builder *builder, uint32_t ordinal)
+{
+    uint32_t scope;
+    uint32_t resource;
+    ut_bytes service;
+    (void)ut_block_builder_record(builder, ordinal, &scope);
+    (void)ut_block_builder_scope(builder, scope, &resource);
+    (void)ut_block_builder_resource(builder, resource, &service);
+    return service;
+}
+
+static void services_are_those_of_the_resources(void **state)
 {
     (void)state;
     ut_rig f;
@@ -303,13 +315,8 @@ static void names_are_those_of_span_and_service(void **state)
     ut_rig_add_span(&f.batch, none, UT_BYTES_LIT("first"));
     ut_rig_add_span(&f.batch, shop, UT_BYTES_LIT("second"));
     ut_rig_add_all(f.builder, &f.batch);
-    ut_bytes name, service;
-    ut_rig_check(ut_block_builder_names(f.builder, 0, &name, &service));
-    assert_true(ut_bytes_equal(name, UT_BYTES_LIT("first")));
-    assert_int_equal(service.len, 0);
-    ut_rig_check(ut_block_builder_names(f.builder, 1, &name, &service));
-    assert_true(ut_bytes_equal(name, UT_BYTES_LIT("second")));
-    assert_true(ut_bytes_equal(service, UT_BYTES_LIT("shop")));
+    assert_int_equal(service_of(f.builder, 0).len, 0);
+    assert_true(ut_bytes_equal(service_of(f.builder, 1), UT_BYTES_LIT("shop")));
     assert_int_equal(ut_block_builder_span(f.builder, 1)->offset,
                      ut_batch_spans(&f.batch)[1].offset);
     ut_rig_free(&f);
@@ -336,9 +343,7 @@ static void a_builder_is_used_again_after_a_batch_was_refilled(void **state)
         uint32_t resource_index;
         ut_rig_check(ut_block_scope(&f.block, 0, &scope, &resource_index));
         assert_true(ut_bytes_equal(scope.name, ut_bytes_of_z(services[i])));
-        ut_bytes name, service;
-        ut_rig_check(ut_block_builder_names(f.builder, 0, &name, &service));
-        assert_true(ut_bytes_equal(service, ut_bytes_of_z(services[i])));
+        assert_true(ut_bytes_equal(service_of(f.builder, 0), ut_bytes_of_z(services[i])));
     }
     ut_rig_free(&f);
 }
@@ -387,7 +392,7 @@ int main(void)
         cmocka_unit_test(spans_of_one_scope_in_a_row_form_one_group),
         cmocka_unit_test(reading_and_passing_spans_may_be_mixed),
         cmocka_unit_test(spans_may_be_left_out_of_a_batch),
-        cmocka_unit_test(names_are_those_of_span_and_service),
+        cmocka_unit_test(services_are_those_of_the_resources),
         cmocka_unit_test(a_builder_is_used_again_after_a_batch_was_refilled),
         cmocka_unit_test(a_batch_with_many_scopes_goes_through_many_blocks),
     };

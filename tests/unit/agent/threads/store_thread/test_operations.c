@@ -290,6 +290,46 @@ static void marks_do_not_wait_during_an_operation(void **state)
     assert_int_equal(atomic_load(&c.commits) - before, 1);
 }
 
+// Stores a block that has expired, and holds up the sweep that will remove it.
+typedef struct {
+    ut_store_call call; // first member
+    ut_rig *rig;
+    ut_err err;
+} expired_block;
+
+static void store_expired(ut_store_call *call, ut_store *store)
+{
+    expired_block *block = (expired_block *)(void *)call;
+    ut_store_append append = {
+        .org = UT_ORG_DEFAULT, .ttl_ms = 3600000, .batch = &block->rig->batch};
+    block->err = ut_store_commit(store, UINT64_C(1700000000000000000), &append, 1, NULL, 0);
+    ut_engine_gate_hold(block->rig->gate, true);
+}
+
+static void no_matter(ut_store_call *call)
+{
+    (void)call;
+}
+
+// The round had found no commit due when the operation came: its first slice waits all the same.
+static void marks_are_committed_before_an_operation_that_comes_during_a_sweep(void **state)
+{
+    ut_rig *rig = *state;
+    expired_block block = {.call = {.run = store_expired, .done = no_matter}, .rig = rig};
+    counting c;
+    ut_store_thread_call(rig->thread, &block.call);
+    ut_rig_wait_at_gate(rig);
+    assert_int_equal(block.err, UT_OK);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    counting_init(&c, rig, 1);
+    begin(rig, &c, 1);
+    ut_engine_gate_hold(rig->gate, false);
+    assert_int_equal(wait_for_operation(rig).state, UT_STORE_OPERATION_DONE);
+    assert_int_equal(atomic_load(&c.commits) - before, 2); // the sweep's, and that of the mark
+}
+
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, ut_rig_set_up, ut_rig_tear_down)
 
 int main(void)
@@ -306,6 +346,7 @@ int main(void)
         CLAIM(the_end_cancels_an_operation),
         CLAIM(marks_that_wait_are_committed_before_its_first_slice),
         CLAIM(marks_do_not_wait_during_an_operation),
+        CLAIM(marks_are_committed_before_an_operation_that_comes_during_a_sweep),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

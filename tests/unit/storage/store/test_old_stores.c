@@ -441,6 +441,32 @@ static void an_old_store_is_read_without_being_written(void **state)
     assert_all_served(f, false);
 }
 
+// What cannot be opened is left as it was: an earlier program goes on with it.
+static void a_store_whose_key_does_not_fit_keeps_its_version(void **state)
+{
+    static const uint8_t other_key[UT_CIPHER_KEY_LEN] = {1};
+    fixture *f = fixture_of(state);
+    ut_engine *engine;
+    ut_store *store;
+    ut_fault fault = {0};
+    ut_txn *txn;
+    ut_bytes value;
+    const ut_store_config config = {
+        .bytes_max = UT_OLD_BUDGET, .master_key = other_key, .master_key_name_z = "key"};
+    const ut_key version = ut_key_meta(UT_RECORD_VERSION_NAME);
+    ut_store_close(f->store);
+    f->store = NULL;
+    unpack(f);
+    assert_int_equal(ut_test_try_lmdb(f->dir_z, UT_OLD_BUDGET, false, &engine, &fault), UT_OK);
+    assert_int_equal(ut_store_open(engine, &config, &store, &fault), UT_EPERM);
+    assert_int_equal(ut_test_try_lmdb(f->dir_z, UT_OLD_BUDGET, true, &engine, &fault), UT_OK);
+    assert_int_equal(ut_engine_begin(engine, false, &txn), UT_OK);
+    assert_int_equal(ut_txn_get(txn, ut_key_bytes(&version), &value), UT_OK);
+    assert_int_equal(value.data[value.len - 1], 2);
+    ut_txn_abort(txn);
+    ut_engine_close(engine);
+}
+
 static void spans_sent_again_are_duplicates(void **state)
 {
     fixture *f = fixture_of(state);
@@ -605,6 +631,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         OF_BOTH(an_old_store_opens_and_serves_all_it_has),
         OF_BOTH(an_old_store_is_read_without_being_written),
+        cmocka_unit_test_setup_teardown(a_store_whose_key_does_not_fit_keeps_its_version,
+                                        set_up_format2, tear_down),
         OF_BOTH(spans_sent_again_are_duplicates),
         OF_BOTH(new_spans_join_their_old_trace),
         OF_BOTH(blocks_that_expire_take_their_old_records_along),

@@ -524,6 +524,37 @@ static void the_smallest_store_turns_over(void **state)
     ut_temp_dir_remove(dir_z);
 }
 
+// Commits of many blocks ask for more merges than one, and nobody sweeps in between.
+static void merges_keep_up_with_commits_of_many_blocks(void **state)
+{
+    enum { COMMITS = 300, BLOCKS = 40, SPANS = BLOCKS * 64, RUNS_MAX = 60 };
+    model *m = make_model(6);
+    char dir_z[UT_TEMP_PATH_MAX];
+    ut_test_span *spans = calloc(SPANS, sizeof(*spans));
+    unsigned most = 0;
+    (void)state;
+    assert_non_null(spans);
+    ut_temp_dir_make(dir_z);
+    open_store(m, ut_test_open_lmdb(dir_z, UT_STORE_BYTES_MIN), UT_STORE_BYTES_MIN, NULL);
+    for (uint32_t i = 1; i <= COMMITS; i++) {
+        for (uint32_t k = 0; k < SPANS; k++)
+            spans[k] = (ut_test_span){.trace = i, .span = 1 + k, .start_ns = begin_ns + k};
+        ut_batch_reset(&m->batch, BUDGET);
+        ut_test_batch(&m->batch, spans, SPANS);
+        ut_store_append append = {.org = 1, .batch = &m->batch};
+        const uint64_t before = ut_store_last_seq(m->store);
+        assert_int_equal(ut_store_commit(m->store, m->now_ns, &append, 1, NULL, 0), UT_OK);
+        assert_int_equal(ut_store_last_seq(m->store) - before, BLOCKS);
+        const unsigned runs = count_runs(m, 1);
+        most = runs > most ? runs : most;
+    }
+    assert_in_range(most, 2, RUNS_MAX);
+    (void)ut_store_check(ut_store_engine(m->store));
+    free(spans);
+    free_model(m);
+    ut_temp_dir_remove(dir_z);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -536,6 +567,7 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(runs_behind_a_block_that_stays_leave, set_up, tear_down),
         cmocka_unit_test(the_smallest_store_turns_over),
+        cmocka_unit_test(merges_keep_up_with_commits_of_many_blocks),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -5,6 +5,7 @@
 
 #include "storage/store/block_traces.h"
 #include "storage/store/index_secret.h"
+#include "storage/store/run_filter.h"
 #include "storage/store/trace_part.h"
 #include "storage/store/trace_recent.h"
 #include "storage/store/trace_run.h"

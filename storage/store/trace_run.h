@@ -67,30 +67,6 @@ static inline size_t ut_runs_count(const ut_buf *runs)
 // by one.
 uint64_t ut_runs_covered(const ut_buf *runs);
 
-// ---- the filter ----
-
-// The hash of a trace id for filters. key: ut_index_filter_key.
-static inline uint64_t ut_trace_hash(ut_siphash_key key, const uint8_t trace_id[UT_TRACE_ID_LEN])
-{
-    return ut_siphash(key, (ut_bytes){trace_id, UT_TRACE_ID_LEN});
-}
-
-typedef struct {
-    ut_cursor *cursor;
-    uint32_t org;
-    uint64_t run;
-    bool open; // bits is the slice from first to last
-    uint8_t first[UT_TRACE_ID_LEN];
-    ut_bytes bits; // borrowed until the cursor or its transaction is used
-    const uint8_t *last;
-} ut_run_filter;
-
-void ut_run_filter_begin(ut_run_filter *filter, ut_cursor *cursor, uint32_t org, uint64_t run);
-// *maybe: true when the trace may be in the run; false is certain. Ids may come in any order, but
-// those that rise are cheaper. hash: of the id. Errors of the engine; a damaged filter says yes.
-ut_err ut_run_filter_ask(ut_run_filter *filter, const uint8_t trace_id[UT_TRACE_ID_LEN],
-                         uint64_t hash, bool *maybe);
-
 // ---- postings ----
 
 // The postings that a slice has of one trace.

@@ -5,6 +5,7 @@
 #include "storage/store/key.h"
 #include "storage/store/ordinal_list.h"
 #include "storage/store/retention.h"
+#include "storage/store/run_filter.h"
 #include "storage/store/trace_legacy.h"
 
 #include <stdlib.h>

@@ -2,6 +2,7 @@
 // of slices and from any place; damaged slices end a walk or are passed.
 #include "storage/span/block.h"
 #include "storage/store/key.h"
+#include "storage/store/run_filter.h"
 #include "storage/store/trace_run.h"
 #include "tests/support/engine_calls.h"
 #include "tests/support/engine_memory.h"

@@ -317,7 +317,7 @@ static void marks_are_committed_before_an_operation_that_comes_during_a_sweep(vo
     ut_rig *rig = *state;
     expired_block block = {.call = {.run = store_expired, .done = no_matter}, .rig = rig};
     counting c;
-    ut_store_thread_call(rig->thread, &block.call);
+    assert_int_equal(ut_store_thread_call(rig->thread, &block.call), UT_OK);
     ut_rig_wait_at_gate(rig);
     assert_int_equal(block.err, UT_OK);
     const unsigned before = ut_engine_gate_commits(rig->gate);
@@ -328,6 +328,7 @@ static void marks_are_committed_before_an_operation_that_comes_during_a_sweep(vo
     ut_engine_gate_hold(rig->gate, false);
     assert_int_equal(wait_for_operation(rig).state, UT_STORE_OPERATION_DONE);
     assert_int_equal(atomic_load(&c.commits) - before, 2); // the sweep's, and that of the mark
+    ut_rig_join(rig); // hands out the call, which must not outlive this function
 }
 
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, ut_rig_set_up, ut_rig_tear_down)

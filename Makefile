@@ -334,7 +334,7 @@ cross-%:
 	@$(MAKE) --no-print-directory TARGET=$* KIND=qemu program unit
 	tests/cross/run $* $(BUILD) $(qemu.$*)
 
-## size: bytes of the program, against the limit of 1.3 MB
+## size: bytes of the program, against its limit
 size: program
 	tools/size $(OUT)/untrace
 

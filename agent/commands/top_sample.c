@@ -169,9 +169,10 @@ static void find_oldest(ut_top_source *source, ut_reader *reader, const ut_store
     ut_delivery delivery;
     ut_block block;
     ut_buf payload;
-    if (row->dest >= UT_STORE_DESTINATIONS_MAX)
-        return;
-    uint64_t *after = &source->pending_seq[row->dest];
+    ut_top_pending *place = &source->pending[row->dest % UT_STORE_DESTINATIONS_MAX];
+    if (place->dest != row->dest) // another destination had the place, or none
+        *place = (ut_top_pending){.dest = row->dest};
+    uint64_t *after = &place->after;
     const ut_err err = ut_store_next_pending(reader->view, row->org, row->dest, *after,
                                              PENDING_SCAN_MAX, &delivery);
     if (err == UT_EAGAIN)

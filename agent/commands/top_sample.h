@@ -63,13 +63,18 @@ typedef struct {
     ut_top_service services[UT_TOP_SERVICES_MAX]; // the busiest first
 } ut_top_sample;
 
+// Where the search for the oldest block that waits for a destination stands.
+typedef struct {
+    uint32_t dest; // the number of the destination; 0: none
+    uint64_t after;
+} ut_top_pending;
+
 typedef struct {
     const char *data_dir_z;   // resolved
     const char *reader_dir_z; // for ut_reader_open: NULL where the configuration says it
     const char *config_z;
-    ut_control_client *client; // kept between samples; NULL: not connected
-    uint64_t
-        pending_seq[UT_STORE_DESTINATIONS_MAX]; // where the search for the oldest stands, by number
+    ut_control_client *client;                         // kept between samples; NULL: not connected
+    ut_top_pending pending[UT_STORE_DESTINATIONS_MAX]; // by number mod UT_STORE_DESTINATIONS_MAX
 } ut_top_source;
 
 // Reads a sample; what cannot be read says so in it. before: the sample before, or NULL.

@@ -143,14 +143,24 @@ static int start_store(ut_agent *agent, ut_fault *fault)
     const int code = ut_data_dir_open_store(config, &agent->log, &agent->store, fault);
     if (code != EX_OK)
         return code;
+    // New names take the places of names that are not configured: the known ones come first.
     for (size_t i = 0; i < config->destinations.count; i++) {
         ut_destination_config *const destination = &config->destinations.items[i];
         destination->org = UT_ORG_DEFAULT;
+        (void)ut_store_activate_destination(agent->store, UT_ORG_DEFAULT, destination->name_z,
+                                            &destination->dest); // false: it is new
+    }
+    for (size_t i = 0; i < config->destinations.count; i++) {
+        ut_destination_config *const destination = &config->destinations.items[i];
         const ut_err err = ut_store_add_destination(agent->store, UT_ORG_DEFAULT,
                                                     destination->name_z, &destination->dest);
         if (err != UT_OK) {
             (void)ut_fault_set(fault, err, "%s: cannot enter destination %s: %s",
-                               config->data_dir_z, destination->name_z, ut_err_text(err));
+                               config->data_dir_z, destination->name_z,
+                               err == UT_ELIMIT ? "spans still wait for 64 others, which are not "
+                                                  "all configured: add one of those again, or let "
+                                                  "its spans leave with `untrace store cleanup`"
+                                                : ut_err_text(err));
             return ut_exit_code(err);
         }
     }

@@ -59,37 +59,6 @@ ut_err ut_ledger_write(ut_store *store)
     return UT_OK;
 }
 
-ut_err ut_store_add_destination(ut_store *store, uint32_t org, const char *name_z, uint32_t *dest)
-{
-    size_t len = strlen(name_z);
-    if (len == 0 || len > UT_STORE_NAME_MAX)
-        return UT_ELIMIT;
-    ut_ledger *ledger = &store->ledger;
-    uint32_t newest = 0;
-    for (uint32_t i = 0; i < ledger->count; i++) {
-        ut_ledger_row *row = &ledger->rows[i];
-        if (row->row.org != org)
-            continue;
-        if (strcmp(row->row.name_z, name_z) == 0) {
-            row->row.active = true;
-            row->changed = true;
-            *dest = row->row.dest;
-            return UT_OK;
-        }
-        if (row->row.dest > newest)
-            newest = row->row.dest;
-    }
-    if (ledger->count == UT_STORE_DESTINATIONS_MAX)
-        return UT_ELIMIT;
-    // Written with the next commit: before it, nothing in the store refers to the number.
-    ut_ledger_row *row = &ledger->rows[ledger->count++];
-    *row =
-        (ut_ledger_row){.row = {.org = org, .dest = newest + 1, .active = true}, .changed = true};
-    memcpy(row->row.name_z, name_z, len + 1);
-    *dest = row->row.dest;
-    return UT_OK;
-}
-
 size_t ut_store_get_destinations(const ut_store *store, ut_store_destination *out, size_t cap)
 {
     size_t count = ut_min_size(store->ledger.count, cap);

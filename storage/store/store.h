@@ -71,9 +71,15 @@ uint32_t ut_store_data_keys(const ut_store *store);
 // ---- destinations ----
 
 // Finds or makes the number of a destination by name (1..UT_STORE_NAME_MAX bytes), and makes it
-// active: from now on every block gets a ledger entry for it. Store thread, before the first
-// commit. UT_ELIMIT, UT_EIO, UT_EFULL.
+// active: from now on every block gets a ledger entry for it. Where the ledger is full, the oldest
+// destination leaves it that is not active and has nothing pending, with its counters, entries and
+// dead letters: activate those that are to stay first. Store thread, before the first commit.
+// UT_ELIMIT: no such destination; UT_EIO, UT_EFULL, UT_ENOSPC, UT_ENOMEM.
 ut_err ut_store_add_destination(ut_store *store, uint32_t org, const char *name_z, uint32_t *dest);
+
+// The same for a destination that the ledger has already; false: it has not. Store thread.
+bool ut_store_activate_destination(ut_store *store, uint32_t org, const char *name_z,
+                                   uint32_t *dest);
 
 // ---- group commit ----
 

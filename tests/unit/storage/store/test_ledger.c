@@ -213,6 +213,66 @@ static void names_and_numbers_of_destinations_have_limits(void **state)
     assert_string_equal(row_of(f->store, 1).name_z + UT_STORE_NAME_MAX - 1, "x");
 }
 
+static void forgotten_destinations_give_their_places_to_new_ones(void **state)
+{
+    fixture *f = *state;
+    char name_z[16];
+    const uint32_t waiting = add(f, "waiting");
+    const uint64_t first = store_block(f, 3, 0);
+    reopen(f);
+    const uint32_t kept = add(f, "kept");
+    for (uint32_t i = 0; i < 200; i++) {
+        (void)snprintf(name_z, sizeof name_z, "d%u", i);
+        const uint32_t dest = add(f, name_z);
+        assert_int_equal(dest, kept + 1 + i); // no number comes twice
+        const uint64_t seq = store_block(f, 2, 0);
+        const ut_delivery done = {.dest = dest,
+                                  .seq = seq,
+                                  .updated_ns = now_ns,
+                                  .state = i % 2 == 0 ? UT_DELIVERY_DEAD : UT_DELIVERY_DELIVERED};
+        assert_int_equal(mark(f, done), UT_OK);
+        (void)ut_store_check(f->engine);
+        reopen(f);
+        assert_int_equal(add(f, "kept"), kept);
+    }
+    // The one with spans that wait for it stays, and so does what is active.
+    ut_delivery entry;
+    assert_int_equal(add(f, "waiting"), waiting);
+    assert_int_equal(next_pending(f, waiting, 0, 100, &entry), UT_OK);
+    assert_int_equal(entry.seq, first);
+    assert_int_equal(row_of(f->store, kept).counts.accepted, 400);
+    assert_int_equal(ut_store_check(f->engine).deliveries, 1 + 200 + 62);
+}
+
+static void a_destination_with_many_entries_is_forgotten_in_steps(void **state)
+{
+    enum { BLOCKS = 2500 };
+    fixture *f = *state;
+    uint32_t dest = add(f, "old");
+    for (unsigned i = 0; i < BLOCKS; i++) {
+        const ut_delivery done = {.dest = dest,
+                                  .seq = store_block(f, 1, 0),
+                                  .updated_ns = now_ns,
+                                  .state = UT_DELIVERY_DELIVERED};
+        assert_int_equal(mark(f, done), UT_OK);
+    }
+    reopen(f);
+    for (unsigned i = 1; i < UT_STORE_DESTINATIONS_MAX; i++) {
+        char name_z[16];
+        (void)snprintf(name_z, sizeof name_z, "d%u", i);
+        dest = add(f, name_z);
+    }
+    (void)store_block(f, 1, 0);
+    reopen(f);
+    assert_int_equal(add(f, "one more"), dest + 1);
+    assert_int_equal(ut_store_check(f->engine).deliveries, UT_STORE_DESTINATIONS_MAX - 1);
+    (void)store_block(f, 1, 0);
+    assert_int_equal(row_of(f->store, dest + 1).counts.accepted, 1);
+    // Spans wait for each of the 64.
+    reopen(f);
+    assert_int_equal(ut_store_add_destination(f->store, UT_ORG_DEFAULT, "z", &dest), UT_ELIMIT);
+}
+
 static void marks_settle_entries_and_move_counters(void **state)
 {
     fixture *f = *state;
@@ -477,6 +537,8 @@ int main(void)
         TEST(a_destination_keeps_its_number_and_is_active_when_asked_for),
         TEST(a_reader_sees_which_destinations_are_active),
         TEST(names_and_numbers_of_destinations_have_limits),
+        TEST(forgotten_destinations_give_their_places_to_new_ones),
+        TEST(a_destination_with_many_entries_is_forgotten_in_steps),
         TEST(marks_settle_entries_and_move_counters),
         TEST(dead_letters_say_which_when_and_why),
         TEST(marks_for_what_is_gone_are_ignored),

@@ -3,6 +3,7 @@
 #include "agent/cli/options.h"
 #include "agent/config/config_find.h"
 #include "agent/process/crash_note.h"
+#include "agent/process/stderr_log.h"
 #include "agent/daemon/daemon.h"
 
 #include <stdio.h>
@@ -35,6 +36,16 @@ static const char help[] =
 
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROWS_END};
 
+// A log that something reads gets the fault as a line of its own form; a person reads a sentence.
+static void say_why(const ut_config *config, const ut_fault *fault)
+{
+    const ut_log log = ut_stderr_log(config->log_level, config->log_format);
+    if (config->log_format == UT_LOG_JSON || ut_stderr_is_journal())
+        ut_log_write(&log, UT_LOG_ERROR, "agent", "%s", fault->text_z);
+    else
+        (void)ut_cli_fail(fault);
+}
+
 static int run(int argc, char **argv)
 {
     ut_options options = {.command_z = "run", .help_z = help, .rows = option_rows};
@@ -56,7 +67,7 @@ static int run(int argc, char **argv)
     ut_crash_note(config->data_dir_z);
     const int code = ut_daemon_run(config, &fault);
     if (code != EX_OK)
-        (void)ut_cli_fail(&fault);
+        say_why(config, &fault);
     config->data_dir_z = configured_z;
     ut_config_free(config);
     free(config);

@@ -40,10 +40,24 @@ static ut_err read_log_level(ut_yaml *yaml, yaml_node_t *node, void *target)
     return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
 }
 
+static ut_err read_log_format(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char expected[] = "text or json";
+    char *text_z = NULL;
+    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    if (err != UT_OK)
+        return err;
+    if (strcmp(text_z, "text") != 0 && strcmp(text_z, "json") != 0)
+        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    *(ut_log_format *)target = text_z[0] == 'j' ? UT_LOG_JSON : UT_LOG_TEXT;
+    return UT_OK;
+}
+
 static ut_err read_log(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     static const ut_yaml_field fields[] = {
         {"level", read_log_level, offsetof(ut_config, log_level)},
+        {"format", read_log_format, offsetof(ut_config, log_format)},
         {NULL, NULL, 0},
     };
     return ut_yaml_read_map(yaml, node, fields, target, "log");
@@ -138,6 +152,8 @@ ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
     ut_buf text;
     ut_buf_init(&text, UT_CONFIG_FILE_BYTES_MAX);
     ut_owned *owned = NULL;
+    ut_yaml yaml = {
+        .path_z = is_stdin ? "standard input" : path_z, .owned = &owned, .fault = fault};
 
     ut_err err = ut_config_default(config);
     owned = config->owned;
@@ -145,12 +161,16 @@ ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault)
         (void)ut_fault_set(fault, err, "%s: out of memory", path_z);
         goto done;
     }
+    config->path_z = ut_owned_alloc(&owned, strlen(yaml.path_z) + 1);
+    if (config->path_z == NULL) {
+        err = ut_fault_set(fault, UT_ENOMEM, "%s: out of memory", path_z);
+        goto done;
+    }
+    memcpy(config->path_z, yaml.path_z, strlen(yaml.path_z) + 1);
     err = ut_file_read(is_stdin ? "/dev/stdin" : path_z, &text, fault);
     if (err != UT_OK)
         goto done;
 
-    ut_yaml yaml = {
-        .path_z = is_stdin ? "standard input" : path_z, .owned = &owned, .fault = fault};
     yaml_node_t *root = NULL;
     err = ut_yaml_load(&yaml, ut_buf_bytes(&text), &root);
     if (err != UT_OK)

@@ -11,11 +11,13 @@
 enum { UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024 };
 
 typedef struct {
-    char *data_dir_z;       // default: ut_config_default_data_dir; NULL when that knows none
-    ut_log_level log_level; // default info
+    char *data_dir_z;         // default: ut_config_default_data_dir; NULL when that knows none
+    ut_log_level log_level;   // default info
+    ut_log_format log_format; // default text
     ut_config_receivers receivers;
     ut_config_storage storage;
     ut_config_destinations destinations;
+    char *path_z;             // the file that it was read from; NULL: all defaults
     uint32_t stop_timeout_ms; // SIGTERM: the deadline of a clean stop; default 10 s
     void *owned;              // the text that the pointers above point into
 } ut_config;

@@ -11,6 +11,7 @@
 #include "agent/process/stderr_log.h"
 #include "agent/threads/dispatch_thread.h"
 #include "agent/threads/store_thread.h"
+#include "port/base/text.h"
 
 #include <stdio.h>
 #include <unistd.h>
@@ -30,6 +31,7 @@ typedef struct {
     ut_servers servers;
     ut_network_thread *network; // NULL without servers
     ut_stop_report report;
+    bool ready; // it has been: its end is reported
 } ut_agent;
 
 // ---- threads that meet ----
@@ -64,7 +66,26 @@ static void thread_ended(void *context)
     ut_signals_wake(&agent->signals);
 }
 
-// ---- warnings of a start ----
+// ---- what a start says ----
+
+// Says what is about to run, before anything can fail.
+static void say_start(const ut_agent *agent)
+{
+    const ut_config *const config = agent->config;
+    char names_z[UT_LOG_LINE_MAX] = "";
+    char size_z[UT_TEXT_SHORT_MAX];
+    size_t used = 0;
+    for (size_t i = 0; i < config->destinations.count && used < sizeof(names_z); i++)
+        used += (size_t)snprintf(names_z + used, sizeof(names_z) - used, "%s%s", i == 0 ? "" : ", ",
+                                 config->destinations.items[i].name_z);
+    ut_text_size(config->storage.bytes_max, size_z);
+    ut_log_write(&agent->log, UT_LOG_INFO, "agent",
+                 "untrace " UT_VERSION " starts: configuration %s, data directory %s, at most %s, "
+                 "destinations: %s",
+                 config->path_z != NULL ? config->path_z : "built in",
+                 config->data_dir_z != NULL ? config->data_dir_z : "not known", size_z,
+                 used > 0 ? names_z : "none");
+}
 
 static void warn_of_config(const ut_agent *agent)
 {
@@ -301,7 +322,7 @@ static void say_ready(const ut_agent *agent)
         ut_http_server_addr(ut_receiver_otlp_http_server(agent->servers.otlp_http), &addr) == UT_OK)
         ut_addr_text(&addr, listen_z);
     (void)snprintf(line_z, sizeof(line_z), "agent: ready otlp_http=%s", listen_z);
-    ut_stderr_log_always(line_z);
+    ut_stderr_log_always(&agent->log, line_z);
     ut_ready_note("READY=1");
 }
 
@@ -363,7 +384,7 @@ static void end(ut_agent *agent)
     }
     uint64_t next_ms = 0;
     ut_servers_step(&agent->servers, ut_clock_mono_ms(), &next_ms); // the last answers
-    if (agent->store != NULL && agent->store_thread != NULL)
+    if (agent->ready)
         ut_stop_report_write(&agent->report, agent->store, &agent->config->destinations,
                              agent->servers.otlp_http, &agent->log);
     ut_servers_close(&agent->servers);
@@ -383,12 +404,16 @@ static void end(ut_agent *agent)
 
 int ut_daemon_run(ut_config *config, ut_fault *fault)
 {
-    ut_agent agent = {.config = config, .lock_fd = -1, .log = ut_stderr_log(config->log_level)};
+    ut_agent agent = {.config = config,
+                      .lock_fd = -1,
+                      .log = ut_stderr_log(config->log_level, config->log_format)};
     ut_signals_block(&agent.signals);
+    say_start(&agent);
     int code = start(&agent, fault);
     if (code == EX_OK) {
         warn_of_config(&agent);
         say_ready(&agent);
+        agent.ready = true;
         if (wait_for_stop(&agent, UINT64_MAX) == 0) {
             (void)ut_fault_set(fault, UT_EIO, "a thread of the agent has failed; the log says why");
             code = EX_SOFTWARE;

@@ -9,6 +9,8 @@
 
 typedef enum { UT_LOG_ERROR, UT_LOG_WARN, UT_LOG_INFO, UT_LOG_DEBUG } ut_log_level;
 
+typedef enum { UT_LOG_TEXT, UT_LOG_JSON } ut_log_format; // how a sink lays lines out
+
 enum { UT_LOG_LINE_MAX = 1024 }; // longer lines are cut and end in "..."
 
 // write: called with one finished line without newline, from any thread; must not block for long.

@@ -76,7 +76,7 @@ static void every_key_is_read(void **state)
     assert_int_equal(setenv("UT_TEST_TOKEN", "s3cret", 1), 0);
     ut_config *config =
         accept("data_dir: /tmp/x\n"
-               "log: { level: debug }\n"
+               "log: { level: debug, format: json }\n"
                "stop_timeout: 3s\n"
                "receivers:\n"
                "  otlp_http:\n"
@@ -103,6 +103,8 @@ static void every_key_is_read(void **state)
                "    retry: { initial: 2s, max: 9s, multiplier: 1.5, max_attempts: 5 }\n");
     assert_string_equal(config->data_dir_z, "/tmp/x");
     assert_int_equal(config->log_level, UT_LOG_DEBUG);
+    assert_int_equal(config->log_format, UT_LOG_JSON);
+    assert_non_null(config->path_z);
     assert_int_equal(config->stop_timeout_ms, 3000);
     assert_int_equal(config->receivers.otlp_http.body_bytes_max, 1024 * 1024);
     assert_int_equal(config->receivers.otlp_http.connections_max, 7);

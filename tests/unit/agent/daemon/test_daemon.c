@@ -387,6 +387,7 @@ static void what_keeps_it_from_starting_is_said(void **state)
     run_child(f, f->data_z);
     assert_ends(f, EX_UNAVAILABLE);
     assert_non_null(strstr(f->log_z, "FAULT cannot listen on 127.0.0.1:"));
+    assert_null(strstr(f->log_z, "stopped:")); // it never ran
     ut_sock_close(taken);
     f->config.receivers.otlp_http.listen = any;
 
@@ -427,6 +428,9 @@ static void dangerous_settings_are_warned_of(void **state)
     f->config.stop_timeout_ms = 3600000;
     run_child(f, f->data_z);
     wait_for_log(f, " ready otlp_http=0.0.0.0:");
+    assert_non_null(strstr(f->log_z, " starts: configuration built in, data directory "));
+    assert_non_null(strstr(f->log_z, f->data_z));
+    assert_non_null(strstr(f->log_z, ", at most 16.0 MiB, destinations: careless\n"));
     assert_non_null(strstr(f->log_z, " warn agent: otlp_http listens on 0.0.0.0:0 without TLS"));
     assert_non_null(strstr(f->log_z, " warn agent: destination careless is insecure"));
     // A destination that is not there does not hold up the stop.

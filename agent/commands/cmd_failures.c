@@ -192,16 +192,13 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
     ut_span_search search;
     uint32_t count = 0;
     ut_stats_row total = {0};
-    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
-                                      options->cursor_z, fault);
-    if (err != UT_OK)
-        return err;
+    ut_span_search_begin(&search, &options->filter, options->oldest_first);
     ut_table_init(&list->latest, latest_columns,
                   sizeof(latest_columns) / sizeof(latest_columns[0]));
     ut_buf_init(&list->out, OUTPUT_BYTES_MAX);
     list->latest_json = ut_json_writer_of(&list->out);
     ut_json_write_array(&list->latest_json, NULL);
-    err = ut_stats_new(UT_STATS_BY_ERROR, UT_BYTES_NONE, &list->patterns);
+    ut_err err = ut_stats_new(UT_STATS_BY_ERROR, UT_BYTES_NONE, &list->patterns);
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, visit, NULL, list);
     if (err == UT_OK) {

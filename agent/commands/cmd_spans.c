@@ -151,12 +151,16 @@ static ut_err finish(listing *list, const ut_span_search *search)
     return ut_term_write(&list->out);
 }
 
-static ut_err list_spans(listing *list, const ut_filter_options *options, ut_reader *reader,
-                         bool nothing, ut_fault *fault)
+static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *reader, bool nothing,
+                         ut_fault *fault)
 {
     ut_span_search search;
-    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
-                                      options->cursor_z, fault);
+    ut_err err = UT_OK;
+    ut_span_search_begin(&search, &options->filter, options->oldest_first);
+    search.search.since = ut_bytes_of_z(options->since_z);
+    search.search.until = ut_bytes_of_z(options->until_z);
+    if (options->cursor_z != NULL)
+        err = ut_span_search_resume(&search, &options->filter, options->cursor_z, fault);
     if (err != UT_OK)
         return err;
     ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
@@ -222,7 +226,8 @@ static int run(int argc, char **argv)
     if (err == UT_OK)
         return EX_OK;
     code = ut_cli_fail(&fault);
-    return options.cursor_z != NULL && (err == UT_EFORMAT || err == UT_EINVAL) ? EX_USAGE : code;
+    const bool of_cursor = err == UT_EFORMAT || err == UT_EVERSION || err == UT_EINVAL;
+    return options.cursor_z != NULL && of_cursor ? EX_USAGE : code;
 }
 
 const ut_command ut_command_spans = {

@@ -261,11 +261,8 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
     ut_stats *stats = NULL;
     ut_stats_row total = {0};
     uint32_t count = 0;
-    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
-                                      options->cursor_z, fault);
-    if (err != UT_OK)
-        return err;
-    err = ut_stats_new(wanted->by, wanted->attribute, &stats);
+    ut_span_search_begin(&search, &options->filter, options->oldest_first);
+    ut_err err = ut_stats_new(wanted->by, wanted->attribute, &stats);
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, ut_stats_add, NULL, stats);
     if (err == UT_OK) {

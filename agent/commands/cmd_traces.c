@@ -231,16 +231,12 @@ done:
     return err;
 }
 
-static ut_err search_traces(listing *list, const ut_filter_options *options, ut_reader *reader,
-                            ut_fault *fault)
+static ut_err search_traces(listing *list, const ut_filter_options *options, ut_reader *reader)
 {
     ut_span_search search;
     found_set set;
-    ut_err err = ut_span_search_begin(&search, &options->filter, options->oldest_first,
-                                      options->cursor_z, fault);
-    if (err != UT_OK)
-        return err;
-    err = open_set(&set, (uint32_t)options->limit);
+    ut_span_search_begin(&search, &options->filter, options->oldest_first);
+    ut_err err = open_set(&set, (uint32_t)options->limit);
     if (err == UT_OK)
         err = ut_span_search_run(&search, reader, 0, remember_trace, NULL, &set);
     for (uint32_t i = 0; i < set.count && err == UT_OK; i++)
@@ -260,7 +256,7 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
     ut_buf_init(&list->out, 2 * (size_t)WAITING_BYTES + 6 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     ut_buf_init(&list->name, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     if (options->any && !nothing)
-        err = search_traces(list, options, reader, fault);
+        err = search_traces(list, options, reader);
     else if (!options->any)
         err = ut_query_traces(reader->view, UT_ORG_DEFAULT, (uint32_t)options->limit, print_row,
                               list);

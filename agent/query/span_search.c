@@ -30,23 +30,27 @@ void ut_leavers_warn(const ut_leavers *leavers)
                       spans, spans == 1 ? "" : "s");
 }
 
-ut_err ut_span_search_begin(ut_span_search *search, const ut_filter *filter, bool oldest_first,
-                            const char *cursor_z, ut_fault *fault)
+void ut_span_search_begin(ut_span_search *search, const ut_filter *filter, bool oldest_first)
 {
     *search = (ut_span_search){
         .search = {.org = UT_ORG_DEFAULT, .filter = filter, .oldest_first = oldest_first}};
-    if (cursor_z == NULL)
-        return UT_OK;
-    const ut_err err =
-        ut_query_cursor_read(ut_bytes_of_z(cursor_z), &search->search, &search->cursor);
+}
+
+ut_err ut_span_search_resume(ut_span_search *search, ut_filter *filter, const char *cursor_z,
+                             ut_fault *fault)
+{
+    const ut_err err = ut_query_cursor_read(ut_bytes_of_z(cursor_z), &search->search,
+                                            &search->cursor, &filter->start_ns, &filter->end_ns);
     if (err == UT_OK)
         return UT_OK;
-    return ut_fault_set(fault, err,
-                        err == UT_EINVAL
-                            ? "--cursor %s is of another question: give the same conditions and "
-                              "the same order as the listing that printed it"
-                            : "--cursor %s is not a cursor: give it as a listing printed it",
-                        cursor_z);
+    return ut_fault_set(
+        fault, err,
+        err == UT_EINVAL     ? "--cursor %s is of another question: give the same conditions and "
+                               "the same order as the listing that printed it"
+        : err == UT_EVERSION ? "--cursor %s is of an earlier version of untrace: begin the listing "
+                               "anew, without it"
+                             : "--cursor %s is not a cursor: give it as a listing printed it",
+        cursor_z);
 }
 
 typedef struct {

@@ -26,11 +26,15 @@ typedef struct {
     bool more; // the limit was reached, and a span that matches may follow
 } ut_span_search;
 
-// Prepares a search. filter: has been checked; borrowed until the search ends. cursor_z: NULL, or
-// the place where an earlier search ended, as a person hands it back. UT_EFORMAT, UT_EINVAL with a
-// fault: it is no cursor, or one of another question.
-ut_err ut_span_search_begin(ut_span_search *search, const ut_filter *filter, bool oldest_first,
-                            const char *cursor_z, ut_fault *fault);
+// Prepares a search. filter: has been checked; borrowed until the search ends.
+void ut_span_search_begin(ut_span_search *search, const ut_filter *filter, bool oldest_first);
+
+// Makes a search that has been prepared, with its times as they were asked for, go on where an
+// earlier one of the same question ended. filter: the one that it was prepared with; gets the times
+// of the earlier search. cursor_z: as a person hands it back. UT_EFORMAT, UT_EVERSION, UT_EINVAL
+// with a fault: it is no cursor, one of an earlier version, or one of another question.
+ut_err ut_span_search_resume(ut_span_search *search, ut_filter *filter, const char *cursor_z,
+                             ut_fault *fault);
 
 // Called after every slice, when no view is held: the place to write to a reader that may be slow.
 // An error ends the search.

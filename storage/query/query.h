@@ -45,7 +45,7 @@ typedef struct {
 } ut_query_cursor;
 
 enum {
-    UT_QUERY_CURSOR_TEXT_MAX = 64,
+    UT_QUERY_CURSOR_TEXT_MAX = 80,
     UT_QUERY_WORK_BLOCKS = 64,           // blocks read in one call unless told otherwise
     UT_QUERY_PULL_BLOCKS = 4096,         // blocks that a reader that polls gets past in one call
     UT_QUERY_WORK_SUMMARIES = 64 * 1024, // summaries or trace entries looked at in one call
@@ -57,6 +57,9 @@ typedef struct {
     bool oldest_first;   // by the order of arrival; else newest first
     uint32_t spans_max;  // spans that one call visits at most; 0: no limit
     uint32_t blocks_max; // blocks that one call opens at most; 0: UT_QUERY_WORK_BLOCKS
+    // The times of the filter as they were asked for ("1h"), for the cursor. Empty: none was.
+    ut_bytes since;
+    ut_bytes until;
 } ut_search;
 
 // The work of a call, which is added to the counts that are there.
@@ -88,12 +91,16 @@ typedef struct {
 ut_err ut_query_spans(ut_store_view *view, const ut_search *search, ut_query_cursor *cursor,
                       ut_search_work *work, bool *more, ut_trace_span_visitor visitor);
 
-// A cursor as text for people to hand back: letters, digits, - and _. It holds a check sum over the
-// filter and the order, so that it does not go on with another question. UT_EFORMAT: not a cursor;
+// A cursor as text for people to hand back: letters, digits, - and _. It holds the times of the
+// filter, because "an hour ago" is another time when the question is asked again, and a check sum
+// over the rest of the filter, the order, and the times as they were asked for, so that it does not
+// go on with another question. *start_ns, *end_ns: out, those of the filter that it was written
+// with; to be set in the filter. UT_EFORMAT: not a cursor; UT_EVERSION: one of an earlier version;
 // UT_EINVAL: of another question.
 void ut_query_cursor_write(const ut_query_cursor *cursor, const ut_search *search,
                            char text_z[UT_QUERY_CURSOR_TEXT_MAX]);
-ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cursor *cursor);
+ut_err ut_query_cursor_read(ut_bytes text, const ut_search *search, ut_query_cursor *cursor,
+                            uint64_t *start_ns, uint64_t *end_ns);
 
 // ---- spans in the order of their commits, for readers that poll ----
 

@@ -126,6 +126,37 @@ def test_pages_by_cursor_are_the_whole(stored, order):
     assert pages == whole
 
 
+@pytest.mark.parametrize("times", [["--since", "1h"], ["--since", "90m", "--until", "0s"], ["--until", "0.1s"],
+                                   ["--since", "2026-01-01"], ["--since", "1h", "--oldest"]], ids=" ".join)
+def test_pages_of_a_relative_time_are_the_whole(stored, times):
+    whole = ids(lines("spans", "--data-dir", stored.data_dir, "--limit", 100000, *times))
+    assert len(whole) == 3000
+    pages, cursor = [], []
+    for _ in range(3):
+        page = of_json("spans", "--data-dir", stored.data_dir, "--limit", 1000, *times, *cursor)
+        pages += ids(page["spans"])
+        cursor = ["--cursor", page["cursor"]]
+    assert pages == whole
+
+
+def test_a_page_keeps_the_times_of_the_first_one(stored):
+    under_test = ["spans", "--data-dir", stored.data_dir]
+    middle = sorted(span["start_ns"] for span in stored.spans)[1500]
+    since = f"{(time.time_ns() - middle) // 10**9 + 1}s"  # in a second that span is older
+    page = of_json(*under_test, "--limit", 1, "--since", since, "--oldest")
+    following = [*under_test, "--limit", 100000, "--since", since, "--oldest", "--cursor", page["cursor"]]
+    rest = of_json(*following)["spans"]
+    until(lambda: len(lines(*under_test, "--limit", 100000, "--since", since)) <= len(rest), "the window to move")
+    assert of_json(*following)["spans"] == rest
+    done = untrace(*under_test, "--since", "2h", "--oldest", "--cursor", page["cursor"])
+    assert done.returncode == EX_USAGE and "another question" in done.stderr
+
+
+def test_a_cursor_of_an_earlier_version_says_so(stored):
+    done = untrace("spans", "--data-dir", stored.data_dir, "--cursor", "0000000000000b25000000074a59d12402eff349")
+    assert (done.returncode, done.stdout) == (EX_USAGE, "") and "of an earlier version of untrace" in done.stderr
+
+
 def test_a_cursor_of_another_question_is_refused(stored):
     cursor = of_json("spans", "--data-dir", stored.data_dir, "--limit", 5)["cursor"]
     for other in (["--kind", "server"], ["--oldest"]):

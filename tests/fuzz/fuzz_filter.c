@@ -25,12 +25,16 @@ static void read_cursor(ut_bytes text)
     ut_filter filter = ut_filter_all();
     ut_search search = {.org = 1, .filter = &filter};
     ut_query_cursor cursor;
-    if (ut_query_cursor_read(text, &search, &cursor) != UT_OK)
+    if (ut_query_cursor_read(text, &search, &cursor, &filter.start_ns, &filter.end_ns) != UT_OK)
         return;
     char text_z[UT_QUERY_CURSOR_TEXT_MAX];
     ut_query_cursor again;
     ut_query_cursor_write(&cursor, &search, text_z);
-    UT_ASSERT(ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &again) == UT_OK);
+    uint64_t start_ns;
+    uint64_t end_ns;
+    UT_ASSERT(ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &again, &start_ns, &end_ns) ==
+              UT_OK);
+    UT_ASSERT(start_ns == filter.start_ns && end_ns == filter.end_ns);
     UT_ASSERT(again.begun == cursor.begun && again.seq == cursor.seq &&
               again.ordinal == cursor.ordinal);
 }

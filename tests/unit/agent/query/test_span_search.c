@@ -68,13 +68,12 @@ static int set_up(void **state)
 {
     fixture *f = calloc(1, sizeof(*f));
     ut_engine *engine = ut_engine_memory_open(BUDGET);
-    ut_fault fault = {UT_OK, ""};
     f->filter = ut_filter_all();
     open_store(f, engine);
     fill(f->reader.store);
     assert_int_equal(ut_store_view_open(engine, &f->reader.view), UT_OK);
     assert_int_equal(ut_store_view_begin(f->reader.view), UT_OK);
-    assert_int_equal(ut_span_search_begin(&f->search, &f->filter, true, NULL, &fault), UT_OK);
+    ut_span_search_begin(&f->search, &f->filter, true);
     *state = f;
     return 0;
 }
@@ -115,7 +114,8 @@ static void a_limit_leaves_a_cursor_that_goes_on_where_it_ended(void **state)
     assert_int_equal(f->seen, 7);
     assert_true(f->search.more);
     ut_query_cursor_write(&f->search.cursor, &f->search.search, cursor_z);
-    assert_int_equal(ut_span_search_begin(&f->search, &f->filter, true, cursor_z, &fault), UT_OK);
+    ut_span_search_begin(&f->search, &f->filter, true);
+    assert_int_equal(ut_span_search_resume(&f->search, &f->filter, cursor_z, &fault), UT_OK);
     assert_int_equal(run(f, 0, NULL), UT_OK);
     assert_int_equal(f->order, SPANS);
     assert_false(f->search.more);
@@ -139,7 +139,7 @@ static void a_limit_that_meets_the_last_match_promises_no_more(void **state)
     assert_int_equal(f->seen, MATCHES);
     assert_false(f->search.more);
     f->order = 0;
-    assert_int_equal(ut_span_search_begin(&f->search, &f->filter, true, NULL, NULL), UT_OK);
+    ut_span_search_begin(&f->search, &f->filter, true);
     assert_int_equal(run(f, MATCHES - 1, NULL), UT_OK);
     assert_true(f->search.more);
 }
@@ -212,15 +212,18 @@ static void a_cursor_of_something_else_is_refused(void **state)
     fixture *f = *state;
     ut_fault fault = {UT_OK, ""};
     char cursor_z[UT_QUERY_CURSOR_TEXT_MAX];
-    assert_int_equal(ut_span_search_begin(&f->search, &f->filter, true, "what", &fault),
-                     UT_EFORMAT);
+    assert_int_equal(ut_span_search_resume(&f->search, &f->filter, "what", &fault), UT_EFORMAT);
     assert_non_null(strstr(fault.text_z, "--cursor what is not a cursor"));
-    assert_int_equal(ut_span_search_begin(&f->search, &f->filter, true, NULL, &fault), UT_OK);
+    ut_span_search_begin(&f->search, &f->filter, true);
     assert_int_equal(run(f, 3, NULL), UT_OK);
     ut_query_cursor_write(&f->search.cursor, &f->search.search, cursor_z);
-    assert_int_equal(ut_span_search_begin(&f->search, &f->filter, false, cursor_z, &fault),
-                     UT_EINVAL);
+    ut_span_search_begin(&f->search, &f->filter, false);
+    assert_int_equal(ut_span_search_resume(&f->search, &f->filter, cursor_z, &fault), UT_EINVAL);
     assert_non_null(strstr(fault.text_z, "another question"));
+    // As the version before this one wrote it.
+    static const char earlier_z[] = "0000000000000b25000000074a59d12402eff349";
+    assert_int_equal(ut_span_search_resume(&f->search, &f->filter, earlier_z, &fault), UT_EVERSION);
+    assert_non_null(strstr(fault.text_z, "of an earlier version of untrace"));
 }
 
 // ---- the reader ----
@@ -242,7 +245,7 @@ static void a_data_directory_is_searched_once_there_is_a_store_in_it(void **stat
     fill(f.reader.store);
     ut_store_close(f.reader.store);
     assert_int_equal(ut_reader_open(dir_z, NULL, &f.reader, &fault), UT_OK);
-    assert_int_equal(ut_span_search_begin(&f.search, &f.filter, true, NULL, &fault), UT_OK);
+    ut_span_search_begin(&f.search, &f.filter, true);
     assert_int_equal(run(&f, 0, NULL), UT_OK);
     assert_int_equal(f.seen, SPANS);
     assert_int_equal(f.search.leavers.spans, 0);

@@ -435,6 +435,13 @@ static void a_search_that_cannot_read_says_so_and_can_go_on(void **state)
 // ---- while data comes and goes ----
 
 // Every span that is there from the first call to the last is seen once, no span is seen twice.
+static ut_err read_cursor(const char *text_z, const ut_search *search, ut_query_cursor *cursor)
+{
+    uint64_t start_ns;
+    uint64_t end_ns;
+    return ut_query_cursor_read(ut_bytes_of_z(text_z), search, cursor, &start_ns, &end_ns);
+}
+
 static void a_search_sees_what_stays_exactly_once(void **state)
 {
     fixture *f = *state;
@@ -461,7 +468,7 @@ static void a_search_sees_what_stays_exactly_once(void **state)
             // By way of its text, as a person hands it back.
             char text_z[UT_QUERY_CURSOR_TEXT_MAX];
             ut_query_cursor_write(&cursor, &search, text_z);
-            assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &cursor), UT_OK);
+            assert_int_equal(read_cursor(text_z, &search, &cursor), UT_OK);
             assert_int_equal(ut_store_view_begin(f->view), UT_OK);
             assert_int_equal(ut_query_spans(f->view, &search, &cursor, &work, &more,
                                             (ut_trace_span_visitor){take, &found}),
@@ -512,7 +519,7 @@ static void a_cursor_goes_on_with_its_own_question_only(void **state)
     for (unsigned i = 0; i < 3; i++) {
         ut_query_cursor_write(&cursors[i], &search, text_z);
         assert_true(strspn(text_z, "0123456789abcdefghijklmnopqrstuvwxyz_-") == strlen(text_z));
-        assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &back), UT_OK);
+        assert_int_equal(read_cursor(text_z, &search, &back), UT_OK);
         assert_int_equal(back.begun, cursors[i].begun);
         assert_true(back.seq == cursors[i].seq);
         assert_int_equal(back.ordinal, cursors[i].ordinal);
@@ -534,10 +541,10 @@ static void a_cursor_goes_on_with_its_own_question_only(void **state)
             changed.by_trace = true;
             break;
         case 3:
-            changed.start_ns = 1;
+            question.since = UT_BYTES_LIT("1h");
             break;
         case 4:
-            changed.end_ns = 1;
+            question.until = UT_BYTES_LIT("1h");
             break;
         case 5:
             changed.service = UT_BYTES_LIT("a");
@@ -576,26 +583,65 @@ static void a_cursor_goes_on_with_its_own_question_only(void **state)
             changed.terms[changed.term_count++] = (ut_filter_term){.key = exists.key};
             break;
         }
-        assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(text_z), &question, &back), UT_EINVAL);
+        assert_int_equal(read_cursor(text_z, &question, &back), UT_EINVAL);
         char own_z[UT_QUERY_CURSOR_TEXT_MAX];
         ut_query_cursor_write(&cursors[1], &question, own_z);
-        assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(own_z), &question, &back), UT_OK);
-        assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(own_z), &search, &back), UT_EINVAL);
+        assert_int_equal(read_cursor(own_z, &question, &back), UT_OK);
+        assert_int_equal(read_cursor(own_z, &search, &back), UT_EINVAL);
     }
     for (size_t i = 0; text_z[i] != '\0'; i++) {
         char kept = text_z[i];
         text_z[i] = kept == '0' ? '1' : '0';
-        assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &back), UT_EFORMAT);
+        assert_int_equal(read_cursor(text_z, &search, &back), UT_EFORMAT);
         text_z[i] = kept;
     }
     static const char *const wrong[] = {"", "x", "12", "zz",
                                         "0000000000000000000000000000000000000000"};
     for (unsigned i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(wrong[i]), &search, &back), UT_EFORMAT);
+        assert_int_equal(read_cursor(wrong[i], &search, &back), UT_EFORMAT);
     // More on a page is the same question.
     search.spans_max = 5;
     search.blocks_max = 5;
-    assert_int_equal(ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &back), UT_OK);
+    assert_int_equal(read_cursor(text_z, &search, &back), UT_OK);
+}
+
+// "An hour ago" is another time when the next page is asked for.
+static void a_cursor_brings_the_times_of_its_first_page(void **state)
+{
+    (void)state;
+    ut_filter first = ut_filter_all();
+    first.start_ns = 1000;
+    first.end_ns = 9000;
+    ut_search search = {.filter = &first, .since = UT_BYTES_LIT("1h"), .until = UT_BYTES_LIT("0s")};
+    const ut_query_cursor cursor = {.begun = true, .seq = 3, .ordinal = 4};
+    char text_z[UT_QUERY_CURSOR_TEXT_MAX];
+    ut_query_cursor_write(&cursor, &search, text_z);
+    ut_filter later = first;
+    later.start_ns += 77;
+    later.end_ns += 77;
+    search.filter = &later;
+    ut_query_cursor back;
+    assert_int_equal(
+        ut_query_cursor_read(ut_bytes_of_z(text_z), &search, &back, &later.start_ns, &later.end_ns),
+        UT_OK);
+    assert_true(back.begun && back.seq == 3 && back.ordinal == 4);
+    assert_true(later.start_ns == 1000 && later.end_ns == 9000);
+    search.since = UT_BYTES_LIT("2h");
+    assert_int_equal(read_cursor(text_z, &search, &back), UT_EINVAL);
+    search.since = UT_BYTES_NONE;
+    assert_int_equal(read_cursor(text_z, &search, &back), UT_EINVAL);
+}
+
+static void a_cursor_of_an_earlier_version_is_told_from_nonsense(void **state)
+{
+    (void)state;
+    ut_filter filter = ut_filter_all();
+    const ut_search search = {.filter = &filter};
+    ut_query_cursor back;
+    assert_int_equal(read_cursor("0000000000000b25000000074a59d12402eff349", &search, &back),
+                     UT_EVERSION);
+    assert_int_equal(read_cursor("0000000000000b26000000074a59d12402eff349", &search, &back),
+                     UT_EFORMAT);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -612,6 +658,8 @@ int main(void)
         TEST(a_search_that_cannot_read_says_so_and_can_go_on),
         TEST(a_search_sees_what_stays_exactly_once),
         cmocka_unit_test(a_cursor_goes_on_with_its_own_question_only),
+        cmocka_unit_test(a_cursor_brings_the_times_of_its_first_page),
+        cmocka_unit_test(a_cursor_of_an_earlier_version_is_told_from_nonsense),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -182,6 +182,15 @@ static ut_err expand_member(ut_gzip *gzip, ut_bytes in, size_t *at, ut_buf *out,
     return UT_OK;
 }
 
+// Whether nothing but zeros stands behind the last member, with which tools fill a file up to a
+// block, and which gzip passes.
+static bool only_zeros_follow(ut_bytes in, size_t at)
+{
+    while (at < in.len && in.data[at] == 0)
+        at++;
+    return at == in.len;
+}
+
 ut_err ut_gzip_expand(ut_gzip *gzip, ut_bytes in, ut_buf *out, ut_fault *fault)
 {
     if (gzip->expander == NULL)
@@ -195,7 +204,7 @@ ut_err ut_gzip_expand(ut_gzip *gzip, ut_bytes in, ut_buf *out, ut_fault *fault)
         ut_err err = expand_member(gzip, in, &at, out, fault);
         if (err != UT_OK)
             return err;
-    } while (at < in.len);
+    } while (!only_zeros_follow(in, at));
     return UT_OK;
 }
 

@@ -1,6 +1,8 @@
 // Reading JSON; see json.h.
 #include "adapters/encoding/json.h"
 
+#include "adapters/encoding/json_scan.h"
+
 #include <stdlib.h>
 
 // ---- bounded memory: each piece knows its size, so that freeing gives back what it took ----
@@ -106,6 +108,27 @@ static bool document_too_deep(yyjson_val *root)
     return false;
 }
 
+// Writes U+FFFD over each half of a surrogate pair that stands alone, which yyjson would refuse.
+// The escape keeps its length.
+static void mend_surrogates(char *text, size_t len)
+{
+    uint8_t *at = (uint8_t *)text;
+    const uint8_t *end = at + len;
+    while ((at = memchr(at, '\\', (size_t)(end - at))) != NULL) {
+        uint32_t unit;
+        uint32_t low;
+        if (!ut_json_unit(at, end, &unit)) {
+            at += end - at > 1 ? 2 : 1;
+            continue;
+        }
+        if (ut_json_is_high(unit) && ut_json_unit(at + 6, end, &low) && ut_json_is_low(low))
+            at += 6;
+        else if (ut_json_is_high(unit) || ut_json_is_low(unit))
+            memcpy(at, "\\ufffd", 6);
+        at += 6;
+    }
+}
+
 static ut_err refuse_depth(ut_bytes text, ut_fault *fault)
 {
     size_t where = 0;
@@ -142,6 +165,7 @@ ut_err ut_json_read_within(ut_json *json, ut_bytes text, size_t memory_max, ut_f
         return ut_fault_set(fault, UT_ENOMEM, "no memory for JSON of %zu bytes", text.len);
     memcpy(json->text, text.data, text.len);
     memset(json->text + text.len, 0, YYJSON_PADDING_SIZE);
+    mend_surrogates(json->text, text.len);
     json->doc =
         yyjson_read_opts(json->text, text.len, YYJSON_READ_INSITU | YYJSON_READ_NUMBER_AS_RAW,
                          &json->allocator, &error);

@@ -25,8 +25,9 @@ typedef struct {
     bool refused; // the ceiling was reached
 } ut_json;
 
-// Parses a whole text (RFC 8259, UTF-8 checked). Numbers stay text (yyjson's raw type), so that
-// none is rounded. The values live until ut_json_free; text is copied. json is not to be moved
+// Parses a whole text (RFC 8259, UTF-8 checked). Half a surrogate pair in an escape is U+FFFD:
+// producers cut texts within a character. Numbers stay text (yyjson's raw type), so that none is
+// rounded. The values live until ut_json_free; text is copied. json is not to be moved
 // meanwhile. Nothing is to be freed after an error. UT_EFORMAT (with the byte where it went wrong;
 // also when nested deeper than UT_JSON_DEPTH_MAX), UT_ELIMIT (memory), UT_ENOMEM.
 ut_err ut_json_read(ut_json *json, ut_bytes text, ut_fault *fault);

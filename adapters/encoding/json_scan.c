@@ -60,11 +60,11 @@ RARE uint8_t *ut_json_room(ut_json_scan *scan, size_t len)
     return found;
 }
 
-// Four hexadecimal digits; false when they are not there.
-static bool read_unit(const ut_json_scan *scan, const uint8_t *at, uint32_t *unit)
+bool ut_json_unit(const uint8_t *at, const uint8_t *end, uint32_t *unit)
 {
     uint8_t bytes[2];
-    if (scan->end - at < 4 || !ut_hex_decode(ut_bytes_of(at, 4), bytes))
+    if (end - at < 6 || at[0] != '\\' || at[1] != 'u' ||
+        !ut_hex_decode(ut_bytes_of(at + 2, 4), bytes))
         return false;
     *unit = (uint32_t)bytes[0] << 8 | bytes[1];
     return true;
@@ -91,20 +91,19 @@ static uint8_t *put_utf8(uint8_t *to, uint32_t c)
     return to;
 }
 
-// Reads what follows "\u": a character, or the two halves of a surrogate pair.
+// Reads "\u" and its digits: a character, or the two halves of a surrogate pair.
 static const uint8_t *unescape_unicode(ut_json_scan *scan, const uint8_t *at, uint8_t **to)
 {
     uint32_t c;
     uint32_t low;
-    if (!read_unit(scan, at, &c))
+    if (!ut_json_unit(at, scan->end, &c))
         return ut_json_give_up(scan);
-    at += 4;
-    if (c >= 0xD800 && c <= 0xDFFF) {
-        if (c > 0xDBFF || scan->end - at < 6 || at[0] != '\\' || at[1] != 'u' ||
-            !read_unit(scan, at + 2, &low) || low < 0xDC00 || low > 0xDFFF)
-            return ut_json_give_up(scan);
+    at += 6;
+    if (ut_json_is_high(c) && ut_json_unit(at, scan->end, &low) && ut_json_is_low(low)) {
         c = 0x10000 + ((c - 0xD800) << 10) + (low - 0xDC00);
         at += 6;
+    } else if (ut_json_is_high(c) || ut_json_is_low(c)) {
+        c = 0xFFFD;
     }
     *to = put_utf8(*to, c);
     return at;
@@ -118,7 +117,7 @@ static const uint8_t *unescape(ut_json_scan *scan, const uint8_t *at, uint8_t **
     if (at == scan->end)
         return ut_json_give_up(scan);
     if (*at == 'u')
-        return unescape_unicode(scan, at + 1, to);
+        return unescape_unicode(scan, at - 1, to);
     for (size_t i = 0; i < sizeof(names) - 1; i++) {
         if (*at == (uint8_t)names[i]) {
             *(*to)++ = (uint8_t)values[i];

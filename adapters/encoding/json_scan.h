@@ -67,6 +67,20 @@ static inline const uint8_t *ut_json_plain_end(const uint8_t *at, const uint8_t 
 // unless there are escapes or other characters than ASCII.
 const uint8_t *ut_json_string(ut_json_scan *scan, const uint8_t *at, ut_bytes *text);
 
+// Reads "\u" and its four hexadecimal digits, six bytes. False when they do not stand at `at`.
+bool ut_json_unit(const uint8_t *at, const uint8_t *end, uint32_t *unit);
+
+// True of the halves of a surrogate pair: of the first, and of the second. One that stands alone is
+// U+FFFD wherever JSON is read, because producers cut texts within a character.
+static inline bool ut_json_is_high(uint32_t unit)
+{
+    return unit >= 0xD800 && unit <= 0xDBFF;
+}
+static inline bool ut_json_is_low(uint32_t unit)
+{
+    return unit >= 0xDC00 && unit <= 0xDFFF;
+}
+
 // Room for len bytes that live as long as the strings of the scan; NULL after giving up for want of
 // memory.
 uint8_t *ut_json_room(ut_json_scan *scan, size_t len);

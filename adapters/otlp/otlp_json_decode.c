@@ -212,7 +212,7 @@ static bool put_event(decoder *d, ut_buf *out, yyjson_val *object, const ut_otlp
         } else if (of.name == UT_NAME_ATTRIBUTES) {
             attributes = of.value;
         } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
-            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &event.dropped_attributes))
+            if (!ut_otlp_get_count(d->fault, of.value, &of.place, &event.dropped_attributes))
                 return false;
         }
     }
@@ -254,10 +254,10 @@ static bool put_link(decoder *d, ut_buf *out, yyjson_val *object, const ut_otlp_
         } else if (of.name == UT_NAME_ATTRIBUTES) {
             attributes = of.value;
         } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
-            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &link.dropped_attributes))
+            if (!ut_otlp_get_count(d->fault, of.value, &of.place, &link.dropped_attributes))
                 return false;
         } else if (of.name == UT_NAME_FLAGS) {
-            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &link.flags))
+            if (!ut_otlp_get_flags(d->fault, of.value, &of.place, &link.flags))
                 return false;
         }
     }
@@ -319,7 +319,8 @@ static bool get_status(decoder *d, yyjson_val *object, const ut_otlp_place *at, 
     ut_otlp_members of = ut_otlp_members_of(object, at);
     while (ut_otlp_next_member(&of)) {
         if (of.name == UT_NAME_CODE) {
-            if (!ut_otlp_get_enum(d->fault, of.value, &of.place, &span->status_code))
+            if (!ut_otlp_get_enum(d->fault, of.value, &of.place, &ut_otlp_status_codes,
+                                  &span->status_code))
                 return false;
         } else if (of.name == UT_NAME_MESSAGE) {
             if (!ut_otlp_get_text(d->fault, of.value, &of.place, &span->status_message))
@@ -329,12 +330,21 @@ static bool get_status(decoder *d, yyjson_val *object, const ut_otlp_place *at, 
     return true;
 }
 
-static void reject(decoder *d, const ut_otlp_place *at, const char *field_z, const char *what_z,
-                   size_t digits)
+static void reject(decoder *d, const ut_otlp_place *at, ut_reject id, size_t digits)
 {
+    static const struct {
+        const char *field_z;
+        size_t digits;
+    } ids[UT_REJECT_COUNT] = {
+        [UT_REJECT_TRACE_ID] = {"traceId", 2 * (size_t)UT_TRACE_ID_LEN},
+        [UT_REJECT_SPAN_ID] = {"spanId", 2 * (size_t)UT_SPAN_ID_LEN},
+        [UT_REJECT_PARENT_SPAN_ID] = {"parentSpanId", 2 * (size_t)UT_SPAN_ID_LEN},
+        [UT_REJECT_LINK_ID] = {"links: an id", 2 * (size_t)UT_LINK_ID_LEN_MAX},
+    };
     ut_otlp_path_text path;
     ut_otlp_place_path(at, &path);
-    ut_batch_reject(d->batch, "%.80s.%s %s (%zu digits)", path.text_z, field_z, what_z, digits);
+    ut_otlp_span_reject(d->batch, id, path.text_z, ids[id].field_z, digits, ids[id].digits,
+                        "digits");
 }
 
 // The ids of a span as they came; bytes are set where the number of digits is right.
@@ -356,26 +366,18 @@ static ut_bytes id_bytes(const uint8_t *id, size_t digits)
 
 static bool ids_fit(decoder *d, const span_ids *ids, const ut_otlp_place *at, ut_span *span)
 {
-    static const struct {
-        const char *field_z;
-        const char *what_z;
-    } faults[UT_OTLP_BAD_IDS] = {
-        [UT_OTLP_BAD_TRACE_ID] = {"traceId", "is not 32 digits other than zero"},
-        [UT_OTLP_BAD_SPAN_ID] = {"spanId", "is not 16 digits other than zero"},
-        [UT_OTLP_BAD_PARENT_SPAN_ID] = {"parentSpanId", "is neither empty nor 16 digits"},
-    };
-    const size_t digits[UT_OTLP_BAD_IDS] = {
-        [UT_OTLP_BAD_TRACE_ID] = ids->trace_id_digits,
-        [UT_OTLP_BAD_SPAN_ID] = ids->span_id_digits,
-        [UT_OTLP_BAD_PARENT_SPAN_ID] = ids->parent_span_id_digits,
+    const size_t digits[UT_REJECT_COUNT] = {
+        [UT_REJECT_TRACE_ID] = ids->trace_id_digits,
+        [UT_REJECT_SPAN_ID] = ids->span_id_digits,
+        [UT_REJECT_PARENT_SPAN_ID] = ids->parent_span_id_digits,
     };
     span->trace_id = id_bytes(ids->trace_id, ids->trace_id_digits);
     span->span_id = id_bytes(ids->span_id, ids->span_id_digits);
     span->parent_span_id = id_bytes(ids->parent_span_id, ids->parent_span_id_digits);
-    const ut_otlp_ids found = ut_otlp_span_check_ids(span);
-    if (found != UT_OTLP_IDS_FIT)
-        reject(d, at, faults[found].field_z, faults[found].what_z, digits[found]);
-    return found == UT_OTLP_IDS_FIT;
+    const ut_reject found = ut_otlp_span_check_ids(span);
+    if (found != UT_REJECT_COUNT)
+        reject(d, at, found, digits[found]);
+    return found == UT_REJECT_COUNT;
 }
 
 // The members of a span that are single values.
@@ -394,7 +396,7 @@ static bool get_span_member(decoder *d, const ut_otlp_members *of, span_ids *ids
     case UT_NAME_NAME:
         return ut_otlp_get_text(d->fault, of->value, &of->place, &span->name);
     case UT_NAME_KIND:
-        return ut_otlp_get_enum(d->fault, of->value, &of->place, &span->kind);
+        return ut_otlp_get_enum(d->fault, of->value, &of->place, &ut_otlp_span_kinds, &span->kind);
     case UT_NAME_START_TIME:
         return ut_otlp_get_time(d->fault, of->value, &of->place, &span->start_ns);
     case UT_NAME_END_TIME:
@@ -402,15 +404,15 @@ static bool get_span_member(decoder *d, const ut_otlp_members *of, span_ids *ids
     case UT_NAME_STATUS:
         return get_status(d, of->value, &of->place, span);
     case UT_NAME_FLAGS:
-        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->flags);
+        return ut_otlp_get_flags(d->fault, of->value, &of->place, &span->flags);
     case UT_NAME_TRACE_STATE:
         return ut_otlp_get_text(d->fault, of->value, &of->place, &span->trace_state);
     case UT_NAME_DROPPED_ATTRIBUTES:
-        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->dropped_attributes);
+        return ut_otlp_get_count(d->fault, of->value, &of->place, &span->dropped_attributes);
     case UT_NAME_DROPPED_EVENTS:
-        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->dropped_events);
+        return ut_otlp_get_count(d->fault, of->value, &of->place, &span->dropped_events);
     case UT_NAME_DROPPED_LINKS:
-        return ut_otlp_get_u32(d->fault, of->value, &of->place, &span->dropped_links);
+        return ut_otlp_get_count(d->fault, of->value, &of->place, &span->dropped_links);
     default:
         return true; // not known
     }
@@ -445,7 +447,7 @@ static bool decode_span(decoder *d, yyjson_val *object, const ut_otlp_place *at,
         return false;
     ut_span_write_rare(out, &span);
     if (fit && bad_link_digits != 0) {
-        reject(d, at, "links", "have an id that does not fit", bad_link_digits);
+        reject(d, at, UT_REJECT_LINK_ID, bad_link_digits);
         fit = false;
     }
     ut_otlp_span_end(d->batch, begin, fit, resource, scope, &span);
@@ -472,7 +474,7 @@ static bool put_scope(decoder *d, ut_buf *out, yyjson_val *object, const ut_otlp
         } else if (of.name == UT_NAME_ATTRIBUTES) {
             attributes = of.value;
         } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
-            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &scope.dropped_attributes))
+            if (!ut_otlp_get_count(d->fault, of.value, &of.place, &scope.dropped_attributes))
                 return false;
         }
     }
@@ -563,7 +565,7 @@ static bool put_resource(decoder *d, ut_buf *out, yyjson_val *object, const ut_o
         if (of.name == UT_NAME_ATTRIBUTES) {
             attributes = of.value;
         } else if (of.name == UT_NAME_DROPPED_ATTRIBUTES) {
-            if (!ut_otlp_get_u32(d->fault, of.value, &of.place, &resource.dropped_attributes))
+            if (!ut_otlp_get_count(d->fault, of.value, &of.place, &resource.dropped_attributes))
                 return false;
         } else if (of.name == UT_NAME_ENTITY_REFS) {
             entity_refs = of.value;
@@ -656,16 +658,55 @@ static bool decode_resource_spans(decoder *d, yyjson_val *object, const ut_otlp_
 
 // ---- request ----
 
+// Tells the sender of an object without resourceSpans what it holds instead. The request is a
+// success all the same, as unknown members are ignored.
+static void remark_no_spans(decoder *d, yyjson_val *root)
+{
+    static const struct {
+        const char *name_z;
+        const char *what_z;
+    } known[] = {
+        {"resourceLogs", "; those are logs, and only traces are taken here"},
+        {"resourceMetrics", "; those are metrics, and only traces are taken here"},
+        {"resourceProfiles", "; those are profiles, and only traces are taken here"},
+        {"resource_spans", "; names are written in lowerCamelCase"},
+        {"batches", "; that is a trace as a backend shows it"},
+    };
+    enum { SHOWN_MAX = 40 };
+    yyjson_obj_iter members = yyjson_obj_iter_with(root);
+    yyjson_val *name = yyjson_obj_iter_next(&members);
+    if (name == NULL)
+        return; // an empty request
+    const char *what_z = "";
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (yyjson_equals_str(name, known[i].name_z))
+            what_z = known[i].what_z;
+    }
+    char shown_z[SHOWN_MAX + 1];
+    const ut_bytes text = ut_otlp_text_of(name);
+    const size_t len = text.len < SHOWN_MAX ? text.len : SHOWN_MAX;
+    for (size_t i = 0; i < len; i++)
+        shown_z[i] = text.data[i] < 0x20 || text.data[i] > 0x7e ? '?' : (char)text.data[i];
+    shown_z[len] = '\0';
+    ut_batch_remark(d->batch, "found no resourceSpans, but \"%s\"%s", shown_z, what_z);
+}
+
 static bool decode_request(decoder *d, yyjson_val *root)
 {
     if (!yyjson_is_obj(root))
         return ut_otlp_bad_type(d->fault, NULL, "an object with resourceSpans", root);
+    bool found = false;
     yyjson_val *resource_spans = NULL;
-    ut_otlp_members of = ut_otlp_members_of(root, NULL);
-    while (ut_otlp_next_member(&of)) {
-        if (of.name == UT_NAME_RESOURCE_SPANS)
-            resource_spans = of.value;
+    yyjson_obj_iter names = yyjson_obj_iter_with(root);
+    for (yyjson_val *name; (name = yyjson_obj_iter_next(&names)) != NULL;) {
+        if (ut_otlp_name_of(ut_otlp_text_of(name)) != UT_NAME_RESOURCE_SPANS)
+            continue;
+        found = true;
+        if (!yyjson_is_null(yyjson_obj_iter_get_val(name)))
+            resource_spans = yyjson_obj_iter_get_val(name);
     }
+    if (!found)
+        remark_no_spans(d, root);
     const ut_otlp_place *at = UT_OTLP_MEMBER(NULL, "resourceSpans");
     uint32_t count;
     if (!ut_otlp_get_objects(d->fault, resource_spans, at, &count))
@@ -710,6 +751,9 @@ ut_err ut_otlp_json_decode(ut_bytes body, ut_batch *batch, ut_fault *fault)
 ut_err ut_otlp_json_decode_within(ut_bytes body, size_t memory_max, ut_batch *batch,
                                   ut_fault *fault)
 {
+    // A byte order mark may be passed (RFC 8259, section 8.1).
+    if (body.len >= 3 && memcmp(body.data, "\xef\xbb\xbf", 3) == 0)
+        body = ut_bytes_of(body.data + 3, body.len - 3);
     if (ut_otlp_json_stream(body, memory_max, batch))
         return UT_OK;
     ut_batch_reset(batch, SIZE_MAX);

@@ -107,22 +107,53 @@ bool ut_otlp_get_time(ut_fault *fault, yyjson_val *value, const ut_otlp_place *a
     return ut_otlp_get_integer(fault, value, at, 0, UINT64_MAX, true, ns);
 }
 
-bool ut_otlp_get_u32(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint32_t *number)
+bool ut_otlp_get_count(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at,
+                       uint32_t *number)
 {
     uint64_t bits = *number;
-    if (!ut_otlp_get_integer(fault, value, at, 0, UINT32_MAX, true, &bits))
+    if (!ut_otlp_get_integer(fault, value, at, INT64_MIN, UINT64_MAX, true, &bits))
         return false;
-    *number = (uint32_t)bits;
+    const int64_t count = (int64_t)bits;
+    *number = count < 0 ? 0 : count > UINT32_MAX ? UINT32_MAX : (uint32_t)count;
     return true;
 }
 
-bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, int32_t *number)
+bool ut_otlp_get_flags(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint32_t *flags)
+{
+    uint64_t bits = *flags;
+    if (!ut_otlp_get_integer(fault, value, at, INT64_MIN, UINT64_MAX, true, &bits))
+        return false;
+    *flags = (uint32_t)(bits & UINT32_MAX);
+    return true;
+}
+
+const ut_otlp_enum_names ut_otlp_span_kinds = {
+    "SPAN_KIND_", {"UNSPECIFIED", "INTERNAL", "SERVER", "CLIENT", "PRODUCER", "CONSUMER"}};
+const ut_otlp_enum_names ut_otlp_status_codes = {"STATUS_CODE_", {"UNSET", "OK", "ERROR"}};
+
+bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at,
+                      const ut_otlp_enum_names *names, int32_t *number)
 {
     uint64_t bits = (uint64_t)(int64_t)*number;
-    if (value != NULL && !yyjson_is_raw(value))
-        return ut_otlp_bad_type(fault, at, "an integer (names of enumerations are not allowed)",
-                                value);
-    if (!ut_otlp_get_integer(fault, value, at, INT32_MIN, INT32_MAX, false, &bits))
+    if (yyjson_is_str(value)) {
+        ut_bytes text = ut_otlp_text_of(value);
+        const ut_bytes prefix = ut_bytes_of_z(names->prefix_z);
+        if (ut_bytes_begins_fold(text, prefix))
+            text = ut_bytes_of(text.data + prefix.len, text.len - prefix.len);
+        for (int32_t i = 0; i < 6 && names->names_z[i] != NULL; i++) {
+            if (ut_bytes_equal_fold(text, ut_bytes_of_z(names->names_z[i]))) {
+                *number = i;
+                return true;
+            }
+        }
+        if (text.len == 0 || text.data[0] > '9') {
+            char why_z[80];
+            (void)snprintf(why_z, sizeof why_z, "expected an integer, or a name such as %s%s",
+                           names->prefix_z, names->names_z[2]);
+            return ut_otlp_bad(fault, at, why_z);
+        }
+    }
+    if (!ut_otlp_get_integer(fault, value, at, INT32_MIN, INT32_MAX, true, &bits))
         return false;
     *number = (int32_t)(uint32_t)bits;
     return true;

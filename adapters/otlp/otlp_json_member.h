@@ -2,9 +2,11 @@
 // that names its place and says what was expected. Not for what the members mean.
 //
 // Source: opentelemetry-proto v1, docs/specification.md, "JSON Protobuf Encoding": names in
-// lowerCamelCase, ids in hexadecimal of either case, enumerations as integers only, unknown members
+// lowerCamelCase, ids in hexadecimal of either case, enumerations as integers, unknown members
 // ignored. The rest, as integers that are text, follows ProtoJSON
-// (https://protobuf.dev/programming-guides/json/): null is absent.
+// (https://protobuf.dev/programming-guides/json/): null is absent. Beyond OTLP, names of
+// enumerations are taken, which ProtoJSON libraries write, and counters that are out of range: a
+// refusal would lose all spans of the request for good.
 //
 // All functions return false after a fault, with UT_EFORMAT and the sentence in *fault. Values are
 // borrowed from the document, and so are the bytes of texts.
@@ -72,9 +74,23 @@ bool ut_otlp_get_integer(ut_fault *fault, yyjson_val *value, const ut_otlp_place
                          uint64_t max, bool text_too, uint64_t *bits);
 // Nanoseconds since the epoch, as number or text.
 bool ut_otlp_get_time(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint64_t *ns);
-bool ut_otlp_get_u32(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, uint32_t *number);
-// A number only: names of enumerations are not allowed.
-bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at, int32_t *number);
+// A count: one below 0 is 0, and one beyond 32 bits is UINT32_MAX.
+bool ut_otlp_get_count(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at,
+                       uint32_t *number);
+// Flags: the low 32 bits of an integer, which a producer may take for a signed one.
+bool ut_otlp_get_flags(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at,
+                       uint32_t *flags);
+
+// The names of an enumeration, from 0 on.
+typedef struct {
+    const char *prefix_z; // that may stand before each
+    const char *names_z[6];
+} ut_otlp_enum_names;
+extern const ut_otlp_enum_names ut_otlp_span_kinds;
+extern const ut_otlp_enum_names ut_otlp_status_codes;
+// An integer, also as text, or a name with or without its prefix, in any case.
+bool ut_otlp_get_enum(ut_fault *fault, yyjson_val *value, const ut_otlp_place *at,
+                      const ut_otlp_enum_names *names, int32_t *number);
 
 // A double from the text of a number or, quoted, of a string: "NaN" and infinities are strings.
 ut_json_number ut_otlp_double(ut_bytes text, bool quoted, double *number);

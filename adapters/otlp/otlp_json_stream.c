@@ -154,7 +154,7 @@ static void write_until(ut_otlp_stream *stream, open_span *open, part until)
 {
     ut_buf *out = &stream->batch->span_bytes;
     if (open->to_write == HEAD) {
-        if (ut_otlp_span_check_ids(&open->span) != UT_OTLP_IDS_FIT)
+        if (ut_otlp_span_check_ids(&open->span) != UT_REJECT_COUNT)
             (void)ut_json_give_up(&stream->scan); // sticky
         ut_span_write_head(out, &open->span);
         open->status_at = out->len - 1;
@@ -431,6 +431,8 @@ static const uint8_t *decode_request(ut_otlp_stream *stream, const uint8_t *at)
             at = decode_resource_spans(stream, at);
         }
     }
+    if ((of.seen & ~UT_NAME_BIT(UT_NAME_RESOURCE_SPANS)) == of.seen && of.seen != 0)
+        return ut_json_give_up(&stream->scan); // the sender is to be told
     return ut_json_space(&stream->scan, at);
 }
 

@@ -427,33 +427,35 @@ static bool read_status(decoder *d, ut_bytes message, ut_span *span)
     return passed(d, &walk);
 }
 
-static void reject(decoder *d, const char *field_z, const char *what_z, size_t len)
+static void reject(decoder *d, ut_reject id, size_t len)
 {
-    ut_batch_reject(
-        d->batch,
-        "resource_spans[%" PRIu32 "].scope_spans[%" PRIu32 "].spans[%" PRIu32 "].%s %s (%zu bytes)",
-        d->resource_spans_index, d->scope_spans_index, d->span_index, field_z, what_z, len);
+    static const struct {
+        const char *field_z;
+        size_t len;
+    } ids[UT_REJECT_COUNT] = {
+        [UT_REJECT_TRACE_ID] = {"trace_id", UT_TRACE_ID_LEN},
+        [UT_REJECT_SPAN_ID] = {"span_id", UT_SPAN_ID_LEN},
+        [UT_REJECT_PARENT_SPAN_ID] = {"parent_span_id", UT_SPAN_ID_LEN},
+        [UT_REJECT_LINK_ID] = {"links: an id", UT_LINK_ID_LEN_MAX},
+    };
+    char place_z[96];
+    (void)snprintf(place_z, sizeof place_z, // three numbers fit
+                   "resource_spans[%" PRIu32 "].scope_spans[%" PRIu32 "].spans[%" PRIu32 "]",
+                   d->resource_spans_index, d->scope_spans_index, d->span_index);
+    ut_otlp_span_reject(d->batch, id, place_z, ids[id].field_z, len, ids[id].len, "bytes");
 }
 
 static bool ids_fit(decoder *d, ut_span *span)
 {
-    static const struct {
-        const char *field_z;
-        const char *what_z;
-    } faults[UT_OTLP_BAD_IDS] = {
-        [UT_OTLP_BAD_TRACE_ID] = {"trace_id", "is not 16 bytes other than zero"},
-        [UT_OTLP_BAD_SPAN_ID] = {"span_id", "is not 8 bytes other than zero"},
-        [UT_OTLP_BAD_PARENT_SPAN_ID] = {"parent_span_id", "is neither empty nor 8 bytes"},
+    const size_t lens[UT_REJECT_COUNT] = {
+        [UT_REJECT_TRACE_ID] = span->trace_id.len,
+        [UT_REJECT_SPAN_ID] = span->span_id.len,
+        [UT_REJECT_PARENT_SPAN_ID] = span->parent_span_id.len,
     };
-    const size_t lens[UT_OTLP_BAD_IDS] = {
-        [UT_OTLP_BAD_TRACE_ID] = span->trace_id.len,
-        [UT_OTLP_BAD_SPAN_ID] = span->span_id.len,
-        [UT_OTLP_BAD_PARENT_SPAN_ID] = span->parent_span_id.len,
-    };
-    const ut_otlp_ids ids = ut_otlp_span_check_ids(span);
-    if (ids != UT_OTLP_IDS_FIT)
-        reject(d, faults[ids].field_z, faults[ids].what_z, lens[ids]);
-    return ids == UT_OTLP_IDS_FIT;
+    const ut_reject id = ut_otlp_span_check_ids(span);
+    if (id != UT_REJECT_COUNT)
+        reject(d, id, lens[id]);
+    return id == UT_REJECT_COUNT;
 }
 
 static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut_otlp_part *scope)
@@ -537,7 +539,7 @@ static bool decode_span(decoder *d, ut_bytes message, ut_otlp_part *resource, ut
     ut_span_write_rare(out, &span);
     d->scratch.len = scratch_begin;
     if (fit && link_id_len != 0) {
-        reject(d, "links", "have an id that is too long", link_id_len);
+        reject(d, UT_REJECT_LINK_ID, link_id_len);
         fit = false;
     }
     ut_otlp_span_end(d->batch, begin, fit, resource, scope, &span);
@@ -746,7 +748,11 @@ static bool decode_request(decoder *d)
             return true;
         d->resource_spans_index += 1;
     }
-    return passed(d, &walk);
+    if (!passed(d, &walk))
+        return false;
+    if (d->resource_spans_index == 0)
+        ut_batch_remark(d->batch, "found no resource_spans in %zu bytes", d->body.len);
+    return true;
 }
 
 static ut_err report(const decoder *d, ut_fault *fault)

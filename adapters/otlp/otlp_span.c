@@ -16,22 +16,40 @@ void ut_otlp_part_end_late(const ut_otlp_part *part, ut_buf *bytes, ut_buf *part
     entry->len = (uint32_t)(bytes->len - part->begin);
 }
 
-ut_otlp_ids ut_otlp_span_check_ids(ut_span *span)
+ut_reject ut_otlp_span_check_ids(ut_span *span)
 {
     static const uint8_t none[UT_TRACE_ID_LEN];
-    ut_otlp_ids ids = UT_OTLP_IDS_FIT;
+    ut_reject id = UT_REJECT_COUNT;
     if (span->trace_id.len != UT_TRACE_ID_LEN || ut_bytes_all_zero(span->trace_id))
-        ids = UT_OTLP_BAD_TRACE_ID;
+        id = UT_REJECT_TRACE_ID;
     else if (span->span_id.len != UT_SPAN_ID_LEN || ut_bytes_all_zero(span->span_id))
-        ids = UT_OTLP_BAD_SPAN_ID;
+        id = UT_REJECT_SPAN_ID;
     else if (span->parent_span_id.len != 0 && span->parent_span_id.len != UT_SPAN_ID_LEN)
-        ids = UT_OTLP_BAD_PARENT_SPAN_ID;
-    if (ids != UT_OTLP_IDS_FIT) {
+        id = UT_REJECT_PARENT_SPAN_ID;
+    if (id != UT_REJECT_COUNT) {
         span->trace_id = (ut_bytes){none, UT_TRACE_ID_LEN};
         span->span_id = (ut_bytes){none, UT_SPAN_ID_LEN};
         span->parent_span_id = UT_BYTES_NONE;
     }
-    return ids;
+    return id;
+}
+
+void ut_otlp_span_reject(ut_batch *batch, ut_reject id, const char *place_z, const char *field_z,
+                         size_t len, size_t expected, const char *units_z)
+{
+    static const char *const before_z[UT_REJECT_COUNT] = {
+        [UT_REJECT_TRACE_ID] = "",
+        [UT_REJECT_SPAN_ID] = "",
+        [UT_REJECT_PARENT_SPAN_ID] = "none or ",
+        [UT_REJECT_LINK_ID] = "whole bytes and at most ",
+    };
+    if (len == 0)
+        ut_batch_reject(batch, id, "%.80s.%s is missing", place_z, field_z);
+    else if (len == expected)
+        ut_batch_reject(batch, id, "%.80s.%s is all zeros", place_z, field_z);
+    else
+        ut_batch_reject(batch, id, "%.80s.%s has %zu %s, expected %s%zu", place_z, field_z, len,
+                        units_z, before_z[id], expected);
 }
 
 static uint32_t scope_index(ut_batch *batch, ut_otlp_part *resource, ut_otlp_part *scope)

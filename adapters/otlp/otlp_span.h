@@ -27,19 +27,18 @@ void ut_otlp_part_end(const ut_otlp_part *part, ut_buf *bytes);
 // batch.
 void ut_otlp_part_end_late(const ut_otlp_part *part, ut_buf *bytes, ut_buf *parts);
 
-// The id for which a span is rejected, the first in this order.
-typedef enum {
-    UT_OTLP_IDS_FIT,
-    UT_OTLP_BAD_TRACE_ID,       // not 16 bytes, or all zero
-    UT_OTLP_BAD_SPAN_ID,        // not 8 bytes, or all zero
-    UT_OTLP_BAD_PARENT_SPAN_ID, // neither empty nor 8 bytes; zeros are allowed
-    UT_OTLP_BAD_IDS,            // the number of the above
-} ut_otlp_ids;
+// Returns the id for which a span is rejected, UT_REJECT_COUNT: none. A trace id is 16 bytes and a
+// span id 8, not all zero; a parent span id is empty or 8 bytes, also zeros. Their bytes are read
+// only when their length is right. Unless they fit, the ids are replaced by ones that a record can
+// hold: a rejected span is written all the same and taken back by ut_otlp_span_end, so that a fault
+// further on still refuses the whole body.
+ut_reject ut_otlp_span_check_ids(ut_span *span);
 
-// Checks the ids of span; their bytes are read only when their length is right. Unless they fit,
-// the ids are replaced by ones that a record can hold: a rejected span is written all the same and
-// taken back by ut_otlp_span_end, so that a fault further on still refuses the whole body.
-ut_otlp_ids ut_otlp_span_check_ids(ut_span *span);
+// Counts a rejected span, with a reason such as "<place>.traceId has 30 digits, expected 32".
+// len: of the id in units, which are digits or bytes; expected: its right length, or for
+// UT_REJECT_LINK_ID the greatest.
+void ut_otlp_span_reject(ut_batch *batch, ut_reject id, const char *place_z, const char *field_z,
+                         size_t len, size_t expected, const char *units_z);
 
 // Ends a span whose record was written into batch->span_bytes from offset `begin` on. fits: it
 // enters the batch, and before it the parts that are not there yet; else its record is taken back.

@@ -257,7 +257,7 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
                     "Allow: POST\r\n");
         return;
     }
-    const bool typed = ut_http_head_find(head, "content-type", &value) == 1;
+    const bool typed = ut_http_head_find_one(head, "content-type", &value);
     if (typed && ut_media_type_is(value, "application/json")) {
         exchange->note |= NOTE_JSON;
     } else if (!typed || !ut_media_type_is(value, "application/x-protobuf")) {

@@ -24,6 +24,7 @@ static void clear_counts(ut_batch *batch)
     batch->scope_count = 0;
     batch->span_count = 0;
     batch->rejected_count = 0;
+    memset(batch->rejected, 0, sizeof(batch->rejected));
     batch->reject_reason_z[0] = '\0';
 }
 
@@ -139,16 +140,29 @@ void ut_batch_end_span(ut_batch *batch, size_t begin, uint32_t scope, const ut_s
     batch->span_count += 1;
 }
 
-void ut_batch_reject(ut_batch *batch, const char *reason_format_z, ...)
+// A reason that is too long is cut; a format that cannot be written leaves it empty.
+static void set_reason(ut_batch *batch, const char *format_z, va_list args)
 {
+    if (vsnprintf(batch->reject_reason_z, sizeof(batch->reject_reason_z), format_z, args) < 0)
+        batch->reject_reason_z[0] = '\0';
+}
+
+void ut_batch_reject(ut_batch *batch, ut_reject id, const char *reason_format_z, ...)
+{
+    batch->rejected[id] += 1;
     batch->rejected_count += 1;
     if (batch->rejected_count > 1)
         return;
     va_list args;
     va_start(args, reason_format_z);
-    // A reason that is too long is cut; a format that cannot be written leaves it empty.
-    if (vsnprintf(batch->reject_reason_z, sizeof(batch->reject_reason_z), reason_format_z, args) <
-        0)
-        batch->reject_reason_z[0] = '\0';
+    set_reason(batch, reason_format_z, args);
+    va_end(args);
+}
+
+void ut_batch_remark(ut_batch *batch, const char *reason_format_z, ...)
+{
+    va_list args;
+    va_start(args, reason_format_z);
+    set_reason(batch, reason_format_z, args);
     va_end(args);
 }

@@ -12,6 +12,15 @@ enum {
     UT_BATCH_REASON_MAX = 160,
 };
 
+// The id for which a span is refused, the first in this order.
+typedef enum {
+    UT_REJECT_TRACE_ID,
+    UT_REJECT_SPAN_ID,
+    UT_REJECT_PARENT_SPAN_ID,
+    UT_REJECT_LINK_ID,
+    UT_REJECT_COUNT,
+} ut_reject;
+
 // One span of a batch; 56 bytes.
 typedef struct {
     uint8_t trace_id[UT_TRACE_ID_LEN];
@@ -42,8 +51,11 @@ typedef struct {
     uint32_t resource_count;
     uint32_t scope_count;
     uint32_t span_count;
-    uint32_t rejected_count;                   // spans refused one by one (invalid ids)
-    char reject_reason_z[UT_BATCH_REASON_MAX]; // of the first refused span; empty when none
+    uint32_t rejected_count;            // spans refused one by one (invalid ids)
+    uint32_t rejected[UT_REJECT_COUNT]; // the same by id
+    // Of the first refused span; where none is, what the sender should know of a request without
+    // spans; else empty.
+    char reject_reason_z[UT_BATCH_REASON_MAX];
 } ut_batch;
 
 // bytes_max: ceiling of each buffer. Owns no memory until used.
@@ -78,7 +90,10 @@ uint32_t ut_batch_end_scope(ut_batch *batch, size_t begin, uint32_t resource);
 // and parent.
 void ut_batch_end_span(ut_batch *batch, size_t begin, uint32_t scope, const ut_span *span);
 // Counts a refused span and keeps the first reason.
-void ut_batch_reject(ut_batch *batch, const char *reason_format_z, ...)
+void ut_batch_reject(ut_batch *batch, ut_reject id, const char *reason_format_z, ...)
+    __attribute__((format(printf, 3, 4)));
+// Keeps a reason without a refused span.
+void ut_batch_remark(ut_batch *batch, const char *reason_format_z, ...)
     __attribute__((format(printf, 2, 3)));
 
 #endif

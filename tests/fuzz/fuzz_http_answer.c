@@ -48,8 +48,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         UT_ASSERT(ut_bytes_equal(whole.body, cut.body));
         UT_ASSERT(strcmp(whole.content_type_z, cut.content_type_z) == 0);
         UT_ASSERT(strcmp(whole.retry_after_z, cut.retry_after_z) == 0);
-        UT_ASSERT(ut_retry_after_ms(ut_bytes_of_z(whole.retry_after_z), 0) <=
-                  UT_RETRY_AFTER_MS_MAX);
+        UT_ASSERT(ut_retry_after_ms(ut_bytes_of_z(whole.retry_after_z), ut_bytes_of_z(whole.date_z),
+                                    0) <= UT_RETRY_AFTER_MS_MAX);
     }
     ut_http_reader_free(&whole);
     ut_http_reader_free(&cut);

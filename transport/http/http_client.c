@@ -415,7 +415,8 @@ static ut_err exchange(ut_http_client *client, uint64_t now_ms, uint64_t wall_ns
                             reader->status);
     *answer = (ut_http_answer){
         .status = reader->status,
-        .retry_after_ms = ut_retry_after_ms(ut_bytes_of_z(reader->retry_after_z), wall_ns),
+        .retry_after_ms = ut_retry_after_ms(ut_bytes_of_z(reader->retry_after_z),
+                                            ut_bytes_of_z(reader->date_z), wall_ns),
         .content_type = ut_bytes_of_z(reader->content_type_z),
         .body = reader->body,
     };

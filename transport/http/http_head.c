@@ -15,6 +15,19 @@ size_t ut_http_head_find(const ut_http_head *head, const char *name_z, ut_bytes 
     return count;
 }
 
+bool ut_http_head_find_one(const ut_http_head *head, const char *name_z, ut_bytes *value)
+{
+    const ut_bytes name = ut_bytes_of_z(name_z);
+    if (ut_http_head_find(head, name_z, value) == 0)
+        return false;
+    for (size_t i = 0; i < head->field_count; i++) {
+        const ut_http_field *field = &head->fields[i];
+        if (ut_bytes_equal_fold(field->name, name) && !ut_bytes_equal_fold(field->value, *value))
+            return false;
+    }
+    return true;
+}
+
 void ut_http_head_split_target(ut_http_head *head, ut_bytes target)
 {
     size_t begin = 0;

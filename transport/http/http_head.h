@@ -23,6 +23,9 @@ typedef struct {
 // How often the field occurs (name_z in any case); value: out, of the first one.
 size_t ut_http_head_find(const ut_http_head *head, const char *name_z, ut_bytes *value);
 
+// True when the field occurs, and all its values are equal in any case; value: out, one of them.
+bool ut_http_head_find_one(const ut_http_head *head, const char *name_z, ut_bytes *value);
+
 // Sets path and query from a target in origin form, or in absolute form, which proxies use (RFC
 // 9112, section 3.2). They borrow from target.
 void ut_http_head_split_target(ut_http_head *head, ut_bytes target);

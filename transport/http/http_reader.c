@@ -64,6 +64,7 @@ static int on_begin(llhttp_t *parser)
     reader->foreign_coding = false;
     reader->content_type_z[0] = '\0';
     reader->retry_after_z[0] = '\0';
+    reader->date_z[0] = '\0';
     reader->name_len = 0;
     reader->value_len = 0;
     reader->in_value = false;
@@ -131,6 +132,8 @@ static int on_value_complete(llhttp_t *parser)
         memcpy(reader->content_type_z, reader->value_z, size);
     } else if (name_is(reader, "retry-after")) {
         memcpy(reader->retry_after_z, reader->value_z, size);
+    } else if (name_is(reader, "date")) {
+        memcpy(reader->date_z, reader->value_z, size);
     } else if (name_is(reader, "content-encoding")) {
         if (value_is(reader, "gzip") || value_is(reader, "x-gzip"))
             reader->gzip = true;

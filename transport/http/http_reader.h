@@ -22,6 +22,7 @@ typedef struct {
     ut_bytes body;   // expanded; borrowed until the next reset
     char content_type_z[UT_HTTP_READER_VALUE_MAX];
     char retry_after_z[UT_HTTP_READER_VALUE_MAX];
+    char date_z[UT_HTTP_READER_VALUE_MAX];
 
     // Private.
     llhttp_t parser;

@@ -118,7 +118,7 @@ static bool parse_date(ut_bytes text, uint64_t *unix_s)
     return true;
 }
 
-uint64_t ut_retry_after_ms(ut_bytes text, uint64_t wall_ns)
+uint64_t ut_retry_after_ms(ut_bytes text, ut_bytes date, uint64_t wall_ns)
 {
     uint64_t ms = 0;
     uint64_t unix_s = 0;
@@ -130,7 +130,8 @@ uint64_t ut_retry_after_ms(ut_bytes text, uint64_t wall_ns)
                 ms = ms * 10 + (uint64_t)(text.data[i] - '0') * 1000;
         }
     } else if (parse_date(text, &unix_s)) {
-        uint64_t now_ms = wall_ns / UT_NS_PER_MS;
+        uint64_t now_s = 0;
+        const uint64_t now_ms = parse_date(date, &now_s) ? now_s * 1000 : wall_ns / UT_NS_PER_MS;
         ms = unix_s * 1000 > now_ms ? unix_s * 1000 - now_ms : 0;
     }
     return ms < UT_RETRY_AFTER_MS_MAX ? ms : UT_RETRY_AFTER_MS_MAX;

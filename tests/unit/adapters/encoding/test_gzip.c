@@ -174,7 +174,24 @@ static void a_fault_says_what_and_where(void **state)
     ut_buf_add_z(&two, "tail");
     assert_int_equal(expand(f, ut_buf_bytes(&two)), UT_EFORMAT);
     assert_string_equal(f->fault.text_z, "not valid gzip: bytes behind the last member at byte 32");
+    two.len = sizeof named + 1;
+    two.data[sizeof named] = 0;
+    ut_buf_add_z(&two, "t");
+    assert_int_equal(expand(f, ut_buf_bytes(&two)), UT_EFORMAT);
     ut_buf_free(&two);
+}
+
+static void zeros_behind_the_last_member_are_passed(void **state)
+{
+    fixture *f = *state;
+    ut_buf padded;
+    ut_buf_init(&padded, 1000);
+    ut_buf_add(&padded, named, sizeof named);
+    for (int i = 0; i < 5; i++) {
+        ut_buf_add_byte(&padded, 0);
+        assert_int_equal(expand(f, ut_buf_bytes(&padded)), UT_OK);
+    }
+    ut_buf_free(&padded);
 }
 
 static void a_size_that_lies_is_found_out(void **state)
@@ -271,6 +288,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(several_members_are_joined, setup, teardown),
         cmocka_unit_test_setup_teardown(a_cut_at_any_byte_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_fault_says_what_and_where, setup, teardown),
+        cmocka_unit_test_setup_teardown(zeros_behind_the_last_member_are_passed, setup, teardown),
         cmocka_unit_test_setup_teardown(a_size_that_lies_is_found_out, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bomb_is_refused_at_the_ceiling, setup, teardown),
         cmocka_unit_test_setup_teardown(the_ceiling_itself_may_be_reached, setup, teardown),

@@ -29,8 +29,31 @@ static void what_is_not_json_is_refused_with_its_place(void **state)
     assert_refused("{\"a\": NaN}", UT_EFORMAT, "at byte 6");
     assert_refused("{} x", UT_EFORMAT, "at byte 3");
     assert_refused("[\"\xff\"]", UT_EFORMAT, "at byte");
-    assert_refused("[\"\\ud800\"]", UT_EFORMAT, "at byte");
+    assert_refused("[\"\\ud80\"]", UT_EFORMAT, "at byte");
+    assert_refused("[\\ud800]", UT_EFORMAT, "at byte");
     assert_refused("[01]", UT_EFORMAT, "at byte");
+}
+
+static void half_a_surrogate_pair_is_a_replacement_character(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"\"cut \\ud83d\"", "cut \xef\xbf\xbd"},
+        {"\"\\uDE00 alone\"", "\xef\xbf\xbd alone"},
+        {"\"\\ud83d\\ud83d\\ude00\"", "\xef\xbf\xbd\xf0\x9f\x98\x80"},
+        {"\"\\ude00\\ud83d\"", "\xef\xbf\xbd\xef\xbf\xbd"},
+        {"\"\\ud83d\\u0041\"", "\xef\xbf\xbd"
+                               "A"},
+        {"\"\\ud83d\\n\"", "\xef\xbf\xbd\n"},
+        {"\"\\\\ud83d\"", "\\ud83d"}, // a backslash, and no escape behind it
+        {"\"\\\\\\ud83d\"", "\\\xef\xbf\xbd"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        ut_json json;
+        assert_int_equal(ut_json_read(&json, ut_bytes_of_z(cases[i][0]), NULL), UT_OK);
+        assert_string_equal(yyjson_get_str(yyjson_doc_get_root(json.doc)), cases[i][1]);
+        ut_json_free(&json);
+    }
 }
 
 static void numbers_stay_as_they_were_written(void **state)
@@ -222,6 +245,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_not_json_is_refused_with_its_place),
+        cmocka_unit_test(half_a_surrogate_pair_is_a_replacement_character),
         cmocka_unit_test(numbers_stay_as_they_were_written),
         cmocka_unit_test(nesting_has_a_limit),
         cmocka_unit_test(siblings_do_not_count_as_nesting),

@@ -412,26 +412,24 @@ static void spans_with_invalid_ids_are_rejected_one_by_one(void **state)
     (void)state;
     const char *good = "\"traceId\":\"0102030405060708090a0b0c0d0e0f10\"";
     char ids_z[300];
-    reject_ids("\"spanId\":\"0102030405060708\"",
-               "traceId is not 32 digits other than zero (0 digits)");
+    reject_ids("\"spanId\":\"0102030405060708\"", "traceId is missing");
     reject_ids("\"traceId\":\"01\",\"spanId\":\"0102030405060708\"",
-               "traceId is not 32 digits other than zero (2 digits)");
+               "traceId has 2 digits, expected 32");
     reject_ids("\"traceId\":\"0102030405060708090a0b0c0d0e0f1\"",
-               "traceId is not 32 digits other than zero (31 digits)");
+               "traceId has 31 digits, expected 32");
     reject_ids("\"traceId\":\"0102030405060708090a0b0c0d0e0f1011\"",
-               "traceId is not 32 digits other than zero (34 digits)");
-    reject_ids("\"traceId\":\"00000000000000000000000000000000\"",
-               "traceId is not 32 digits other than zero (32 digits)");
+               "traceId has 34 digits, expected 32");
+    reject_ids("\"traceId\":\"00000000000000000000000000000000\"", "traceId is all zeros");
     (void)snprintf(ids_z, sizeof ids_z, "%s,\"spanId\":\"0000000000000000\"", good);
-    reject_ids(ids_z, "spanId is not 16 digits other than zero (16 digits)");
+    reject_ids(ids_z, "spanId is all zeros");
     (void)snprintf(ids_z, sizeof ids_z, "%s,\"spanId\":\"01020304050607\"", good);
-    reject_ids(ids_z, "spanId is not 16 digits other than zero (14 digits)");
+    reject_ids(ids_z, "spanId has 14 digits, expected 16");
     (void)snprintf(ids_z, sizeof ids_z,
                    "%s,\"spanId\":\"0102030405060708\",\"parentSpanId\":\"01\"", good);
-    reject_ids(ids_z, "parentSpanId is neither empty nor 16 digits (2 digits)");
+    reject_ids(ids_z, "parentSpanId has 2 digits, expected none or 16");
     (void)snprintf(ids_z, sizeof ids_z,
                    "%s,\"spanId\":\"0102030405060708\",\"links\":[{},{\"spanId\":\"123\"}]", good);
-    reject_ids(ids_z, "links have an id that does not fit (3 digits)");
+    reject_ids(ids_z, "links: an id has 3 digits, expected whole bytes and at most 128");
 }
 
 static void ids_that_are_not_hex_refuse_the_body(void **state)
@@ -475,10 +473,10 @@ static void a_fault_names_the_place_and_what_was_expected(void **state)
     refuse_span("\"attributes\":[{\"key\":1}]",
                 "attributes[0].key: expected a string, found a number");
     refuse_span("\"status\":2", "status: expected an object, found a number");
-    refuse_span("\"flags\":4294967296",
-                "flags: expected an integer from 0 to 4294967295, found another");
-    refuse_span("\"droppedLinksCount\":-1",
-                "droppedLinksCount: expected an integer from 0 to 4294967295, found another");
+    refuse_span("\"flags\":true",
+                "flags: expected an integer, or a string of one, found a boolean");
+    refuse_span("\"droppedLinksCount\":1.5",
+                "droppedLinksCount: expected an integer, found other text or a fraction");
     refuse_span("\"startTimeUnixNano\":\"\"",
                 "startTimeUnixNano: expected an integer, found other text or a fraction");
     refuse_span(
@@ -490,15 +488,13 @@ static void a_fault_names_the_place_and_what_was_expected(void **state)
                 "events[1].timeUnixNano: expected an integer, found other text or a fraction");
 }
 
-static void names_of_enumerations_are_refused(void **state)
+static void unknown_names_of_enumerations_are_refused(void **state)
 {
     (void)state;
-    refuse_span(
-        "\"kind\":\"SPAN_KIND_SERVER\"",
-        "kind: expected an integer (names of enumerations are not allowed), found a string");
-    refuse_span(
-        "\"status\":{\"code\":\"STATUS_CODE_OK\"}",
-        "status.code: expected an integer (names of enumerations are not allowed), found a string");
+    refuse_span("\"kind\":\"SPAN_KIND_OTHER\"",
+                "kind: expected an integer, or a name such as SPAN_KIND_SERVER");
+    refuse_span("\"status\":{\"code\":\"\"}",
+                "status.code: expected an integer, or a name such as STATUS_CODE_ERROR");
     refuse_span("\"kind\":2147483648",
                 "kind: expected an integer from -2147483648 to 2147483647, found another");
     ut_batch batch;
@@ -677,7 +673,7 @@ int main(void)
         cmocka_unit_test(spans_with_invalid_ids_are_rejected_one_by_one),
         cmocka_unit_test(ids_that_are_not_hex_refuse_the_body),
         cmocka_unit_test(a_fault_names_the_place_and_what_was_expected),
-        cmocka_unit_test(names_of_enumerations_are_refused),
+        cmocka_unit_test(unknown_names_of_enumerations_are_refused),
         cmocka_unit_test(values_of_the_wrong_type_are_refused),
         cmocka_unit_test(values_nest_to_the_limit_and_no_deeper),
         cmocka_unit_test(deep_members_that_nobody_reads_are_refused_too),

@@ -48,8 +48,9 @@ static void an_absent_member_leaves_the_default(void **state)
     int32_t code = -9;
     assert_true(ut_otlp_get_text(&fault, NULL, at, &text));
     assert_true(ut_otlp_get_time(&fault, NULL, at, &ns));
-    assert_true(ut_otlp_get_u32(&fault, NULL, at, &number));
-    assert_true(ut_otlp_get_enum(&fault, NULL, at, &code));
+    assert_true(ut_otlp_get_count(&fault, NULL, at, &number));
+    assert_true(ut_otlp_get_flags(&fault, NULL, at, &number));
+    assert_true(ut_otlp_get_enum(&fault, NULL, at, &ut_otlp_span_kinds, &code));
     assert_true(ut_otlp_is_object(&fault, NULL, at));
     assert_true(ut_bytes_equal(text, UT_BYTES_LIT("before")));
     assert_int_equal(ns, 7);
@@ -113,18 +114,64 @@ static void integers_are_read_to_their_bounds_and_no_further(void **state)
     }
 }
 
-static void an_enumeration_is_a_number_only(void **state)
+static void an_enumeration_is_a_number_or_a_name(void **state)
 {
     (void)state;
-    int32_t code = 0;
-    assert_true(ut_otlp_get_enum(&fault, value_of("-2"), NULL, &code));
-    assert_int_equal(code, -2);
-    drop();
-    assert_false(ut_otlp_get_enum(&fault, value_of("\"2\""), NULL, &code));
-    assert_non_null(strstr(fault.text_z, "names of enumerations are not allowed"));
-    drop();
-    assert_false(ut_otlp_get_enum(&fault, value_of("2147483648"), NULL, &code));
-    drop();
+    static const struct {
+        const char *json_z;
+        const ut_otlp_enum_names *names;
+        bool good;
+        int32_t code;
+    } cases[] = {
+        {"-2", &ut_otlp_span_kinds, true, -2},
+        {"\"2\"", &ut_otlp_span_kinds, true, 2},
+        {"\"SPAN_KIND_SERVER\"", &ut_otlp_span_kinds, true, 2},
+        {"\"Consumer\"", &ut_otlp_span_kinds, true, 5},
+        {"\"STATUS_CODE_UNSET\"", &ut_otlp_status_codes, true, 0},
+        {"\"Ok\"", &ut_otlp_status_codes, true, 1},
+        {"\"STATUS_CODE_ERROR\"", &ut_otlp_status_codes, true, 2},
+        {"\"SPAN_KIND_SERVER\"", &ut_otlp_status_codes, false, 0},
+        {"\"SPAN_KIND_\"", &ut_otlp_span_kinds, false, 0},
+        {"\"2x\"", &ut_otlp_span_kinds, false, 0},
+        {"2147483648", &ut_otlp_span_kinds, false, 0},
+        {"true", &ut_otlp_span_kinds, false, 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        int32_t code = 0;
+        assert_int_equal(
+            ut_otlp_get_enum(&fault, value_of(cases[i].json_z), NULL, cases[i].names, &code),
+            cases[i].good);
+        assert_int_equal(code, cases[i].code);
+        drop();
+    }
+}
+
+static void counts_and_flags_out_of_range_are_taken(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *json_z;
+        uint32_t count;
+        uint32_t flags;
+    } cases[] = {
+        {"3", 3, 3},
+        {"\"257\"", 257, 257},
+        {"-1", 0, UINT32_MAX},
+        {"-2147483391", 0, 0x80000101},
+        {"4294967295", UINT32_MAX, UINT32_MAX},
+        {"4294967297", UINT32_MAX, 1},
+        {"18446744073709551615", 0, UINT32_MAX}, // -1 of 64 bits
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        uint32_t count = 9;
+        uint32_t flags = 9;
+        yyjson_val *value = value_of(cases[i].json_z);
+        assert_true(ut_otlp_get_count(&fault, value, NULL, &count));
+        assert_true(ut_otlp_get_flags(&fault, value, NULL, &flags));
+        assert_int_equal(count, cases[i].count);
+        assert_int_equal(flags, cases[i].flags);
+        drop();
+    }
 }
 
 static void ids_are_stored_where_their_digits_fit(void **state)
@@ -178,7 +225,8 @@ int main(void)
         cmocka_unit_test(an_absent_member_leaves_the_default),
         cmocka_unit_test(null_members_are_passed),
         cmocka_unit_test(integers_are_read_to_their_bounds_and_no_further),
-        cmocka_unit_test(an_enumeration_is_a_number_only),
+        cmocka_unit_test(an_enumeration_is_a_number_or_a_name),
+        cmocka_unit_test(counts_and_flags_out_of_range_are_taken),
         cmocka_unit_test(ids_are_stored_where_their_digits_fit),
         cmocka_unit_test(an_array_of_objects_is_counted_and_another_element_named),
     };

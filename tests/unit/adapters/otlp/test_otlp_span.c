@@ -24,23 +24,23 @@ static void each_id_has_its_rule(void **state)
         ut_bytes trace_id;
         ut_bytes span_id;
         ut_bytes parent_span_id;
-        ut_otlp_ids found;
+        ut_reject found;
     } cases[] = {
-        {ID(16), ID(8), ID(8), UT_OTLP_IDS_FIT},
-        {ID(16), ID(8), UT_BYTES_NONE, UT_OTLP_IDS_FIT},
-        {ID(16), ID(8), NO_ID(8), UT_OTLP_IDS_FIT}, // a root, as some senders write it
-        {UT_BYTES_NONE, ID(8), ID(8), UT_OTLP_BAD_TRACE_ID},
-        {ID(15), ID(8), ID(8), UT_OTLP_BAD_TRACE_ID},
-        {ID(17), ID(8), ID(8), UT_OTLP_BAD_TRACE_ID},
-        {NO_ID(16), ID(8), ID(8), UT_OTLP_BAD_TRACE_ID},
-        {ID(16), UT_BYTES_NONE, ID(8), UT_OTLP_BAD_SPAN_ID},
-        {ID(16), ID(7), ID(8), UT_OTLP_BAD_SPAN_ID},
-        {ID(16), NO_ID(8), ID(8), UT_OTLP_BAD_SPAN_ID},
-        {ID(16), ID(8), ID(7), UT_OTLP_BAD_PARENT_SPAN_ID},
-        {ID(16), ID(8), ID(16), UT_OTLP_BAD_PARENT_SPAN_ID},
-        {ID(3), ID(3), ID(3), UT_OTLP_BAD_TRACE_ID}, // the first of several
+        {ID(16), ID(8), ID(8), UT_REJECT_COUNT},
+        {ID(16), ID(8), UT_BYTES_NONE, UT_REJECT_COUNT},
+        {ID(16), ID(8), NO_ID(8), UT_REJECT_COUNT}, // a root, as some senders write it
+        {UT_BYTES_NONE, ID(8), ID(8), UT_REJECT_TRACE_ID},
+        {ID(15), ID(8), ID(8), UT_REJECT_TRACE_ID},
+        {ID(17), ID(8), ID(8), UT_REJECT_TRACE_ID},
+        {NO_ID(16), ID(8), ID(8), UT_REJECT_TRACE_ID},
+        {ID(16), UT_BYTES_NONE, ID(8), UT_REJECT_SPAN_ID},
+        {ID(16), ID(7), ID(8), UT_REJECT_SPAN_ID},
+        {ID(16), NO_ID(8), ID(8), UT_REJECT_SPAN_ID},
+        {ID(16), ID(8), ID(7), UT_REJECT_PARENT_SPAN_ID},
+        {ID(16), ID(8), ID(16), UT_REJECT_PARENT_SPAN_ID},
+        {ID(3), ID(3), ID(3), UT_REJECT_TRACE_ID}, // the first of several
         // A length that nobody may read.
-        {{NULL, SIZE_MAX}, ID(8), ID(8), UT_OTLP_BAD_TRACE_ID},
+        {{NULL, SIZE_MAX}, ID(8), ID(8), UT_REJECT_TRACE_ID},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ut_span span = {.trace_id = cases[i].trace_id,
@@ -50,7 +50,7 @@ static void each_id_has_its_rule(void **state)
         // A record can hold what is there now, and ids that fit are as they were.
         assert_int_equal(span.trace_id.len, UT_TRACE_ID_LEN);
         assert_int_equal(span.span_id.len, UT_SPAN_ID_LEN);
-        if (cases[i].found == UT_OTLP_IDS_FIT) {
+        if (cases[i].found == UT_REJECT_COUNT) {
             assert_ptr_equal(span.trace_id.data, cases[i].trace_id.data);
             assert_ptr_equal(span.span_id.data, cases[i].span_id.data);
             assert_int_equal(span.parent_span_id.len, cases[i].parent_span_id.len);

@@ -165,8 +165,10 @@ static void content_types_are_read_as_http_writes_them(void **state)
         {"Content-Type: text/plain\r\n", 2},
         {"Content-Type: application/jsonx\r\n", 2},
         {"Content-Type: application/x-protobuf2\r\n", 2},
-        {"Content-Type: application/json, application/json\r\n", 2},
-        {"Content-Type: application/json\r\nContent-Type: application/json\r\n", 2},
+        {"Content-Type: application/json, application/json\r\n", 1},
+        {"Content-Type: application/json\r\nContent-Type: Application/JSON\r\n", 1},
+        {"Content-Type: application/json\r\nContent-Type: application/x-protobuf\r\n", 2},
+        {"Content-Type: application/json, application/x-protobuf\r\n", 2},
         {"Content-Type: application/grpc\r\n", 2},
     };
     ut_wire wire = ut_rig_wire(rig);

@@ -197,17 +197,20 @@ static void the_first_reason_is_kept_and_all_are_counted(void **state)
     ut_batch batch;
     ut_batch_init(&batch, BYTES_MAX);
     assert_string_equal(batch.reject_reason_z, "");
-    ut_batch_reject(&batch, "span %u: trace_id has %d bytes, not 16", 4u, 3);
-    ut_batch_reject(&batch, "another");
+    ut_batch_reject(&batch, UT_REJECT_TRACE_ID, "span %u: trace_id has %d bytes, not 16", 4u, 3);
+    ut_batch_reject(&batch, UT_REJECT_LINK_ID, "another");
     assert_int_equal(batch.rejected_count, 2);
+    assert_int_equal(batch.rejected[UT_REJECT_TRACE_ID], 1);
+    assert_int_equal(batch.rejected[UT_REJECT_LINK_ID], 1);
     assert_string_equal(batch.reject_reason_z, "span 4: trace_id has 3 bytes, not 16");
     ut_batch_reset(&batch, 0);
     assert_int_equal(batch.rejected_count, 0);
+    assert_int_equal(batch.rejected[UT_REJECT_TRACE_ID], 0);
     assert_string_equal(batch.reject_reason_z, "");
     char long_z[400];
     memset(long_z, 'x', sizeof long_z - 1);
     long_z[sizeof long_z - 1] = '\0';
-    ut_batch_reject(&batch, "%s", long_z);
+    ut_batch_reject(&batch, UT_REJECT_SPAN_ID, "%s", long_z);
     assert_int_equal(strlen(batch.reject_reason_z), UT_BATCH_REASON_MAX - 1);
     ut_batch_free(&batch);
 }

@@ -121,11 +121,13 @@ static void fields_are_found_in_any_case_and_trimmed(void **state)
     ut_http_reader_init(&reader);
     assert_int_equal(read_pieces(&reader,
                                  UT_BYTES_LIT("HTTP/1.1 429 Slow\r\nX:\r\nrEtRy-aFtEr:   17 \t \r\n"
+                                              "dATE: Sun, 06 Nov 1994 08:49:37 GMT\r\n"
                                               "CONTENT-TYPE: application/json; charset=utf-8\r\n"
                                               "retry-after-not: 5\r\ncontent-length: 0\r\n\r\n"),
                                  1, false, NULL),
                      UT_OK);
     assert_string_equal(reader.retry_after_z, "17");
+    assert_string_equal(reader.date_z, "Sun, 06 Nov 1994 08:49:37 GMT");
     assert_string_equal(reader.content_type_z, "application/json; charset=utf-8");
     ut_http_reader_free(&reader);
 }

@@ -12,7 +12,7 @@
 
 static uint64_t wait_of(const char *text_z)
 {
-    return ut_retry_after_ms(ut_bytes_of_z(text_z), NOW_NS);
+    return ut_retry_after_ms(ut_bytes_of_z(text_z), UT_BYTES_NONE, NOW_NS);
 }
 
 static void seconds_are_taken(void **state)
@@ -47,15 +47,19 @@ static void dates_around_a_leap_day_are_right(void **state)
 {
     (void)state;
     uint64_t leap_ns = UINT64_C(951782400) * 1000000000; // 2000-02-29 00:00:00
-    assert_int_equal(ut_retry_after_ms(UT_BYTES_LIT("Tue, 29 Feb 2000 00:00:01 GMT"), leap_ns),
-                     1000);
+    assert_int_equal(
+        ut_retry_after_ms(UT_BYTES_LIT("Tue, 29 Feb 2000 00:00:01 GMT"), UT_BYTES_NONE, leap_ns),
+        1000);
     uint64_t march_ns = UINT64_C(1709251199) * 1000000000; // 2024-02-29 23:59:59
-    assert_int_equal(ut_retry_after_ms(UT_BYTES_LIT("Fri, 01 Mar 2024 00:00:00 GMT"), march_ns),
-                     1000);
+    assert_int_equal(
+        ut_retry_after_ms(UT_BYTES_LIT("Fri, 01 Mar 2024 00:00:00 GMT"), UT_BYTES_NONE, march_ns),
+        1000);
     uint64_t year_ns = UINT64_C(1767225599) * 1000000000; // 2025-12-31 23:59:59
-    assert_int_equal(ut_retry_after_ms(UT_BYTES_LIT("Thu, 01 Jan 2026 00:00:00 GMT"), year_ns),
-                     1000);
-    assert_int_equal(ut_retry_after_ms(UT_BYTES_LIT("Thu, 01 Jan 1970 00:00:05 GMT"), 0), 5000);
+    assert_int_equal(
+        ut_retry_after_ms(UT_BYTES_LIT("Thu, 01 Jan 2026 00:00:00 GMT"), UT_BYTES_NONE, year_ns),
+        1000);
+    assert_int_equal(
+        ut_retry_after_ms(UT_BYTES_LIT("Thu, 01 Jan 1970 00:00:05 GMT"), UT_BYTES_NONE, 0), 5000);
 }
 
 static void a_date_that_has_passed_asks_for_no_wait(void **state)
@@ -118,15 +122,30 @@ static void every_beginning_of_a_date_is_no_date(void **state)
             uint8_t *copy =
                 malloc(cut + 1); // of its own size, so that a sanitizer sees a byte too far
             memcpy(copy, dates_z[i], cut);
-            assert_int_equal(ut_retry_after_ms(ut_bytes_of(copy, cut), NOW_NS), 0);
+            assert_int_equal(ut_retry_after_ms(ut_bytes_of(copy, cut), UT_BYTES_NONE, NOW_NS), 0);
             free(copy);
         }
     }
 }
 
+static void a_date_is_measured_against_the_date_of_the_answer(void **state)
+{
+    (void)state;
+    const ut_bytes later = UT_BYTES_LIT("Sun, 06 Nov 1994 08:50:07 GMT");
+    const ut_bytes date = UT_BYTES_LIT("Sun, 06 Nov 1994 08:50:00 GMT");
+    const uint64_t year_ns = UINT64_C(31536000) * 1000000000;
+    assert_int_equal(ut_retry_after_ms(later, date, NOW_NS), 7000);
+    assert_int_equal(ut_retry_after_ms(later, date, NOW_NS + year_ns), 7000);
+    assert_int_equal(ut_retry_after_ms(later, date, NOW_NS - year_ns), 7000);
+    assert_int_equal(ut_retry_after_ms(date, later, NOW_NS), 0);
+    assert_int_equal(ut_retry_after_ms(later, UT_BYTES_LIT("yesterday"), NOW_NS), 30000);
+    assert_int_equal(ut_retry_after_ms(UT_BYTES_LIT("5"), later, NOW_NS), 5000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_date_is_measured_against_the_date_of_the_answer),
         cmocka_unit_test(seconds_are_taken),
         cmocka_unit_test(a_long_wait_is_cut_to_a_day),
         cmocka_unit_test(dates_are_taken_in_all_three_forms),

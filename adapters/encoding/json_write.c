@@ -42,6 +42,16 @@ static void put_escape(ut_buf *out, uint8_t c)
     out->len += len;
 }
 
+// A character as its UTF-16, which any reader of JSON turns back.
+static void put_point(ut_buf *out, uint32_t point)
+{
+    if (point < 0x10000)
+        ut_buf_printf(out, "\\u%04x", (unsigned)point);
+    else
+        ut_buf_printf(out, "\\u%04x\\u%04x", (unsigned)(0xd800 + ((point - 0x10000) >> 10)),
+                      (unsigned)(0xdc00 + (point & 0x3ff)));
+}
+
 // True when none of eight bytes is a quote, a backslash, a control character or above 0x7e.
 static bool all_plain(const uint8_t *at)
 {
@@ -86,8 +96,8 @@ void ut_json_put_string(ut_buf *out, ut_bytes text)
             continue;
         }
         size_t len = ut_utf8_len(at, (size_t)(end - at));
-        if (len == 2 && at[0] == 0xc2 && at[1] < 0xa0)
-            ut_buf_printf(out, "\\u00%02x", at[1]); // C1: a terminal may obey it
+        if (len > 0 && ut_utf8_is_unsafe(at, len))
+            put_point(out, ut_utf8_point(at, len)); // JSON is read on terminals, too
         else if (len > 0)
             ut_buf_add(out, at, len);
         else

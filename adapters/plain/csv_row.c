@@ -7,6 +7,7 @@
 #include "port/base/utf8.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };
 
@@ -15,15 +16,18 @@ void ut_csv_head(ut_buf *out)
     ut_buf_add_z(out, UT_CSV_COLUMNS "\r\n");
 }
 
-// shown: on a terminal, which no text may steer.
-static void put_text(ut_buf *out, ut_bytes text, bool shown)
+static void put_text(ut_buf *out, ut_bytes text, ut_csv_form form)
 {
+    const bool formula = !form.formulas && text.len > 0 && text.data[0] != 0 &&
+                         strchr("=+-@\t\r", text.data[0]) != NULL;
     bool quoted = text.len > 0 && (text.data[0] == ' ' || text.data[text.len - 1] == ' ');
     for (size_t i = 0; i < text.len && !quoted; i++)
         quoted = text.data[i] == '"' || text.data[i] == ',' || text.data[i] == '\r' ||
                  text.data[i] == '\n';
     if (quoted)
         ut_buf_add_byte(out, '"');
+    if (formula)
+        ut_buf_add_byte(out, '\'');
     for (size_t i = 0; i < text.len;) {
         const size_t len = ut_utf8_len(text.data + i, text.len - i);
         if (len == 0 || text.data[i] == 0) {
@@ -33,7 +37,7 @@ static void put_text(ut_buf *out, ut_bytes text, bool shown)
         }
         if (text.data[i] == '"')
             ut_buf_add_byte(out, '"');
-        if (shown && ut_utf8_is_control(text.data + i, text.len - i))
+        if (form.shown && ut_utf8_is_unsafe(text.data + i, text.len - i))
             ut_buf_add_byte(out, '?');
         else
             ut_buf_add(out, text.data + i, len);
@@ -101,16 +105,16 @@ static void links_json(ut_buf *out, const ut_span *span)
 }
 
 // Ends a field that stands as JSON in scratch.
-static void put_scratch(ut_buf *out, ut_buf *scratch, bool shown)
+static void put_scratch(ut_buf *out, ut_buf *scratch, ut_csv_form form)
 {
     if (scratch->err != UT_OK && out->err == UT_OK)
         out->err = scratch->err;
     ut_buf_add_byte(out, ',');
-    put_text(out, ut_buf_bytes(scratch), shown);
+    put_text(out, ut_buf_bytes(scratch), form);
     ut_buf_reset(scratch, SCRATCH_KEEP_BYTES);
 }
 
-ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, bool shown)
+ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, ut_csv_form form)
 {
     static const char *const kinds[] = {"unspecified", "internal", "server",
                                         "client",      "producer", "consumer"};
@@ -126,9 +130,9 @@ ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, bool s
     ut_buf_add_byte(out, ',');
     put_hex(out, span->parent_span_id);
     ut_buf_add_byte(out, ',');
-    put_text(out, service, shown);
+    put_text(out, service, form);
     ut_buf_add_byte(out, ',');
-    put_text(out, span->name, shown);
+    put_text(out, span->name, form);
     ut_buf_add_byte(out, ',');
     put_word(out, kinds, sizeof(kinds) / sizeof(kinds[0]), span->kind);
     ut_text_time(span->start_ns, start_z);
@@ -136,21 +140,21 @@ ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, bool s
                   (unsigned long long)span->end_ns, (long long)(span->end_ns - span->start_ns));
     put_word(out, statuses, sizeof(statuses) / sizeof(statuses[0]), span->status_code);
     ut_buf_add_byte(out, ',');
-    put_text(out, span->status_message, shown);
+    put_text(out, span->status_message, form);
     ut_buf_add_byte(out, ',');
-    put_text(out, row->scope.name, shown);
+    put_text(out, row->scope.name, form);
     ut_buf_add_byte(out, ',');
-    put_text(out, row->scope.version, shown);
+    put_text(out, row->scope.version, form);
 
     ut_buf_reset(scratch, SCRATCH_KEEP_BYTES);
     ut_json_value(scratch, span->attributes);
-    put_scratch(out, scratch, shown);
+    put_scratch(out, scratch, form);
     ut_json_value(scratch, row->resource.attributes);
-    put_scratch(out, scratch, shown);
+    put_scratch(out, scratch, form);
     events_json(scratch, span);
-    put_scratch(out, scratch, shown);
+    put_scratch(out, scratch, form);
     links_json(scratch, span);
-    put_scratch(out, scratch, shown);
+    put_scratch(out, scratch, form);
     ut_buf_add_z(out, "\r\n");
     return out->err;
 }

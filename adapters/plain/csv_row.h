@@ -14,9 +14,15 @@
 // Appends the line of the column names.
 void ut_csv_head(ut_buf *out);
 
+typedef struct {
+    bool shown;    // the line goes to a terminal: unsafe characters (ut_utf8_is_unsafe) become '?'
+    bool formulas; // text that a spreadsheet takes for a formula stays as it is
+} ut_csv_form;
+
 // Appends one line. Attributes, events and links are JSON; bytes that are not UTF-8, and NUL,
-// become U+FFFD. scratch: a buffer of the caller's, kept between calls. shown: out goes to a
-// terminal, so control characters become '?'. UT_ECORRUPT, UT_ENOMEM, UT_ELIMIT.
-ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, bool shown);
+// become U+FFFD. Text that begins with = + - @, a tab or a carriage return gets a ' in front unless
+// formulas are wanted (https://owasp.org/www-community/attacks/CSV_Injection). scratch: a buffer of
+// the caller's, kept between calls. UT_ECORRUPT, UT_ENOMEM, UT_ELIMIT.
+ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, ut_csv_form form);
 
 #endif

@@ -2,14 +2,19 @@
 #include "agent/cli/cli.h"
 
 #include "port/base/text.h"
+#include "port/base/utf8.h"
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sysexits.h>
 
 int ut_cli_fail(const ut_fault *fault)
 {
-    (void)fprintf(stderr, "untrace: %s\n", fault->text_z);
+    // The sentence may name what a peer or a file said.
+    ut_fault shown = *fault;
+    shown.text_z[ut_utf8_make_safe(shown.text_z, strlen(shown.text_z))] = '\0';
+    (void)fprintf(stderr, "untrace: %s\n", shown.text_z);
     return ut_exit_code(fault->code);
 }
 

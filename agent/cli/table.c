@@ -32,8 +32,8 @@ void ut_table_free(ut_table *table)
 
 void ut_table_cell(ut_table *table, ut_bytes text, ut_colour colour)
 {
-    // Text behind this number of bytes is never seen: a column takes at most four.
-    const size_t shown_max = 4 * (UT_TABLE_CELL_COLUMNS + 1);
+    // Text behind this number of bytes is hardly ever seen: a column takes up to four, and marks.
+    const size_t shown_max = 10 * (UT_TABLE_CELL_COLUMNS + 1);
     const cell added = {table->text.len, text.len < shown_max ? text.len : shown_max, colour};
     ut_buf_add(&table->text, text.data, added.len);
     ut_buf_add(&table->cells, &added, sizeof(added));

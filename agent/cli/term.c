@@ -1,6 +1,7 @@
 // Writing for people. Nothing that came from outside reaches a terminal without ut_term_text.
 #include "agent/cli/term.h"
 
+#include "port/base/char_columns.h"
 #include "port/base/utf8.h"
 
 #include <errno.h>
@@ -9,7 +10,13 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { WIDTH_WITHOUT_TERMINAL = 100, WIDTH_MIN = 60, WIDTH_MAX = 240, KEEP_BYTES = 1024 * 1024 };
+enum {
+    WIDTH_WITHOUT_TERMINAL = 100,
+    WIDTH_MIN = 60,
+    WIDTH_MAX = 240,
+    KEEP_BYTES = 1024 * 1024,
+    MARKS_MAX = 8, // on one character
+};
 
 ut_term ut_term_stdout(void)
 {
@@ -37,29 +44,103 @@ void ut_term_colour(const ut_term *term, ut_buf *out, ut_colour colour)
         ut_buf_add_z(out, codes[colour]);
 }
 
+// ---- text ----
+
+// One character as it is written.
+typedef struct {
+    size_t len;       // of it in the text, at least 1
+    uint32_t columns; // 0 to 2
+    char instead;     // is written in its place; 0: itself
+    bool left_out;
+} glyph;
+
+// What stands before a character.
+typedef struct {
+    uint32_t columns; // of the last character that is no mark; 0: there is none
+    uint32_t marks;   // on it
+} glyph_before;
+
+static glyph next_glyph(ut_bytes text, size_t at, glyph_before *before)
+{
+    enum {
+        ZWJ = 0x200D,
+        TEXT_FORM = 0xFE0E,
+        EMOJI_FORM = 0xFE0F,
+        TONES = 0x1F3FB,
+        TONES_END = 0x1F400
+    };
+    const uint8_t *data = text.data + at;
+    glyph found = {.len = 1, .columns = 1};
+    if (*data < 0x20 || *data >= 0x7F) {
+        const size_t len = ut_utf8_len(data, text.len - at);
+        found.len = len == 0 ? 1 : len;
+        if (*data == '\n' || *data == '\r' || *data == '\t') {
+            found.instead = ' ';
+        } else if (len == 0 || ut_utf8_is_unsafe(data, len)) {
+            found.instead = '?';
+        } else {
+            const uint32_t point = ut_utf8_point(data, len);
+            found.columns = ut_char_columns(point);
+            found.left_out =
+                point == TEXT_FORM || point == EMOJI_FORM ||
+                (before->columns == 2 && (point == ZWJ || (point >= TONES && point < TONES_END)));
+            if (found.left_out)
+                found.columns = 0;
+        }
+    }
+    if (found.columns > 0) {
+        *before = (glyph_before){found.columns, 0};
+    } else if (!found.left_out && before->columns == 0) { // a mark on nothing
+        found.instead = '?';
+        found.columns = 1;
+        before->columns = 1;
+    } else if (!found.left_out) {
+        found.left_out = before->marks++ >= MARKS_MAX;
+    }
+    return found;
+}
+
 uint32_t ut_term_columns(ut_bytes text)
 {
     uint32_t columns = 0;
-    for (size_t i = 0; i < text.len; columns++) {
-        const size_t len = ut_utf8_len(text.data + i, text.len - i);
-        i += len == 0 ? 1 : len;
+    glyph_before before = {0};
+    for (size_t i = 0; i < text.len;) {
+        const glyph next = next_glyph(text, i, &before);
+        columns += next.columns;
+        i += next.len;
     }
     return columns;
+}
+
+size_t ut_term_fit(ut_bytes text, uint32_t columns)
+{
+    glyph_before before = {0};
+    size_t at = 0;
+    while (at < text.len) {
+        const glyph next = next_glyph(text, at, &before);
+        if (next.columns > columns)
+            break;
+        columns -= next.columns;
+        at += next.len;
+    }
+    return at;
 }
 
 uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad)
 {
     static const char ellipsis[] = "\xe2\x80\xa6";
-    const bool cut = ut_term_columns(text) > columns;
-    const uint32_t room = cut && columns > 0 ? columns - 1 : columns;
+    const bool cut = ut_term_fit(text, columns) < text.len;
+    const size_t end = cut && columns > 0 ? ut_term_fit(text, columns - 1) : cut ? 0 : text.len;
+    glyph_before before = {0};
     uint32_t used = 0;
-    for (size_t i = 0; i < text.len && used < room; used++) {
-        const size_t len = ut_utf8_len(text.data + i, text.len - i);
-        if (len == 0 || ut_utf8_is_control(text.data + i, text.len - i))
-            ut_buf_add_byte(out, '?');
-        else
-            ut_buf_add(out, text.data + i, len);
-        i += len == 0 ? 1 : len;
+    for (size_t i = 0; i < end;) {
+        const glyph next = next_glyph(text, i, &before);
+        if (next.instead != 0)
+            ut_buf_add_byte(out, (uint8_t)next.instead);
+        else if (!next.left_out)
+            ut_buf_add(out, text.data + i, next.len);
+        used += next.columns;
+        i += next.len;
     }
     if (cut && columns > 0) {
         ut_buf_add_z(out, ellipsis);

@@ -25,12 +25,17 @@ ut_term ut_term_stdout(void);
 // Begins and ends a colour; nothing when the terminal has none.
 void ut_term_colour(const ut_term *term, ut_buf *out, ut_colour colour);
 
-// Columns that text takes, counting a code point as one.
+// Columns that text takes when ut_term_text writes it.
 uint32_t ut_term_columns(ut_bytes text);
 
-// Appends at most `columns` columns of text, control characters and bytes that are not UTF-8 as
-// '?', a longer text cut with an ellipsis. Returns the columns written. pad: fills with spaces up
-// to columns.
+// Bytes at the front of text that take at most `columns` columns.
+size_t ut_term_fit(ut_bytes text, uint32_t columns);
+
+// Appends at most `columns` columns of text, a longer one cut with an ellipsis. Unsafe characters
+// (ut_utf8_is_unsafe) and bytes that are not UTF-8 become '?', line ends and tabs a space. Where
+// terminals disagree about the width, what they disagree about is left out: joiners and skin tones
+// behind an emoji, and the selectors of its form. So is what stands as the ninth mark on one
+// character and behind. Returns the columns written. pad: fills with spaces up to columns.
 uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad);
 
 // Appends text once per column.

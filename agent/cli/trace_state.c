@@ -101,11 +101,11 @@ void ut_trace_state_counts(const ut_trace_state *view, uint32_t *changes, uint32
 // ---- JSON ----
 
 // Whether a text of JSON may stand in the output as it is: on one line, and nothing in it that
-// could steer a terminal (C1 is allowed in JSON).
+// may not be shown (JSON allows C1 and bidi controls).
 static bool is_harmless(ut_bytes text)
 {
     for (size_t i = 0; i < text.len; i++) {
-        if (ut_utf8_is_control(text.data + i, text.len - i))
+        if (ut_utf8_is_unsafe(text.data + i, text.len - i))
             return false;
     }
     return true;

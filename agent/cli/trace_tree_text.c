@@ -175,11 +175,11 @@ uint32_t ut_tree_text_room(const ut_tree_text *tree, uint32_t used)
     return tree->term.width > used + TEXT_COLUMNS_MIN ? tree->term.width - used : TEXT_COLUMNS_MIN;
 }
 
-// Bytes of the first `columns` columns of text.
-static size_t bytes_of_columns(ut_bytes text, uint32_t columns)
+// Bytes of the first `count` characters of text.
+static size_t bytes_of_characters(ut_bytes text, uint32_t count)
 {
     size_t at = 0;
-    for (; at < text.len && columns > 0; columns--) {
+    for (; at < text.len && count > 0; count--) {
         const size_t len = ut_utf8_len(text.data + at, text.len - at);
         at += len == 0 ? 1 : len;
     }
@@ -190,7 +190,7 @@ static size_t bytes_of_columns(ut_bytes text, uint32_t columns)
 // bytes between it and the line after.
 static size_t take_line(ut_bytes text, uint32_t columns, size_t *skip)
 {
-    const size_t fits = bytes_of_columns(text, columns);
+    const size_t fits = ut_term_fit(text, columns);
     *skip = 0;
     for (size_t i = 0; i < fits; i++) {
         if (text.data[i] == '\n') {
@@ -242,7 +242,7 @@ void ut_tree_text_preview(ut_tree_text *tree, uint32_t index, const char *label_
         ut_tree_text_below(tree, index, label_z, text, UT_COLOUR_DIM);
         return;
     }
-    const size_t len = bytes_of_columns(text, (uint32_t)wanted);
+    const size_t len = bytes_of_characters(text, (uint32_t)wanted);
     ut_buf preview;
     ut_buf_init(&preview, OUTPUT_BYTES_MAX);
     for (size_t i = 0; i < len; i++) {

@@ -36,6 +36,9 @@ static const char help[] =
     "                          duration_ns, status, status_message, scope_name,\n"
     "                          scope_version; and as JSON: attributes,\n"
     "                          resource_attributes, events, links\n"
+    "      --formulas          csv: keep text as it is; without it, text that a\n"
+    "                          spreadsheet takes for a formula (it begins with = + - @,\n"
+    "                          a tab or a carriage return) gets a ' in front\n"
     "  -q, --quiet             no progress bar and no summary\n"
     "\n"
     UT_FILTER_HELP
@@ -48,17 +51,20 @@ static const char help[] =
     "74 the output cannot be written; 128 + signal when interrupted.\n";
 // clang-format on
 
+enum { OPTION_FORMULAS = UT_OPTION_OWN };
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             UT_FILTER_ROWS,
                                             {"format", required_argument, NULL, 'f'},
                                             {"output", required_argument, NULL, 'o'},
                                             {"quiet", no_argument, NULL, 'q'},
+                                            {"formulas", no_argument, NULL, OPTION_FORMULAS},
                                             UT_OPTION_ROWS_END};
 
 typedef struct {
     ut_filter_options filter;
     ut_export_format format;
     const char *output_z;
+    bool formulas;
     bool quiet;
 } export_options;
 
@@ -102,6 +108,7 @@ static int export_spans(export_options *options, ut_reader *reader)
         .reader = reader,
         .filter = &options->filter.filter,
         .format = options->format,
+        .formulas = options->formulas,
         .file = &file,
         .bar = &bar,
     };
@@ -147,6 +154,9 @@ static int run(int argc, char **argv)
             break;
         case 'o':
             given.output_z = optarg;
+            break;
+        case OPTION_FORMULAS:
+            given.formulas = true;
             break;
         default:
             given.quiet = true;

@@ -27,7 +27,7 @@ typedef struct {
     ut_export_result *result;
     ut_fault *fault;
     const ut_otlp_encoder *encoder; // NULL: CSV
-    bool shown;                     // the output is a terminal
+    ut_csv_form form;
     ut_search search;
     ut_query_cursor cursor;
     ut_search_work work;
@@ -42,7 +42,7 @@ static ut_err take_span(void *context, const ut_trace_span *span)
     export *e = context;
     if (e->encoder == NULL) {
         const size_t begin = e->out.len;
-        const ut_err err = ut_csv_row(&e->out, &e->scratch, span, e->shown);
+        const ut_err err = ut_csv_row(&e->out, &e->scratch, span, e->form);
         if (err == UT_ECORRUPT) {
             e->out.err = UT_OK;
             e->out.len = begin;
@@ -200,7 +200,7 @@ ut_err ut_span_export(const ut_export_job *job, ut_export_result *result, ut_fau
         .result = result,
         .fault = fault,
         .encoder = encoder_of(job->format),
-        .shown = isatty(job->file->fd) == 1,
+        .form = {.shown = isatty(job->file->fd) == 1, .formulas = job->formulas},
         .search = {.org = UT_ORG_DEFAULT,
                    .filter = job->filter,
                    .oldest_first = true,

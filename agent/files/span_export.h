@@ -18,6 +18,7 @@ typedef struct {
     ut_reader *reader;       // its view is ended and begun again between slices
     const ut_filter *filter; // checked
     ut_export_format format;
+    bool formulas;        // CSV: text that a spreadsheet takes for a formula stays as it is
     ut_output_file *file; // open; no view is held while it is written to
     ut_progress_bar *bar;
 } ut_export_job;

@@ -1,6 +1,8 @@
 // Makes one log line and hands it to the sink. Not for choosing where lines go: that is the sink's.
 #include "port/base/log.h"
 
+#include "port/base/utf8.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,11 +34,7 @@ void ut_log_write(const ut_log *log, ut_log_level level, const char *area_z, con
         len = UT_LOG_LINE_MAX;
         memcpy(line + len - 3, "...", 3);
     }
-    for (size_t i = 0; i < len; i++) {
-        if ((unsigned char)line[i] < 0x20)
-            line[i] = '?';
-    }
-    log->write(log->context, level, line, len);
+    log->write(log->context, level, line, ut_utf8_make_safe(line, len));
 }
 
 const char *ut_log_level_name(ut_log_level level)

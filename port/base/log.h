@@ -20,8 +20,9 @@ typedef struct {
     void *context;
 } ut_log;
 
-// Writes "area: message". Bytes below 0x20 in the message are written as '?', so that nothing from
-// outside can forge a line. Secrets are never passed here. log may be NULL: nothing is written.
+// Writes "area: message". What may not be shown as it is (ut_utf8_is_unsafe, and bytes that are not
+// UTF-8) is written as '?', so that nothing from outside can forge a line or hide in one. Secrets
+// are never passed here. log may be NULL: nothing is written.
 void ut_log_write(const ut_log *log, ut_log_level level, const char *area_z, const char *format_z,
                   ...) __attribute__((format(printf, 4, 5)));
 

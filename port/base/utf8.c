@@ -62,7 +62,65 @@ bool ut_utf8_valid(ut_bytes text)
     return true;
 }
 
-bool ut_utf8_is_control(const uint8_t *at, size_t left)
+uint32_t ut_utf8_point(const uint8_t *at, size_t len)
 {
-    return at[0] < 0x20 || at[0] == 0x7f || (at[0] == 0xc2 && left > 1 && at[1] < 0xa0);
+    if (len < 2)
+        return at[0];
+    uint32_t point = at[0] & (0x7Fu >> len);
+    for (size_t i = 1; i < len; i++)
+        point = point << 6 | (at[i] & 0x3Fu);
+    return point;
+}
+
+bool ut_utf8_is_unsafe(const uint8_t *at, size_t left)
+{
+    static const struct {
+        uint32_t first;
+        uint32_t last;
+    } ranges[] = {
+        {0x80, 0x9F},       // C1
+        {0xAD, 0xAD},       // soft hyphen
+        {0x61C, 0x61C},     // Arabic letter mark
+        {0x115F, 0x1160},   // Hangul fillers
+        {0x180E, 0x180E},   // Mongolian vowel separator
+        {0x200B, 0x200B},   // zero width space
+        {0x200E, 0x200F},   // left-to-right and right-to-left marks
+        {0x2028, 0x202E},   // line and paragraph separators, embeddings and overrides
+        {0x2060, 0x206F},   // word joiner, invisible operators, isolates
+        {0x3164, 0x3164},   // Hangul filler
+        {0xFEFF, 0xFEFF},   // byte order mark
+        {0xFFA0, 0xFFA0},   // half-width Hangul filler
+        {0xFFF0, 0xFFFB},   // interlinear annotations
+        {0x1D173, 0x1D17A}, // beams and slurs
+        {0xE0000, 0xE0FFF}, // tags, variation selectors that nothing but hiding text uses
+    };
+    if (at[0] < 0x80)
+        return at[0] < 0x20 || at[0] == 0x7F;
+    const size_t len = ut_utf8_len(at, left);
+    if (len == 0)
+        return false;
+    const uint32_t point = ut_utf8_point(at, len);
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]) && point >= ranges[i].first; i++) {
+        if (point <= ranges[i].last)
+            return true;
+    }
+    return false;
+}
+
+size_t ut_utf8_make_safe(char *text, size_t len)
+{
+    const uint8_t *from = (const uint8_t *)text;
+    size_t to = 0;
+    for (size_t at = 0; at < len;) {
+        const size_t here = ut_utf8_len(from + at, len - at);
+        if (here == 0 || ut_utf8_is_unsafe(from + at, len - at)) {
+            text[to++] = '?';
+            at += here == 0 ? 1 : here;
+            continue;
+        }
+        memmove(text + to, text + at, here);
+        to += here;
+        at += here;
+    }
+    return to;
 }

@@ -155,6 +155,22 @@ def test_csv_quotes_what_needs_it(tmp_path):
     assert [(row["name"], row["status_message"]) for row in rows] == [(span.name, span.status.message)]
 
 
+def test_csv_has_no_formulas_unless_they_are_wanted(tmp_path):
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "1=1", " =1", "'=1"]
+    message = otlp.request(len(texts), service="=cmd|' /C calc'!A0")
+    for span, text in zip(message.resource_spans[0].scope_spans[0].spans, texts):
+        span.name = text
+    file = tmp_path / "file"
+    file.write_bytes(message.SerializeToString())
+    assert untrace("import", file, "--data-dir", tmp_path / "data").returncode == 0
+    for options, safe in [((), True), (("--formulas",), False)]:
+        data = export(tmp_path / "data", "csv", *options).decode()
+        rows = list(csv.DictReader(io.StringIO(data, newline=""), strict=True))
+        for row, text in zip(rows, texts):
+            assert row["name"] == ("'" + text if safe and text[0] in "=+-@\t\r" else text)
+            assert row["service"] == ("'" if safe else "") + "=cmd|' /C calc'!A0"
+
+
 def test_a_file_is_replaced_when_it_is_whole(tmp_path, full):
     file = tmp_path / "spans.jsonl"
     file.write_text("old")
@@ -201,7 +217,7 @@ def test_text_of_spans_does_not_steer_the_terminal(tmp_path):
     file = tmp_path / "spans.json"
     message = otlp.request(1, service="evil \x1b]0;title\x07")
     span = otlp.first_span(message)
-    span.name = "two\nlines \x9b31m \x7f \u00e4"
+    span.name = "two\nlines \x9b31m \x7f \u00e4 \u202eoof\u2066\u200b\U000e0041"
     file.write_text(json.dumps(otlp.as_json(message)))
     assert untrace("import", file, "--data-dir", tmp_path / "data").returncode == 0
     terminal = Terminal("export", "--data-dir", tmp_path / "data", "--format", "csv", "--quiet", columns=1000)
@@ -209,7 +225,7 @@ def test_text_of_spans_does_not_steer_the_terminal(tmp_path):
     shown = terminal.bytes.decode()
     terminal.close()
     assert not set(shown) & (set(map(chr, range(32))) - set("\r\n") | set(map(chr, range(127, 160)))), shown
-    assert ",evil ?]0;title?," in shown and '"two?lines ?31m ? \u00e4"' in shown
+    assert ",evil ?]0;title?," in shown and '"two?lines ?31m ? \u00e4 ?oof???"' in shown
     assert "\x9b31m" in export(tmp_path / "data", "csv").decode(), "a file has it as it is"
 
 

@@ -88,8 +88,8 @@ static void bytes_from_outside_cannot_begin_a_line(void **state)
     sink s = {0};
     ut_log log = {.level = UT_LOG_INFO, .write = keep, .context = &s};
     ut_log_write(&log, UT_LOG_INFO, "net", "peer said \"%s\"",
-                 "a\nstore: all lost\r\t\x1b[31m\x01\x1f \xc3\xa9~");
-    assert_string_equal(s.line_z, "net: peer said \"a?store: all lost???[31m?? \xc3\xa9~\"");
+                 "a\nstore: all lost\r\t\x1b[31m\x01\x1f \xc3\xa9~ \xe2\x80\xaetxt.\xff");
+    assert_string_equal(s.line_z, "net: peer said \"a?store: all lost???[31m?? \xc3\xa9~ ?txt.?\"");
 }
 
 static void only_lines_over_the_limit_are_cut_and_say_so(void **state)

@@ -100,37 +100,35 @@ static void utf8_is_told_from_what_only_looks_like_it(void **state)
     }
 }
 
+// As UTF-8 would write it, surrogates and what lies above U+10FFFF too. Returns the length.
+static size_t write_point(uint8_t bytes[4], uint32_t point)
+{
+    if (point < 0x80) {
+        bytes[0] = (uint8_t)point;
+        return 1;
+    }
+    const size_t len = point < 0x800 ? 2 : point < 0x10000 ? 3 : 4;
+    for (size_t i = len; i-- > 1; point >>= 6)
+        bytes[i] = (uint8_t)(0x80 | (point & 0x3F));
+    bytes[0] = (uint8_t)((0xF00u >> len & 0xFF) | point);
+    return len;
+}
+
 static void every_code_point_is_valid_except_the_surrogates(void **state)
 {
     (void)state;
     for (uint32_t c = 0; c < 0x110800; c++) {
         uint8_t u[4];
-        size_t len = 4;
-        if (c < 0x80) {
-            u[0] = (uint8_t)c;
-            len = 1;
-        } else if (c < 0x800) {
-            u[0] = (uint8_t)(0xC0 | c >> 6);
-            u[1] = (uint8_t)(0x80 | (c & 0x3F));
-            len = 2;
-        } else if (c < 0x10000) {
-            u[0] = (uint8_t)(0xE0 | c >> 12);
-            u[1] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-            u[2] = (uint8_t)(0x80 | (c & 0x3F));
-            len = 3;
-        } else {
-            u[0] = (uint8_t)(0xF0 | c >> 18);
-            u[1] = (uint8_t)(0x80 | (c >> 12 & 0x3F));
-            u[2] = (uint8_t)(0x80 | (c >> 6 & 0x3F));
-            u[3] = (uint8_t)(0x80 | (c & 0x3F));
-        }
-        bool want = c < 0xD800 || (c > 0xDFFF && c < 0x110000);
+        const size_t len = write_point(u, c);
+        const bool want = c < 0xD800 || (c > 0xDFFF && c < 0x110000);
         if (ut_utf8_valid(ut_bytes_of(u, len)) != want)
             fail_msg("U+%04X", (unsigned)c);
+        if (want && ut_utf8_point(u, len) != c)
+            fail_msg("U+%04X is read as another", (unsigned)c);
     }
 }
 
-static void controls_are_c0_del_and_c1_and_nothing_else(void **state)
+static void unsafe_of_one_and_two_bytes_are_controls_and_two_others(void **state)
 {
     (void)state;
     for (unsigned first = 0; first < 256; first++) {
@@ -138,15 +136,44 @@ static void controls_are_c0_del_and_c1_and_nothing_else(void **state)
             const uint8_t bytes[] = {(uint8_t)first, (uint8_t)second};
             const bool c0 = first < 0x20 || first == 0x7f;
             const bool c1 = first == 0xc2 && second >= 0x80 && second <= 0x9f;
-            // The second byte of a character is looked at only where it belongs to it.
-            if (first == 0xc2 && second < 0x80)
-                continue;
-            if (ut_utf8_is_control(bytes, 2) != (c0 || c1))
+            const bool soft_hyphen = first == 0xc2 && second == 0xad;
+            const bool letter_mark = first == 0xd8 && second == 0x9c;
+            if (ut_utf8_is_unsafe(bytes, 2) != (c0 || c1 || soft_hyphen || letter_mark))
                 fail_msg("%02x %02x", first, second);
         }
         const uint8_t alone = (uint8_t)first;
-        assert_int_equal(ut_utf8_is_control(&alone, 1), first < 0x20 || first == 0x7f);
+        assert_int_equal(ut_utf8_is_unsafe(&alone, 1), first < 0x20 || first == 0x7f);
     }
+}
+
+static void bidi_invisible_and_tag_characters_are_unsafe_and_what_writing_needs_is_not(void **state)
+{
+    (void)state;
+    static const uint32_t unsafe[] = {0x200B,  0x200E,  0x200F,  0x2028, 0x2029, 0x202A,
+                                      0x202E,  0x2060,  0x2066,  0x2069, 0xFEFF, 0xE0000,
+                                      0xE0001, 0xE007F, 0xE01EF, 0x3164, 0x180E};
+    static const uint32_t safe[] = {0x200C, 0x200D, 0x2010,  0x2027,  0x202F,  0x2070,  0xFE0F,
+                                    0x0301, 0x65E5, 0x1F600, 0x1F3FB, 0xDFFFF, 0xE1000, 0xA0};
+    for (size_t i = 0; i < sizeof(unsafe) / sizeof(unsafe[0]) + sizeof(safe) / sizeof(safe[0]);
+         i++) {
+        const size_t unsafe_count = sizeof(unsafe) / sizeof(unsafe[0]);
+        const uint32_t point = i < unsafe_count ? unsafe[i] : safe[i - unsafe_count];
+        uint8_t bytes[4];
+        const size_t len = write_point(bytes, point);
+        assert_int_equal(ut_utf8_point(bytes, len), point);
+        if (ut_utf8_is_unsafe(bytes, len) != (i < unsafe_count))
+            fail_msg("U+%04X", (unsigned)point);
+    }
+}
+
+static void text_is_made_safe_in_place(void **state)
+{
+    (void)state;
+    char text[] = "a\x1b[1m\xe2\x80\xae"
+                  "cod.exe\xff \xe6\x97\xa5\xf3\xa0\x81\x81\xe6";
+    const size_t len = ut_utf8_make_safe(text, sizeof(text) - 1);
+    text[len] = '\0';
+    assert_string_equal(text, "a?[1m?cod.exe? \xe6\x97\xa5??");
 }
 
 int main(void)
@@ -154,7 +181,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(utf8_is_told_from_what_only_looks_like_it),
         cmocka_unit_test(every_code_point_is_valid_except_the_surrogates),
-        cmocka_unit_test(controls_are_c0_del_and_c1_and_nothing_else),
+        cmocka_unit_test(unsafe_of_one_and_two_bytes_are_controls_and_two_others),
+        cmocka_unit_test(
+            bidi_invisible_and_tag_characters_are_unsafe_and_what_writing_needs_is_not),
+        cmocka_unit_test(text_is_made_safe_in_place),
     };
     return cmocka_run_group_tests_name("utf8", tests, NULL, NULL);
 }

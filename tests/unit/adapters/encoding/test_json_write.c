@@ -52,6 +52,8 @@ static void strings_are_escaped(void **state)
 static void json_strings_are_always_valid(void **state)
 {
     (void)state;
+    assert_string(UT_BYTES_LIT("\xe2\x80\xae\xef\xbb\xbf\xf3\xa0\x81\x81\xf0\x9f\x98\x80"),
+                  "\"\\u202e\\ufeff\\udb40\\udc41\xf0\x9f\x98\x80\"");
     assert_string(UT_BYTES_LIT("q\" b\\ n\n z\0 u\xc3\xa4 x\xff \xc2\x9b"),
                   "\"q\\\" b\\\\ n\\n z\\u0000 u\xc3\xa4 x\xef\xbf\xbd \\u009b\"");
 }

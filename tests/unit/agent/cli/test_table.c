@@ -99,7 +99,7 @@ static void text_from_outside_cannot_steer_the_terminal(void **state)
     assert_int_equal(ut_table_flush(&table), UT_OK);
     ut_table_free(&table);
     expect(&out, "\033[1mname\033[0m   \033[1mcount\033[0m  \033[1mmessage\033[0m\n"
-                 "a?[2J      1  \033[31mb?c\033[0m\n");
+                 "a?[2J      1  \033[31mb c\033[0m\n");
 }
 
 static void rows_wait_until_they_are_asked_for(void **state)

@@ -26,7 +26,7 @@ static void control_characters_become_question_marks(void **state)
 {
     (void)state;
     check_text("a\033[31mb", 20, false, "a?[31mb");
-    check_text("line\nend\177", 20, false, "line?end?");
+    check_text("line\nend\177", 20, false, "line end?");
     check_text("c1\xc2\x9b"
                "31m",
                20, false, "c1?31m"); // CSI as one C1 character
@@ -44,6 +44,72 @@ static void text_is_cut_with_an_ellipsis_and_padded(void **state)
     check_text("abc", 0, false, "");
 }
 
+static void check_columns(const char *text_z, uint32_t columns)
+{
+    assert_int_equal(ut_term_columns(ut_bytes_of_z(text_z)), columns);
+}
+
+static void wide_characters_take_two_columns_and_marks_none(void **state)
+{
+    (void)state;
+    check_columns("日本語サービス", 14);
+    check_columns("한국어", 6);
+    check_columns("ﾊﾝｶｸ", 4); // half-width
+    check_columns("Ｆｕｌｌ", 8);
+    check_columns("😀 root", 7);
+    check_columns("we\xcc\x81ird", 5); // e and an acute accent
+    check_columns("नमस्ते", 4);          // two of the six stand on others
+    check_columns("ไทย", 3);
+    check_columns("\xe1\x84\x92\xe1\x85\xa1\xe1\x86\xab", 2); // 한 as three letters
+    check_columns("𠀀", 2);
+    check_columns("█─│…", 4);
+    check_columns("🇩🇪", 2);
+    check_text("日本語サービス", 8, true, "日本語… ");
+    check_text("日本語", 6, true, "日本語");
+    check_text("日本語", 5, true, "日本…");
+    check_text("a日本語", 5, true, "a日… ");
+    check_text("日", 1, true, "…");
+}
+
+static void what_terminals_disagree_about_is_left_out(void **state)
+{
+    (void)state;
+    check_text("👩\xe2\x80\x8d👩\xe2\x80\x8d👧!", 20, false, "👩👩👧!");
+    check_columns("👩\xe2\x80\x8d👩\xe2\x80\x8d👧!", 7);
+    check_text("👍🏽 \xe2\x9d\xa4\xef\xb8\x8f", 20, false, "👍 \xe2\x9d\xa4");
+    check_text("\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8d\xe0\xa4\xb7", 20, true,
+               "\xe0\xa4\x95\xe0\xa5\x8d\xe2\x80\x8d\xe0\xa4\xb7                  ");
+}
+
+static void bidi_controls_and_invisible_characters_become_question_marks(void **state)
+{
+    (void)state;
+    check_text("a\xe2\x80\xae"
+               "b\xe2\x81\xa6"
+               "c\xe2\x80\x8b"
+               "d\xe2\x80\xa8"
+               "e\xef\xbb\xbf"
+               "f\xf3\xa0\x81\x81",
+               20, false, "a?b?c?d?e?f?");
+}
+
+static void marks_need_a_character_and_are_limited(void **state)
+{
+    (void)state;
+    check_text("\xcc\x81x", 20, false, "?x");
+    ut_buf zalgo;
+    ut_buf_init(&zalgo, 4096);
+    ut_buf_add_byte(&zalgo, 'x');
+    for (int i = 0; i < 1000; i++)
+        ut_buf_add_z(&zalgo, "\xcc\x81");
+    ut_buf out;
+    ut_buf_init(&out, 4096);
+    assert_int_equal(ut_term_text(&out, ut_buf_bytes(&zalgo), 5, true), 5);
+    assert_int_equal(out.len, 1 + 8 * 2 + 4);
+    ut_buf_free(&out);
+    ut_buf_free(&zalgo);
+}
+
 static void colour_is_silent_without_a_terminal(void **state)
 {
     (void)state;
@@ -59,6 +125,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(control_characters_become_question_marks),
         cmocka_unit_test(text_is_cut_with_an_ellipsis_and_padded),
+        cmocka_unit_test(wide_characters_take_two_columns_and_marks_none),
+        cmocka_unit_test(what_terminals_disagree_about_is_left_out),
+        cmocka_unit_test(bidi_controls_and_invisible_characters_become_question_marks),
+        cmocka_unit_test(marks_need_a_character_and_are_limited),
         cmocka_unit_test(colour_is_silent_without_a_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

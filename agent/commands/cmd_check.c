@@ -110,7 +110,7 @@ static int run(int argc, char **argv)
     ut_fault fault;
     if (config == NULL)
         return EX_OSERR;
-    ut_err err = ut_config_find(options.config_z, config, &fault);
+    ut_err err = ut_config_find(options.config_z, UT_CONFIG_RUN, config, &fault);
     if (err == UT_OK) {
         err = check_tls(config, &fault);
         if (err == UT_OK)

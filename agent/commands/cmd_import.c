@@ -224,7 +224,7 @@ static int run_import(const import_options *options)
     ut_fault fault = {UT_OK, ""};
     if (config == NULL)
         return EX_OSERR;
-    if (ut_config_find(options->line.config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(options->line.config_z, UT_CONFIG_STORE, config, &fault) != UT_OK) {
         free(config);
         (void)ut_cli_fail(&fault);
         return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;

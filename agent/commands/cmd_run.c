@@ -11,7 +11,7 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace run [--config FILE] [--data-dir DIR]\n"
+    "usage: untrace run [--config FILE] [--data-dir DIR] [--listen ADDRESS:PORT]\n"
     "\n"
     "Takes spans in by OTLP/HTTP, answers when they are durable, and carries them to\n"
     "the destinations of the configuration. Without one: OTLP on 127.0.0.1:4318, 30\n"
@@ -22,6 +22,12 @@ static const char help[] =
     "                          defaults; - is standard input)\n"
     "  -d, --data-dir DIR      where spans are kept, instead of the configuration's\n"
     "                          data_dir\n"
+    "  -l, --listen ADDR:PORT  where OTLP/HTTP is taken, instead of the\n"
+    "                          configuration's receivers.otlp_http.listen\n"
+    "\n"
+    "The environment too stands above the file: UNTRACE_DATA_DIR, UNTRACE_LISTEN,\n"
+    "UNTRACE_MAX_SIZE, UNTRACE_TTL, UNTRACE_LOG_LEVEL and UNTRACE_LOG_FORMAT. An\n"
+    "option stands above both.\n"
     "\n"
     "Log lines go to standard error; \"agent: ready otlp_http=ADDRESS\" means that it\n"
     "listens. SIGTERM and SIGINT stop it within stop_timeout; a second one at once,\n"
@@ -34,7 +40,8 @@ static const char help[] =
     "78 configuration; 128 + signal after a second signal.\n";
 // clang-format on
 
-static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROWS_END};
+static const struct option option_rows[] = {
+    UT_OPTION_ROWS_WHERE, {"listen", required_argument, NULL, 'l'}, UT_OPTION_ROWS_END};
 
 // A log that something reads gets the fault as a line of its own form; a person reads a sentence.
 static void say_why(const ut_config *config, const ut_fault *fault)
@@ -49,17 +56,25 @@ static void say_why(const ut_config *config, const ut_fault *fault)
 static int run(int argc, char **argv)
 {
     ut_options options = {.command_z = "run", .help_z = help, .rows = option_rows};
-    if (!ut_options_read(&options, argc, argv))
+    const char *listen_z = NULL;
+    while (ut_options_next(&options, argc, argv) != -1)
+        listen_z = optarg;
+    if (options.ended)
         return options.code;
 
     ut_config *config = calloc(1, sizeof(*config));
     ut_fault fault = {UT_OK, ""};
     if (config == NULL)
         return EX_OSERR;
-    if (ut_config_find(options.config_z, config, &fault) != UT_OK) {
+    if (ut_config_find(options.config_z, UT_CONFIG_RUN, config, &fault) != UT_OK) {
         free(config);
         (void)ut_cli_fail(&fault);
         return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
+    }
+    if (listen_z != NULL && ut_config_set_listen("--listen", listen_z, config, &fault) != UT_OK) {
+        ut_config_free(config);
+        free(config);
+        return ut_cli_usage("run", "%s", fault.text_z);
     }
     char *const configured_z = config->data_dir_z;
     if (options.data_dir_z != NULL)

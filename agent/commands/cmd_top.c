@@ -143,42 +143,35 @@ static int run_live(void *context, ut_screen *screen)
 
 static int run_top(const ut_options *options, uint64_t interval_ms, bool once)
 {
-    ut_config *config = calloc(1, sizeof(*config));
-    top *t = calloc(1, sizeof(*t));
+    char *found_z = NULL;
     ut_fault fault = {UT_OK, ""};
     int code = EX_OSERR;
-    if (config == NULL || t == NULL) {
-        free(config);
-        free(t);
-        return EX_OSERR;
-    }
-    if (ut_config_find(options->config_z, config, &fault) != UT_OK) {
+    if (options->data_dir_z == NULL &&
+        ut_config_find_data_dir(options->config_z, &found_z, &fault) != UT_OK) {
         (void)ut_cli_fail(&fault);
-        free(config);
-        free(t);
         return fault.code == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
+    }
+    top *t = calloc(1, sizeof(*t));
+    if (t == NULL) {
+        free(found_z);
+        return EX_OSERR;
     }
     ut_buf_init(&t->out, OUT_BYTES_MAX);
     t->interval_ms = interval_ms;
     t->json = options->json;
     t->source = (ut_top_source){
-        .data_dir_z = options->data_dir_z != NULL ? options->data_dir_z : config->data_dir_z,
+        .data_dir_z = options->data_dir_z != NULL ? options->data_dir_z : found_z,
         .reader_dir_z = options->data_dir_z,
         .config_z = options->config_z,
     };
-    if (t->source.data_dir_z == NULL) {
-        (void)fprintf(stderr, "untrace: no data directory is known here: give --data-dir DIR or "
-                              "--config FILE\n");
-        code = EX_CONFIG;
-    } else if (once || t->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
+    if (once || t->json || !isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO)) {
         code = print_once(t);
     } else {
         code = ut_screen_run(run_live, t);
     }
     ut_top_source_close(&t->source);
     ut_buf_free(&t->out);
-    ut_config_free(config);
-    free(config);
+    free(found_z);
     free(t);
     return code;
 }

@@ -3,7 +3,7 @@
 
 #include "agent/cli/cli.h"
 #include "agent/commands/cmd_store.h"
-#include "port/base/order.h"
+#include "port/base/nearest.h"
 
 #include <string.h>
 
@@ -52,52 +52,14 @@ const ut_command *ut_command_find(const char *name_z)
     return NULL;
 }
 
-enum { NAME_MAX_LEN = 32, DISTANCE_MAX = 2 };
-
-// How many characters have to be put in, taken out, replaced or swapped with their neighbour. Names
-// are at most NAME_MAX_LEN long.
-static unsigned distance(const char *a_z, const char *b_z)
-{
-    unsigned rows[3][NAME_MAX_LEN + 1] = {{0}}; // the row before the last, the last, this one
-    const size_t a_len = strlen(a_z);
-    const size_t b_len = strlen(b_z);
-    for (size_t k = 0; k <= b_len; k++)
-        rows[1][k] = (unsigned)k;
-    for (size_t i = 1; i <= a_len; i++) {
-        rows[2][0] = (unsigned)i;
-        for (size_t k = 1; k <= b_len; k++) {
-            const unsigned changed = rows[1][k - 1] + (a_z[i - 1] == b_z[k - 1] ? 0 : 1);
-            rows[2][k] = ut_min_u32(changed, ut_min_u32(rows[1][k], rows[2][k - 1]) + 1);
-            if (i > 1 && k > 1 && a_z[i - 1] == b_z[k - 2] && a_z[i - 2] == b_z[k - 1])
-                rows[2][k] = ut_min_u32(rows[2][k], rows[0][k - 2] + 1);
-        }
-        memcpy(rows[0], rows[1], sizeof(rows[0]));
-        memcpy(rows[1], rows[2], sizeof(rows[1]));
-    }
-    return rows[1][b_len];
-}
-
 const ut_command *ut_command_nearest(const char *name_z)
 {
-    const size_t len = strlen(name_z);
-    const ut_command *nearest = NULL;
-    unsigned best = DISTANCE_MAX + 1;
-    if (len < 2 || len > NAME_MAX_LEN)
-        return NULL;
-    for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-        for (const ut_command *const *at = groups[i].commands; *at != NULL; at++) {
-            const char *known_z = (*at)->name_z;
-            // The beginning of a name is nearer than any mistake.
-            const unsigned away =
-                strncmp(known_z, name_z, len) == 0 ? 0 : distance(name_z, known_z);
-            // Two changes make any word of three letters out of any other.
-            if (away < best && away < strlen(known_z) - 1) {
-                best = away;
-                nearest = *at;
-            }
-        }
-    }
-    return nearest;
+    const ut_command *commands[UT_COMMANDS_MAX];
+    const size_t count = ut_command_all(commands);
+    ut_nearest search = ut_nearest_of(name_z, strlen(name_z));
+    for (size_t i = 0; i < count; i++)
+        ut_nearest_try(&search, commands[i]->name_z);
+    return search.found_z != NULL ? ut_command_find(search.found_z) : NULL;
 }
 
 void ut_command_help(FILE *out)

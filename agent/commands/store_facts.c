@@ -19,13 +19,9 @@ static char *find_dir(const char *data_dir_z, const char *config_z)
 {
     if (data_dir_z != NULL)
         return strdup(data_dir_z);
-    ut_config config;
-    ut_fault fault;
-    if (ut_config_find(config_z, &config, &fault) != UT_OK)
-        return strdup("");
-    char *dir_z = strdup(config.data_dir_z != NULL ? config.data_dir_z : "");
-    ut_config_free(&config);
-    return dir_z;
+    char *dir_z = NULL;
+    const ut_err err = ut_config_find_data_dir(config_z, &dir_z, NULL);
+    return err == UT_OK || err == UT_ENOMEM ? dir_z : strdup("");
 }
 
 // The process id of the agent that runs on the directory, 0 when none answers.

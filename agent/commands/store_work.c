@@ -245,15 +245,20 @@ static int find_and_run(job *j, const char *data_dir_z, const char *config_z, ut
 {
     ut_control_client *client = NULL;
     char *configured_z = NULL;
+    char *found_z = NULL;
     bool config_read = false;
     int code = EX_OK;
     ut_err err = UT_OK;
+    // A running agent is asked without the rest of the configuration, which standard input gives
+    // only once.
+    const bool once = config_z != NULL && strcmp(config_z, "-") == 0;
     if (data_dir_z == NULL) {
-        err = ut_config_find(config_z, config, &j->fault);
+        err = once ? ut_config_find(config_z, UT_CONFIG_STORE, config, &j->fault)
+                   : ut_config_find_data_dir(config_z, &found_z, &j->fault);
         if (err != UT_OK)
             return err == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
-        config_read = true;
-        data_dir_z = config->data_dir_z;
+        config_read = once;
+        data_dir_z = once ? config->data_dir_z : found_z;
     }
     if (data_dir_z == NULL) {
         code = EX_CONFIG;
@@ -275,9 +280,11 @@ static int find_and_run(job *j, const char *data_dir_z, const char *config_z, ut
         goto done;
     }
     if (!config_read) {
-        err = ut_config_find(config_z, config, &j->fault);
-        if (err != UT_OK)
-            return err == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
+        err = ut_config_find(config_z, UT_CONFIG_STORE, config, &j->fault);
+        if (err != UT_OK) {
+            code = err == UT_ENOMEM ? EX_OSERR : EX_CONFIG;
+            goto done;
+        }
         config_read = true;
     }
     configured_z = config->data_dir_z;
@@ -287,6 +294,7 @@ static int find_and_run(job *j, const char *data_dir_z, const char *config_z, ut
 done:
     if (config_read)
         ut_config_free(config);
+    free(found_z);
     return code;
 }
 

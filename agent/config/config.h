@@ -6,6 +6,7 @@
 #include "agent/config/config_destinations.h"
 #include "agent/config/config_receivers.h"
 #include "agent/config/config_storage.h"
+#include "agent/config/config_use.h"
 #include "port/base/log.h"
 
 enum { UT_CONFIG_FILE_BYTES_MAX = 1024 * 1024 };
@@ -25,15 +26,29 @@ typedef struct {
 // Sets the defaults. UT_ENOMEM.
 ut_err ut_config_default(ut_config *config);
 
-// Reads the file path_z ("-": standard input) and the certificate files that it names, and
-// substitutes ${env:NAME}. A fault reads "FILE:LINE:COLUMN: found ..., expected ...". UT_ENOTFOUND,
-// UT_EPERM, UT_EIO, UT_ENOMEM, UT_EFORMAT (syntax, unknown key, wrong type), UT_EINVAL (impossible
-// value); config is all zero then.
-ut_err ut_config_read(const char *path_z, ut_config *config, ut_fault *fault);
+// Reads the file path_z ("-": standard input). What use needs has ${env:NAME} substituted and the
+// certificate files read that it names; of the rest only the syntax is looked at, and config holds
+// any of it or the default. Names of files are relative to the directory of path_z. A fault reads
+// "FILE:LINE:COLUMN: found ..., expected ...". UT_ENOTFOUND, UT_EPERM, UT_EIO, UT_ENOMEM,
+// UT_EFORMAT (syntax, unknown key, wrong type), UT_EINVAL (impossible value); config is all zero
+// then.
+ut_err ut_config_read(const char *path_z, ut_config_use use, ut_config *config, ut_fault *fault);
+
+// Takes the values that the environment holds instead of those of the file: UNTRACE_DATA_DIR,
+// UNTRACE_LISTEN, UNTRACE_LOG_LEVEL, UNTRACE_LOG_FORMAT, UNTRACE_MAX_SIZE, UNTRACE_TTL. One that is
+// empty is as unset, one that use does not need is not looked at. A fault names the variable.
+// UT_EFORMAT, UT_EINVAL, UT_ENOMEM; config is all zero then.
+ut_err ut_config_read_env(ut_config_use use, ut_config *config, ut_fault *fault);
+
+// Takes text_z as receivers.otlp_http.listen. A fault names source_z. Errors as above, and config
+// stays as it is then.
+ut_err ut_config_set_listen(const char *source_z, const char *text_z, ut_config *config,
+                            ut_fault *fault);
+
 void ut_config_free(ut_config *config);
 
-// /var/lib/untrace for root, else $XDG_STATE_HOME/untrace or ~/.local/state/untrace. UT_ENOTFOUND
-// without either, UT_ELIMIT.
+// The first of $STATE_DIRECTORY, which systemd sets; else /var/lib/untrace for root, else
+// $XDG_STATE_HOME/untrace or ~/.local/state/untrace. UT_ENOTFOUND without any, UT_ELIMIT.
 ut_err ut_config_default_data_dir(char *out_z, size_t cap);
 
 #endif

@@ -107,6 +107,7 @@ static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
     ut_destination_config *out = &((destination_draft *)target)->out;
     if (node->type != YAML_MAPPING_NODE)
         return ut_yaml_fail(yaml, node, UT_EFORMAT, "a mapping of header names to values");
+    bool unknown = false;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         yaml_node_t *key = yaml_document_get_node(&yaml->document, pair->key);
@@ -116,6 +117,9 @@ static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
                                    UT_DESTINATION_HEADERS_MAX);
         ut_header *header = &out->headers[out->header_count];
         ut_err err = ut_yaml_scalar(yaml, key, "a header name", &header->name_z);
+        unknown = unknown || err == UT_YAML_UNKNOWN;
+        if (err == UT_YAML_UNKNOWN)
+            continue;
         if (err != UT_OK)
             return err;
         if (!is_token(header->name_z) || strlen(header->name_z) > HEADER_NAME_MAX)
@@ -132,6 +136,9 @@ static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
         if (value->type != YAML_SCALAR_NODE)
             return ut_yaml_fail(yaml, value, UT_EFORMAT, "text (a header value)");
         err = ut_yaml_scalar(yaml, value, "text (a header value)", &header->value_z);
+        unknown = unknown || err == UT_YAML_UNKNOWN;
+        if (err == UT_YAML_UNKNOWN)
+            continue;
         if (err != UT_OK)
             return err;
         const size_t len = strlen(header->value_z);
@@ -148,7 +155,7 @@ static ut_err read_headers(ut_yaml *yaml, yaml_node_t *node, void *target)
                                    "found a header value of more than %d bytes", HEADER_VALUE_MAX);
         out->header_count++;
     }
-    return UT_OK;
+    return unknown ? UT_YAML_UNKNOWN : UT_OK;
 }
 
 // ---- encoding, batch, retry ----
@@ -381,7 +388,7 @@ static ut_err read_destination(ut_yaml *yaml, yaml_node_t *node, ut_destination_
         return ut_yaml_fail_at(
             yaml, draft->tls_node, UT_EINVAL,
             "found tls for an http:// endpoint, expected an https:// endpoint or no tls");
-    if (draft->out.url.tls && !draft->out.insecure && draft->out.ca_pem.len == 0) {
+    if (draft->out.url.tls && !draft->out.insecure && draft->out.ca_pem.len == 0 && !yaml->closed) {
         err = read_system_ca(yaml, draft->endpoint_node, &draft->out.ca_pem);
         draft->out.ca_system = true;
         if (err != UT_OK)
@@ -405,6 +412,8 @@ ut_err ut_config_destinations_read(ut_yaml *yaml, yaml_node_t *node, void *targe
                                    UT_CONFIG_DESTINATIONS_MAX);
         ut_destination_config *out = &destinations->items[destinations->count];
         const ut_err err = read_destination(yaml, entry, out);
+        if (err == UT_YAML_UNKNOWN)
+            continue;
         if (err != UT_OK)
             return err;
         for (size_t i = 0; i < destinations->count; i++) {

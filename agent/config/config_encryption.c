@@ -6,13 +6,15 @@
 ut_err ut_config_encryption_read(ut_yaml *yaml, yaml_node_t *node, void *encryption)
 {
     static const ut_yaml_field fields[] = {
-        {"key_file", ut_yaml_read_string, offsetof(ut_config_encryption, key_file_z)},
+        {"key_file", ut_yaml_read_path, offsetof(ut_config_encryption, key_file_z)},
         {"key_env", ut_yaml_read_string, offsetof(ut_config_encryption, key_env_z)},
         {"credential", ut_yaml_read_string, offsetof(ut_config_encryption, credential_z)},
         {NULL, NULL, 0},
     };
     ut_config_encryption *out = encryption;
+    const bool closed = ut_yaml_need(yaml, UT_CONFIG_LOOK);
     const ut_err err = ut_yaml_read_map(yaml, node, fields, out, "encryption");
+    yaml->closed = closed;
     if (err != UT_OK)
         return err;
     const int given =

@@ -2,20 +2,69 @@
 #include "agent/config/config_receivers.h"
 
 #include "agent/config/config_yaml.h"
+#include "port/base/text.h"
+
+#include <stdio.h>
+#include <strings.h>
 
 // ---- values ----
 
-static ut_err read_listen(ut_yaml *yaml, yaml_node_t *node, void *target)
+// What is wrong with an address that does not parse.
+static const char *listen_reason(const char *text_z)
 {
-    static const char expected[] =
-        "an address such as 127.0.0.1:4318, [::1]:4318 or unix:/run/untrace.sock";
+    const char *const colon_z = strrchr(text_z, ':');
+    uint64_t port = 0;
+    if (strncmp(text_z, "unix:", 5) == 0)
+        return "the path of a socket of 1 to 103 bytes";
+    if (colon_z == NULL || (text_z[0] == '[' && strchr(colon_z, ']') != NULL))
+        return "ADDRESS:PORT such as 127.0.0.1:4318, with a port of 0 to 65535";
+    if (ut_text_parse_uint(ut_bytes_of_z(colon_z + 1), &port) != UT_OK || port > UINT16_MAX)
+        return "a port of 0 to 65535 behind the last colon";
+    if (strchr(text_z, ':') != colon_z && text_z[0] != '[' && strstr(text_z, "://") == NULL)
+        return "an IPv6 address in brackets such as [::1]:4318";
+    return "a numeric address such as 127.0.0.1:4318 (0.0.0.0: all of this machine), "
+           "[::1]:4318 or unix:/run/untrace.sock; names are not looked up";
+}
+
+// The forms that can mean one thing only are taken as that: a port alone and localhost are the
+// loopback address, which needs no look-up; ":4318" is every address, as elsewhere.
+static ut_err parse_listen(const char *text_z, ut_addr *addr)
+{
+    static const char localhost[] = "localhost:";
+    char whole_z[UT_ADDR_TEXT_MAX];
+    uint64_t port = 0;
+    const char *ip_z = "";
+    if (ut_text_parse_uint(ut_bytes_of_z(text_z), &port) == UT_OK) {
+        ip_z = "127.0.0.1:";
+    } else if (text_z[0] == ':' && strchr(text_z + 1, ':') == NULL) {
+        ip_z = "0.0.0.0";
+    } else if (strncasecmp(text_z, localhost, sizeof(localhost) - 1) == 0) {
+        ip_z = "127.0.0.1:";
+        text_z += sizeof(localhost) - 1;
+    }
+    const int len = snprintf(whole_z, sizeof(whole_z), "%s%s", ip_z, text_z);
+    return len > 0 && (size_t)len < sizeof(whole_z) ? ut_addr_parse(ut_bytes_of_z(whole_z), addr)
+                                                    : UT_EFORMAT;
+}
+
+ut_err ut_config_listen_read(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    static const char unix_prefix[] = "unix:";
+    enum { UNIX_LEN = sizeof(unix_prefix) - 1 };
     char *text_z = NULL;
-    const ut_err err = ut_yaml_scalar(yaml, node, expected, &text_z);
+    ut_err err = ut_yaml_scalar(yaml, node, "an address such as 127.0.0.1:4318", &text_z);
     if (err != UT_OK)
         return err;
-    if (ut_addr_parse(ut_bytes_of_z(text_z), target) != UT_OK)
-        return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
-    return UT_OK;
+    if (strncmp(text_z, unix_prefix, UNIX_LEN) == 0 && text_z[UNIX_LEN] != '\0') {
+        const char *path_z = ut_yaml_join(yaml, text_z + UNIX_LEN);
+        text_z = path_z == NULL ? NULL : ut_owned_alloc(yaml->owned, UNIX_LEN + strlen(path_z) + 1);
+        if (text_z == NULL)
+            return ut_yaml_fail_at(yaml, node, UT_ENOMEM, "out of memory");
+        memcpy(text_z, unix_prefix, UNIX_LEN);
+        memcpy(text_z + UNIX_LEN, path_z, strlen(path_z) + 1);
+    }
+    err = parse_listen(text_z, target);
+    return err == UT_OK ? UT_OK : ut_yaml_fail(yaml, node, UT_EFORMAT, listen_reason(text_z));
 }
 
 static ut_err read_body_size(ut_yaml *yaml, yaml_node_t *node, void *target)
@@ -79,7 +128,7 @@ static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
 static ut_err read_otlp_http(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     static const ut_yaml_field fields[] = {
-        {"listen", read_listen, offsetof(ut_receiver_config, listen)},
+        {"listen", ut_config_listen_read, offsetof(ut_receiver_config, listen)},
         {"tls", read_server_tls, 0},
         {"max_body_size", read_body_size, offsetof(ut_receiver_config, body_bytes_max)},
         {"max_memory", ut_yaml_read_size, offsetof(ut_receiver_config, memory_bytes_max)},

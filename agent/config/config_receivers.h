@@ -38,4 +38,7 @@ void ut_config_receivers_default(void *receivers);
 // that it names.
 ut_err ut_config_receivers_read(struct ut_yaml *yaml, struct yaml_node_s *node, void *receivers);
 
+// Reads an address to listen on into a ut_addr; a ut_yaml_read.
+ut_err ut_config_listen_read(struct ut_yaml *yaml, struct yaml_node_s *node, void *addr);
+
 #endif

@@ -42,15 +42,17 @@ static ut_err read_match(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (node->type != YAML_MAPPING_NODE ||
         node->data.mapping.pairs.start == node->data.mapping.pairs.top)
         return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
+    bool unknown = false;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         const ut_err err =
             read_condition(yaml, yaml_document_get_node(&yaml->document, pair->key),
                            yaml_document_get_node(&yaml->document, pair->value), target);
-        if (err != UT_OK)
+        if (err != UT_OK && err != UT_YAML_UNKNOWN)
             return err;
+        unknown = unknown || err == UT_YAML_UNKNOWN;
     }
-    return UT_OK;
+    return unknown ? UT_YAML_UNKNOWN : UT_OK;
 }
 
 // A rule while it is read: a ttl of 0 is not the same as none.
@@ -85,6 +87,8 @@ ut_err ut_config_rules_read(ut_yaml *yaml, yaml_node_t *node, void *target)
                                    UT_RULES_MAX);
         rule_draft draft = {0};
         const ut_err err = ut_yaml_read_map(yaml, entry, fields, &draft, "a rule");
+        if (err == UT_YAML_UNKNOWN)
+            continue;
         if (err != UT_OK)
             return err;
         if (draft.out.condition_count == 0 || !draft.has_ttl)

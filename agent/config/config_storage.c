@@ -6,7 +6,7 @@
 #include "agent/config/config_yaml.h"
 #include "storage/store/store.h"
 
-static ut_err read_store_size(ut_yaml *yaml, yaml_node_t *node, void *target)
+ut_err ut_config_store_size_read(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     uint64_t bytes = 0;
     const ut_err err = ut_yaml_read_size(yaml, node, &bytes);
@@ -94,7 +94,7 @@ static ut_err refuse_old_durability(ut_yaml *yaml, const yaml_node_t *node)
 ut_err ut_config_storage_read(ut_yaml *yaml, yaml_node_t *node, void *storage)
 {
     static const ut_yaml_field fields[] = {
-        {"max_size", read_store_size, offsetof(ut_config_storage, bytes_max)},
+        {"max_size", ut_config_store_size_read, offsetof(ut_config_storage, bytes_max)},
         {"max_spans", read_spans_max, offsetof(ut_config_storage, spans_max)},
         {"evict", read_evict, offsetof(ut_config_storage, evict_oldest)},
         {"ttl", ut_yaml_read_duration, offsetof(ut_config_storage, ttl_ms)},
@@ -103,8 +103,13 @@ ut_err ut_config_storage_read(ut_yaml *yaml, yaml_node_t *node, void *storage)
         {"commit_delay", read_commit_delay, offsetof(ut_config_storage, commit_delay_ms)},
         {NULL, NULL, 0},
     };
-    const ut_err err = refuse_old_durability(yaml, node);
-    return err != UT_OK ? err : ut_yaml_read_map(yaml, node, fields, storage, "storage");
+    ut_err err = refuse_old_durability(yaml, node);
+    if (err != UT_OK)
+        return err;
+    const bool closed = ut_yaml_need(yaml, UT_CONFIG_STORE);
+    err = ut_yaml_read_map(yaml, node, fields, storage, "storage");
+    yaml->closed = closed;
+    return err;
 }
 
 void ut_config_storage_default(void *target)

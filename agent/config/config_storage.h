@@ -27,4 +27,7 @@ void ut_config_storage_default(void *storage);
 // Reads the section into a ut_config_storage; a ut_yaml_read.
 ut_err ut_config_storage_read(struct ut_yaml *yaml, struct yaml_node_s *node, void *storage);
 
+// Reads the greatest size of the store into a uint64_t; a ut_yaml_read.
+ut_err ut_config_store_size_read(struct ut_yaml *yaml, struct yaml_node_s *node, void *bytes);
+
 #endif

@@ -2,6 +2,7 @@
 // document API keeps the place of every node.
 #include "agent/config/config_yaml.h"
 
+#include "port/base/nearest.h"
 #include "port/base/text.h"
 #include "port/port.h"
 
@@ -49,6 +50,8 @@ ut_err ut_yaml_fail_at(ut_yaml *yaml, const yaml_node_t *node, ut_err code, cons
     va_start(args, format_z);
     (void)vsnprintf(text, sizeof(text), format_z, args); // cut at the end when too long
     va_end(args);
+    if (yaml->placeless)
+        return ut_fault_set(yaml->fault, code, "%s: %s", yaml->path_z, text);
     (void)ut_fault_set(yaml->fault, code, "%s:%zu:%zu: %s", yaml->path_z, node->start_mark.line + 1,
                        node->start_mark.column + 1, text);
     return code;
@@ -76,6 +79,57 @@ ut_err ut_yaml_fail(ut_yaml *yaml, const yaml_node_t *node, ut_err code, const c
     return ut_yaml_fail_at(yaml, node, code, "found \"%s\", expected %s", found, expected_z);
 }
 
+static ut_bytes line_of(ut_bytes text, size_t number)
+{
+    size_t begin = 0;
+    for (; number > 0 && begin < text.len; begin++)
+        number -= text.data[begin] == '\n' ? 1 : 0;
+    size_t end = begin;
+    while (end < text.len && text.data[end] != '\n')
+        end++;
+    return ut_bytes_of(text.data + begin, end - begin);
+}
+
+// Whether a line has "${" outside of quotes. Within { } its closing brace ends the mapping, so that
+// what libyaml misses is something else.
+static bool has_bare_reference(ut_bytes line)
+{
+    char quote = 0;
+    for (size_t i = 0; i + 1 < line.len; i++) {
+        const char c = (char)line.data[i];
+        if (quote != 0)
+            quote = (char)(c == quote ? 0 : quote);
+        else if (c == '"' || c == '\'')
+            quote = c;
+        else if (c == '$' && line.data[i + 1] == '{')
+            return true;
+    }
+    return false;
+}
+
+// Says why text is not YAML: libyaml's words, but for two slips that they do not name.
+static void explain(ut_yaml *yaml, const yaml_parser_t *parser, ut_bytes text, ut_err err)
+{
+    const char *const problem_z = parser->problem == NULL ? "not YAML" : parser->problem;
+    const yaml_mark_t *const mark = &parser->problem_mark;
+    const ut_bytes line = line_of(text, mark->line);
+    const char *reason_z = NULL;
+    if (mark->column < line.len && line.data[mark->column] == '\t')
+        reason_z = "found a tab, expected spaces: YAML is not indented with tabs";
+    else if (has_bare_reference(line) ||
+             (parser->context != NULL &&
+              has_bare_reference(line_of(text, parser->context_mark.line))))
+        reason_z = "found ${...} without quotes within { } or [ ], expected \"${...}\": quote the "
+                   "whole value";
+    if (reason_z != NULL)
+        (void)ut_fault_set(yaml->fault, err, "%s:%zu:%zu: %s", yaml->path_z, mark->line + 1,
+                           mark->column + 1, reason_z);
+    else
+        (void)ut_fault_set(yaml->fault, err, "%s:%zu:%zu: %s%s%s", yaml->path_z, mark->line + 1,
+                           mark->column + 1, problem_z, parser->context == NULL ? "" : ", ",
+                           parser->context == NULL ? "" : parser->context);
+}
+
 ut_err ut_yaml_load(ut_yaml *yaml, ut_bytes text, yaml_node_t **root)
 {
     yaml_parser_t parser;
@@ -88,10 +142,7 @@ ut_err ut_yaml_load(ut_yaml *yaml, ut_bytes text, yaml_node_t **root)
                                  text.len);
     if (!yaml_parser_load(&parser, &yaml->document)) {
         err = parser.error == YAML_MEMORY_ERROR ? UT_ENOMEM : UT_EFORMAT;
-        (void)ut_fault_set(
-            yaml->fault, err, "%s:%zu:%zu: %s%s%s", yaml->path_z, parser.problem_mark.line + 1,
-            parser.problem_mark.column + 1, parser.problem == NULL ? "not YAML" : parser.problem,
-            parser.context == NULL ? "" : ", ", parser.context == NULL ? "" : parser.context);
+        explain(yaml, &parser, text, err);
         goto done;
     }
     *root = yaml_document_get_root_node(&yaml->document);
@@ -100,9 +151,8 @@ ut_err ut_yaml_load(ut_yaml *yaml, ut_bytes text, yaml_node_t **root)
     yaml_document_t second;
     if (*root != NULL) {
         if (!yaml_parser_load(&parser, &second)) {
-            err = ut_fault_set(yaml->fault, UT_EFORMAT, "%s:%zu:%zu: %s", yaml->path_z,
-                               parser.problem_mark.line + 1, parser.problem_mark.column + 1,
-                               parser.problem == NULL ? "not YAML" : parser.problem);
+            err = UT_EFORMAT;
+            explain(yaml, &parser, text, err);
         } else {
             const yaml_node_t *other = yaml_document_get_root_node(&second);
             if (other != NULL)
@@ -136,16 +186,31 @@ static const ut_yaml_field *field_named(const ut_yaml_field *fields, const yaml_
 static ut_err fail_unknown_key(ut_yaml *yaml, const yaml_node_t *key, const ut_yaml_field *fields,
                                const char *what_z)
 {
+    ut_nearest near = ut_nearest_of((const char *)key->data.scalar.value, key->data.scalar.length);
+    for (const ut_yaml_field *field = fields; field->key_z != NULL; field++)
+        ut_nearest_try(&near, field->key_z);
+    char expected[UT_FAULT_TEXT_MAX];
+    if (near.found_z != NULL) {
+        (void)snprintf(expected, sizeof(expected), "a key of %s; did you mean %s?", what_z,
+                       near.found_z);
+        return ut_yaml_fail(yaml, key, UT_EFORMAT, expected);
+    }
     ut_buf known;
     ut_buf_init(&known, UT_FAULT_TEXT_MAX);
     for (const ut_yaml_field *field = fields; field->key_z != NULL; field++)
         ut_buf_printf(&known, "%s%s", field == fields ? "" : ", ", field->key_z);
     ut_buf_add_byte(&known, 0);
-    char expected[UT_FAULT_TEXT_MAX];
     (void)snprintf(expected, sizeof(expected), "a key of %s: %s", what_z,
                    known.err == UT_OK ? (const char *)known.data : "see docs/CONFIG.md");
     ut_buf_free(&known);
     return ut_yaml_fail(yaml, key, UT_EFORMAT, expected);
+}
+
+bool ut_yaml_need(ut_yaml *yaml, ut_config_use use)
+{
+    const bool closed = yaml->closed;
+    yaml->closed = yaml->use < use;
+    return closed;
 }
 
 ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *fields, void *target,
@@ -156,6 +221,7 @@ ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *f
         (void)snprintf(expected, sizeof(expected), "a mapping (%s)", what_z);
         return ut_yaml_fail(yaml, node, UT_EFORMAT, expected);
     }
+    bool unknown = false;
     for (yaml_node_pair_t *pair = node->data.mapping.pairs.start;
          pair < node->data.mapping.pairs.top; pair++) {
         yaml_node_t *key = yaml_document_get_node(&yaml->document, pair->key);
@@ -173,14 +239,15 @@ ut_err ut_yaml_read_map(ut_yaml *yaml, yaml_node_t *node, const ut_yaml_field *f
         }
         yaml_node_t *value = yaml_document_get_node(&yaml->document, pair->value);
         const ut_err err = field->read(yaml, value, (uint8_t *)target + field->offset);
-        if (err != UT_OK)
+        if (err != UT_OK && err != UT_YAML_UNKNOWN)
             return err;
+        unknown = unknown || err == UT_YAML_UNKNOWN;
     }
-    return UT_OK;
+    return unknown ? UT_YAML_UNKNOWN : UT_OK;
 }
 
 // Appends the value of the reference that begins behind "${" at text; *used counts its bytes with
-// the closing brace.
+// the closing brace. UT_YAML_UNKNOWN: nothing is appended.
 static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *text, size_t len,
                             ut_buf *out, size_t *used)
 {
@@ -205,6 +272,8 @@ static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *
     memcpy(name_z, name, name_len);
     name_z[name_len] = 0;
     *used = (size_t)(close - text) + 1;
+    if (yaml->closed)
+        return UT_YAML_UNKNOWN;
 
     const char *value_z = getenv(name_z);
     if (value_z != NULL && !(fallback != NULL && value_z[0] == 0))
@@ -231,6 +300,7 @@ ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, 
     ut_buf out;
     ut_buf_init(&out, SCALAR_BYTES_MAX);
     ut_err err = UT_OK;
+    bool unknown = false;
     for (size_t i = 0; i < len && err == UT_OK;) {
         if (text[i] == '$' && i + 1 < len && text[i + 1] == '$') {
             ut_buf_add_byte(&out, '$');
@@ -239,6 +309,8 @@ ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, 
             size_t used = 0;
             err = add_reference(yaml, node, text + i + 2, len - i - 2, &out, &used);
             i += 2 + used;
+            unknown = unknown || err == UT_YAML_UNKNOWN;
+            err = err == UT_YAML_UNKNOWN ? UT_OK : err;
         } else {
             ut_buf_add_byte(&out, (uint8_t)text[i]);
             i++;
@@ -248,6 +320,8 @@ ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, 
     if (err == UT_OK && out.err != UT_OK)
         err = ut_yaml_fail_at(yaml, node, out.err, "found a value of more than %d bytes",
                               SCALAR_BYTES_MAX);
+    if (err == UT_OK && unknown)
+        err = UT_YAML_UNKNOWN;
     if (err == UT_OK) {
         *text_z = ut_owned_alloc(yaml->owned, out.len);
         if (*text_z == NULL)
@@ -268,6 +342,31 @@ ut_err ut_yaml_read_string(ut_yaml *yaml, yaml_node_t *node, void *target)
     if (text_z[0] == 0)
         return ut_yaml_fail(yaml, node, UT_EFORMAT, "text that is not empty");
     *(char **)target = text_z;
+    return UT_OK;
+}
+
+char *ut_yaml_join(ut_yaml *yaml, const char *name_z)
+{
+    const size_t dir_len = name_z[0] == '/' ? 0 : yaml->dir_len;
+    const size_t len = strlen(name_z);
+    char *path_z = ut_owned_alloc(yaml->owned, dir_len + len + 1);
+    if (path_z != NULL) {
+        memcpy(path_z, yaml->path_z, dir_len);
+        memcpy(path_z + dir_len, name_z, len + 1);
+    }
+    return path_z;
+}
+
+ut_err ut_yaml_read_path(ut_yaml *yaml, yaml_node_t *node, void *target)
+{
+    char *name_z = NULL;
+    const ut_err err = ut_yaml_read_string(yaml, node, &name_z);
+    if (name_z == NULL)
+        return err;
+    char *path_z = ut_yaml_join(yaml, name_z);
+    if (path_z == NULL)
+        return ut_yaml_fail_at(yaml, node, UT_ENOMEM, "out of memory");
+    *(char **)target = path_z;
     return UT_OK;
 }
 
@@ -355,9 +454,11 @@ ut_err ut_yaml_read_count32(ut_yaml *yaml, yaml_node_t *node, void *target)
 ut_err ut_yaml_read_file(ut_yaml *yaml, yaml_node_t *node, void *target)
 {
     char *path_z = NULL;
-    ut_err err = ut_yaml_read_string(yaml, node, &path_z);
+    ut_err err = ut_yaml_read_path(yaml, node, &path_z);
     if (err != UT_OK)
         return err;
+    if (yaml->closed)
+        return UT_YAML_UNKNOWN;
     ut_buf content;
     ut_buf_init(&content, PEM_FILE_BYTES_MAX);
     ut_fault fault;

@@ -22,7 +22,7 @@ static ut_err reader_key(const ut_config *config, const char *config_z, ut_maste
     ut_config *own = calloc(1, sizeof(*own));
     if (own == NULL)
         return ut_fault_set(fault, UT_ENOMEM, "out of memory");
-    ut_err err = ut_config_find(config_z, own, fault);
+    ut_err err = ut_config_find(config_z, UT_CONFIG_LOOK, own, fault);
     if (err == UT_OK) {
         err = ut_master_key_load(&own->storage.encryption, NULL, key, fault);
         ut_config_free(own);
@@ -43,7 +43,7 @@ ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *r
 
     memset(reader, 0, sizeof(*reader));
     if (data_dir_z == NULL) {
-        err = ut_config_find(config_z, &config, fault);
+        err = ut_config_find(config_z, UT_CONFIG_LOOK, &config, fault);
         if (err != UT_OK)
             return err;
         config_read = true;

@@ -1,6 +1,8 @@
 """A wrong configuration stops the start with file, line, what was found and what was expected; `check` says the same."""
 
+import os
 import re
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +135,57 @@ def test_an_empty_file_means_all_defaults(tmp_path):
     assert done.returncode == 0
     assert "127.0.0.1:4318" in done.stdout
     assert untrace("check", "--config", "-").returncode == 0
+
+
+READERS = ["traces", "top --once", "spans", "failures", "stats", "store info", "store verify", "export", "store cleanup -o 30d --dry-run"]
+
+
+def test_readers_need_neither_the_secrets_nor_the_files_of_the_agent(agent, tmp_path):
+    running = agent()
+    done = untrace("send", "--endpoint", running.url, "-n", 10)
+    assert done.returncode == 0, done.stderr
+    file = tmp_path / "edge.yaml"
+    file.write_text(f"data_dir: {running.data_dir}\n"
+                    "receivers:\n  otlp_http:\n    tls: { cert_file: nowhere.pem, key_file: nowhere.key }\n"
+                    "destinations:\n  - name: central\n    endpoint: https://central.example:4318\n"
+                    "    headers: { authorization: \"Bearer ${env:E2E_NOT_SET}\" }\n    tls: { ca_file: nowhere.pem }\n")
+    for command in READERS:
+        done = untrace(*command.split(), "--config", file)
+        assert done.returncode == 0, (command, done.stderr)
+        # Nor does a directory on the command line need a configuration that is right.
+        done = untrace(*command.split(), "-d", running.data_dir, env={**os.environ, "UNTRACE_CONFIG": str(tmp_path / "none")})
+        assert done.returncode == 0, (command, done.stderr)
+    for command in "check", "run":
+        assert untrace(command, "--config", file).returncode == EX_CONFIG
+
+
+def test_files_are_relative_to_the_configuration(tmp_path, authority, server_certificate):
+    folder = tmp_path / "etc"
+    folder.mkdir()
+    for name, source in ("cert.pem", server_certificate.cert), ("key.pem", server_certificate.key):
+        (folder / name).write_bytes(Path(source).read_bytes())
+    (folder / "untrace.yaml").write_text("data_dir: data\nreceivers:\n  otlp_http:\n    listen: 127.0.0.1:0\n"
+                                         "    tls: { cert_file: cert.pem, key_file: ./key.pem }\n")
+    for config, cwd in (folder / "untrace.yaml", "/"), ("etc/untrace.yaml", tmp_path), ("untrace.yaml", folder):
+        done = untrace("check", "--config", config, cwd=cwd)
+        assert done.returncode == 0, done.stderr
+        assert "data" in done.stdout
+
+
+def test_options_and_variables_stand_above_the_file(agent, tmp_path):
+    elsewhere = tmp_path / "elsewhere"
+    running = agent(environment={"UNTRACE_LISTEN": "127.0.0.1:0", "UNTRACE_DATA_DIR": str(elsewhere)},
+                    receiver={"listen": "192.0.2.1:4318"})
+    assert untrace("send", "--endpoint", running.url, "-n", 10).returncode == 0
+    assert (elsewhere / "store.mdb").exists()
+    found = untrace("traces", env={**os.environ, "UNTRACE_DATA_DIR": str(elsewhere), "UNTRACE_CONFIG": ""})
+    assert found.returncode == 0 and found.stdout.count("\n") > 1, found
+    wrong = untrace("run", "--config", running.config_file, "--listen", "central:4318")
+    assert wrong.returncode == 64 and "names are not looked up" in wrong.stderr
+    # An option stands above a variable.
+    taken = untrace("run", "-c", "-", "-d", tmp_path / "third", "-l", f"127.0.0.1:{running.port}", input="",
+                    env={**os.environ, "UNTRACE_LISTEN": "nonsense:1"})
+    assert taken.returncode == 78 and "UNTRACE_LISTEN: found" in taken.stderr
+    taken = untrace("run", "-c", "-", "-d", tmp_path / "third", "-l", f"127.0.0.1:{running.port}", input="",
+                    env={**os.environ, "UNTRACE_LISTEN": "192.0.2.1:1"})
+    assert taken.returncode == 69 and f"127.0.0.1:{running.port}" in taken.stderr

@@ -17,7 +17,7 @@ static ut_err read_text(const char *text_z, ut_config *config, ut_fault *fault)
     assert_true(file >= 0);
     assert_int_equal(write(file, text_z, strlen(text_z)), (ssize_t)strlen(text_z));
     assert_int_equal(close(file), 0);
-    const ut_err err = ut_config_read(path, config, fault);
+    const ut_err err = ut_config_read(path, UT_CONFIG_RUN, config, fault);
     assert_int_equal(unlink(path), 0);
     // The path is a temporary one: what follows it is what the tests look at.
     if (err != UT_OK && strncmp(fault->text_z, path, strlen(path)) == 0)
@@ -130,7 +130,9 @@ static void a_wrong_line_is_named_with_what_was_found_and_expected(void **state)
 {
     (void)state;
     refuse("data_dir: /x\nstorge: {}\n",
-           ":2:1: found \"storge\", expected a key of the configuration: data_dir");
+           ":2:1: found \"storge\", expected a key of the configuration; did you mean storage?");
+    refuse("storage: { max-size: 8MiB }\n", "expected a key of storage; did you mean max_size?");
+    refuse("colour: red\n", "expected a key of the configuration: data_dir");
     refuse("data_dir: ~/traces\n", ":1:11: found \"~/traces\", expected a path without ~");
     refuse("storage: { max_size: big }\n", ":1:22: found \"big\", expected a size such as");
     refuse("storage: { max_size: 1MiB }\n",
@@ -149,7 +151,7 @@ static void a_wrong_line_is_named_with_what_was_found_and_expected(void **state)
     refuse("storage: { ttl: 1d, ttl: 2d }\n",
            ":1:21: found \"ttl\" a second time, first in line 1");
     refuse("receivers: { otlp_http: { listen: localhost } }\n",
-           "found \"localhost\", expected an address such as");
+           "found \"localhost\", expected ADDRESS:PORT such as");
     refuse("receivers: { otlp_http: { max_memory: 1MiB } }\n",
            "found max_memory below max_body_size");
     refuse("receivers: { otlp_http: { tls: { cert_file: /nowhere/a.pem } } }\n", "/nowhere/a.pem");
@@ -172,6 +174,14 @@ static void a_wrong_line_is_named_with_what_was_found_and_expected(void **state)
            "control character");
     refuse("a: [1, 2\n", ":2:1: ");
     refuse("data_dir: /x\n---\ndata_dir: /y\n", "found a second document");
+    refuse("storage:\n\tttl: 1d\n", ":2:1: found a tab, expected spaces");
+    refuse("storage:\n  ttl:\t1d\n\tmax_size: 8MiB\n", ":3:1: found a tab");
+    static const char quote[] = "found ${...} without quotes within { } or [ ]";
+    refuse("destinations:\n  - { name: a, headers: { a: Bearer ${env:NOPE} } }\n", quote);
+    refuse("storage: { ttl: ${env:NOPE}, max_size: 8MiB }\n", quote);
+    refuse("storage: { ttl: ${env:NOPE} }\n", quote);
+    refuse("storage: {\n  ttl: ${env:NOPE},\n  max_size: 8MiB }\n", quote);
+    refuse("a: [\"${env:NOPE}\", b\n", ":2:1: did not find expected");
     refuse("- a\n", ":1:1: found a list, expected a mapping");
 }
 

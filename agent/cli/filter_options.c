@@ -1,6 +1,7 @@
 // Conditions on spans as options of the command line; see filter_options.h.
 #include "agent/cli/filter_options.h"
 
+#include "agent/cli/time_option.h"
 #include "agent/cli/trace_pick.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
@@ -53,20 +54,6 @@ static bool take_words(const char *text_z, const word *words, size_t count, uint
     }
 }
 
-// Takes a duration such as "2h" for the time that long before now, a date with or without a time of
-// day, or a number of nanoseconds since the epoch, as --json prints them.
-static bool take_time(const char *text_z, uint64_t now_ns, uint64_t *ns)
-{
-    const ut_bytes text = ut_bytes_of_z(text_z);
-    uint64_t ago_ns = 0;
-    if (ut_text_parse_time(text, ns) == UT_OK || ut_text_parse_uint(text, ns) == UT_OK)
-        return true;
-    if (ut_text_parse_duration_ns(text, &ago_ns) != UT_OK)
-        return false;
-    *ns = ago_ns < now_ns ? now_ns - ago_ns : 0;
-    return true;
-}
-
 static int take_term(ut_filter *filter, const char *command_z, const char *text_z)
 {
     ut_fault fault;
@@ -92,7 +79,7 @@ int ut_filter_options_text(const char *command_z, const char *option_z, const ch
 static int take_condition(ut_filter_options *options, const char *command_z, int option,
                           const char *text_z)
 {
-    static const char time_z[] = "a time such as 2h, 2026-11-20 or 2026-11-20T18:00";
+    static const char time_z[] = "a time such as 2h, 18:00, yesterday or 2026-11-20T18:00";
     static const char duration_z[] = "a duration such as 100ms, 1.5s or 250us";
     ut_filter *filter = &options->filter;
     uint32_t bits = 0;
@@ -100,21 +87,21 @@ static int take_condition(ut_filter_options *options, const char *command_z, int
     case UT_OPTION_TRACE:
         options->trace_z = text_z;
         return EX_OK;
-    case UT_OPTION_SINCE:
+    case 'S':
         options->time_given = true;
         options->since_z = text_z;
-        return take_time(text_z, options->now_ns, &filter->start_ns)
+        return ut_time_option(text_z, options->now_ns, &filter->start_ns)
                    ? EX_OK
                    : ut_cli_usage(command_z, "--since takes %s, not \"%s\"", time_z, text_z);
-    case UT_OPTION_UNTIL:
+    case 'U':
         options->until_z = text_z;
         options->time_given = true; // "before that", and not "of the last hours before that"
-        return take_time(text_z, options->now_ns, &filter->end_ns)
+        return ut_time_option(text_z, options->now_ns, &filter->end_ns)
                    ? EX_OK
                    : ut_cli_usage(command_z, "--until takes %s, not \"%s\"", time_z, text_z);
-    case UT_OPTION_SERVICE:
+    case 's':
         return ut_filter_options_text(command_z, "--service", text_z, &filter->service);
-    case UT_OPTION_NAME:
+    case 'N':
         return ut_filter_options_text(command_z, "--name", text_z, &filter->name);
     case UT_OPTION_KIND:
         if (!take_words(text_z, kinds, sizeof(kinds) / sizeof(kinds[0]), &filter->kinds))
@@ -181,11 +168,17 @@ static int take(ut_filter_options *options, int option)
     }
 }
 
+// The option is one of UT_FILTER_ROWS or UT_PAGE_ROWS.
+static bool is_shared(int option)
+{
+    return option >= UT_OPTION_TRACE || (option > ' ' && option <= '~' && strchr("nasSUN", option));
+}
+
 int ut_filter_options_next(ut_filter_options *options, int argc, char **argv)
 {
     for (;;) {
         const int option = ut_options_next(&options->line, argc, argv);
-        if (option != 'n' && option != 'a' && option < UT_OPTION_TRACE)
+        if (!is_shared(option))
             return option;
         const int code = take(options, option);
         if (code != EX_OK) {

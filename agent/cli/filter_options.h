@@ -9,10 +9,6 @@
 enum {
     // Values of the long options below, above those of the commands' own.
     UT_OPTION_TRACE = 1000,
-    UT_OPTION_SINCE,
-    UT_OPTION_UNTIL,
-    UT_OPTION_SERVICE,
-    UT_OPTION_NAME,
     UT_OPTION_KIND,
     UT_OPTION_STATUS,
     UT_OPTION_MIN_DURATION,
@@ -29,10 +25,10 @@ enum {
 // clang-format off
 #define UT_FILTER_ROWS                                                 \
     {"trace", required_argument, NULL, UT_OPTION_TRACE},               \
-    {"since", required_argument, NULL, UT_OPTION_SINCE},               \
-    {"until", required_argument, NULL, UT_OPTION_UNTIL},               \
-    {"service", required_argument, NULL, UT_OPTION_SERVICE},           \
-    {"name", required_argument, NULL, UT_OPTION_NAME},                 \
+    {"since", required_argument, NULL, 'S'},               \
+    {"until", required_argument, NULL, 'U'},               \
+    {"service", required_argument, NULL, 's'},           \
+    {"name", required_argument, NULL, 'N'},                 \
     {"kind", required_argument, NULL, UT_OPTION_KIND},                 \
     {"status", required_argument, NULL, UT_OPTION_STATUS},             \
     {"min-duration", required_argument, NULL, UT_OPTION_MIN_DURATION}, \
@@ -53,11 +49,11 @@ enum {
 #define UT_FILTER_HELP \
     "Which spans (all that is given has to hold):\n" \
     "      --trace ID          of one trace; the beginning of its id is enough\n" \
-    "      --since TIME        that began at or after: 2h (so long ago),\n" \
-    "                          2026-11-20T18:00 (UTC)\n" \
-    "      --until TIME        that began before\n" \
-    "      --service GLOB      of a service: a name, or a pattern with * and ?\n" \
-    "      --name GLOB         of that name, likewise\n" \
+    "  -S, --since TIME        that began at or after: 2h (so long ago), 18:00,\n" \
+    "                          yesterday, 2026-11-20T18:00; local, if no zone is said\n" \
+    "  -U, --until TIME        that began before\n" \
+    "  -s, --service GLOB      of a service: a name, or a pattern with * and ?\n" \
+    "  -N, --name GLOB         of that name, likewise\n" \
     "      --kind KIND         server, client, producer, consumer, internal,\n" \
     "                          unspecified; several with commas: server,client\n" \
     "      --status STATUS     error, ok, unset; several: error,ok\n" \

@@ -4,6 +4,7 @@
 #include "port/base/err.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum { LETTERS_MAX = 128 };
@@ -64,11 +65,26 @@ static int end(ut_options *options, int code)
     return -1;
 }
 
+// EX_OK or EX_USAGE.
+static int take_colour(const ut_options *options, const char *when_z)
+{
+    if (strcmp(when_z, "always") == 0) {
+        (void)unsetenv("NO_COLOR");
+        (void)setenv("CLICOLOR_FORCE", "1", 1);
+    } else if (strcmp(when_z, "never") == 0) {
+        (void)setenv("NO_COLOR", "1", 1);
+    } else if (strcmp(when_z, "auto") != 0) {
+        return ut_cli_usage(options->command_z, "--color takes auto, always or never, not \"%s\"",
+                            when_z);
+    }
+    return EX_OK;
+}
+
 int ut_options_next(ut_options *options, int argc, char **argv)
 {
     char letters_z[LETTERS_MAX];
     letters_of(options->rows, letters_z);
-    for (;;) {
+    for (int code = EX_OK;;) {
         const int option = getopt_long(argc, argv, letters_z, options->rows, NULL);
         switch (option) {
         case 'd':
@@ -79,6 +95,17 @@ int ut_options_next(ut_options *options, int argc, char **argv)
             break;
         case UT_OPTION_JSON:
             options->json = true;
+            break;
+        case UT_OPTION_COLOUR:
+            code = take_colour(options, optarg);
+            if (code != EX_OK)
+                return end(options, code);
+            break;
+        case UT_OPTION_UTC:
+            (void)setenv("TZ", "UTC0", 1);
+            break;
+        case UT_OPTION_NO_PAGER:
+            options->no_pager = true;
             break;
         case 'h':
             (void)fputs(options->help_z, stdout); // main looks at what became of it

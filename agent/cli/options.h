@@ -11,6 +11,9 @@
 enum {
     UT_OPTION_OWN = 256,  // values of a command's own options without a letter begin here
     UT_OPTION_JSON = 900, // --json
+    UT_OPTION_COLOUR,     // --color
+    UT_OPTION_UTC,        // --utc
+    UT_OPTION_NO_PAGER,   // --no-pager
     UT_OPTIONS_WORDS_ANY = INT_MAX,
 };
 
@@ -20,6 +23,10 @@ enum {
 #define UT_OPTION_ROW_DATA_DIR {"data-dir", required_argument, NULL, 'd'}
 #define UT_OPTION_ROW_CONFIG   {"config", required_argument, NULL, 'c'}
 #define UT_OPTION_ROW_JSON     {"json", no_argument, NULL, UT_OPTION_JSON}
+#define UT_OPTION_ROW_COLOUR   {"color", required_argument, NULL, UT_OPTION_COLOUR}
+#define UT_OPTION_ROW_UTC      {"utc", no_argument, NULL, UT_OPTION_UTC}
+#define UT_OPTION_ROW_NO_PAGER {"no-pager", no_argument, NULL, UT_OPTION_NO_PAGER}
+#define UT_OPTION_ROWS_SHOW    UT_OPTION_ROW_COLOUR, UT_OPTION_ROW_UTC, UT_OPTION_ROW_NO_PAGER
 #define UT_OPTION_ROWS_WHERE   UT_OPTION_ROW_DATA_DIR, UT_OPTION_ROW_CONFIG
 #define UT_OPTION_ROWS_END     {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}
 
@@ -30,6 +37,10 @@ enum {
 #define UT_OPTION_HELP_CONFIG                                                  \
     "  -c, --config FILE       configuration to take the data directory from\n"
 #define UT_OPTION_HELP_WHERE UT_OPTION_HELP_DATA_DIR UT_OPTION_HELP_CONFIG
+#define UT_OPTION_HELP_SHOW                                                    \
+    "      --color WHEN        auto (on a terminal), always or never\n"            \
+    "      --utc               times in UTC instead of local time\n"               \
+    "      --no-pager          no pager on a terminal\n"
 #define UT_OPTION_HELP_JSON                                                    \
     "      --json              one JSON object\n"
 // clang-format on
@@ -44,10 +55,13 @@ typedef struct {
     char *data_dir_z;     // --data-dir, or NULL; in argv, as all texts here
     const char *config_z; // --config, or NULL
     bool json;
+    bool no_pager;
     bool ended; // the command is over, with `code`: the help was printed, or something is wrong
     int code;
 } ut_options;
 
+// --color and --utc become what the environment says of them, of this process and of its pager.
+//
 // Returns the value of the next option that is the command's own; getopt's optarg is its argument.
 // -1 behind the last: then `ended` says whether to go on, and optind is the first of the words.
 // What is wrong with the command line is told on standard error.

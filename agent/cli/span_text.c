@@ -1,13 +1,14 @@
 // A span as text; see span_text.h.
 #include "agent/cli/span_text.h"
 
+#include "agent/cli/local_time.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
 
 void ut_span_began(uint64_t start_ns, char *out_z)
 {
-    ut_text_time(start_ns, out_z);
+    ut_text_time(ut_local_of_unix(start_ns), out_z);
     out_z[10] = ' ';
     out_z[19] = 0; // whole seconds are enough in a table
 }

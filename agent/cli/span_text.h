@@ -5,7 +5,7 @@
 #include "adapters/plain/span_json.h"
 #include "port/base/text.h"
 
-// "2026-11-20 18:40:00", UTC; out_z holds UT_TEXT_SHORT_MAX bytes. Times of a table.
+// "2026-11-20 18:40:00", in local time; out_z holds UT_TEXT_SHORT_MAX bytes. Times of a table.
 void ut_span_began(uint64_t start_ns, char *out_z);
 
 // "$0.0123"; what does not fit is cut.

@@ -1,6 +1,7 @@
 // Tables for people; see table.h.
 #include "agent/cli/table.h"
 
+#include "agent/cli/local_time.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
@@ -89,10 +90,21 @@ static void cut_to_terminal(ut_table *table)
     }
 }
 
+enum { HEAD_BYTES_MAX = 256 };
+
+static ut_bytes head_of(const ut_table_column *column, char text_z[HEAD_BYTES_MAX])
+{
+    if (!column->time)
+        return ut_bytes_of_z(column->head_z);
+    (void)snprintf(text_z, HEAD_BYTES_MAX, "%s (%s)", column->head_z, ut_local_zone_z());
+    return ut_bytes_of_z(text_z);
+}
+
 static void measure(ut_table *table)
 {
+    char text_z[HEAD_BYTES_MAX];
     for (uint32_t i = 0; i < table->column_count; i++)
-        table->widths[i] = (uint32_t)strlen(table->columns[i].head_z);
+        table->widths[i] = ut_term_columns(head_of(&table->columns[i], text_z));
     for (uint32_t i = 0; i < table->cell_count; i++) {
         uint32_t columns = ut_term_columns(cell_text(table, &cells_of(table)[i]));
         if (columns > UT_TABLE_CELL_COLUMNS)
@@ -121,13 +133,14 @@ static void add_cell(ut_table *table, uint32_t column, ut_bytes text, ut_colour 
     }
     if (!first)
         ut_term_repeat(&table->out, " ", GAP);
+    const bool coloured = colour != UT_COLOUR_NONE && text.len > 0; // see end_line
     const uint32_t columns = ut_term_columns(text);
     if (table->columns[column].right && columns < width)
         ut_term_repeat(&table->out, " ", width - columns);
-    if (colour != UT_COLOUR_NONE)
+    if (coloured)
         ut_term_colour(&table->term, &table->out, colour);
     const uint32_t used = ut_term_text(&table->out, text, width, false);
-    if (colour != UT_COLOUR_NONE)
+    if (coloured)
         ut_term_colour(&table->term, &table->out, UT_COLOUR_NONE);
     if (!table->columns[column].right && !last && used < width)
         ut_term_repeat(&table->out, " ", width - used);
@@ -150,10 +163,11 @@ static ut_err layout(ut_table *table)
     if (table->cell_count == 0)
         return UT_OK;
     if (!table->measured) {
+        char text_z[HEAD_BYTES_MAX];
         measure(table);
         for (uint32_t i = 0; i < table->column_count; i++) {
             if (table->widths[i] > 0)
-                add_cell(table, i, ut_bytes_of_z(table->columns[i].head_z), UT_COLOUR_BOLD);
+                add_cell(table, i, head_of(&table->columns[i], text_z), UT_COLOUR_BOLD);
         }
         end_line(table);
     }

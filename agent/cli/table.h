@@ -17,6 +17,7 @@ typedef struct {
     const char *head_z;
     bool right;          // numbers
     bool cut;            // may be cut
+    bool time;           // the head is followed by the zone of the times: "began (UTC)"
     uint16_t from_width; // left out on a terminal narrower than this
 } ut_table_column;
 

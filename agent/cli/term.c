@@ -18,21 +18,45 @@ enum {
     MARKS_MAX = 8, // on one character
 };
 
+// Never NULL.
+static const char *variable(const char *name_z)
+{
+    const char *value_z = getenv(name_z);
+    return value_z == NULL ? "" : value_z;
+}
+
+// Set to something else than no.
+static bool is_forced(const char *name_z)
+{
+    const char *value_z = variable(name_z);
+    return value_z[0] != 0 && strcmp(value_z, "0") != 0 && strcmp(value_z, "false") != 0;
+}
+
+static bool wants_colour(bool terminal)
+{
+    if (variable("NO_COLOR")[0] != 0)
+        return false;
+    if (is_forced("CLICOLOR_FORCE") || is_forced("FORCE_COLOR"))
+        return true;
+    return terminal && variable("FORCE_COLOR")[0] == 0 && strcmp(variable("TERM"), "dumb") != 0;
+}
+
+static uint32_t within_limits(unsigned long columns)
+{
+    return columns < WIDTH_MIN ? WIDTH_MIN : columns > WIDTH_MAX ? WIDTH_MAX : (uint32_t)columns;
+}
+
 ut_term ut_term_stdout(void)
 {
     ut_term term = {.width = WIDTH_WITHOUT_TERMINAL};
-    if (!isatty(STDOUT_FILENO))
-        return term;
-    term.terminal = true;
-    const char *no_colour_z = getenv("NO_COLOR");
-    const char *kind_z = getenv("TERM");
-    term.colour = (no_colour_z == NULL || no_colour_z[0] == 0) &&
-                  !(kind_z != NULL && strcmp(kind_z, "dumb") == 0);
     struct winsize size;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
-        term.width = size.ws_col < WIDTH_MIN   ? WIDTH_MIN
-                     : size.ws_col > WIDTH_MAX ? WIDTH_MAX
-                                               : size.ws_col;
+    const char *paged_z = variable(UT_TERM_PAGED);
+    term.terminal = paged_z[0] != 0 || isatty(STDOUT_FILENO);
+    term.colour = wants_colour(term.terminal);
+    if (paged_z[0] != 0)
+        term.width = within_limits(strtoul(paged_z, NULL, 10));
+    else if (term.terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0)
+        term.width = within_limits(size.ws_col);
     return term;
 }
 

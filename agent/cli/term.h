@@ -6,8 +6,8 @@
 #include "port/base/buf.h"
 
 typedef struct {
-    bool terminal;  // standard output is one
-    bool colour;    // it is, NO_COLOR is not set, TERM is not dumb
+    bool terminal;  // standard output is one, or a pager on one
+    bool colour;    // it is, and TERM is not dumb, or colour is forced; NO_COLOR is not set
     uint32_t width; // columns; 100 when it is not a terminal
 } ut_term;
 
@@ -20,6 +20,10 @@ typedef enum {
     UT_COLOUR_CYAN
 } ut_colour;
 
+// The variable that says that a pager reads standard output, with the columns of its terminal.
+#define UT_TERM_PAGED "UNTRACE_PAGER_COLUMNS"
+
+// CLICOLOR_FORCE and FORCE_COLOR force colour, NO_COLOR forbids it; --color sets and unsets these.
 ut_term ut_term_stdout(void);
 
 // Begins and ends a colour; nothing when the terminal has none.

@@ -4,6 +4,7 @@
 
 #include "adapters/plain/json_value.h"
 #include "agent/cli/llm_text.h"
+#include "agent/cli/local_time.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/term.h"
 #include "agent/cli/trace_tree_text.h"
@@ -361,7 +362,7 @@ static void add_head(page *view, const uint8_t trace_id[UT_TRACE_ID_LEN])
     for (uint32_t i = 0; i < view->tree.row_count; i++)
         errors += view->tree.rows[i].status_code == UT_STATUS_ERROR;
     ut_hex_encode(ut_bytes_of(trace_id, UT_TRACE_ID_LEN), id);
-    ut_text_time(view->tree.begin_ns, began);
+    ut_local_time(view->tree.begin_ns, began);
     ut_text_duration(view->tree.end_ns - view->tree.begin_ns, took);
     ut_term_colour(&view->tree.term, &view->tree.out, UT_COLOUR_BOLD);
     ut_buf_printf(&view->tree.out, "trace %s", id);

@@ -2,8 +2,8 @@
 #include "agent/cli/trace_pick.h"
 
 #include "agent/cli/cli.h"
+#include "agent/cli/span_text.h"
 #include "agent/cli/term.h"
-#include "port/base/text.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -28,9 +28,7 @@ static ut_err print_candidate(void *context, const ut_trace_row *row)
     }
     list->found++;
     char began[UT_TEXT_SHORT_MAX];
-    ut_text_time(row->start_ns, began);
-    began[19] = 0;
-    began[10] = ' ';
+    ut_span_began(row->start_ns, began);
     ut_buf line;
     ut_buf_init(&line, LINE_BYTES_MAX);
     ut_buf_printf(&line, "  %s  %s  ", id, began);

@@ -40,6 +40,7 @@ static const option_values known_values[] = {
     {NULL, "trace", "trace"},
     {NULL, "kind", "server,client,producer,consumer,internal,unspecified"},
     {NULL, "status", "error,ok,unset"},
+    {NULL, "color", "auto,always,never"},
     {NULL, "by", "name,service,status,kind,hour,model,error,attribute:"},
     {"import", "format", "otlp-json,otlp-protobuf"},
     {NULL, "format", "otlp-json,otlp-protobuf,csv"},

@@ -2,6 +2,7 @@
 #include "agent/commands/command.h"
 #include "agent/query/span_search.h"
 #include "agent/cli/filter_options.h"
+#include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
@@ -30,8 +31,9 @@ static const char help[] =
     "  -n, --limit N           at most N patterns and N spans (default 10)\n"
     UT_OPTION_HELP_JSON
     UT_FILTER_HELP
-    "Where:\n"
+    "Where and how:\n"
     UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_SHOW
     "\n"
     "  untrace failures --hours 1 --service payments\n"
     "  untrace failures --type '*Timeout*' --patterns\n";
@@ -59,11 +61,11 @@ typedef struct {
 
 // clang-format off
 static const ut_table_column pattern_columns[] = {
-    {"count", .right = true}, {"last (UTC)", .from_width = 90}, {"name", .cut = true},
+    {"count", .right = true}, {"last", .time = true, .from_width = 90}, {"name", .cut = true},
     {"message", .cut = true}, {.head_z = "last trace"},
 };
 static const ut_table_column latest_columns[] = {
-    {"began (UTC)", .from_width = 80}, {.head_z = "trace"}, {"took", .right = true},
+    {"began", .time = true, .from_width = 80}, {.head_z = "trace"}, {"took", .right = true},
     {"service", .cut = true}, {"name", .cut = true}, {"type", .cut = true, .from_width = 100},
     {"message", .cut = true},
 };
@@ -190,6 +192,7 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
                             bool nothing, ut_fault *fault)
 {
     ut_span_search search;
+    ut_pager pager = {.process = 0};
     uint32_t count = 0;
     ut_stats_row total = {0};
     ut_span_search_begin(&search, &options->filter, options->oldest_first);
@@ -203,6 +206,7 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
         err = ut_span_search_run(&search, reader, 0, visit, NULL, list);
     if (err == UT_OK) {
         const ut_stats_row *rows = ut_stats_rows(list->patterns, &count, &total);
+        ut_pager_begin(&pager, &options->line);
         if (list->json)
             err = print_json(list, rows, count);
         else if (list->found == 0)
@@ -211,6 +215,7 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
             err = print_tables(list, rows, count);
     }
     ut_span_search_warn(&search);
+    ut_pager_end(&pager);
     ut_stats_free(list->patterns);
     ut_table_free(&list->latest);
     ut_buf_free(&list->out);
@@ -221,6 +226,7 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
 
 enum { OPTION_HOURS = UT_OPTION_OWN, OPTION_TYPE, OPTION_PATTERNS };
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
                                             UT_OPTION_ROW_JSON,
                                             {"hours", required_argument, NULL, OPTION_HOURS},

@@ -2,6 +2,7 @@
 #include "agent/commands/command.h"
 #include "agent/query/span_search.h"
 #include "agent/cli/filter_options.h"
+#include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
@@ -30,8 +31,9 @@ static const char help[] =
     "                          on with what comes later, too\n"
     "      --jsonl             a JSON object a line; the cursor goes to standard\n"
     "                          error\n"
-    "Where:\n"
+    "Where and how:\n"
     UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_SHOW
     "\n"
     "  untrace spans --service checkout --status error --since 2h\n"
     "  untrace spans --min-duration 500ms --attribute 'http.route~/cart/*' --jsonl\n";
@@ -47,7 +49,7 @@ typedef enum { AS_TABLE, AS_JSON, AS_LINES } form;
 
 // clang-format off
 static const ut_table_column columns[] = {
-    {"began (UTC)", .from_width = 80}, {.head_z = "trace"}, {"span", .from_width = 150},
+    {"began", .time = true, .from_width = 80}, {.head_z = "trace"}, {"span", .from_width = 150},
     {"took", .right = true}, {"kind", .from_width = 150}, {.head_z = "status"},
     {"service", .cut = true}, {"name", .cut = true}, {"message", .cut = true, .from_width = 150},
 };
@@ -55,6 +57,8 @@ static const ut_table_column columns[] = {
 
 typedef struct {
     form form;
+    const ut_options *options;
+    ut_pager pager;
     ut_table table;
     ut_buf out;
     ut_json_writer json; // over out, unless form is AS_TABLE
@@ -110,12 +114,16 @@ static ut_err visit(void *context, const ut_trace_span *found)
 static ut_err print_waiting(void *context)
 {
     listing *list = context;
-    return ut_term_write(list->form == AS_TABLE ? &list->table.out : &list->out);
+    ut_buf *out = list->form == AS_TABLE ? &list->table.out : &list->out;
+    if (out->len > 0)
+        ut_pager_begin(&list->pager, list->options);
+    return ut_term_write(out);
 }
 
 static ut_err finish(listing *list, const ut_span_search *search)
 {
     char cursor_z[UT_QUERY_CURSOR_TEXT_MAX] = "";
+    ut_pager_begin(&list->pager, list->options);
     if (search->cursor.begun)
         ut_query_cursor_write(&search->cursor, &search->search, cursor_z);
     switch (list->form) {
@@ -163,6 +171,7 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
         err = ut_span_search_resume(&search, &options->filter, options->cursor_z, fault);
     if (err != UT_OK)
         return err;
+    list->options = &options->line;
     ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
     ut_buf_init(&list->out, LINE_BYTES_MAX);
     list->json = ut_json_writer_of(&list->out);
@@ -175,6 +184,7 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
     if (err == UT_OK)
         err = finish(list, &search);
     ut_span_search_warn(&search);
+    ut_pager_end(&list->pager);
     ut_table_free(&list->table);
     ut_buf_free(&list->out);
     if (err != UT_OK)
@@ -184,6 +194,7 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
 
 enum { OPTION_JSON = UT_OPTION_OWN, OPTION_LINES };
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
                                             UT_PAGE_ROWS,
                                             {"json", no_argument, NULL, OPTION_JSON},

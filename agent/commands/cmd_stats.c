@@ -2,12 +2,14 @@
 #include "agent/commands/command.h"
 #include "agent/query/span_search.h"
 #include "agent/cli/filter_options.h"
+#include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
 #include "adapters/encoding/json_write.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
+#include "port/base/time_units.h"
 #include "port/port.h"
 #include "storage/query/stats.h"
 
@@ -30,14 +32,20 @@ static const char help[] =
     "      --pipeline GLOB     the same as --service GLOB\n"
     "      --json              one JSON object; times are nanoseconds\n"
     UT_FILTER_HELP
-    "Where:\n"
+    "Where and how:\n"
     UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_SHOW
     "\n"
     "  untrace stats --by service --since 1h\n"
     "  untrace stats --by attribute:http.route --service checkout\n";
 // clang-format on
 
-enum { TABLE_LIMIT_DEFAULT = 50, HOURS_MAX = 24 * 366 * 30, OUTPUT_BYTES_MAX = 64 * 1024 * 1024 };
+enum {
+    TABLE_LIMIT_DEFAULT = 50,
+    HOURS_MAX = 24 * 366 * 30,
+    OUTPUT_BYTES_MAX = 64 * 1024 * 1024,
+    HOUR_LABEL_LEN = 16, // "2026-11-20 18:00"
+};
 
 typedef struct {
     const char *name_z;
@@ -48,7 +56,7 @@ typedef struct {
 static const grouping groupings[] = {
     {"name", "name", UT_STATS_BY_NAME},       {"service", "service", UT_STATS_BY_SERVICE},
     {"status", "status", UT_STATS_BY_STATUS}, {"kind", "kind", UT_STATS_BY_KIND},
-    {"hour", "hour (UTC)", UT_STATS_BY_HOUR}, {"model", "model", UT_STATS_BY_MODEL},
+    {"hour", "hour", UT_STATS_BY_HOUR},       {"model", "model", UT_STATS_BY_MODEL},
     {"error", "name", UT_STATS_BY_ERROR},
 };
 
@@ -168,7 +176,14 @@ static void add_row(ut_table *table, ut_stats_by by, const ut_stats_row *row, co
                                                 : UT_BYTES_LIT("-");
     const ut_colour colour = label_z != NULL ? UT_COLOUR_BOLD : UT_COLOUR_NONE;
     char text_z[UT_TEXT_SHORT_MAX];
-    ut_table_cell(table, label, colour);
+    if (by == UT_STATS_BY_HOUR && label_z == NULL && !row->other) {
+        // The hours are those of UTC, which begin at half past where clocks are so far ahead.
+        ut_span_began(row->first_start_ns / UT_NS_PER_HOUR * UT_NS_PER_HOUR, text_z);
+        text_z[HOUR_LABEL_LEN] = 0;
+        ut_table_cell_z(table, text_z, colour);
+    } else {
+        ut_table_cell(table, label, colour);
+    }
     if (by == UT_STATS_BY_ERROR) {
         ut_table_cell(table, row->label2, UT_COLOUR_RED);
         ut_table_number(table, row->count, UT_COLOUR_NONE);
@@ -208,7 +223,7 @@ static const ut_table_column model_columns[] = {
 };
 static const ut_table_column error_columns[] = {
     {NULL, .cut = true}, {"message", .cut = true}, {"count", .right = true},
-    {"p50", .right = true, .from_width = 100}, {"last (UTC)", .from_width = 90},
+    {"p50", .right = true, .from_width = 100}, {"last", .time = true, .from_width = 90},
     {"last trace", .from_width = 120},
 };
 // clang-format on
@@ -234,6 +249,7 @@ static ut_err print_table(const request *wanted, const ut_stats_row *rows, uint3
     }
     memcpy(columns, from, column_count * sizeof(columns[0]));
     columns[0].head_z = wanted->head_z;
+    columns[0].time = wanted->by == UT_STATS_BY_HOUR;
     ut_table_init(&table, columns, (uint32_t)column_count);
     for (uint32_t i = 0; i < count && i < limit && err == UT_OK; i++) {
         add_row(&table, wanted->by, &rows[i], NULL);
@@ -259,6 +275,7 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
 {
     ut_span_search search;
     ut_stats *stats = NULL;
+    ut_pager pager = {.process = 0};
     ut_stats_row total = {0};
     uint32_t count = 0;
     ut_span_search_begin(&search, &options->filter, options->oldest_first);
@@ -269,10 +286,12 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
         const ut_stats_row *rows = ut_stats_rows(stats, &count, &total);
         if (wanted->json && wanted->limit > 0 && wanted->limit < count)
             count = (uint32_t)wanted->limit;
+        ut_pager_begin(&pager, &options->line);
         err = wanted->json ? print_json(wanted, rows, count, &total)
                            : print_table(wanted, rows, count, &total);
     }
     ut_span_search_warn(&search);
+    ut_pager_end(&pager);
     ut_stats_free(stats);
     if (err != UT_OK)
         (void)ut_fault_set(fault, err, "the statistics ended early: %s", ut_err_text(err));
@@ -281,6 +300,7 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
 
 enum { OPTION_HOURS = UT_OPTION_OWN, OPTION_PIPELINE };
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
                                             UT_OPTION_ROW_JSON,
                                             {"by", required_argument, NULL, 'b'},

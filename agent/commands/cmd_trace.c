@@ -1,6 +1,7 @@
 // `untrace trace ID`: one trace as a tree, as JSON, as OTLP, or as the states it went through.
 #include "agent/commands/command.h"
 #include "agent/cli/options.h"
+#include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/term.h"
 #include "agent/files/trace_otlp.h"
@@ -39,8 +40,9 @@ static const char help[] =
     "      --json              one JSON object with all spans\n"
     "      --otlp              one OTLP/JSON request with all spans, as they were\n"
     "                          received\n"
-    "Where:\n"
+    "Where and how:\n"
     UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_SHOW
     "\n"
     "  untrace trace 4bf92f35\n";
 // clang-format on
@@ -217,6 +219,7 @@ enum {
 };
 static const struct option option_rows[] = {
     UT_OPTION_ROWS_WHERE,
+    UT_OPTION_ROWS_SHOW,
     {"attributes", no_argument, NULL, 'a'},
     {"verbose", no_argument, NULL, 'v'},
     {"prompt-preview-len", required_argument, NULL, OPTION_PROMPT},
@@ -268,15 +271,19 @@ static int take_option(request *wanted, int option)
     }
 }
 
-static int show(const request *wanted, ut_reader *reader, const char *id_z)
+static int show(const request *wanted, const ut_options *options, ut_reader *reader,
+                const char *id_z)
 {
     uint8_t trace_id[UT_TRACE_ID_LEN];
+    ut_pager pager = {.process = 0};
     ut_fault fault;
     ut_err err = ut_trace_pick(reader->view, UT_ORG_DEFAULT, id_z, trace_id);
     if (err != UT_OK)
         return ut_trace_pick_exit_code(err);
+    ut_pager_begin(&pager, options);
     err = wanted->form == AS_OTLP ? print_otlp(reader, trace_id)
                                   : print_tree(wanted, reader, trace_id);
+    ut_pager_end(&pager);
     if (err == UT_OK || err == UT_ECLOSED) // nobody reads any more
         return EX_OK;
     (void)ut_fault_set(&fault, err, "trace %s could not be shown whole: %s", id_z,
@@ -306,7 +313,7 @@ static int run(int argc, char **argv)
         return ut_cli_usage("trace", "--state and --otlp do not go together");
     if (ut_reader_open(options.data_dir_z, options.config_z, &reader, &fault) != UT_OK)
         return ut_cli_fail(&fault);
-    const int code = show(&wanted, &reader, argv[optind]);
+    const int code = show(&wanted, &options, &reader, argv[optind]);
     ut_reader_close(&reader);
     return code;
 }

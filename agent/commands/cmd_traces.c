@@ -3,6 +3,7 @@
 #include "agent/commands/command.h"
 #include "agent/query/span_search.h"
 #include "agent/cli/filter_options.h"
+#include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
@@ -26,8 +27,9 @@ static const char help[] =
     "  -n, --limit N           at most N traces (default 20)\n"
     "      --json, --jsonl     one JSON object a line\n"
     UT_FILTER_HELP
-    "Where:\n"
+    "Where and how:\n"
     UT_OPTION_HELP_WHERE
+    UT_OPTION_HELP_SHOW
     "\n"
     "  untrace traces --service payments --status error\n"
     "  untrace traces --roots --min-duration 1s --since 1h\n";
@@ -46,7 +48,7 @@ enum {
 
 // clang-format off
 static const ut_table_column columns[] = {
-    {.head_z = "trace"}, {"began (UTC)", .from_width = 80}, {"took", .right = true},
+    {.head_z = "trace"}, {"began", .time = true, .from_width = 80}, {"took", .right = true},
     {"spans", .right = true}, {.head_z = "status"}, {"service", .cut = true},
     {"name", .cut = true},
 };
@@ -252,6 +254,7 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
                           bool nothing, ut_fault *fault)
 {
     ut_err err = UT_OK;
+    ut_pager pager = {.process = 0};
     ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
     ut_buf_init(&list->out, 2 * (size_t)WAITING_BYTES + 6 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     ut_buf_init(&list->name, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
@@ -261,12 +264,14 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
         err = ut_query_traces(reader->view, UT_ORG_DEFAULT, (uint32_t)options->limit, print_row,
                               list);
     ut_store_view_end(reader->view);
+    ut_pager_begin(&pager, &options->line);
     if (err == UT_OK)
         err = list->json ? ut_term_write(&list->out) : ut_table_flush(&list->table);
     if (err == UT_OK && list->rows == 0)
         (void)fprintf(stderr, options->any
                                   ? "no trace has a span that meets these conditions\n"
                                   : "there are no traces yet; `untrace send` makes some\n");
+    ut_pager_end(&pager);
     ut_table_free(&list->table);
     ut_buf_free(&list->name);
     ut_buf_free(&list->out);
@@ -276,6 +281,7 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
 }
 
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
+                                            UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
                                             UT_OPTION_ROW_JSON,
                                             {"jsonl", no_argument, NULL, UT_OPTION_JSON},

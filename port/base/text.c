@@ -1,4 +1,4 @@
-// Parses and prints sizes, durations and times. Without locale and without time zones.
+// Parses and prints sizes, durations and times. Without locale and without the local time zone.
 #include "port/base/text.h"
 
 #include "port/base/time_units.h"
@@ -146,13 +146,10 @@ ut_err ut_text_parse_duration(ut_bytes text, uint64_t *ms)
 
 ut_err ut_text_parse_duration_ns(ut_bytes text, uint64_t *ns)
 {
-    static const duration_unit units[] = {{"d", UT_NS_PER_DAY},
-                                          {"h", UT_NS_PER_HOUR},
-                                          {"m", UT_NS_PER_MIN},
-                                          {"s", UT_NS_PER_S},
-                                          {"ms", UT_NS_PER_MS},
-                                          {"us", 1000},
-                                          {"ns", 1}};
+    static const duration_unit units[] = {
+        {"w", 7 * UT_NS_PER_DAY}, {"d", UT_NS_PER_DAY}, {"h", UT_NS_PER_HOUR},
+        {"min", UT_NS_PER_MIN},   {"m", UT_NS_PER_MIN}, {"s", UT_NS_PER_S},
+        {"ms", UT_NS_PER_MS},     {"us", 1000},         {"ns", 1}};
     return parse_units(text, units, sizeof(units) / sizeof(units[0]), ns);
 }
 
@@ -184,6 +181,25 @@ static uint32_t days_in_month(uint32_t year, uint32_t month)
     return month == 2 && leap ? 29 : days[month - 1];
 }
 
+// The zone of a time, where there is one: "Z", "+01:00", "-0530", "+01". *east_s: out.
+static bool take_zone(ut_bytes text, size_t *at, int64_t *east_s, bool *zoned)
+{
+    uint32_t hour = 0;
+    uint32_t minute = 0;
+    *east_s = 0;
+    *zoned = *at < text.len;
+    if (!*zoned || take_byte(text, at, 'Z'))
+        return true;
+    const bool west = take_byte(text, at, '-');
+    if ((!west && !take_byte(text, at, '+')) || !take_digits(text, at, 2, &hour) || hour > 23)
+        return false;
+    (void)take_byte(text, at, ':'); // may be left out
+    if (*at < text.len && (!take_digits(text, at, 2, &minute) || minute > 59))
+        return false;
+    *east_s = (int64_t)(hour * 3600 + minute * 60) * (west ? -1 : 1);
+    return true;
+}
+
 // The time of a day, as much of it as is there: "T18", "T18:05", "T18:05:09", "T18:05:09.25".
 static bool take_clock(ut_bytes text, size_t *at, uint64_t *ns)
 {
@@ -193,8 +209,6 @@ static bool take_clock(ut_bytes text, size_t *at, uint64_t *ns)
     uint64_t numerator = 0;
     uint64_t denominator = 1;
     *ns = 0;
-    if (!take_byte(text, at, 'T') && !take_byte(text, at, ' '))
-        return true;
     if (!take_digits(text, at, 2, &hour) || hour > 23)
         return false;
     if (take_byte(text, at, ':')) {
@@ -204,13 +218,23 @@ static bool take_clock(ut_bytes text, size_t *at, uint64_t *ns)
                                          !take_fraction(text, at, &numerator, &denominator)))
             return false;
     }
-    (void)take_byte(text, at, 'Z'); // UTC it is in any case
     *ns = (hour * 3600 + minute * 60 + second) * UT_NS_PER_S +
           numerator * (UT_NS_PER_S / denominator);
     return true;
 }
 
-ut_err ut_text_parse_time(ut_bytes text, uint64_t *unix_ns)
+ut_err ut_text_parse_clock(ut_bytes text, uint64_t *day_ns)
+{
+    size_t at = 0;
+    uint64_t ns = 0;
+    const bool minutes = text.len > 2 && text.data[2] == ':';
+    if (!minutes || !take_clock(text, &at, &ns) || at != text.len)
+        return UT_EFORMAT;
+    *day_ns = ns;
+    return UT_OK;
+}
+
+ut_err ut_text_parse_time(ut_bytes text, uint64_t *unix_ns, bool *zoned)
 {
     enum { YEAR_MIN = 1970, YEAR_MAX = 2500 }; // 64 bits of nanoseconds end in 2554
     size_t at = 0;
@@ -218,9 +242,16 @@ ut_err ut_text_parse_time(ut_bytes text, uint64_t *unix_ns)
     uint32_t month = 0;
     uint32_t day = 0;
     uint64_t clock_ns = 0;
+    int64_t east_s = 0;
+    bool has_zone = false;
     if (!take_digits(text, &at, 4, &year) || !take_byte(text, &at, '-') ||
         !take_digits(text, &at, 2, &month) || !take_byte(text, &at, '-') ||
-        !take_digits(text, &at, 2, &day) || !take_clock(text, &at, &clock_ns) || at != text.len)
+        !take_digits(text, &at, 2, &day))
+        return UT_EFORMAT;
+    if ((take_byte(text, &at, 'T') || take_byte(text, &at, ' ')) &&
+        (!take_clock(text, &at, &clock_ns) || !take_zone(text, &at, &east_s, &has_zone)))
+        return UT_EFORMAT;
+    if (at != text.len)
         return UT_EFORMAT;
     if (year < YEAR_MIN || year > YEAR_MAX || month < 1 || month > 12 || day < 1 ||
         day > days_in_month(year, month))
@@ -230,7 +261,12 @@ ut_err ut_text_parse_time(ut_bytes text, uint64_t *unix_ns)
         days += days_in_month(year, m);
     const uint64_t before = year - 1; // whole years
     days += 365 * before + before / 4 - before / 100 + before / 400 - 719162;
-    *unix_ns = days * UT_NS_PER_DAY + clock_ns;
+    const uint64_t ns = days * UT_NS_PER_DAY + clock_ns;
+    const uint64_t shift_ns = (uint64_t)(east_s < 0 ? -east_s : east_s) * UT_NS_PER_S;
+    if (east_s > 0 && shift_ns > ns)
+        return UT_EFORMAT; // before 1970
+    *unix_ns = east_s > 0 ? ns - shift_ns : ns + shift_ns;
+    *zoned = has_zone;
     return UT_OK;
 }
 

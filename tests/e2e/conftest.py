@@ -2,6 +2,7 @@
 makes as many as a test needs, and ends them with the test."""
 
 import itertools
+import os
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from agent import Agent
 from certificates import Authority
 from collector import Collector
 from destination import Destination
+
+
+# Each program that a test starts: times are UTC, and no pager waits for a key on a terminal of a test.
+os.environ.update(TZ="UTC0", UNTRACE_PAGER="")
 
 
 def pytest_sessionstart(session):

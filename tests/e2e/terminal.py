@@ -16,7 +16,7 @@ from waiting import DEADLINE_S, until
 
 
 class Terminal:
-    def __init__(self, *arguments, columns=100, rows=30, prefix=(), ignored=()):
+    def __init__(self, *arguments, columns=100, rows=30, prefix=(), ignored=(), environment=None):
         self._ignored = ignored
         self.screen = pyte.Screen(columns, rows)
         self._stream = pyte.ByteStream(self.screen)
@@ -26,7 +26,7 @@ class Terminal:
         self.before = termios.tcgetattr(self.child)
         # A session of its own, so that the terminal's signals reach it and nobody else.
         self.process = subprocess.Popen([*prefix, PROGRAM, *map(str, arguments)], stdin=self.child, stdout=self.child,
-                                        stderr=self.child, env={**os.environ, "TERM": "xterm-256color"},
+                                        stderr=self.child, env={**(environment or os.environ), "TERM": "xterm-256color"},
                                         preexec_fn=self._control)
 
     def _control(self):

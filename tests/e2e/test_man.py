@@ -12,7 +12,7 @@ from agent import untrace
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "untrace.1"
 OPTION = re.compile(r"(?<=Fl -)[a-z][a-z-]*")
-COMMON, CONDITIONS = "Options that most commands take", "Conditions"
+COMMON, SHOWN, CONDITIONS = "Options that most commands take", "How it is shown", "Conditions"
 
 
 def sections():
@@ -43,7 +43,7 @@ def options_in(text):
 
 
 def test_every_command_has_a_section_and_the_reverse():
-    told = {name.removeprefix("untrace ").removesuffix(" bash") for name in sections()} - {COMMON, CONDITIONS}
+    told = {name.removeprefix("untrace ").removesuffix(" bash") for name in sections()} - {COMMON, SHOWN, CONDITIONS}
     assert told == set(options_of_the_program())
 
 
@@ -54,6 +54,8 @@ def test_every_option_stands_in_the_page_and_the_reverse(command):
     told = options_in(text)
     intro = text.split(".Bl ")[0]
     told |= options_in(page[COMMON]) & set(OPTION.findall(intro))
+    if command in ("traces", "trace", "spans", "stats", "failures"):
+        told |= options_in(page[SHOWN])
     if "conditions" in intro:
         told |= options_in(page[CONDITIONS])
     assert told == options_of_the_program()[command]

@@ -191,13 +191,37 @@ static void short_durations_are_read_in_nanoseconds(void **state)
         {"1.5ms", 1500000},
         {"0.001us", 1},
         {"1s500ns", UINT64_C(1000000500)},
+        {"1w", UINT64_C(604800000000000)},
+        {"1w2d5min", UINT64_C(777900000000000)},
         {"1.123456789s", UINT64_C(1123456789)},
         {"0.000000001d", 86400},
         {"213503d", UINT64_C(18446659200000000000)},
     };
-    static const char *const bad[] = {"", "1", "1.5ns", "0.0001us", "213504d", "1ns1us", "1w"};
+    static const char *const bad[] = {"",       "1",    "1.5ns", "0.0001us", "213504d",
+                                      "1ns1us", "1w1w", "1d1w",  "1mins"};
     CHECK_GOOD(ut_text_parse_duration_ns, table);
     CHECK_BAD(ut_text_parse_duration_ns, bad);
+}
+
+static ut_err parse_time(ut_bytes text, uint64_t *ns)
+{
+    bool zoned = false;
+    return ut_text_parse_time(text, ns, &zoned);
+}
+
+static void times_of_the_day_are_read(void **state)
+{
+    (void)state;
+    static const good table[] = {
+        {"00:00", 0},
+        {"18:40", UINT64_C(67200000000000)},
+        {"18:40:09", UINT64_C(67209000000000)},
+        {"23:59:59.25", UINT64_C(86399250000000)},
+    };
+    static const char *const bad[] = {"",      "18",     "1:00", "24:00",
+                                      "18:60", "18:40Z", "18:4", "180:00"};
+    CHECK_GOOD(ut_text_parse_clock, table);
+    CHECK_BAD(ut_text_parse_clock, bad);
 }
 
 static void times_are_read_as_exactly_as_they_are_written(void **state)
@@ -211,20 +235,51 @@ static void times_are_read_as_exactly_as_they_are_written(void **state)
         {"2026-11-20 18:40:09Z", UINT64_C(1795200009000000000)},
         {"2026-11-20T18:40:09.25", UINT64_C(1795200009250000000)},
         {"2026-11-20T18:40:09.123456789Z", UINT64_C(1795200009123456789)},
+        {"2026-11-20T19:40+01:00", UINT64_C(1795200000000000000)},
+        {"2026-11-20T13:10:00-0530", UINT64_C(1795200000000000000)},
+        {"2026-11-20 20:40+02", UINT64_C(1795200000000000000)},
+        {"1970-01-01T00:00-01:00", UINT64_C(3600000000000)},
     };
-    static const char *const bad[] = {
-        "",           "2026",          "2026-11",     "2026-13-01",        "2026-00-01",
-        "2026-02-29", "2026-11-31",    "2026-11-20T", "2026-11-20T24",     "2026-11-20T18:60",
-        "1969-12-31", "2026-11-20T1",  "2026-11-20x", "2026-11-20T18:4",   "2600-01-01",
-        "2026-1-2",   "26-11-20T18:1", " 2026-11-20", "2026-11-20T18:40:9"};
-    CHECK_GOOD(ut_text_parse_time, table);
-    CHECK_BAD(ut_text_parse_time, bad);
+    static const char *const bad[] = {"",
+                                      "2026",
+                                      "2026-11",
+                                      "2026-13-01",
+                                      "2026-00-01",
+                                      "2026-11-20T18:40+",
+                                      "2026-11-20T18:40+24:00",
+                                      "2026-11-20T18:40+01:60",
+                                      "2026-11-20T18:40+1:00",
+                                      "2026-11-20T18:40Zx",
+                                      "1970-01-01T00:00+01:00",
+                                      "2026-11-20Z",
+                                      "2026-02-29",
+                                      "2026-11-31",
+                                      "2026-11-20T",
+                                      "2026-11-20T24",
+                                      "2026-11-20T18:60",
+                                      "1969-12-31",
+                                      "2026-11-20T1",
+                                      "2026-11-20x",
+                                      "2026-11-20T18:4",
+                                      "2600-01-01",
+                                      "2026-1-2",
+                                      "26-11-20T18:1",
+                                      " 2026-11-20",
+                                      "2026-11-20T18:40:9"};
+    CHECK_GOOD(parse_time, table);
+    CHECK_BAD(parse_time, bad);
+    bool zoned = true;
+    uint64_t ns = 0;
+    assert_int_equal(ut_text_parse_time(UT_BYTES_LIT("2026-11-20T18:40"), &ns, &zoned), UT_OK);
+    assert_false(zoned);
+    assert_int_equal(ut_text_parse_time(UT_BYTES_LIT("2026-11-20T18:40Z"), &ns, &zoned), UT_OK);
+    assert_true(zoned);
     // What is shown reads back.
-    for (uint64_t ns = 0; ns < UINT64_C(15000000000000000000); ns += UINT64_C(86399123000000) * 7) {
+    for (ns = 0; ns < UINT64_C(15000000000000000000); ns += UINT64_C(86399123000000) * 7) {
         char text_z[UT_TEXT_SHORT_MAX];
         uint64_t read_ns = 0;
         ut_text_time(ns, text_z);
-        assert_int_equal(ut_text_parse_time(ut_bytes_of_z(text_z), &read_ns), UT_OK);
+        assert_int_equal(parse_time(ut_bytes_of_z(text_z), &read_ns), UT_OK);
         assert_true(read_ns == ns);
     }
 }
@@ -362,6 +417,7 @@ int main(void)
         cmocka_unit_test(durations_are_read_with_their_units),
         cmocka_unit_test(short_durations_are_read_in_nanoseconds),
         cmocka_unit_test(times_are_read_as_exactly_as_they_are_written),
+        cmocka_unit_test(times_of_the_day_are_read),
         cmocka_unit_test(sizes_are_shown_rounded_in_the_unit_that_fits),
         cmocka_unit_test(durations_are_shown_with_three_digits),
         cmocka_unit_test(times_are_shown_in_utc),

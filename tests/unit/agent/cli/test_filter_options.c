@@ -98,11 +98,24 @@ static void a_time_is_so_long_ago_or_a_date_or_nanoseconds(void **state)
     }
 }
 
+static void conditions_have_short_forms(void **state)
+{
+    (void)state;
+    ut_filter_options options;
+    assert_int_equal(READ(&options, "-s", "check*", "-N", "GET /", "-S", "2h", "-U", "1h"), EX_OK);
+    assert_true(ut_bytes_equal(options.filter.service, UT_BYTES_LIT("check*")));
+    assert_true(ut_bytes_equal(options.filter.name, UT_BYTES_LIT("GET /")));
+    assert_true(options.filter.start_ns == UINT64_C(1795192800000000000));
+    assert_true(options.filter.end_ns == UINT64_C(1795196400000000000));
+    assert_true(options.any && options.time_given);
+}
+
 static void what_is_no_condition_is_refused(void **state)
 {
     (void)state;
     static const char *const wrong[][2] = {
-        {"--since", "yesterday"},
+        {"--since", "tomorrowish"},
+        {"--since", "20261120"},
         {"--since", "2026-13-01"},
         {"--until", "2 h"},
         {"--kind", "servant"},
@@ -165,10 +178,12 @@ static void what_nothing_can_meet_is_refused_before_the_store_is_opened(void **s
 
 int main(void)
 {
+    assert_int_equal(setenv("TZ", "UTC0", 1), 0); // dates without a zone are local
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_given_is_everything),
         cmocka_unit_test(every_condition_reaches_the_filter),
         cmocka_unit_test(a_time_is_so_long_ago_or_a_date_or_nanoseconds),
+        cmocka_unit_test(conditions_have_short_forms),
         cmocka_unit_test(what_is_no_condition_is_refused),
         cmocka_unit_test(more_terms_than_a_filter_holds_are_refused),
         cmocka_unit_test(what_nothing_can_meet_is_refused_before_the_store_is_opened),

@@ -120,6 +120,50 @@ static void colour_is_silent_without_a_terminal(void **state)
     expect(&buf, "");
 }
 
+static bool colour_of(const char *name_z, const char *value_z)
+{
+    static const char *const names[] = {"NO_COLOR", "CLICOLOR_FORCE", "FORCE_COLOR"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        (void)unsetenv(names[i]);
+    if (name_z != NULL)
+        (void)setenv(name_z, value_z, 1);
+    return ut_term_stdout().colour;
+}
+
+static void colour_can_be_asked_for_and_forbidden(void **state)
+{
+    (void)state;
+    if (!ut_term_stdout().terminal)
+        assert_false(colour_of(NULL, NULL));
+    assert_true(colour_of("CLICOLOR_FORCE", "1"));
+    (void)setenv("TERM", "dumb", 1);
+    assert_true(colour_of("FORCE_COLOR", "1"));
+    assert_true(colour_of("FORCE_COLOR", "3"));
+    assert_false(colour_of("FORCE_COLOR", "0"));
+    assert_false(colour_of("CLICOLOR_FORCE", "0"));
+    assert_false(colour_of("CLICOLOR_FORCE", ""));
+    (void)colour_of("CLICOLOR_FORCE", "1");
+    (void)setenv("NO_COLOR", "1", 1);
+    assert_false(ut_term_stdout().colour);
+    (void)unsetenv("NO_COLOR");
+}
+
+static void a_pager_is_as_wide_as_its_terminal(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *columns_z;
+        uint32_t width;
+    } cases[] = {{"120", 120}, {"20", 60}, {"9999", 240}, {"x", 60}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        (void)setenv(UT_TERM_PAGED, cases[i].columns_z, 1);
+        const ut_term term = ut_term_stdout();
+        assert_true(term.terminal);
+        assert_int_equal(term.width, cases[i].width);
+    }
+    (void)unsetenv(UT_TERM_PAGED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +174,8 @@ int main(void)
         cmocka_unit_test(bidi_controls_and_invisible_characters_become_question_marks),
         cmocka_unit_test(marks_need_a_character_and_are_limited),
         cmocka_unit_test(colour_is_silent_without_a_terminal),
+        cmocka_unit_test(colour_can_be_asked_for_and_forbidden),
+        cmocka_unit_test(a_pager_is_as_wide_as_its_terminal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,148 @@
+"""The habits of listings: time zones, colour and pager."""
+
+import json
+import os
+import pty
+import re
+import subprocess
+
+import pytest
+
+import otlp
+from agent import PROGRAM, untrace
+from terminal import Terminal
+from waiting import DEADLINE_S
+
+EX_USAGE = 64
+ESCAPE = "\x1b"
+BERLIN = "CET-1CEST,M3.5.0,M10.5.0/3"
+
+
+@pytest.fixture(scope="module")
+def stored(module_agent):
+    """An agent with 60 spans of as many traces, which begin at 2023-11-14T22:13:20Z, one a second."""
+    agent = module_agent()
+    for number in range(60):
+        message = otlp.request(1, service=f"service{number}")
+        span = otlp.first_span(message)
+        span.start_time_unix_nano += number * 10**9
+        span.end_time_unix_nano = span.start_time_unix_nano + (number + 1) * 1_000_000
+        span.status.code = 2 if number % 10 == 0 else 0
+        agent.accept(message)
+    return agent
+
+
+def ask(agent, *arguments, **environment):
+    done = untrace(*arguments, "--data-dir", agent.data_dir, env={**os.environ, **environment})
+    assert done.returncode == 0, done
+    return done.stdout
+
+
+@pytest.mark.parametrize("command", ["spans", "traces", "stats --by error"])
+def test_times_are_local_unless_utc_is_asked_for(stored, command):
+    words = command.split()
+    utc = ask(stored, *words)
+    assert " (UTC)" in utc and "2023-11-14 22:1" in utc
+    local = ask(stored, *words, TZ=BERLIN)
+    assert " (local)" in local and "2023-11-14 23:1" in local
+    assert ask(stored, *words, "--utc", TZ=BERLIN) == utc
+    form = "--json"
+    assert ask(stored, *words, form, TZ=BERLIN) == ask(stored, *words, form)
+
+
+def test_hours_and_the_head_of_a_trace_are_local(stored):
+    assert "2023-11-14 23:00" in ask(stored, "stats", "--by", "hour", TZ=BERLIN)
+    assert "2023-11-15 03:30" in ask(stored, "stats", "--by", "hour", TZ="IST-5:30")  # an hour of UTC
+    assert '"label":"2023-11-14T22"' in ask(stored, "stats", "--by", "hour", "--json", TZ=BERLIN)
+    trace = json.loads(ask(stored, "traces", "-n", 1, "--json"))["trace_id"]
+    assert "began 2023-11-14 23:14:19.000 +01:00, took" in ask(stored, "trace", trace, TZ=BERLIN)
+    assert "began 2023-11-14T22:14:19.000Z, took" in ask(stored, "trace", trace)
+
+
+def test_dates_without_a_zone_are_local(stored):
+    def count(since, **environment):
+        return json.loads(ask(stored, "stats", "--since", since, "--json", **environment))["total"]["count"]
+    assert count("2023-11-14T22:14:00") == count("2023-11-14T23:14:00", TZ=BERLIN) == 20
+    assert count("2023-11-14T23:14:00+01:00") == count("2023-11-14T22:14:00Z", TZ=BERLIN) == 20
+    assert count("1700000040") == count("1700000040000") == count("1700000040000000000") == 20
+    assert count("yesterday") == count("today") == count("1w") == 0
+    assert untrace("stats", "--since", "20231114", "-d", stored.data_dir).returncode == EX_USAGE
+
+
+@pytest.mark.parametrize("command", ["spans", "traces", "stats", "failures --hours 100000", "trace"])
+def test_colour_can_be_asked_for_in_a_pipe(stored, command):
+    words = command.split()
+    if command == "trace":
+        words.append(json.loads(ask(stored, "traces", "-n", 1, "--json"))["trace_id"])
+    plain = ask(stored, *words)
+    assert ESCAPE not in plain
+    for coloured in (ask(stored, *words, "--color=always"), ask(stored, *words, CLICOLOR_FORCE="1"),
+                     ask(stored, *words, FORCE_COLOR="1"), ask(stored, *words, "--color=always", NO_COLOR="1")):
+        assert ESCAPE in coloured and re.sub(r"\x1b\[\d+m", "", coloured) == plain
+    assert ask(stored, *words, "--color=never", CLICOLOR_FORCE="1") == plain
+    assert ask(stored, *words, CLICOLOR_FORCE="1", NO_COLOR="1") == plain
+    done = untrace(*words, "--color=pink", "-d", stored.data_dir)
+    assert done.returncode == EX_USAGE and "auto, always or never" in done.stderr
+
+
+def on_terminal(*arguments, **environment):
+    """What a command writes to a terminal, and its exit code."""
+    parent, child = pty.openpty()
+    process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdin=child, stdout=child, stderr=child,
+                               env={**os.environ, "TERM": "xterm", **environment})
+    os.close(child)
+    output = b""
+    try:
+        while data := os.read(parent, 65536):
+            output += data
+    except OSError:  # the other end is closed
+        pass
+    os.close(parent)
+    return output.decode().replace("\r\n", "\n"), process.wait(DEADLINE_S)
+
+
+@pytest.mark.parametrize("command", ["spans -n 100", "traces", "stats", "failures --hours 100000", "trace"])
+def test_a_terminal_has_a_pager(stored, command):
+    words = command.split() + ["-d", stored.data_dir]
+    if command == "trace":
+        words.append(json.loads(ask(stored, "traces", "-n", 1, "--json"))["trace_id"])
+    direct, code = on_terminal(*words)
+    assert code == 0 and ESCAPE in direct
+    # The pager gets what the terminal would have got.
+    paged, code = on_terminal(*words, UNTRACE_PAGER="sed 's/^/> /'")
+    assert code == 0 and paged == "".join(f"> {line}\n" for line in direct.splitlines())
+    assert on_terminal(*words, PAGER="sed 's/^/> /'", UNTRACE_PAGER="cat") == (direct, 0)
+    assert on_terminal(*words, "--no-pager", UNTRACE_PAGER="sed 's/^/> /'") == (direct, 0)
+    assert ask(stored, *words[:-2] if command != "trace" else words[:1] + words[3:], UNTRACE_PAGER="false") != ""
+
+
+def test_a_pager_that_is_left_early_or_is_not_there_ends_the_command(stored):
+    assert on_terminal("spans", "-d", stored.data_dir, UNTRACE_PAGER="exec true")[1] == 0
+    text, code = on_terminal("spans", "-d", stored.data_dir, UNTRACE_PAGER="no-such-pager")
+    assert code == 0 and "no-such-pager" in text  # the shell says so
+    text, code = on_terminal("trace", "f" * 32, "-d", stored.data_dir, UNTRACE_PAGER="sed 's/^/> /'")
+    assert code == 66 and text.startswith("untrace: ")  # no pager for a fault
+
+
+def test_less_is_the_pager_where_nothing_is_said(stored, tmp_path):
+    less = tmp_path / "less"
+    less.write_text('#!/bin/sh\necho "LESS=$LESS"\nexec sed "s/^/> /"\n')
+    less.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    del environment["UNTRACE_PAGER"]
+    environment.pop("PAGER", None)
+    terminal = Terminal("traces", "-n", "1", "-d", stored.data_dir, columns=120, environment=environment)
+    assert terminal.wait_end() == 0
+    assert "LESS=FRX" in terminal.text() and "> trace" in terminal.text()
+
+
+def test_ctrl_c_is_the_pagers(stored, tmp_path):
+    """The command waits for its pager, whatever that makes of the key."""
+    pager = tmp_path / "pager"
+    pager.write_text('#!/bin/sh\ntrap "echo caught; cat >/dev/null; exit 0" INT\necho ready\nread line </dev/tty\n')
+    pager.chmod(0o755)
+    terminal = Terminal("traces", "-d", stored.data_dir, environment={**os.environ, "UNTRACE_PAGER": str(pager)})
+    terminal.wait_for("ready")
+    terminal.press(b"\x03")
+    terminal.wait_for("caught")
+    assert terminal.wait_end() == 0

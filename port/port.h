@@ -107,23 +107,30 @@ void ut_poller_wake(ut_poller *poller);
 // ---- name resolution that does not block the loop ----
 
 typedef struct ut_resolver ut_resolver;
-enum { UT_RESOLVE_ADDRS_MAX = 8, UT_RESOLVE_PENDING_MAX = 32, UT_HOST_MAX = 256 };
+enum {
+    UT_RESOLVE_ADDRS_MAX = 8,
+    UT_RESOLVE_NAMES_MAX = 64,                 // names that are looked up at once or remembered
+    UT_RESOLVE_FRESH_MS = 30 * 1000,           // how long an answer is used again
+    UT_RESOLVE_STALE_MS = 24 * 60 * 60 * 1000, // and how long where the name servers are silent
+    UT_HOST_MAX = 256,
+};
 
-// wake: woken when an answer arrives; must outlive the resolver.
+// wake: woken when an answer arrives; outlives the resolver.
 ut_err ut_resolver_open(ut_poller *wake, ut_resolver **resolver);
-// May wait for the look-ups that are under way at the longest. NULL is ignored.
+// Waits for no look-up. NULL is ignored.
 void ut_resolver_close(ut_resolver *resolver);
 
-// Starts looking up host_z (a name or a numeric address, without brackets). ticket: out.
-// UT_ELIMIT: UT_RESOLVE_PENDING_MAX tickets are under way or not taken. UT_EINVAL: empty or longer
-// than UT_HOST_MAX - 1.
-ut_err ut_resolver_start(ut_resolver *resolver, const char *host_z, uint16_t port,
-                         uint32_t *ticket);
+// Starts looking up host_z (a name or a numeric address, without brackets), or joins the look-up
+// of it that is under way. No look-up waits for that of another name. anew: an answer that is
+// remembered will not do, because nothing good is found at its addresses. ticket: out; ends with
+// ut_resolver_take or ut_resolver_cancel. UT_ELIMIT: UT_RESOLVE_NAMES_MAX other names are in use.
+// UT_EINVAL: empty or longer than UT_HOST_MAX - 1. UT_ENOMEM: also without a thread for it.
+ut_err ut_resolver_start(ut_resolver *resolver, const char *host_z, bool anew, uint32_t *ticket);
 
-// UT_EAGAIN while under way. Any other result ends the ticket: UT_OK with count >= 1, UT_ERESOLVE
-// with the reason, UT_EINVAL for a ticket that has ended already.
-ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, ut_addr addrs[UT_RESOLVE_ADDRS_MAX],
-                        size_t *count, ut_fault *fault);
+// UT_EAGAIN while under way. Any other result ends the ticket: UT_OK with count >= 1 addresses,
+// each with that port; UT_ERESOLVE with the reason. UT_EINVAL: no such ticket.
+ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, uint16_t port,
+                        ut_addr addrs[UT_RESOLVE_ADDRS_MAX], size_t *count, ut_fault *fault);
 void ut_resolver_cancel(ut_resolver *resolver, uint32_t ticket);
 
 // ---- files that hold certificates, configuration and the like ----

@@ -1,5 +1,9 @@
-// Looks names up with getaddrinfo on a few threads of its own, because that call blocks, for many
-// seconds when a name server is silent. Not a cache: the caller keeps the answer.
+// Looks names up with getaddrinfo, which blocks for many seconds when a name server is silent. So
+// each name that is being looked up has a thread of its own, and none waits for another; a thread
+// that nobody waits for any more ends by itself.
+//
+// An asynchronous resolver (c-ares) would save the threads. It is larger than all of
+// transport/deliver, and answers otherwise than the libc of the machine's other programs.
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
@@ -15,49 +19,41 @@
 #include <strings.h>
 #include <sys/socket.h>
 
-// Several threads, so that one name whose servers are silent does not hold up the others. Started
-// when needed.
-enum { RESOLVER_THREADS_MAX = 4 };
-
-typedef enum {
-    SLOT_FREE,
-    SLOT_QUEUED,
-    SLOT_RUNNING,
-    SLOT_ABANDONED, // running, and cancelled: freed by the thread that runs it
-    SLOT_DONE,
-} slot_state;
-
-typedef struct {
-    slot_state state;
-    uint32_t ticket; // also the order in the queue
-    uint16_t port;
-    char host_z[UT_HOST_MAX];
-    size_t count; // of addrs; 0: the look-up failed
-    ut_addr addrs[UT_RESOLVE_ADDRS_MAX];
-    int failure;        // EAI_...
-    int failure_system; // errno for EAI_SYSTEM
-} slot;
-
-struct ut_resolver {
-    ut_poller *wake;
-    pthread_mutex_t lock; // guards all that follows
-    pthread_cond_t work;  // a slot was queued, or closing was set
-    bool closing;
-    uint32_t ticket_next;
-    size_t idle; // threads that wait for work
-    size_t queued;
-    size_t threads;
-    pthread_t thread[RESOLVER_THREADS_MAX];
-    slot slots[UT_RESOLVE_PENDING_MAX];
+enum {
+    TICKET_INDEX_BITS = 8, // a ticket is the number of a look-up, and the index of its name
+    TICKET_INDEX_MASK = (1 << TICKET_INDEX_BITS) - 1,
 };
 
-static bool from_info(const struct addrinfo *info, uint16_t port, ut_addr *addr)
+typedef struct {
+    ut_resolver *owner;
+    char host_z[UT_HOST_MAX];
+    uint32_t users;  // tickets that have not ended
+    uint32_t number; // of the look-up that was begun last
+    bool running;    // and a thread is at it
+    bool constant;   // the answer needs no look-up
+    // The last good answer.
+    ut_addr addrs[UT_RESOLVE_ADDRS_MAX];
+    size_t count; // 0: there is none
+    uint64_t answered_ms;
+    // Of the look-up that ended last.
+    int failure;        // EAI_..., 0: it worked
+    int failure_system; // errno for EAI_SYSTEM
+} resolver_name;
+
+struct ut_resolver {
+    pthread_mutex_t lock; // guards all that follows
+    ut_poller *wake;      // NULL: closed
+    size_t holders;       // the owner, until it closes, and each thread
+    uint32_t number_next;
+    resolver_name *names[UT_RESOLVE_NAMES_MAX];
+};
+
+static bool from_info(const struct addrinfo *info, ut_addr *addr)
 {
-    *addr = (ut_addr){.port = port};
+    *addr = (ut_addr){.family = UT_ADDR_IP4};
     if (info->ai_family == AF_INET) {
         struct sockaddr_in ip4;
         memcpy(&ip4, info->ai_addr, sizeof(ip4));
-        addr->family = UT_ADDR_IP4;
         memcpy(addr->ip, &ip4.sin_addr, 4);
         return true;
     }
@@ -72,100 +68,19 @@ static bool from_info(const struct addrinfo *info, uint16_t port, ut_addr *addr)
     return false;
 }
 
-// Blocks. Works on a slot that nobody else touches while it is RUNNING or ABANDONED, apart from its
-// state.
-static void look_up(slot *s)
-{
-    struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    struct addrinfo *list = NULL;
-    s->count = 0;
-    s->failure = getaddrinfo(s->host_z, NULL, &hints, &list);
-    s->failure_system = errno;
-    if (s->failure != 0)
-        return;
-    for (const struct addrinfo *info = list; info != NULL && s->count < UT_RESOLVE_ADDRS_MAX;
-         info = info->ai_next) {
-        if (from_info(info, s->port, &s->addrs[s->count]))
-            s->count++;
-    }
-    freeaddrinfo(list);
-    if (s->count == 0)
-        s->failure = EAI_NONAME;
-}
-
-static slot *oldest_queued(ut_resolver *resolver)
-{
-    slot *oldest = NULL;
-    for (size_t i = 0; i < UT_RESOLVE_PENDING_MAX; i++) {
-        slot *s = &resolver->slots[i];
-        // The difference, because tickets wrap around.
-        if (s->state == SLOT_QUEUED &&
-            (oldest == NULL || (int32_t)(s->ticket - oldest->ticket) < 0))
-            oldest = s;
-    }
-    return oldest;
-}
-
-static void *run_thread(void *context)
-{
-    ut_resolver *resolver = context;
-    (void)pthread_mutex_lock(&resolver->lock);
-    while (!resolver->closing) {
-        slot *s = oldest_queued(resolver);
-        if (s == NULL) {
-            resolver->idle++;
-            (void)pthread_cond_wait(&resolver->work, &resolver->lock);
-            resolver->idle--;
-            continue;
-        }
-        s->state = SLOT_RUNNING;
-        resolver->queued--;
-        (void)pthread_mutex_unlock(&resolver->lock);
-        look_up(s);
-        (void)pthread_mutex_lock(&resolver->lock);
-        if (s->state == SLOT_ABANDONED) {
-            s->state = SLOT_FREE;
-        } else {
-            s->state = SLOT_DONE;
-            ut_poller_wake(resolver->wake);
-        }
-    }
-    (void)pthread_mutex_unlock(&resolver->lock);
-    return NULL;
-}
-
-// False only when there is no thread at all; with one, the look-up waits its turn.
-static bool provide_thread(ut_resolver *resolver)
-{
-    if (resolver->idle >= resolver->queued || resolver->threads == RESOLVER_THREADS_MAX)
-        return true;
-    sigset_t all;
-    sigset_t before;
-    (void)sigfillset(&all);
-    (void)pthread_sigmask(SIG_SETMASK, &all,
-                          &before); // signals are for the threads that expect them
-    if (pthread_create(&resolver->thread[resolver->threads], NULL, run_thread, resolver) == 0)
-        resolver->threads++;
-    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
-    return resolver->threads > 0;
-}
-
 // Numeric addresses, and localhost, which is loopback by RFC 6761 and must work where there is no
 // name server and no hosts file. 0: neither.
-static size_t answer_at_once(const char *host_z, uint16_t port, ut_addr *addrs)
+static size_t answer_at_once(const char *host_z, ut_addr *addrs)
 {
     static const ut_addr loopback4 = {.family = UT_ADDR_IP4, .ip = {127, 0, 0, 1}};
     static const ut_addr loopback6 = {.family = UT_ADDR_IP6, .ip = {[15] = 1}};
     if (strcasecmp(host_z, "localhost") == 0 || strcasecmp(host_z, "localhost.") == 0) {
         addrs[0] = loopback4;
         addrs[1] = loopback6;
-        addrs[0].port = port;
-        addrs[1].port = port;
         return 2;
     }
-    char text_z[UT_HOST_MAX + sizeof "[]:65535"];
-    (void)snprintf(text_z, sizeof(text_z), strchr(host_z, ':') != NULL ? "[%s]:%u" : "%s:%u",
-                   host_z, (unsigned)port);
+    char text_z[UT_HOST_MAX + sizeof "[]:1"];
+    (void)snprintf(text_z, sizeof(text_z), strchr(host_z, ':') != NULL ? "[%s]:1" : "%s:1", host_z);
     // A host named "unix" would read as the path of a socket.
     return ut_addr_parse(ut_bytes_of_z(text_z), &addrs[0]) == UT_OK &&
                    addrs[0].family != UT_ADDR_UNIX
@@ -173,41 +88,146 @@ static size_t answer_at_once(const char *host_z, uint16_t port, ut_addr *addrs)
                : 0;
 }
 
-static slot *find(ut_resolver *resolver, uint32_t ticket)
+// ---- the threads ----
+
+// Lets go of the resolver; the last one frees it. Under the lock, which it gives back.
+static void let_go(ut_resolver *resolver)
 {
-    for (size_t i = 0; i < UT_RESOLVE_PENDING_MAX; i++) {
-        slot *s = &resolver->slots[i];
-        if (s->state != SLOT_FREE && s->state != SLOT_ABANDONED && s->ticket == ticket)
-            return s;
+    const bool last = --resolver->holders == 0;
+    (void)pthread_mutex_unlock(&resolver->lock);
+    if (!last)
+        return;
+    for (size_t i = 0; i < UT_RESOLVE_NAMES_MAX; i++)
+        free(resolver->names[i]);
+    (void)pthread_mutex_destroy(&resolver->lock);
+    free(resolver);
+}
+
+// Whether the name is known not to exist; otherwise nothing is known of it.
+static bool is_final(int failure)
+{
+    return failure == EAI_NONAME
+#ifdef EAI_NODATA
+           || failure == EAI_NODATA
+#endif
+        ;
+}
+
+static void *look_up(void *context)
+{
+    resolver_name *name = context;
+    ut_resolver *resolver = name->owner;
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *list = NULL;
+    ut_addr addrs[UT_RESOLVE_ADDRS_MAX];
+    size_t count = 0;
+    int failure = getaddrinfo(name->host_z, NULL, &hints, &list); // blocks
+    const int failure_system = errno;
+    if (failure == 0) {
+        for (const struct addrinfo *info = list; info != NULL && count < UT_RESOLVE_ADDRS_MAX;
+             info = info->ai_next) {
+            if (from_info(info, &addrs[count]))
+                count++;
+        }
+        freeaddrinfo(list);
+        failure = count == 0 ? EAI_NONAME : 0;
     }
+
+    (void)pthread_mutex_lock(&resolver->lock);
+    name->running = false;
+    name->failure = failure;
+    name->failure_system = failure_system;
+    if (failure == 0 || is_final(failure)) {
+        memcpy(name->addrs, addrs, count * sizeof(addrs[0]));
+        name->count = count;
+        name->answered_ms = ut_clock_mono_ms();
+    }
+    if (resolver->wake != NULL)
+        ut_poller_wake(resolver->wake);
+    let_go(resolver);
     return NULL;
 }
 
-static slot *find_free(ut_resolver *resolver)
+// Under the lock.
+static ut_err begin(ut_resolver *resolver, resolver_name *name)
 {
-    for (size_t i = 0; i < UT_RESOLVE_PENDING_MAX; i++) {
-        if (resolver->slots[i].state == SLOT_FREE)
-            return &resolver->slots[i];
-    }
-    return NULL;
+    pthread_t thread;
+    pthread_attr_t attr;
+    sigset_t all;
+    sigset_t before;
+    name->number = resolver->number_next++;
+    (void)pthread_attr_init(&attr);
+    (void)pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    (void)sigfillset(&all); // signals are for the threads that expect them
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    name->running = pthread_create(&thread, &attr, look_up, name) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attr);
+    if (!name->running)
+        return UT_ENOMEM;
+    resolver->holders++;
+    return UT_OK;
 }
+
+// ---- the names ----
+
+// The index of host_z, which is given a place when it has none. UT_ELIMIT, UT_ENOMEM. Under the
+// lock.
+static ut_err find_or_add(ut_resolver *resolver, const char *host_z, size_t *index)
+{
+    size_t place = UT_RESOLVE_NAMES_MAX;
+    for (size_t i = 0; i < UT_RESOLVE_NAMES_MAX; i++) {
+        const resolver_name *name = resolver->names[i];
+        if (name == NULL) {
+            if (place == UT_RESOLVE_NAMES_MAX || resolver->names[place] != NULL)
+                place = i;
+        } else if (strcasecmp(name->host_z, host_z) == 0) {
+            *index = i;
+            return UT_OK;
+        } else if (place == UT_RESOLVE_NAMES_MAX && name->users == 0 && !name->running) {
+            place = i;
+        }
+    }
+    if (place == UT_RESOLVE_NAMES_MAX)
+        return UT_ELIMIT;
+    resolver_name *made = calloc(1, sizeof(*made));
+    if (made == NULL)
+        return UT_ENOMEM;
+    made->owner = resolver;
+    memcpy(made->host_z, host_z, strlen(host_z) + 1);
+    made->count = answer_at_once(host_z, made->addrs);
+    made->constant = made->count > 0;
+    free(resolver->names[place]);
+    resolver->names[place] = made;
+    *index = place;
+    return UT_OK;
+}
+
+static bool is_fresh(const resolver_name *name)
+{
+    return name->constant || (name->count > 0 && name->failure == 0 &&
+                              ut_clock_mono_ms() - name->answered_ms < UT_RESOLVE_FRESH_MS);
+}
+
+// NULL for a ticket that has ended, as far as that is known. Under the lock.
+static resolver_name *find(ut_resolver *resolver, uint32_t ticket)
+{
+    const size_t index = ticket & TICKET_INDEX_MASK;
+    resolver_name *name = index < UT_RESOLVE_NAMES_MAX ? resolver->names[index] : NULL;
+    return name != NULL && name->users > 0 ? name : NULL;
+}
+
+// ---- what the caller sees ----
 
 ut_err ut_resolver_open(ut_poller *wake, ut_resolver **resolver)
 {
-    ut_resolver *r = calloc(1, sizeof(*r));
-    if (r == NULL)
+    ut_resolver *made = calloc(1, sizeof(*made));
+    if (made == NULL)
         return UT_ENOMEM;
-    r->wake = wake;
-    if (pthread_mutex_init(&r->lock, NULL) != 0) {
-        free(r);
-        return UT_ENOMEM;
-    }
-    if (pthread_cond_init(&r->work, NULL) != 0) {
-        (void)pthread_mutex_destroy(&r->lock);
-        free(r);
-        return UT_ENOMEM;
-    }
-    *resolver = r;
+    made->wake = wake;
+    made->holders = 1;
+    (void)pthread_mutex_init(&made->lock, NULL); // does not fail on Linux
+    *resolver = made;
     return UT_OK;
 }
 
@@ -216,72 +236,60 @@ void ut_resolver_close(ut_resolver *resolver)
     if (resolver == NULL)
         return;
     (void)pthread_mutex_lock(&resolver->lock);
-    resolver->closing = true;
-    (void)pthread_cond_broadcast(&resolver->work);
-    (void)pthread_mutex_unlock(&resolver->lock);
-    for (size_t i = 0; i < resolver->threads; i++)
-        (void)pthread_join(resolver->thread[i], NULL);
-    (void)pthread_cond_destroy(&resolver->work);
-    (void)pthread_mutex_destroy(&resolver->lock);
-    free(resolver);
+    resolver->wake = NULL;
+    let_go(resolver);
 }
 
-ut_err ut_resolver_start(ut_resolver *resolver, const char *host_z, uint16_t port, uint32_t *ticket)
+ut_err ut_resolver_start(ut_resolver *resolver, const char *host_z, bool anew, uint32_t *ticket)
 {
-    size_t host_len = strlen(host_z);
+    const size_t host_len = strlen(host_z);
     if (host_len == 0 || host_len >= UT_HOST_MAX)
         return UT_EINVAL;
 
-    ut_err err = UT_OK;
     (void)pthread_mutex_lock(&resolver->lock);
-    slot *s = find_free(resolver);
-    if (s == NULL) {
-        err = UT_ELIMIT;
-        goto done;
-    }
-    s->ticket = resolver->ticket_next++;
-    s->port = port;
-    memcpy(s->host_z, host_z, host_len + 1);
-    s->count = answer_at_once(host_z, port, s->addrs);
-    if (s->count > 0) {
-        s->state = SLOT_DONE;
-        ut_poller_wake(resolver->wake); // a caller need not know which answers come at once
-    } else {
-        s->state = SLOT_QUEUED;
-        resolver->queued++;
-        if (!provide_thread(resolver)) {
-            s->state = SLOT_FREE;
-            resolver->queued--;
-            err = UT_ENOMEM;
-            goto done;
+    size_t index = 0;
+    ut_err err = find_or_add(resolver, host_z, &index);
+    if (err == UT_OK) {
+        resolver_name *name = resolver->names[index];
+        if (name->constant || (!anew && !name->running && is_fresh(name)))
+            ut_poller_wake(resolver->wake); // a caller need not know which answers come at once
+        else if (!name->running)
+            err = begin(resolver, name);
+        if (err == UT_OK) {
+            name->users++;
+            *ticket = name->number << TICKET_INDEX_BITS | (uint32_t)index;
         }
-        (void)pthread_cond_signal(&resolver->work);
     }
-    *ticket = s->ticket;
-done:
     (void)pthread_mutex_unlock(&resolver->lock);
     return err;
 }
 
-ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, ut_addr addrs[UT_RESOLVE_ADDRS_MAX],
-                        size_t *count, ut_fault *fault)
+ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, uint16_t port,
+                        ut_addr addrs[UT_RESOLVE_ADDRS_MAX], size_t *count, ut_fault *fault)
 {
     ut_err err = UT_OK;
     (void)pthread_mutex_lock(&resolver->lock);
-    slot *s = find(resolver, ticket);
-    if (s == NULL) {
+    resolver_name *name = find(resolver, ticket);
+    if (name == NULL) {
         err = UT_EINVAL;
-    } else if (s->state != SLOT_DONE) {
+    } else if (name->running &&
+               (name->number << TICKET_INDEX_BITS) == (ticket & ~(uint32_t)TICKET_INDEX_MASK)) {
         err = UT_EAGAIN;
-    } else if (s->count == 0) {
-        err = ut_fault_set(fault, UT_ERESOLVE, "cannot resolve the name %s: %s", s->host_z,
-                           s->failure == EAI_SYSTEM ? strerror(s->failure_system)
-                                                    : gai_strerror(s->failure));
-        s->state = SLOT_FREE;
     } else {
-        memcpy(addrs, s->addrs, s->count * sizeof(s->addrs[0]));
-        *count = s->count;
-        s->state = SLOT_FREE;
+        name->users--;
+        // Where a name server is silent, an old answer is better than none (RFC 8767).
+        const bool usable =
+            name->failure == 0 || ut_clock_mono_ms() - name->answered_ms < UT_RESOLVE_STALE_MS;
+        if (name->count > 0 && usable) {
+            memcpy(addrs, name->addrs, name->count * sizeof(addrs[0]));
+            *count = name->count;
+            for (size_t i = 0; i < name->count; i++)
+                addrs[i].port = port;
+        } else {
+            err = ut_fault_set(fault, UT_ERESOLVE, "cannot resolve the name %s: %s", name->host_z,
+                               name->failure == EAI_SYSTEM ? strerror(name->failure_system)
+                                                           : gai_strerror(name->failure));
+        }
     }
     (void)pthread_mutex_unlock(&resolver->lock);
     return err;
@@ -290,11 +298,8 @@ ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, ut_addr addrs[UT
 void ut_resolver_cancel(ut_resolver *resolver, uint32_t ticket)
 {
     (void)pthread_mutex_lock(&resolver->lock);
-    slot *s = find(resolver, ticket);
-    if (s != NULL) {
-        if (s->state == SLOT_QUEUED)
-            resolver->queued--;
-        s->state = s->state == SLOT_RUNNING ? SLOT_ABANDONED : SLOT_FREE;
-    }
+    resolver_name *name = find(resolver, ticket);
+    if (name != NULL)
+        name->users--;
     (void)pthread_mutex_unlock(&resolver->lock);
 }

@@ -407,6 +407,17 @@ static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answ
     ut_health_keep_reason(&exporter->health, (uint16_t)answer->status, reason_z);
 }
 
+// An answer says that something is wrong, maybe only at this address: the name may lead elsewhere
+// by now, and behind it another server may do. What is under way is left alone.
+static void renew_connections(ut_exporter *exporter)
+{
+    for (size_t i = 0; i < exporter->destination->connections; i++) {
+        const ut_exporter_link *link = &exporter->links[i];
+        if (link->client != NULL && link->batch == NULL)
+            ut_http_client_renew(link->client);
+    }
+}
+
 // A request has ended. answer is NULL when it failed with err.
 static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err err,
                         const ut_http_answer *answer, const ut_fault *fault, const step_time *at)
@@ -429,6 +440,11 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
     bool alone = batch->attempts > 0 && exporter->health.successes > batch->successes_seen;
     if (answer != NULL && answer->retry_after_ms > 0)
         ut_health_ask_to_wait(&exporter->health, at->now_ms + answer->retry_after_ms);
+    const bool asked_to_slow_down = answer != NULL && answer->status == 429;
+    const bool may_be_elsewhere =
+        outcome == UT_OUTCOME_RETRY || outcome == UT_OUTCOME_MISCONFIGURED;
+    if (may_be_elsewhere && !alone && !asked_to_slow_down)
+        renew_connections(exporter);
     switch (outcome) {
     case UT_OUTCOME_DELIVERED:
         break;

@@ -32,9 +32,11 @@ struct ut_http_client {
     bool send_broken; // the peer takes no more, but may have answered
     bool kept;        // the connection has carried a request before
     bool retried;     // this request is on its second connection
+    bool anew;        // the next look-up of the name is not to be answered from memory
     uint64_t deadline_ms;
     uint64_t connect_deadline_ms;
     uint64_t idle_deadline_ms;
+    uint64_t age_deadline_ms; // no request begins on the connection after it
     uint32_t ticket;
     ut_addr addrs[UT_RESOLVE_ADDRS_MAX];
     size_t addr_count;
@@ -203,8 +205,15 @@ void ut_http_client_start(ut_http_client *client, const ut_http_request *request
     write_head(client); // an error in it is found by the first step
     // Costs a system call, and saves the request from being sent into a connection that the peer
     // has closed, or being taken for answered by what the peer said before it.
-    if (client->state == STATE_OPEN)
-        (void)check_idle(client);
+    if (client->state == STATE_OPEN && check_idle(client) && now_ms >= client->age_deadline_ms)
+        close_connection(client, true);
+}
+
+void ut_http_client_renew(ut_http_client *client)
+{
+    UT_ASSERT(!client->busy);
+    client->anew = true;
+    close_connection(client, true);
 }
 
 // ---- the states ----
@@ -234,7 +243,7 @@ static ut_err start_resolving(ut_http_client *client, ut_fault *fault)
 {
     const ut_url *url = client->config.url;
     ut_err err =
-        ut_resolver_start(client->config.resolver, url->host_z, url->port, &client->ticket);
+        ut_resolver_start(client->config.resolver, url->host_z, client->anew, &client->ticket);
     if (err == UT_ELIMIT)
         return UT_EAGAIN; // comes again
     if (err != UT_OK)
@@ -259,6 +268,7 @@ static ut_err connect_next(ut_http_client *client, uint64_t now_ms, ut_fault *wh
             if (share_ms < CONNECT_MS_MIN)
                 share_ms = CONNECT_MS_MIN;
             client->connect_deadline_ms = now_ms + share_ms;
+            client->age_deadline_ms = now_ms + UT_HTTP_AGE_MS_MAX;
             client->state = STATE_CONNECTING;
             return UT_OK;
         }
@@ -274,13 +284,14 @@ static ut_err connect_next(ut_http_client *client, uint64_t now_ms, ut_fault *wh
 
 static ut_err resolve(ut_http_client *client, uint64_t now_ms, ut_fault *fault)
 {
-    ut_err err = ut_resolver_take(client->config.resolver, client->ticket, client->addrs,
-                                  &client->addr_count, fault);
+    ut_err err = ut_resolver_take(client->config.resolver, client->ticket, client->config.url->port,
+                                  client->addrs, &client->addr_count, fault);
     if (err == UT_EAGAIN)
         return UT_EAGAIN;
     client->state = STATE_CLOSED; // the ticket has ended
     if (err != UT_OK)
         return err;
+    client->anew = false;
     client->addr_next = 0;
     return connect_next(client, now_ms, fault);
 }
@@ -435,7 +446,7 @@ static bool may_retry(const ut_http_client *client, ut_err err)
 static ut_err timeout_fault(const ut_http_client *client, ut_fault *fault)
 {
     static const char *const doing_z[] = {
-        [STATE_CLOSED] = "waiting for the resolver", [STATE_RESOLVING] = "looking up the host name",
+        [STATE_CLOSED] = "looking up the host name", [STATE_RESOLVING] = "looking up the host name",
         [STATE_CONNECTING] = "connecting",           [STATE_SHAKING] = "the TLS handshake",
         [STATE_OPEN] = "waiting for the answer",
     };
@@ -500,6 +511,7 @@ ut_err ut_http_client_step(ut_http_client *client, uint64_t now_ms, uint64_t wal
         close_connection(client, false);
         if (!again) {
             client->busy = false;
+            client->anew = true;
             if (fault != NULL)
                 *fault = why;
             return err;

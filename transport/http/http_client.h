@@ -14,6 +14,9 @@ enum {
     // An unused connection is closed after this: below the minute after which many servers close
     // theirs.
     UT_HTTP_IDLE_MS_MAX = 50 * 1000,
+    // A connection that is used without a pause carries no new request after this, so that a name
+    // that moves is followed even where the old address goes on to answer.
+    UT_HTTP_AGE_MS_MAX = 5 * 60 * 1000,
 };
 
 typedef struct ut_http_client ut_http_client;
@@ -66,6 +69,11 @@ void ut_http_client_start(ut_http_client *client, const ut_http_request *request
 // returns UT_EAGAIN.
 ut_err ut_http_client_step(ut_http_client *client, uint64_t now_ms, uint64_t wall_ns,
                            uint64_t *next_ms, ut_http_answer *answer, ut_fault *fault);
+
+// Without a request: closes the connection, and has the name looked up for the next one. After
+// answers that say that something is wrong at this address. A request that fails without an answer
+// does so by itself.
+void ut_http_client_renew(ut_http_client *client);
 
 // A request is under way.
 bool ut_http_client_busy(const ut_http_client *client);

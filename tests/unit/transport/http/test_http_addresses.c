@@ -20,23 +20,27 @@ struct ut_resolver {
     int starts_refused; // look-ups refused at first
     int cancelled;
     bool silent; // never answers
+    int starts;
+    bool anew; // the last look-up was not to be answered from memory
 };
 
-ut_err ut_resolver_start(ut_resolver *resolver, const char *host_z, uint16_t port, uint32_t *ticket)
+ut_err ut_resolver_start(ut_resolver *resolver, const char *host_z, bool anew, uint32_t *ticket)
 {
     (void)host_z;
-    (void)port;
     if (resolver->starts_refused > 0) {
         resolver->starts_refused--;
         return UT_ELIMIT;
     }
+    resolver->starts++;
+    resolver->anew = anew;
     *ticket = 1;
     return UT_OK;
 }
 
-ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, ut_addr addrs[UT_RESOLVE_ADDRS_MAX],
-                        size_t *count, ut_fault *fault)
+ut_err ut_resolver_take(ut_resolver *resolver, uint32_t ticket, uint16_t port,
+                        ut_addr addrs[UT_RESOLVE_ADDRS_MAX], size_t *count, ut_fault *fault)
 {
+    (void)port; // the test's addresses have ports of their own
     (void)fault;
     assert_int_equal(ticket, 1);
     if (resolver->silent)
@@ -240,6 +244,63 @@ static void a_look_up_without_end_is_left_at_the_timeout(void **state)
     assert_int_equal(f->resolver.cancelled, 1);
 }
 
+static void only_after_a_failure_is_the_name_looked_up_anew(void **state)
+{
+    fixture *f = *state;
+    ut_http_answer answer;
+    f->resolver.addrs[0] = refusing();
+    f->resolver.count = 1;
+    assert_int_equal(run(f, 0, &answer, NULL), UT_ECONNECT);
+    assert_false(f->resolver.anew);
+
+    f->resolver.addrs[0] = loopback(ut_peer_port(f->peer));
+    assert_int_equal(run(f, 0, &answer, NULL), UT_OK);
+    assert_int_equal(f->resolver.starts, 2);
+    assert_true(f->resolver.anew);
+
+    assert_int_equal(run(f, 0, &answer, NULL), UT_OK); // on the kept connection
+    assert_int_equal(f->resolver.starts, 2);
+
+    ut_http_client_renew(f->client);
+    assert_false(ut_http_client_connected(f->client));
+    assert_int_equal(run(f, 0, &answer, NULL), UT_OK);
+    assert_int_equal(f->resolver.starts, 3);
+    assert_true(f->resolver.anew);
+}
+
+// One request at a time of the test's clock.
+static void post_at(fixture *f, uint64_t now_ms)
+{
+    ut_http_answer answer;
+    uint64_t next_ms = 0;
+    ut_http_client_start(f->client, &simple, now_ms);
+    const uint64_t begin = ut_clock_mono_ms();
+    for (;;) {
+        const ut_err err = ut_http_client_step(f->client, now_ms, 0, &next_ms, &answer, NULL);
+        if (err == UT_OK)
+            return;
+        assert_int_equal(err, UT_EAGAIN);
+        assert_true(ut_clock_mono_ms() - begin < DEADLINE_MS);
+        ut_poll_event event;
+        size_t count = 0;
+        assert_int_equal(ut_poller_wait(f->poller, 20, &event, 1, &count), UT_OK);
+    }
+}
+
+static void a_connection_that_is_never_idle_ends_at_its_greatest_age(void **state)
+{
+    fixture *f = *state;
+    f->resolver.addrs[0] = loopback(ut_peer_port(f->peer));
+    f->resolver.count = 1;
+    enum { STEP_MS = 10 * 1000, AGES = 3 };
+    const uint64_t begin_ms = 1000;
+    for (uint64_t at_ms = 0; at_ms < (uint64_t)AGES * UT_HTTP_AGE_MS_MAX; at_ms += STEP_MS)
+        post_at(f, begin_ms + at_ms);
+    assert_int_equal(ut_peer_get_counts(f->peer).connections, AGES);
+    assert_int_equal(f->resolver.starts, AGES);
+    assert_false(f->resolver.anew); // nothing was wrong with the address
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -253,6 +314,10 @@ int main(void)
                                         tear_down),
         cmocka_unit_test_setup_teardown(a_look_up_without_end_is_left_at_the_timeout, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(only_after_a_failure_is_the_name_looked_up_anew, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(a_connection_that_is_never_idle_ends_at_its_greatest_age,
+                                        set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -42,6 +42,35 @@ static void a_failure_is_tried_again_with_growing_waits_and_one_probe_at_a_time(
     }
 }
 
+static void each_try_behind_a_failing_answer_has_a_connection_of_its_own(void **state)
+{
+    (void)state;
+    static const struct {
+        int status;
+        bool anew;
+    } rows[] = {
+        {502, true}, {503, true}, {504, true},  {302, true},
+        {401, true}, {404, true}, {429, false}, // it knows us, and only asks for time
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        enum { FAILURES = 5 };
+        ut_delivery_rig *rig = ut_delivery_rig_make();
+        ut_delivery_rig_server *server = ut_delivery_rig_add_server(rig, NULL);
+        server->script = ut_delivery_rig_fail_first;
+        server->first_n = FAILURES;
+        server->status = rows[i].status;
+        server->fields_z = "";
+        rig->destinations[0].retry_max_ms = 1000; // no connection is closed for being idle
+        (void)ut_filled_store_append(rig->store, 50, 0);
+        ut_delivery_rig_start(rig);
+        ut_delivery_rig_run_to_the_end(rig);
+        ut_delivery_rig_expect_each_once(rig, server);
+        assert_int_equal(ut_peer_get_counts(server->peer).connections,
+                         rows[i].anew ? FAILURES + 1 : 1);
+        ut_delivery_rig_drop(rig);
+    }
+}
+
 static bool has_failed_twice(ut_delivery_rig *rig)
 {
     return ut_delivery_rig_status(rig, 0).failures == 2;
@@ -384,6 +413,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         UT_DELIVERY_RIG_TEST(a_failure_is_tried_again_with_growing_waits_and_one_probe_at_a_time),
+        UT_DELIVERY_RIG_TEST(each_try_behind_a_failing_answer_has_a_connection_of_its_own),
         UT_DELIVERY_RIG_TEST(a_destination_that_stops_working_is_probed_by_one_request_at_a_time),
         UT_DELIVERY_RIG_TEST(one_success_ends_the_wait_at_once),
         UT_DELIVERY_RIG_TEST(a_success_does_not_end_the_wait_that_was_asked_for),

@@ -1,6 +1,7 @@
 // The members of a span, piece by piece; see span_json.h.
 #include "adapters/plain/span_json.h"
 
+#include "adapters/plain/json_time.h"
 #include "adapters/plain/json_value.h"
 #include "storage/span/llm.h"
 
@@ -26,7 +27,7 @@ static void write_events(ut_json_writer *json, const ut_span *span)
         if (ut_event_read(&reader, span->start_ns, &event) != UT_OK)
             break;
         ut_json_write_object(json, NULL);
-        ut_json_write_uint(json, "time_ns", event.time_ns);
+        ut_json_time(json, "time", event.time_ns);
         ut_json_write_text(json, "name", event.name);
         ut_json_value(ut_json_write_raw(json, "attributes"), event.attributes);
         ut_json_write_close(json);
@@ -97,8 +98,8 @@ void ut_span_json(ut_json_writer *json, const ut_span *span, ut_bytes scope_name
     ut_json_write_text(json, "service", ut_span_service(resource_attributes));
     ut_json_write_text(json, "scope", scope_name);
     ut_json_write_text_z(json, "kind", ut_span_kind_z(span->kind));
-    ut_json_write_uint(json, "start_ns", span->start_ns);
-    ut_json_write_uint(json, "end_ns", span->end_ns);
+    ut_json_time(json, "start", span->start_ns);
+    ut_json_time(json, "end", span->end_ns);
     ut_json_write_uint(json, "duration_ns", ut_span_duration_ns(span->start_ns, span->end_ns));
     ut_json_write_text_z(json, "status", ut_span_status_z(span->status_code));
     ut_json_write_text(json, "status_message", span->status_message);

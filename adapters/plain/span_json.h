@@ -10,7 +10,7 @@ const char *ut_span_kind_z(int32_t kind);     // "server"; unknown ones are "uns
 const char *ut_span_status_z(int32_t status); // "error", "ok", "unset"
 
 // Writes the members of a span into the object that is open: "trace_id":"...", ... "events":[...].
-// Times are numbers of nanoseconds. Calls of a language model have "llm":{...}.
+// Times are written twice (json_time.h). Calls of a language model have "llm":{...}.
 void ut_span_json(ut_json_writer *json, const ut_span *span, ut_bytes scope_name,
                   ut_bytes resource_attributes);
 

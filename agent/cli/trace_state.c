@@ -2,6 +2,7 @@
 #include "agent/cli/trace_state.h"
 
 #include "adapters/encoding/json_write.h"
+#include "adapters/plain/json_time.h"
 #include "agent/cli/term.h"
 #include "port/base/utf8.h"
 
@@ -116,7 +117,7 @@ static void write_change(ut_json_writer *json, const ut_state_change *change)
     static const char *const forms[] = {"none", "start", "patch", "merge"};
     const bool applied = change->reason.len == 0;
     ut_json_write_object(json, NULL);
-    ut_json_write_uint(json, "time_ns", change->time_ns);
+    ut_json_time(json, "time", change->time_ns);
     ut_json_write_hex(json, "span_id", ut_bytes_of(change->span_id, UT_SPAN_ID_LEN));
     ut_json_write_text(json, "store", change->store);
     ut_json_write_text(json, "action", change->action);
@@ -186,8 +187,8 @@ static void write_span(ut_json_writer *json, const ut_trace_state *view, const u
     ut_json_write_object(json, NULL);
     ut_json_write_hex(json, "span_id", ut_bytes_of(row->span_id, UT_SPAN_ID_LEN));
     ut_json_write_text(json, "name", row->name);
-    ut_json_write_uint(json, "start_ns", row->start_ns);
-    ut_json_write_uint(json, "end_ns", row->end_ns);
+    ut_json_time(json, "start", row->start_ns);
+    ut_json_time(json, "end", row->end_ns);
     ut_json_write_uint(json, "state_at_start", number_at(view, row->start_ns));
     ut_json_write_uint(json, "state_at_end", number_at(view, row->end_ns));
     ut_json_write_close(json);

@@ -7,6 +7,7 @@
 #include "agent/cli/table.h"
 
 #include "adapters/encoding/json_write.h"
+#include "adapters/plain/json_time.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"
@@ -137,8 +138,8 @@ static ut_err print_json(listing *list, const ut_stats_row *rows, uint32_t count
         ut_json_write_text(&json, "name", rows[i].label);
         ut_json_write_text(&json, "message", rows[i].label2);
         ut_json_write_uint(&json, "count", rows[i].count);
-        ut_json_write_uint(&json, "first_start_ns", rows[i].first_start_ns);
-        ut_json_write_uint(&json, "last_start_ns", rows[i].last_start_ns);
+        ut_json_time(&json, "first_start", rows[i].first_start_ns);
+        ut_json_time(&json, "last_start", rows[i].last_start_ns);
         ut_json_write_hex(&json, "last_trace_id",
                           ut_bytes_of(rows[i].last_trace_id, UT_TRACE_ID_LEN));
         ut_json_write_close(&json);

@@ -7,6 +7,7 @@
 #include "agent/cli/table.h"
 
 #include "adapters/encoding/json_write.h"
+#include "adapters/plain/json_time.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/base/time_units.h"
@@ -104,8 +105,8 @@ static void write_row(ut_json_writer *json, const ut_stats_row *row)
     ut_json_write_uint(json, "p90_ns", row->p90_ns);
     ut_json_write_uint(json, "p99_ns", row->p99_ns);
     ut_json_write_uint(json, "max_ns", row->duration_max_ns);
-    ut_json_write_uint(json, "first_start_ns", row->first_start_ns);
-    ut_json_write_uint(json, "last_start_ns", row->last_start_ns);
+    ut_json_time(json, "first_start", row->first_start_ns);
+    ut_json_time(json, "last_start", row->last_start_ns);
     if (row->count > 0)
         ut_json_write_hex(json, "last_trace_id", ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN));
     if (row->total_tokens > 0 || row->cost_count > 0) {

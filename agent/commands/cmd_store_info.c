@@ -2,6 +2,7 @@
 #include "agent/commands/cmd_store.h"
 
 #include "adapters/encoding/json_write.h"
+#include "adapters/plain/json_time.h"
 #include "agent/cli/options.h"
 #include "agent/cli/term.h"
 #include "agent/commands/store_facts.h"
@@ -69,8 +70,8 @@ static void write_org(ut_json_writer *json, const ut_census_org *org)
     ut_json_write_uint(json, "blocks", org->blocks);
     ut_json_write_uint(json, "sealed_bytes", org->sealed_bytes);
     ut_json_write_uint(json, "payload_bytes", org->payload_bytes);
-    ut_json_write_uint(json, "oldest_received_ns", org->oldest_received_ns);
-    ut_json_write_uint(json, "newest_received_ns", org->newest_received_ns);
+    ut_json_time(json, "oldest_received", org->oldest_received_ns);
+    ut_json_time(json, "newest_received", org->newest_received_ns);
 }
 
 static void write_kind(ut_json_writer *json, const char *letter_z, const char *name_z,

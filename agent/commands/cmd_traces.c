@@ -8,6 +8,7 @@
 #include "agent/cli/table.h"
 
 #include "adapters/encoding/json_write.h"
+#include "adapters/plain/json_time.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
 #include "port/port.h"
@@ -68,7 +69,7 @@ static ut_err print_json(listing *list, const ut_trace_row *row)
     ut_json_writer json = ut_json_writer_of(out);
     ut_json_write_object(&json, NULL);
     ut_json_write_hex(&json, "trace_id", ut_bytes_of(row->trace_id, sizeof(row->trace_id)));
-    ut_json_write_uint(&json, "start_ns", row->start_ns);
+    ut_json_time(&json, "start", row->start_ns);
     ut_json_write_uint(&json, "duration_ns", row->duration_ns);
     ut_json_write_text_z(&json, "status", ut_span_status_z(row->status));
     ut_json_write_uint(&json, "spans", row->span_count);

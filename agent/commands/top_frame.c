@@ -445,6 +445,9 @@ void ut_top_json(ut_buf *out, const char *data_dir_z, const ut_top_sample *befor
 {
     ut_json_writer json = ut_json_writer_of(out);
     ut_json_write_object(&json, NULL);
+    char time_z[UT_TEXT_SHORT_MAX];
+    ut_text_time(sample->wall_ns, time_z);
+    ut_json_write_text_z(&json, "time", time_z);
     ut_json_write_uint(&json, "time_unix_ns", sample->wall_ns);
     ut_json_write_text_z(&json, "data_dir", data_dir_z);
     ut_json_write_uint(&json, "interval_ms", before == NULL ? 0 : sample->at_ms - before->at_ms);

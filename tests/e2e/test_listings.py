@@ -59,6 +59,19 @@ def test_hours_and_the_head_of_a_trace_are_local(stored):
     assert "began 2023-11-14T22:14:19.000Z, took" in ask(stored, "trace", trace)
 
 
+def test_json_has_each_time_for_people_too(stored):
+    begin = {"start": "2023-11-14T22:14:19.000Z", "start_ns": 1700000059000000000}
+    rows = [json.loads(ask(stored, "spans", "-n", 1, "--json"))["spans"][0], json.loads(ask(stored, "traces", "-n", 1, "--json")),
+            json.loads(ask(stored, "trace", json.loads(ask(stored, "traces", "-n", 1, "--json"))["trace_id"], "--json"))["spans"][0]]
+    for row in rows:
+        assert begin.items() <= row.items()
+    assert (rows[0]["end"], rows[0]["end_ns"]) == ("2023-11-14T22:14:19.060Z", 1700000059060000000)
+    whole = json.loads(ask(stored, "stats", "--json"))["total"]
+    assert (whole["first_start"], whole["last_start"]) == ("2023-11-14T22:13:20.000Z", "2023-11-14T22:14:19.000Z")
+    pattern = json.loads(ask(stored, "failures", "--since", 0, "--json"))["patterns"][0]
+    assert re.fullmatch(r"2023-11-14T22:1\d:\d0\.000Z", pattern["last_start"])
+
+
 def test_dates_without_a_zone_are_local(stored):
     def count(since, **environment):
         return json.loads(ask(stored, "stats", "--since", since, "--json", **environment))["total"]["count"]

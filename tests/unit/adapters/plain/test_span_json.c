@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define EPOCH "1970-01-01T00:00:00.000Z"
+
 static void assert_json(const ut_span *span, ut_bytes resource_attributes, const char *wanted_z)
 {
     ut_buf out;
@@ -28,7 +30,8 @@ static void a_span_without_anything_is_still_json(void **state)
     const ut_span span = {.start_ns = 9, .end_ns = 4, .kind = 77, .status_code = -3};
     assert_json(&span, UT_BYTES_NONE,
                 "{\"trace_id\":\"\",\"span_id\":\"\",\"parent_span_id\":null,\"name\":\"\","
-                "\"service\":\"\",\"scope\":\"scope\",\"kind\":\"unspecified\",\"start_ns\":9,"
+                "\"service\":\"\",\"scope\":\"scope\",\"kind\":\"unspecified\","
+                "\"start\":\"" EPOCH "\",\"start_ns\":9,\"end\":\"" EPOCH "\","
                 "\"end_ns\":4,\"duration_ns\":0,\"status\":\"unset\",\"status_message\":\"\","
                 "\"attributes\":{},\"resource\":{},\"events\":[]}");
 }
@@ -59,8 +62,8 @@ static void events_links_and_calls_of_models_stand_in_it(void **state)
         .parent_span_id = ut_bytes_of(span_id, sizeof(span_id)),
         .name = UT_BYTES_LIT("a \"b\""),
         .kind = 2,
-        .start_ns = 10,
-        .end_ns = 30,
+        .start_ns = UINT64_C(1795991457423624710),
+        .end_ns = UINT64_C(1795991457423624730),
         .status_code = UT_STATUS_ERROR,
         .status_message = UT_BYTES_LIT("x\ny"),
         .attributes = UT_MAP_OF(&own, "gen_ai.request.model", "m", "k", "v"),
@@ -72,11 +75,14 @@ static void events_links_and_calls_of_models_stand_in_it(void **state)
         "{\"trace_id\":\"ab000000000000000000000000000000\","
         "\"span_id\":\"cd00000000000000\",\"parent_span_id\":\"cd00000000000000\","
         "\"name\":\"a \\\"b\\\"\",\"service\":\"shop\",\"scope\":\"scope\","
-        "\"kind\":\"server\",\"start_ns\":10,\"end_ns\":30,\"duration_ns\":20,"
+        "\"kind\":\"server\",\"start\":\"2026-11-29T22:30:57.423Z\",\"start_ns\":"
+        "1795991457423624710,"
+        "\"end\":\"2026-11-29T22:30:57.423Z\",\"end_ns\":1795991457423624730,\"duration_ns\":20,"
         "\"status\":\"error\",\"status_message\":\"x\\ny\","
         "\"attributes\":{\"gen_ai.request.model\":\"m\",\"k\":\"v\"},"
         "\"resource\":{\"service.name\":\"shop\"},"
-        "\"events\":[{\"time_ns\":15,\"name\":\"exception\","
+        "\"events\":[{\"time\":\"2026-11-29T22:30:57.423Z\",\"time_ns\":1795991457423624715,"
+        "\"name\":\"exception\","
         "\"attributes\":{\"exception.type\":\"Timeout\"}}],"
         "\"links\":[{\"trace_id\":\"ab000000000000000000000000000000\","
         "\"span_id\":\"cd00000000000000\",\"attributes\":{\"exception.type\":\"Timeout\"}},"
@@ -99,7 +105,8 @@ static void damaged_lists_end_early_and_stay_json(void **state)
     span.events.len -= 3;
     assert_json(&span, UT_BYTES_NONE,
                 "{\"trace_id\":\"\",\"span_id\":\"\",\"parent_span_id\":null,\"name\":\"\","
-                "\"service\":\"\",\"scope\":\"scope\",\"kind\":\"unspecified\",\"start_ns\":0,"
+                "\"service\":\"\",\"scope\":\"scope\",\"kind\":\"unspecified\","
+                "\"start\":\"" EPOCH "\",\"start_ns\":0,\"end\":\"" EPOCH "\","
                 "\"end_ns\":0,\"duration_ns\":0,\"status\":\"unset\",\"status_message\":\"\","
                 "\"attributes\":{},\"resource\":{},\"events\":[]}");
     ut_buf_free(&inner);

@@ -1,6 +1,6 @@
 // The program's entry: finds the subcommand (commands.c) and runs it.
 #include "agent/commands/commands.h"
-#include "agent/cli/cli.h"
+#include "agent/cli/options.h"
 
 #include <string.h>
 
@@ -18,6 +18,13 @@ static int finish_output(int code)
 
 static int unknown_command(const char *name_z)
 {
+    if (name_z[0] == '-') {
+        (void)fprintf(stderr,
+                      "untrace: %s is no command: options other than --config and --data-dir stand "
+                      "behind the command; `untrace help` lists the commands\n",
+                      name_z);
+        return EX_USAGE;
+    }
     const ut_command *nearest = ut_command_nearest(name_z);
     if (nearest != NULL)
         (void)fprintf(stderr, "untrace: there is no command \"%s\"; did you mean `untrace %s`?\n",
@@ -53,6 +60,7 @@ int main(int argc, char **argv)
         ut_command_help(stderr);
         return EX_USAGE;
     }
+    ut_options_behind_command(argc, argv);
     const char *name_z = argv[1];
     if (strcmp(name_z, "--help") == 0 || strcmp(name_z, "-h") == 0 || strcmp(name_z, "help") == 0)
         return finish_output(run_help(argc - 1, argv + 1));

@@ -7,6 +7,7 @@
 #include "port/base/text.h"
 
 #include <stdio.h>
+#include <strings.h>
 
 typedef struct {
     const char *name_z;
@@ -43,7 +44,7 @@ static bool take_words(const char *text_z, const word *words, size_t count, uint
         const size_t len = strcspn(at, ",");
         size_t i = 0;
         while (i < count &&
-               !(strlen(words[i].name_z) == len && strncmp(words[i].name_z, at, len) == 0))
+               !(strlen(words[i].name_z) == len && strncasecmp(words[i].name_z, at, len) == 0))
             i++;
         if (i == count)
             return false;

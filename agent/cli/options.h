@@ -58,6 +58,7 @@ typedef struct {
     bool no_pager;
     bool ended; // the command is over, with `code`: the help was printed, or something is wrong
     int code;
+    const struct option *chosen[2]; // of each group of options that contradict each other
 } ut_options;
 
 // --color and --utc become what the environment says of them, of this process and of its pager.
@@ -69,5 +70,9 @@ int ut_options_next(ut_options *options, int argc, char **argv);
 
 // Reads all options of a command that has none of its own. False: ended, with options->code.
 bool ut_options_read(ut_options *options, int argc, char **argv);
+
+// Moves --config and --data-dir that stand in front of the command, from argv[1] on, behind its
+// name, which is argv[1] then. Other words stay.
+void ut_options_behind_command(int argc, char **argv);
 
 #endif

@@ -37,8 +37,8 @@ static const char help[] =
     "                          scope_version; and as JSON: attributes,\n"
     "                          resource_attributes, events, links\n"
     "      --formulas          csv: keep text as it is; without it, text that a\n"
-    "                          spreadsheet takes for a formula (it begins with = + - @,\n"
-    "                          a tab or a carriage return) gets a ' in front\n"
+    "                          spreadsheet takes for a formula (it begins with = + -\n"
+    "                          @, a tab or a carriage return) gets a ' in front\n"
     "  -q, --quiet             no progress bar and no summary\n"
     "\n"
     UT_FILTER_HELP

@@ -1,6 +1,7 @@
 // `untrace store`: finds the subcommand. What they do is in cmd_store_NAME.c.
 #include "agent/commands/cmd_store.h"
 #include "agent/cli/options.h"
+#include "port/base/nearest.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +46,7 @@ static int run(int argc, char **argv)
         (void)fputs(help, stderr);
         return EX_USAGE;
     }
+    ut_options_behind_command(argc, argv);
     const char *name_z = argv[1];
     if (strcmp(name_z, "--help") == 0 || strcmp(name_z, "-h") == 0 || strcmp(name_z, "help") == 0) {
         (void)fputs(help, stdout);
@@ -54,7 +56,13 @@ static int run(int argc, char **argv)
         if (strcmp((*at)->name_z + sizeof "store", name_z) == 0)
             return (*at)->run(argc - 1, argv + 1);
     }
-    return ut_cli_usage("store", "there is no subcommand \"%s\"", name_z);
+    ut_nearest near = ut_nearest_of(name_z, strlen(name_z));
+    for (const ut_command *const *at = ut_command_store_all; *at != NULL; at++)
+        ut_nearest_try(&near, (*at)->name_z + sizeof "store");
+    if (near.found_z == NULL)
+        return ut_cli_usage("store", "there is no subcommand \"%s\"", name_z);
+    return ut_cli_usage("store", "there is no subcommand \"%s\" (did you mean `untrace store %s`?)",
+                        name_z, near.found_z);
 }
 
 const ut_command ut_command_store = {

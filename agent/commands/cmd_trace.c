@@ -262,7 +262,7 @@ static int take_option(request *wanted, int option)
         return take_name(wanted, &wanted->state_names.event_name, optarg);
     case OPTION_STATE_KEY:
         return take_name(wanted, &wanted->state_names.patch_key, optarg);
-    case OPTION_JSON: // of --json and --otlp the last one counts
+    case OPTION_JSON:
         wanted->form = AS_JSON;
         return EX_OK;
     default:

@@ -77,8 +77,9 @@ void ut_command_help(FILE *out)
     // clang-format off
     (void)fputs(
         "\n"
-        "`untrace help COMMAND` says more. To begin: `untrace run`, and in a second\n"
-        "terminal `untrace send`, then `untrace traces`.\n"
+        "`untrace help COMMAND` says more. --config and --data-dir may stand in front of\n"
+        "the command. To begin: `untrace run`, and in a second terminal `untrace send`,\n"
+        "then `untrace traces`.\n"
         "\n"
         "Exit codes: 0 done; 64 usage; 65 damaged data; 66 not found; 69 not reachable;\n"
         "71 out of memory; 73 cannot be made; 74 disk or output; 75 busy, try again;\n"

@@ -288,3 +288,38 @@ def test_a_port_that_is_taken_is_named(agent):
     second.start(wait=False)
     assert second.wait() == EX_UNAVAILABLE
     assert f"127.0.0.1:{first.port}" in second.log()
+
+
+@pytest.mark.parametrize("line, words", [
+    ("traces --sevice x", ["--sevice is not an option", "did you mean --service?"]),
+    ("traces --sevice=secret", ["--sevice is not an option", "did you mean --service?"]),
+    ("run --confg x", ["did you mean --config?"]),
+    ("store ifno", ["did you mean `untrace store info`?"]),
+    ("store cleanup --older 1d --dryrun", ["did you mean --dry-run?"]),
+    ("spans --colour", ["--colour is not an option"]),
+    ("spans --json --jsonl", ["--json and --jsonl contradict each other"]),
+    ("spans --oldest --newest", ["--oldest and --newest contradict each other"]),
+    ("trace abc --otlp --json", ["--otlp and --json contradict each other"]),
+    ("--json traces", ["options other than --config and --data-dir stand behind the command"]),
+    ("help trcaes", ["did you mean `untrace traces`?"]),
+])
+def test_a_slip_on_the_command_line_is_answered_with_what_is_meant(line, words):
+    done = untrace(*line.split())
+    assert done.returncode == EX_USAGE, done
+    for word in words:
+        assert word in done.stderr, done.stderr
+    assert "secret" not in done.stderr
+
+
+def test_where_the_data_is_may_stand_in_front_of_the_command(stored):
+    for line in ("-d DIR traces --json", "--data-dir=DIR traces --json", "--config FILE traces --json", "-c FILE -d DIR traces --json"):
+        words = [word.replace("DIR", str(stored.data_dir)).replace("FILE", str(stored.config_file)) for word in line.split()]
+        done = untrace(*words)
+        assert done.returncode == 0 and stored.trace_id in done.stdout, done
+    for line in (["-d", stored.data_dir, "store", "info"], ["store", "-d", stored.data_dir, "info"]):
+        assert untrace(*line).returncode == 0
+
+
+def test_words_for_kind_and_status_are_taken_in_any_case(stored):
+    done = untrace("spans", "-d", stored.data_dir, "--status", "ERROR", "--kind", "Client,SERVER", "--jsonl")
+    assert done.returncode == 0 and done.stdout.count("\n") == 1, done

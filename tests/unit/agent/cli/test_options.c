@@ -3,15 +3,18 @@
 #include "agent/cli/options.h"
 
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <setjmp.h>
 #include <string.h>
 #include <cmocka.h>
 
-enum { OPTION_DEEP = UT_OPTION_OWN };
+enum { OPTION_DEEP = UT_OPTION_OWN, OPTION_LINES };
 
 static const struct option rows[] = {UT_OPTION_ROWS_WHERE,
                                      UT_OPTION_ROW_JSON,
+                                     {"jsonl", no_argument, NULL, OPTION_LINES},
+                                     {"lines", no_argument, NULL, OPTION_LINES},
                                      {"age", required_argument, NULL, 'o'},
                                      {"quiet", no_argument, NULL, 'q'},
                                      {"deep", no_argument, NULL, OPTION_DEEP},
@@ -101,6 +104,49 @@ static void what_is_no_option_ends_the_line(void **state)
     }
 }
 
+static void options_that_contradict_each_other_end_the_line(void **state)
+{
+    (void)state;
+    assert_int_equal(READ(0, "--json", "--jsonl").options.code, EX_USAGE);
+    assert_int_equal(READ(0, "--jsonl", "-q", "--json").options.code, EX_USAGE);
+    assert_int_equal(READ(0, "--json", "--lines").options.code, EX_USAGE);
+    assert_false(READ(0, "--json", "--json").options.ended);
+    assert_false(READ(0, "--lines", "--jsonl").options.ended);
+}
+
+// Lets words be moved, and holds what comes of them against expected_z.
+static void check_moved(const char *line_z, const char *expected_z)
+{
+    char text_z[128];
+    char *argv[16] = {text_z};
+    int argc = 0;
+    assert_true(strlen(line_z) < sizeof(text_z));
+    memcpy(text_z, line_z, strlen(line_z) + 1);
+    for (char *word_z = strtok(text_z, " "); word_z != NULL; word_z = strtok(NULL, " "))
+        argv[argc++] = word_z;
+    ut_options_behind_command(argc, argv);
+    char moved_z[128] = "";
+    size_t used = 0;
+    for (int i = 0; i < argc; i++)
+        used += (size_t)snprintf(moved_z + used, sizeof(moved_z) - used, "%s%s", i > 0 ? " " : "",
+                                 argv[i]);
+    assert_string_equal(moved_z, expected_z);
+}
+
+static void options_in_front_of_the_command_move_behind_it(void **state)
+{
+    (void)state;
+    check_moved("untrace -c f traces -n 1", "untrace traces -c f -n 1");
+    check_moved("untrace --config=f -d dir store info", "untrace store --config=f -d dir info");
+    check_moved("store --config=f -d dir info --json", "store info --config=f -d dir --json");
+    check_moved("untrace traces -d dir", "untrace traces -d dir");
+    check_moved("untrace --data-dir dir", "untrace --data-dir dir");
+    check_moved("untrace -c", "untrace -c");
+    check_moved("untrace", "untrace");
+    check_moved("untrace --json traces", "untrace --json traces");
+    check_moved("untrace --configure traces", "untrace --configure traces");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -109,6 +155,8 @@ int main(void)
         cmocka_unit_test(words_stand_behind_the_options_up_to_a_number),
         cmocka_unit_test(help_ends_the_line_well),
         cmocka_unit_test(what_is_no_option_ends_the_line),
+        cmocka_unit_test(options_that_contradict_each_other_end_the_line),
+        cmocka_unit_test(options_in_front_of_the_command_move_behind_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

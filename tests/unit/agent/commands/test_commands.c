@@ -40,6 +40,11 @@ static void check_options(const ut_command *command)
         (void)snprintf(name_z, sizeof(name_z), "--%s", option->name);
         if (strcmp(name_z, "--help") != 0 && strstr(command->help_z, name_z) == NULL)
             fail_msg("the help of %s does not tell of %s", command->name_z, name_z);
+        if (option->val <= ' ' || option->val > '~' || option->val == 'h')
+            continue;
+        (void)snprintf(name_z, sizeof(name_z), "\n  -%c, --%s", option->val, option->name);
+        if (strstr(command->help_z, name_z) == NULL)
+            fail_msg("the help of %s does not tell of%s", command->name_z, name_z + 2);
     }
 }
 

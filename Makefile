@@ -122,7 +122,8 @@ BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c)
 .SECONDARY:
 .PHONY: all program lib deps debug format run test test-fast test-deep check coverage \
         unit unit-asan unit-tsan tsan-short tsan-short-programs unit-programs bench-programs crash \
-        powercut fuzz fuzz-short fuzz-programs e2e lint bench cross size install clean help
+        powercut fuzz fuzz-short fuzz-programs e2e lint bench cross size install uninstall \
+        image clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
 all: program
@@ -338,14 +339,47 @@ cross-%:
 size: program
 	tools/size $(OUT)/untrace
 
-# A program for another machine cannot be asked for its completion script here.
-SHELL_WORDS = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
-## install: the program, its manual page and what bash completes, under DESTDIR and PREFIX (/usr/local)
+# What `make install` lays down: the file below DESTDIR, and what it is made from. A program for
+# another machine cannot be asked for its completion scripts here.
+SYSCONFDIR ?= /etc
+BESIDES     = port/linux/install
+share       = $(PREFIX)/share
+words.bash  = $(share)/bash-completion/completions/untrace
+words.zsh   = $(share)/zsh/site-functions/_untrace
+words.fish  = $(share)/fish/vendor_completions.d/untrace.fish
+unit        = $(PREFIX)/lib/systemd/system/untrace.service
+sysusers    = $(PREFIX)/lib/sysusers.d/untrace.conf
+tmpfiles    = $(PREFIX)/lib/tmpfiles.d/untrace.conf
+man1        = $(share)/man/man1/untrace.1
+man5        = $(share)/man/man5/untrace.yaml.5
+INSTALLED   = $(PREFIX)/bin/untrace $(man1) $(man5) $(words.bash) $(words.zsh) $(words.fish) \
+              $(unit) $(sysusers) $(tmpfiles)
+config      = $(DESTDIR)$(SYSCONFDIR)/untrace/untrace.yaml
+made        = install -D -m 644 /dev/stdin $(DESTDIR)
+## install: program, manual, completion, systemd files, example configuration: DESTDIR, PREFIX, SYSCONFDIR
 install: program
 	install -D -m 755 $(OUT)/untrace $(DESTDIR)$(PREFIX)/bin/untrace
-	install -D -m 644 docs/untrace.1 $(DESTDIR)$(PREFIX)/share/man/man1/untrace.1
-	install -d $(SHELL_WORDS)
-	$(OUT)/untrace completion bash >$(SHELL_WORDS)/untrace || rm -f $(SHELL_WORDS)/untrace
+	install -D -m 644 docs/untrace.1 $(DESTDIR)$(man1)
+	tools/config-man | $(made)$(man5)
+	@$(foreach shell,bash zsh fish,words=$$($(OUT)/untrace completion $(shell)) && \
+	    printf '%s\n' "$$words" | $(made)$(words.$(shell));) true
+	sed 's:@PREFIX@:$(PREFIX):' $(BESIDES)/untrace.service | $(made)$(unit)
+	install -D -m 644 $(BESIDES)/sysusers.conf $(DESTDIR)$(sysusers)
+	install -D -m 644 $(BESIDES)/tmpfiles.conf $(DESTDIR)$(tmpfiles)
+	test -e $(config) || install -D -m 644 $(BESIDES)/untrace.yaml $(config)
+
+## uninstall: removes what `make install` laid down, but for configuration and data
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
+
+## image: build/image, the folder that port/linux/install/Dockerfile makes an image of
+IMAGE = $(BUILD)/image
+image: program
+	rm -rf $(IMAGE)
+	install -D -m 755 $(OUT)/untrace $(IMAGE)/usr/bin/untrace
+	install -D -m 644 $(BESIDES)/image.yaml $(IMAGE)/etc/untrace/untrace.yaml
+	install -D -m 644 /etc/ssl/certs/ca-certificates.crt $(IMAGE)/etc/ssl/certs/ca-certificates.crt
+	install -d -m 700 $(IMAGE)/var/lib/untrace
 
 ## clean: removes what was compiled here; the libraries and test tools stay (rm -r build removes all)
 clean:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from agent import untrace
+from agent import ROOT, untrace
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "untrace.1"
 OPTION = re.compile(r"(?<=Fl -)[a-z][a-z-]*")
@@ -76,9 +76,30 @@ def test_short_options_are_those_of_the_program():
     assert told == program
 
 
+def config_page(tmp_path):
+    """untrace.yaml(5), as `make install` makes it."""
+    page = tmp_path / "untrace.yaml.5"
+    page.write_bytes(subprocess.run([ROOT / "tools" / "config-man"], capture_output=True, check=True).stdout)
+    return page
+
+
+@pytest.mark.skipif(shutil.which("mandoc") is None, reason="needs mandoc")
+def test_the_page_of_the_configuration_has_its_example_whole(tmp_path):
+    """What is between the fences of docs/CONFIG.md, whatever line a comment stands on."""
+    shown = subprocess.run(["mandoc", "-Tutf8", "-Owidth=200", config_page(tmp_path)], capture_output=True, text=True,
+                           env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True).stdout
+    shown = {" ".join(re.sub(".\b", "", line).split("  #")[0].split()) for line in shown.splitlines()}
+    text = (ROOT / "docs" / "CONFIG.md").read_text(encoding="utf-8")
+    keys = {" ".join(re.split(r" +# ", line)[0].split()) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)
+            for line in block.splitlines()}
+    assert len(keys) > 30 and keys <= shown, keys - shown
+
+
 @pytest.mark.skipif(shutil.which("mandoc") is None and shutil.which("groff") is None, reason="needs mandoc or groff")
-def test_the_page_is_well_formed():
-    checks = [["mandoc", "-Tlint", "-W", "warning", PAGE], ["groff", "-ww", "-mandoc", "-Tutf8", "-z", PAGE]]
+def test_the_pages_are_well_formed(tmp_path):
+    config = config_page(tmp_path)
+    checks = [["mandoc", "-Tlint", "-W", "warning", PAGE], ["groff", "-ww", "-mandoc", "-Tutf8", "-z", PAGE],
+              ["mandoc", "-Tlint", "-W", "warning", config]]
     for check in checks:
         if shutil.which(check[0]):
             done = subprocess.run(check, capture_output=True, text=True, env={**os.environ, "LC_ALL": "C.UTF-8"}, check=False)

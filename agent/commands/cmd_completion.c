@@ -1,5 +1,5 @@
-// `untrace completion SHELL`: a script for a shell, and the words that the scripts ask for, made from
-// the table of subcommands, so that a shell knows what this program knows.
+// `untrace completion SHELL`: a script for a shell, and the words that the scripts ask for, made
+// from the table of subcommands, so that a shell knows what this program knows.
 #include "agent/commands/commands.h"
 #include "agent/commands/completion_scripts.h"
 #include "agent/commands/store_words.h"
@@ -260,8 +260,8 @@ static void find_command(line *l)
     }
 }
 
-// The option whose value is being completed, or NULL. "--name=value" comes as one word, or from bash
-// as three.
+// The option whose value is being completed, or NULL. "--name=value" comes as one word, or from
+// bash as three.
 static const struct option *find_option(line *l)
 {
     char *const last_z = l->words[l->count - 1];

@@ -1,5 +1,5 @@
-// What each shell is told: a few lines that ask `untrace completion words` at every press of Tab, so
-// that all shells complete the same.
+// What each shell is told: a few lines that ask `untrace completion words` at every press of Tab,
+// so that all shells complete the same.
 #ifndef UT_AGENT_COMMANDS_COMPLETION_SCRIPTS_H
 #define UT_AGENT_COMMANDS_COMPLETION_SCRIPTS_H
 

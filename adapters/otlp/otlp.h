@@ -68,13 +68,16 @@ void ut_otlp_status_write(ut_otlp_encoding encoding, int32_t code, const char *m
 
 // Reads the answer of a destination that took a request: how many spans it rejected, and why. Bytes
 // that do not parse count as full success, because providers answer JSON to protobuf, or nothing.
-// message_z: cap bytes; cut to fit, with white space and control characters replaced by one space
-// and bytes that are not UTF-8 by a question mark; empty when there is no message.
+// message_z: cap bytes; cut to fit, with white space and control characters replaced by one space,
+// and bytes that are not UTF-8, and characters that may not be shown, by a question mark; empty
+// when there is no message.
 void ut_otlp_response_read(ut_otlp_encoding encoding, ut_bytes body, int64_t *rejected,
                            char *message_z, size_t cap);
 
 // Reads the message of a google.rpc.Status from an error body of either encoding; of any other
 // body, its beginning as text. message_z: as above.
 void ut_otlp_status_read(ut_bytes body, char *message_z, size_t cap);
+// True when body may be a google.rpc.Status of either encoding; one of no bytes is.
+bool ut_otlp_is_status(ut_bytes body);
 
 #endif

@@ -77,7 +77,7 @@ void ut_otlp_status_write(ut_otlp_encoding encoding, int32_t code, const char *m
 // ---- reading ----
 
 // Copies text into message_z: runs of white space and control characters become one space, what is
-// not UTF-8 a question mark, and a cut never splits a character.
+// not UTF-8 or may not be shown a question mark, and a cut never splits a character.
 static void copy_clean(ut_bytes text, char *message_z, size_t cap)
 {
     size_t used = 0;
@@ -93,17 +93,18 @@ static void copy_clean(ut_bytes text, char *message_z, size_t cap)
             i += len > 0 ? len : 1;
             continue;
         }
-        size_t need = (len > 0 ? len : 1) + (gap ? 1 : 0);
+        const bool shown = len > 0 && !ut_utf8_is_unsafe(text.data + i, text.len - i);
+        const size_t need = (shown ? len : 1) + (gap ? 1 : 0);
         if (need > cap - 1 - used)
             break;
         if (gap)
             message_z[used++] = ' ';
         gap = false;
-        if (len > 0)
+        if (shown)
             memcpy(message_z + used, text.data + i, len);
         else
             message_z[used] = '?';
-        used += len > 0 ? len : 1;
+        used += shown ? len : 1;
         i += len > 0 ? len : 1;
     }
     message_z[used] = '\0';
@@ -221,6 +222,13 @@ void ut_otlp_response_read(ut_otlp_encoding encoding, ut_bytes body, int64_t *re
         read_json_response(body, rejected, message_z, cap);
     else
         read_protobuf_response(body, rejected, message_z, cap);
+}
+
+bool ut_otlp_is_status(ut_bytes body)
+{
+    uint64_t code;
+    ut_bytes text;
+    return looks_like_json(body) || read_pair(body, &code, &text);
 }
 
 void ut_otlp_status_read(ut_bytes body, char *message_z, size_t cap)

@@ -390,23 +390,6 @@ static void succeed(ut_exporter *exporter, ut_delivery_batch *batch, const ut_ht
     ut_delivery_batch_free(batch);
 }
 
-static void keep_answer_reason(ut_exporter *exporter, const ut_http_answer *answer)
-{
-    char message_z[UT_STORE_REASON_MAX / 2] = "";
-    if (answer->status < 300)
-        (void)snprintf(message_z, sizeof(message_z),
-                       "a web page, not OTLP; a login page of the network, or a wrong endpoint?");
-    else if (answer->status < 400)
-        (void)snprintf(message_z, sizeof(message_z),
-                       "a redirect, and redirects are not followed; set the new address");
-    else if (answer->body.len > 0)
-        ut_otlp_status_read(answer->body, message_z, sizeof(message_z));
-    char reason_z[UT_STORE_REASON_MAX];
-    (void)snprintf(reason_z, sizeof(reason_z), "HTTP %d%s%s", answer->status,
-                   message_z[0] != '\0' ? ": " : "", message_z);
-    ut_health_keep_reason(&exporter->health, (uint16_t)answer->status, reason_z);
-}
-
 // An answer says that something is wrong, maybe only at this address: the name may lead elsewhere
 // by now, and behind it another server may do. What is under way is left alone.
 static void renew_connections(ut_exporter *exporter)
@@ -426,17 +409,20 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
     link->batch = NULL;
     exporter->in_flight--;
     exporter->requests++;
-    ut_outcome outcome = answer != NULL ? ut_outcome_of_answer(answer->status, answer->content_type)
-                                        : ut_outcome_of_failure(err);
+    const ut_outcome_answer said =
+        answer != NULL ? (ut_outcome_answer){answer->status, answer->content_type, answer->body}
+                       : (ut_outcome_answer){0};
+    ut_outcome outcome = answer != NULL ? ut_outcome_of_answer(&said) : ut_outcome_of_failure(err);
     if (answer != NULL && outcome == UT_OUTCOME_DELIVERED) {
         succeed(exporter, batch, answer, at);
         return;
     }
     exporter->requests_failed++;
+    char reason_z[UT_STORE_REASON_MAX];
     if (answer != NULL)
-        keep_answer_reason(exporter, answer);
-    else
-        ut_health_keep_reason(&exporter->health, 0, fault->text_z);
+        ut_outcome_explain(&said, exporter->tls != NULL, reason_z, sizeof(reason_z));
+    ut_health_keep_reason(&exporter->health, (uint16_t)said.status,
+                          answer != NULL ? reason_z : fault->text_z);
     bool alone = batch->attempts > 0 && exporter->health.successes > batch->successes_seen;
     if (answer != NULL && answer->retry_after_ms > 0)
         ut_health_ask_to_wait(&exporter->health, at->now_ms + answer->retry_after_ms);

@@ -10,6 +10,9 @@
 // configured number of attempts. That is a re-try of the configuration, at a rate that no server
 // minds. When the destination takes other batches in between, the answer is about the data after
 // all, and is a refusal.
+//
+// The same holds for every other status whose answer is not OTLP's: OTLP asks for a Status message
+// in each 4xx and 5xx answer. An answer without type and body is taken at its word.
 #ifndef UT_TRANSPORT_DELIVER_OUTCOME_H
 #define UT_TRANSPORT_DELIVER_OUTCOME_H
 
@@ -27,10 +30,21 @@ typedef enum {
 // status: of an answer, 200..599.
 ut_outcome ut_outcome_of_status(int status);
 
-// The same with the Content-Type of the answer. Success with a web page is none: a network's login
-// page, or another server at this address, has answered in the destination's place.
-ut_outcome ut_outcome_of_answer(int status, ut_bytes content_type);
-bool ut_outcome_is_web_page(ut_bytes content_type);
+// An answer as far as it has a meaning; borrowed. Its Content-Type may be empty.
+typedef struct {
+    int status;
+    ut_bytes content_type;
+    ut_bytes body;
+} ut_outcome_answer;
+
+// The same with what else the answer has. Success with a web page is none, and a refusal that is
+// not in the form of OTLP (a page, a line of text) is not about the spans: a proxy, a network's
+// login page, a TLS port or another server at this address has answered in the destination's place.
+ut_outcome ut_outcome_of_answer(const ut_outcome_answer *answer);
+
+// A sentence for a person about an answer that is no success, or that a web page makes none. tls:
+// it came over TLS. reason_z: cap bytes, at least 1; cut to fit.
+void ut_outcome_explain(const ut_outcome_answer *answer, bool tls, char *reason_z, size_t cap);
 
 // err: of ut_http_client_step, not UT_OK and not UT_EAGAIN.
 ut_outcome ut_outcome_of_failure(ut_err err);

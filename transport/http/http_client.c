@@ -364,12 +364,23 @@ static ut_err send_request(ut_http_client *client, uint32_t *want)
     return UT_OK;
 }
 
+// No byte of an answer has come over a new connection. TLS servers often end one that begins with
+// HTTP without a word.
+static ut_err ended_without_answer(const ut_http_client *client, const char *how_z, ut_fault *fault)
+{
+    const bool guess = client->stream.tls == NULL && !client->kept;
+    return ut_fault_set(fault, UT_ECLOSED, "%s without an answer%s", how_z,
+                        guess ? "; is it a TLS port, which wants https://?" : "");
+}
+
 static ut_err broken(ut_http_client *client, ut_err err, ut_fault *fault)
 {
     if (err == UT_ETLS && client->stream.tls != NULL) {
         ut_tls_explain(client->stream.tls, fault);
         return UT_ETLS;
     }
+    if (err == UT_EIO && bytes_to_send(client) == 0 && !ut_http_reader_begun(&client->reader))
+        return ended_without_answer(client, "the connection broke", fault);
     if (err == UT_EIO)
         return ut_fault_set(fault, UT_ECLOSED, "the connection broke %s",
                             bytes_to_send(client) > 0 ? "while the request was sent"
@@ -385,6 +396,8 @@ static ut_err read_answer(ut_http_client *client, uint32_t *want, ut_fault *faul
         ut_err err = ut_stream_read(&client->stream, client->in, sizeof(client->in), &n, want);
         if (err == UT_EAGAIN)
             return UT_EAGAIN;
+        if (err == UT_ECLOSED && !ut_http_reader_begun(&client->reader))
+            return ended_without_answer(client, "the peer closed the connection", fault);
         if (err == UT_ECLOSED)
             return ut_http_reader_finish(&client->reader, fault);
         if (err != UT_OK)

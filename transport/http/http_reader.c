@@ -232,6 +232,27 @@ static ut_err decode_body(ut_http_reader *reader, ut_fault *fault)
     return UT_OK;
 }
 
+// What the peer sends is not HTTP/1.x. Its first byte tells most other protocols that are found at
+// a wrong port.
+static ut_err foreign_fault(const ut_http_reader *reader, llhttp_errno_t code, ut_fault *fault)
+{
+    enum { TLS_ALERT = 0x15, TLS_HANDSHAKE = 0x16 };
+    if (reader->first_byte == 'H') {
+        const char *reason_z = llhttp_get_error_reason(&reader->parser);
+        return ut_fault_set(fault, UT_EPROTO, "the peer answers in broken HTTP: %s",
+                            reason_z != NULL ? reason_z : llhttp_errno_name(code));
+    }
+    if (reader->first_byte == TLS_ALERT || reader->first_byte == TLS_HANDSHAKE)
+        return ut_fault_set(fault, UT_EPROTO,
+                            "the peer speaks TLS; is it a TLS port, which wants https://?");
+    if (reader->first_byte == 0) // the length of a first frame, which is never long
+        return ut_fault_set(fault, UT_EPROTO,
+                            "the peer speaks HTTP/2; is it a gRPC port? use its HTTP port, "
+                            "usually 4318");
+    return ut_fault_set(fault, UT_EPROTO,
+                        "the peer does not answer in HTTP; is it the port of another service?");
+}
+
 // Turns what the parser returned into ours.
 static ut_err parsed(ut_http_reader *reader, llhttp_errno_t code, ut_fault *fault)
 {
@@ -246,12 +267,7 @@ static ut_err parsed(ut_http_reader *reader, llhttp_errno_t code, ut_fault *faul
         return end_too_large(reader, fault);
     if (reader->err != UT_OK)
         return limit_fault(reader->err, fault);
-    if (code != HPE_OK) {
-        const char *reason_z = llhttp_get_error_reason(&reader->parser);
-        return ut_fault_set(fault, UT_EPROTO, "the peer does not answer in HTTP/1.x: %s",
-                            reason_z != NULL ? reason_z : llhttp_errno_name(code));
-    }
-    return UT_EAGAIN;
+    return code == HPE_OK ? UT_EAGAIN : foreign_fault(reader, code, fault);
 }
 
 ut_err ut_http_reader_feed(ut_http_reader *reader, ut_bytes in, ut_fault *fault)
@@ -259,7 +275,12 @@ ut_err ut_http_reader_feed(ut_http_reader *reader, ut_bytes in, ut_fault *fault)
     UT_ASSERT(!reader->done);
     if (in.len == 0)
         return UT_EAGAIN;
+    if (!reader->begun)
+        reader->first_byte = in.data[0];
     reader->begun = true;
+    // The parser takes answers of RTSP and ICE for HTTP.
+    if (reader->first_byte == 'R' || reader->first_byte == 'I')
+        return foreign_fault(reader, HPE_INVALID_CONSTANT, fault);
     llhttp_errno_t code = llhttp_execute(&reader->parser, (const char *)in.data, in.len);
     if (reader->done) {
         const char *stop = llhttp_get_error_pos(&reader->parser);

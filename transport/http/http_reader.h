@@ -32,7 +32,8 @@ typedef struct {
     uint64_t body_wire_bytes;
     ut_err err; // why a callback stopped the parser
     bool begun;
-    bool head_done; // of the answer that counts
+    uint8_t first_byte; // once begun
+    bool head_done;     // of the answer that counts
     bool done;
     bool gzip;
     bool foreign_coding; // an encoding that we cannot undo

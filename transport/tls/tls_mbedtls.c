@@ -289,7 +289,7 @@ static const char *alert_text(unsigned alert)
     case MBEDTLS_SSL_ALERT_MSG_UNRECOGNIZED_NAME:
         return "it does not serve this host name";
     case MBEDTLS_SSL_ALERT_MSG_NO_APPLICATION_PROTOCOL:
-        return "it does not speak HTTP/1.1";
+        return "it does not speak HTTP/1.1; is it a gRPC port? use its HTTP port";
     default:
         return "see RFC 8446, section 6";
     }
@@ -333,7 +333,9 @@ static ut_err library_fault(const ut_tls *tls, int code, ut_fault *fault)
     case MBEDTLS_ERR_SSL_HANDSHAKE_FAILURE:
         return ut_fault_set(fault, UT_ETLS, "no cipher in common with the peer");
     case MBEDTLS_ERR_SSL_NO_APPLICATION_PROTOCOL:
-        return ut_fault_set(fault, UT_ETLS, "the peer does not offer HTTP/1.1 (ALPN)");
+        return ut_fault_set(fault, UT_ETLS,
+                            "the peer does not offer HTTP/1.1 (ALPN); is it a gRPC port? use "
+                            "its HTTP port");
     case MBEDTLS_ERR_SSL_ALLOC_FAILED:
     case MBEDTLS_ERR_X509_ALLOC_FAILED:
     case MBEDTLS_ERR_PK_ALLOC_FAILED:

@@ -111,6 +111,23 @@ static void new_connections_resume_the_session(void **state)
     free(s.body);
 }
 
+static void a_tls_server_behind_an_http_url_is_told(void **state)
+{
+    trust *t = *state;
+    ut_caller_script s = {.bytes = UT_BYTES_LIT(UT_CALLER_OK)};
+    ut_peer_config config = {.tls = t->server, .script = ut_caller_play, .context = &s};
+    ut_peer *peer = ut_peer_start(&config);
+    ut_caller *c = ut_caller_to("localhost", ut_peer_port(peer), NULL, UT_CALLER_TIMEOUT_MS);
+    ut_http_answer answer;
+    ut_fault fault = {0};
+    // The server says so in TLS, or hangs up.
+    const ut_err err = ut_caller_post(c, &ut_caller_simple, &answer, &fault);
+    assert_true(err == UT_EPROTO || err == UT_ECLOSED);
+    assert_non_null(strstr(fault.text_z, "a TLS port, which wants https://?"));
+    ut_caller_hang_up(c);
+    ut_peer_stop(peer);
+}
+
 static void a_plain_server_behind_an_https_url_is_told(void **state)
 {
     trust *t = *state;
@@ -136,6 +153,7 @@ int main(void)
         cmocka_unit_test(tls_carries_large_bodies_and_keeps_the_connection),
         cmocka_unit_test(a_body_that_ends_with_the_stream_must_end_properly_in_tls),
         cmocka_unit_test(new_connections_resume_the_session),
+        cmocka_unit_test(a_tls_server_behind_an_http_url_is_told),
         cmocka_unit_test(a_plain_server_behind_an_https_url_is_told),
     };
     return cmocka_run_group_tests(tests, make_trust, drop_trust);

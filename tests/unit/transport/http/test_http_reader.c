@@ -186,6 +186,37 @@ static void what_is_not_http_is_refused_with_a_reason(void **state)
     }
 }
 
+static void other_protocols_are_told_in_plain_words(void **state)
+{
+    (void)state;
+    static const struct {
+        ut_bytes bytes;
+        const char *words_z;
+    } rows[] = {
+        {UT_BYTES_LIT("\x15\x03\x01\x00\x02\x02\x46"), "a TLS port"},
+        {UT_BYTES_LIT("\x16\x03\x03\x00\x10"), "a TLS port"},
+        // The first frame of an HTTP/2 server, as gRPC sends it.
+        {UT_BYTES_LIT("\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00"),
+         "the peer speaks HTTP/2; is it a gRPC port? use its HTTP port, usually 4318"},
+        {UT_BYTES_LIT("SSH-2.0-OpenSSH_9.2\r\n"), "another service"},
+        {UT_BYTES_LIT("220 mail.example ESMTP\r\n"), "another service"},
+        {UT_BYTES_LIT("RTSP/1.0 200 OK\r\n\r\n"), "another service"},
+        {UT_BYTES_LIT("HTTP/1.1 2x0 OK\r\n\r\n"), "broken HTTP"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        for (size_t piece = 1; piece < 1000; piece += 998) {
+            ut_http_reader reader;
+            ut_http_reader_init(&reader);
+            ut_fault fault = {0};
+            assert_int_equal(read_pieces(&reader, rows[i].bytes, piece, false, &fault), UT_EPROTO);
+            if (strstr(fault.text_z, rows[i].words_z) == NULL ||
+                strstr(fault.text_z, "RTSP") != NULL)
+                fail_msg("row %zu: %s", i, fault.text_z);
+            ut_http_reader_free(&reader);
+        }
+    }
+}
+
 static void bytes_behind_an_answer_end_the_connection(void **state)
 {
     (void)state;
@@ -385,6 +416,7 @@ int main(void)
         cmocka_unit_test(fields_are_found_in_any_case_and_trimmed),
         cmocka_unit_test(a_long_field_is_cut_and_harms_nothing),
         cmocka_unit_test(what_is_not_http_is_refused_with_a_reason),
+        cmocka_unit_test(other_protocols_are_told_in_plain_words),
         cmocka_unit_test(bytes_behind_an_answer_end_the_connection),
         cmocka_unit_test(a_head_over_the_limit_is_refused),
         cmocka_unit_test(a_body_at_the_limit_is_taken_and_beyond_refused),

@@ -272,6 +272,48 @@ static void a_web_page_is_not_taken_for_a_delivery(void **state)
     ut_delivery_rig_drop(rig);
 }
 
+// Something else has answered in the destination's place; then the mistake is mended.
+static void answer_in_its_place(ut_delivery_rig_server *server,
+                                const ut_delivery_rig_request *request, const size_t *places,
+                                ut_peer_answer *answer)
+{
+    (void)request;
+    (void)places;
+    if (server->count > server->first_n)
+        ut_delivery_rig_answer(answer, 200, "", NULL);
+    else
+        ut_peer_answer_write(answer, server->status, server->fields_z,
+                             UT_BYTES_LIT("<html>\xe2\x80\xae<title>No\x1b[2J</title></html>"));
+}
+
+static void a_refusal_by_something_else_is_tried_slowly_and_kills_nothing(void **state)
+{
+    (void)state;
+    static const int statuses[] = {400, 406, 422, 451, 500, 501, 505, 511, 599};
+    for (size_t k = 0; k < sizeof(statuses) / sizeof(statuses[0]); k++) {
+        ut_delivery_rig *rig = ut_delivery_rig_make();
+        ut_delivery_rig_server *server = ut_delivery_rig_add_server(rig, NULL);
+        server->script = answer_in_its_place;
+        server->first_n = 20;
+        server->status = statuses[k];
+        server->fields_z = k % 3 == 0   ? "Content-Type: text/html\r\n"
+                           : k % 3 == 1 ? "Content-Type: text/plain\r\n"
+                                        : "";
+        for (int i = 0; i < 3; i++)
+            (void)ut_filled_store_append(rig->store, 100, 0);
+        ut_delivery_rig_start(rig);
+        ut_delivery_rig_run_to_the_end(rig);
+        ut_delivery_rig_expect_each_once(rig, server);
+        assert_int_equal(server->count, 21);
+        for (int i = 1; i <= 20; i++)
+            assert_int_equal(server->requests[i].at_ms - server->requests[i - 1].at_ms, 60000);
+        assert_in_range(ut_delivery_rig_log_lines(rig, "not OTLP; a proxy"), 1, 5);
+        assert_int_equal(ut_delivery_rig_log_lines(rig, "\x1b"), 0);
+        assert_int_equal(ut_delivery_rig_log_lines(rig, "\xe2\x80\xae"), 0);
+        ut_delivery_rig_drop(rig);
+    }
+}
+
 static void a_403_for_one_batch_alone_is_about_its_data(void **state)
 {
     (void)state;
@@ -304,6 +346,7 @@ int main(void)
         UT_DELIVERY_RIG_TEST(odd_partial_successes_are_counted_within_the_batch),
         UT_DELIVERY_RIG_TEST(a_wrong_setting_keeps_the_data_and_is_tried_slowly),
         UT_DELIVERY_RIG_TEST(a_web_page_is_not_taken_for_a_delivery),
+        UT_DELIVERY_RIG_TEST(a_refusal_by_something_else_is_tried_slowly_and_kills_nothing),
         UT_DELIVERY_RIG_TEST(a_403_for_one_batch_alone_is_about_its_data),
     };
     return cmocka_run_group_tests(tests, ut_delivery_rig_warm_up, NULL);

@@ -1,9 +1,11 @@
 // The tree of a trace as lines of text; see trace_tree_text.h.
 #include "agent/cli/trace_tree_text.h"
 
+#include "port/base/order.h"
 #include "port/base/text.h"
 #include "port/base/utf8.h"
 #include "storage/span/span.h"
+#include "storage/span/trace_time.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -27,20 +29,17 @@ static uint64_t duration_of(const ut_tree_row *row)
 
 static void measure(ut_tree_text *tree)
 {
-    tree->begin_ns = UINT64_MAX;
-    tree->end_ns = 0;
+    ut_trace_time time = {.any = false};
     uint32_t widest = NAME_COLUMNS_MIN;
     for (uint32_t i = 0; i < tree->row_count; i++) {
         const ut_tree_row *row = &tree->rows[i];
-        if (row->start_ns < tree->begin_ns)
-            tree->begin_ns = row->start_ns;
-        const uint64_t end = row->start_ns + duration_of(row);
-        if (end > tree->end_ns)
-            tree->end_ns = end;
+        ut_trace_time_add(&time, row->start_ns, row->end_ns);
         const uint32_t columns = 3 * row->depth + ut_term_columns(row->name);
         if (columns > widest)
             widest = columns;
     }
+    tree->begin_ns = time.start_ns;
+    tree->end_ns = time.end_ns;
     const uint32_t fixed = SERVICE_COLUMNS + DURATION_COLUMNS + MARK_COLUMNS + 6;
     const uint32_t room = tree->term.width > fixed + BAR_COLUMNS_MIN
                               ? tree->term.width - fixed - BAR_COLUMNS_MIN
@@ -125,9 +124,11 @@ static void add_bar(ut_tree_text *tree, const ut_tree_row *row)
     static const char thin[] = "\xe2\x96\x8f";
     const double whole =
         tree->end_ns > tree->begin_ns ? (double)(tree->end_ns - tree->begin_ns) : 1;
-    uint32_t from =
-        (uint32_t)((double)(row->start_ns - tree->begin_ns) / whole * tree->bar_columns);
-    uint32_t len = (uint32_t)((double)duration_of(row) / whole * tree->bar_columns + 0.5);
+    // A span without a clock is drawn as far as it is within the trace.
+    const uint64_t start_ns = ut_clamp_u64(row->start_ns, tree->begin_ns, tree->end_ns);
+    const uint64_t end_ns = ut_clamp_u64(row->end_ns, start_ns, tree->end_ns);
+    uint32_t from = (uint32_t)((double)(start_ns - tree->begin_ns) / whole * tree->bar_columns);
+    uint32_t len = (uint32_t)((double)(end_ns - start_ns) / whole * tree->bar_columns + 0.5);
     if (from >= tree->bar_columns)
         from = tree->bar_columns - 1;
     if (len > tree->bar_columns - from)

@@ -10,6 +10,7 @@
 #include "adapters/encoding/json_write.h"
 #include "adapters/plain/json_time.h"
 #include "agent/query/reader.h"
+#include "port/base/order.h"
 #include "port/base/text.h"
 #include "port/port.h"
 
@@ -20,10 +21,11 @@
 static const char help[] =
     "usage: untrace traces [conditions] [--limit N] [--json]\n"
     "\n"
-    "Lists the newest traces first: when each began, how long it took from the first\n"
-    "start to the last end of its spans, how many these are, where it began. With\n"
-    "conditions, those in which one span meets all of them. Works while an agent is\n"
-    "running, after it was killed, and on a copy of the data directory.\n"
+    "Lists the traces that came last, the last that began first: when each began, how\n"
+    "long it took from the first start to the last end of its spans, how many these\n"
+    "are, where it began. With conditions, those in which one span meets all of them.\n"
+    "Works while an agent is running, after it was killed, and on a copy of the data\n"
+    "directory.\n"
     "\n"
     "  -n, --limit N           at most N traces (default 20)\n"
     "      --json, --jsonl     one JSON object a line\n"
@@ -44,6 +46,9 @@ enum {
     // JSON that is held back, so that no view of the store waits for a slow reader of the output;
     // what is over it is written while the view is held.
     WAITING_BYTES = 64 * 1024 * 1024,
+    ROWS_PER_VIEW = 256, // that are read before the view is begun anew, with conditions
+    PAGE_ROWS = 1000,    // that are put in order together
+    PAGE_TEXT_BYTES = 16 * 1024 * 1024,
     ID_NARROW = 12, // digits of an id on a narrow terminal
 };
 
@@ -55,12 +60,21 @@ static const ut_table_column columns[] = {
 };
 // clang-format on
 
+// A row that waits for its place on the page.
+typedef struct {
+    ut_trace_row row;
+    size_t name_at; // in the texts of the page: the name, then the service
+} page_row;
+
 typedef struct {
     ut_table table;
     bool json;
     ut_buf out;  // JSON
     ut_buf name; // of a row, with what is said of it
     uint64_t rows;
+    page_row *page; // PAGE_ROWS of them
+    uint32_t page_count;
+    ut_buf texts;
 } listing;
 
 static ut_err print_json(listing *list, const ut_trace_row *row)
@@ -81,11 +95,9 @@ static ut_err print_json(listing *list, const ut_trace_row *row)
     return out->err == UT_OK && out->len < WAITING_BYTES ? UT_OK : ut_term_write(out);
 }
 
-static ut_err print_row(void *context, const ut_trace_row *row)
+static ut_err print_row(listing *list, const ut_trace_row *row)
 {
-    listing *list = context;
     ut_table *table = &list->table;
-    list->rows++;
     if (list->json)
         return print_json(list, row);
     const bool narrow = table->term.terminal && table->term.width < 120;
@@ -108,6 +120,45 @@ static ut_err print_row(void *context, const ut_trace_row *row)
     ut_table_cell(table, ut_buf_bytes(&list->name), UT_COLOUR_NONE);
     ut_buf_reset(&list->name, NAME_BYTES_MAX);
     return ut_table_end_row(table);
+}
+
+// ---- pages, the last that began first ----
+
+static int compare_began(const void *a, const void *b)
+{
+    const page_row *left = a;
+    const page_row *right = b;
+    if (left->row.start_ns != right->row.start_ns)
+        return left->row.start_ns > right->row.start_ns ? -1 : 1;
+    return left->name_at < right->name_at ? -1 : 1; // as they came
+}
+
+static ut_err print_page(listing *list)
+{
+    ut_err err = list->texts.err;
+    if (list->page_count > 0)
+        qsort(list->page, list->page_count, sizeof(*list->page), compare_began);
+    for (uint32_t i = 0; i < list->page_count && err == UT_OK; i++) {
+        ut_trace_row *row = &list->page[i].row;
+        row->name.data = list->texts.data + list->page[i].name_at;
+        row->service.data = row->name.data + row->name.len;
+        err = print_row(list, row);
+    }
+    list->page_count = 0;
+    ut_buf_reset(&list->texts, NAME_BYTES_MAX);
+    return err;
+}
+
+static ut_err add_to_page(void *context, const ut_trace_row *row)
+{
+    listing *list = context;
+    list->rows++;
+    list->page[list->page_count++] = (page_row){*row, list->texts.len};
+    ut_buf_add_bytes(&list->texts, row->name);
+    ut_buf_add_bytes(&list->texts, row->service);
+    ut_buf_add_byte(&list->texts, 0); // so that no two rows have the same place
+    const bool full = list->page_count == PAGE_ROWS || list->texts.len > PAGE_TEXT_BYTES;
+    return full ? print_page(list) : list->texts.err;
 }
 
 // ---- with conditions ----
@@ -160,80 +211,6 @@ static ut_err remember_trace(void *context, const ut_trace_span *found)
     return set->count == set->limit ? UT_ECANCELED : UT_OK;
 }
 
-// The sums of one trace. Name and service are of the earliest span, a root before others.
-typedef struct {
-    ut_trace_row row;
-    uint64_t begin_ns;
-    uint64_t end_ns;
-    ut_buf text; // the name, then the service
-    size_t name_len;
-} trace_sum;
-
-static bool has_parent(const ut_span *span)
-{
-    for (size_t i = 0; i < span->parent_span_id.len; i++) {
-        if (span->parent_span_id.data[i] != 0)
-            return true;
-    }
-    return false;
-}
-
-static ut_err sum_span(void *context, const ut_trace_span *found)
-{
-    trace_sum *sum = context;
-    const ut_span *span = &found->span;
-    ut_trace_row *row = &sum->row;
-    const bool root = !has_parent(span);
-    const uint64_t duration_ns = ut_span_duration_ns(span->start_ns, span->end_ns);
-    if (row->span_count == 0 || (root && !row->has_root) ||
-        (root == row->has_root && span->start_ns < row->start_ns)) {
-        row->has_root = root;
-        row->start_ns = span->start_ns; // of the one with the name, until all are known
-        ut_buf_reset(&sum->text, NAME_BYTES_MAX);
-        ut_buf_add_bytes(&sum->text, span->name);
-        ut_buf_add_bytes(&sum->text, ut_span_service(found->resource.attributes));
-        sum->name_len = span->name.len;
-    }
-    row->span_count++;
-    if (span->status_code >= 0 && span->status_code <= UT_STATUS_ERROR &&
-        (uint8_t)span->status_code > row->status)
-        row->status = (uint8_t)span->status_code;
-    if (span->start_ns < sum->begin_ns)
-        sum->begin_ns = span->start_ns;
-    if (span->start_ns + duration_ns > sum->end_ns)
-        sum->end_ns = span->start_ns + duration_ns;
-    return sum->text.err;
-}
-
-static ut_err print_trace(listing *list, ut_reader *reader, const uint8_t id[UT_TRACE_ID_LEN])
-{
-    trace_sum sum = {.begin_ns = UINT64_MAX};
-    uint32_t damaged = 0;
-    ut_buf_init(&sum.text, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
-    memcpy(sum.row.trace_id, id, UT_TRACE_ID_LEN);
-    ut_err err = ut_store_view_begin(reader->view);
-    if (err == UT_OK)
-        err = ut_query_trace(reader->view, UT_ORG_DEFAULT, id, &damaged, sum_span, &sum);
-    ut_store_view_end(reader->view);
-    if (err == UT_ENOTFOUND) {
-        err = UT_OK; // it has expired since it was found
-    } else if (err == UT_OK) {
-        ut_buf_add_byte(&sum.text, 0); // so that there is memory, also behind two empty texts
-        if (sum.text.err != UT_OK)
-            goto done;
-        sum.row.name = ut_bytes_of(sum.text.data, sum.name_len);
-        sum.row.service =
-            ut_bytes_of(sum.text.data + sum.name_len, sum.text.len - 1 - sum.name_len);
-        sum.row.start_ns = sum.begin_ns;
-        sum.row.duration_ns = sum.end_ns - sum.begin_ns;
-        err = print_row(list, &sum.row);
-    }
-done:
-    err = err == UT_OK ? sum.text.err : err;
-    ut_buf_free(&sum.text);
-    return err;
-}
-
 static ut_err search_traces(listing *list, const ut_filter_options *options, ut_reader *reader)
 {
     ut_span_search search;
@@ -242,8 +219,13 @@ static ut_err search_traces(listing *list, const ut_filter_options *options, ut_
     ut_err err = open_set(&set, (uint32_t)options->limit);
     if (err == UT_OK)
         err = ut_span_search_run(&search, reader, 0, remember_trace, NULL, &set);
-    for (uint32_t i = 0; i < set.count && err == UT_OK; i++)
-        err = print_trace(list, reader, set.ids[i]);
+    for (uint32_t i = 0; i < set.count && err == UT_OK; i += ROWS_PER_VIEW) {
+        err = ut_store_view_begin(reader->view);
+        if (err == UT_OK)
+            err = ut_query_trace_rows(reader->view, UT_ORG_DEFAULT, set.ids + i,
+                                      ut_min_u32(set.count - i, ROWS_PER_VIEW), add_to_page, list);
+        ut_store_view_end(reader->view);
+    }
     ut_span_search_warn(&search);
     close_set(&set);
     return err;
@@ -259,13 +241,19 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
     ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
     ut_buf_init(&list->out, 2 * (size_t)WAITING_BYTES + 6 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     ut_buf_init(&list->name, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
-    if (options->any && !nothing)
+    ut_buf_init(&list->texts, PAGE_TEXT_BYTES + 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
+    list->page = calloc(PAGE_ROWS, sizeof(*list->page));
+    if (list->page == NULL)
+        err = UT_ENOMEM;
+    else if (options->any && !nothing)
         err = search_traces(list, options, reader);
     else if (!options->any)
-        err = ut_query_traces(reader->view, UT_ORG_DEFAULT, (uint32_t)options->limit, print_row,
+        err = ut_query_traces(reader->view, UT_ORG_DEFAULT, (uint32_t)options->limit, add_to_page,
                               list);
     ut_store_view_end(reader->view);
     ut_pager_begin(&pager, &options->line);
+    if (err == UT_OK)
+        err = print_page(list);
     if (err == UT_OK)
         err = list->json ? ut_term_write(&list->out) : ut_table_flush(&list->table);
     if (err == UT_OK && list->rows == 0)
@@ -273,6 +261,8 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
                                   ? "no trace has a span that meets these conditions\n"
                                   : "there are no traces yet; `untrace send` makes some\n");
     ut_pager_end(&pager);
+    free(list->page);
+    ut_buf_free(&list->texts);
     ut_table_free(&list->table);
     ut_buf_free(&list->name);
     ut_buf_free(&list->out);

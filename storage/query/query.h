@@ -11,13 +11,13 @@
 // One row of a listing of traces; bytes are borrowed for the call of the visitor.
 typedef struct {
     uint8_t trace_id[UT_TRACE_ID_LEN];
-    uint64_t start_ns;    // of the earliest span, whatever is the root: clocks may disagree
+    uint64_t start_ns;    // of the earliest span, whatever is the root (trace_time.h)
     uint64_t duration_ns; // from there to the latest end, as for one trace
     uint8_t status;       // worst status of the trace
     uint32_t span_count;
     bool has_root;
     ut_bytes service;
-    ut_bytes name; // of the root span, or of the earliest span
+    ut_bytes name; // both of the first root span that was stored, or else of the earliest span
 } ut_trace_row;
 
 typedef ut_err (*ut_trace_row_visit)(
@@ -26,6 +26,10 @@ typedef ut_err (*ut_trace_row_visit)(
 // Newest first, at most limit rows, each trace once.
 ut_err ut_query_traces(ut_store_view *view, uint32_t org, uint32_t limit, ut_trace_row_visit visit,
                        void *context);
+
+// The rows of these traces, in the order of ids; traces that have left are passed.
+ut_err ut_query_trace_rows(ut_store_view *view, uint32_t org, const uint8_t (*ids)[UT_TRACE_ID_LEN],
+                           uint32_t count, ut_trace_row_visit visit, void *context);
 
 // All spans of one trace, in order of arrival. UT_ENOTFOUND when there is none. UT_ECORRUPT names
 // no block that others need: damaged blocks are passed over and counted in *damaged.

@@ -2,6 +2,7 @@
 #include "storage/query/trace_tree.h"
 
 #include "port/base/order.h"
+#include "storage/span/trace_time.h"
 
 #include <stdlib.h>
 
@@ -334,7 +335,11 @@ static uint64_t walk_back(node *nodes, uint32_t child, uint64_t from_ns, uint64_
         for (; child != none && ut_min_u64(nodes[child].end_ns, to_ns) == end_ns;
              child = nodes[child].finished_before) {
             const uint64_t start_ns = ut_max_u64(nodes[child].start_ns, from_ns);
-            if (start_ns < end_ns && start_ns <= picked_from_ns) {
+            // Of two that both were there all the time, the list has the last to finish first.
+            const bool tied = start_ns == picked_from_ns && picked != none &&
+                              nodes[child].end_ns == nodes[picked].end_ns &&
+                              nodes[child].start_ns <= nodes[picked].start_ns;
+            if (start_ns < end_ns && (start_ns < picked_from_ns || tied)) {
                 picked = child;
                 picked_from_ns = start_ns;
             }
@@ -355,12 +360,12 @@ static uint64_t walk_back(node *nodes, uint32_t child, uint64_t from_ns, uint64_
 static void mark_critical(node *nodes, uint32_t last_finished_root, uint32_t *stack)
 {
     uint32_t used = 0;
-    uint64_t from_ns = UINT64_MAX;
+    ut_trace_time time = {.any = false};
     for (uint32_t i = last_finished_root; i != none; i = nodes[i].finished_before)
-        from_ns = ut_min_u64(from_ns, nodes[i].start_ns);
+        ut_trace_time_add(&time, nodes[i].start_ns, nodes[i].end_ns);
     const uint64_t to_ns = nodes[last_finished_root].end_ns;
-    if (from_ns < to_ns)
-        (void)walk_back(nodes, last_finished_root, from_ns, to_ns, stack, &used); // nobody's time
+    if (time.start_ns < to_ns) // what is between roots is nobody's time
+        (void)walk_back(nodes, last_finished_root, time.start_ns, to_ns, stack, &used);
     while (used > 0) {
         node *at = &nodes[stack[--used]];
         at->critical_ns = walk_back(nodes, at->last_finished, at->critical_from_ns,
@@ -383,13 +388,15 @@ static void mark_skew(ut_tree_row *row, const ut_tree_row *parent)
         row->skew_ns = clamp(parent->start_ns - row->start_ns);
         return;
     }
-    if (row->end_ns <= parent->end_ns || row->kind != KIND_SERVER || parent->kind != KIND_CLIENT ||
+    const uint64_t end_ns = ut_max_u64(row->start_ns, row->end_ns);
+    const uint64_t parent_end_ns = ut_max_u64(parent->start_ns, parent->end_ns);
+    if (end_ns <= parent_end_ns || row->kind != KIND_SERVER || parent->kind != KIND_CLIENT ||
         parent->status_code == UT_STATUS_ERROR ||
-        row->end_ns - row->start_ns > parent->end_ns - parent->start_ns ||
+        end_ns - row->start_ns > parent_end_ns - parent->start_ns ||
         ut_bytes_equal(row->resource_attributes, parent->resource_attributes))
         return;
     row->skewed = true;
-    row->skew_ns = -clamp(row->end_ns - parent->end_ns);
+    row->skew_ns = -clamp(end_ns - parent_end_ns);
 }
 
 // ---- rows ----

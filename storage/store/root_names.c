@@ -42,25 +42,24 @@ static ut_err find_span(const ut_block *block, uint32_t ordinal, ut_span *span,
 }
 
 ut_err ut_root_names_fill(ut_root_names *names, const uint8_t trace_id[UT_TRACE_ID_LEN],
-                          ut_record_root *root)
+                          uint64_t seq, uint32_t ordinal, ut_bytes *service, ut_bytes *name)
 {
     ut_err err = UT_OK;
-    if (names->seq != root->seq) {
+    *service = UT_BYTES_NONE;
+    *name = UT_BYTES_NONE;
+    if (names->seq != seq) {
         names->seq = 0;
-        err =
-            ut_store_read_block(names->view, names->org, root->seq, &names->payload, &names->block);
+        err = ut_store_read_block(names->view, names->org, seq, &names->payload, &names->block);
         if (err == UT_OK)
-            names->seq = root->seq;
+            names->seq = seq;
     }
     ut_span span;
     ut_resource resource;
     if (err == UT_OK)
-        err = find_span(&names->block, root->ordinal, &span, &resource);
+        err = find_span(&names->block, ordinal, &span, &resource);
     if (err == UT_OK && memcmp(span.trace_id.data, trace_id, UT_TRACE_ID_LEN) == 0) {
-        root->name = span.name;
-        (void)ut_attributes_find_str(resource.attributes, UT_BYTES_LIT("service.name"),
-                                     &root->service); // stays empty without
-        ut_record_cut_names(root);
+        *name = span.name;
+        *service = ut_span_service(resource.attributes);
     }
     return err == UT_ENOTFOUND || err == UT_ECORRUPT || err == UT_EVERSION ? UT_OK : err;
 }

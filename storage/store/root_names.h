@@ -1,6 +1,6 @@
 // Service and name of the spans by which listings tell of traces, read from their blocks.
-// Neighbours in a listing mostly stand in one block, which is kept open. Not for root records that
-// tell them, as plain stores of format version 1 have: record.h.
+// Neighbours in a listing mostly stand in one block, which is kept open. Not for which span it is:
+// trace_rows.h.
 #ifndef UT_STORAGE_STORE_ROOT_NAMES_H
 #define UT_STORAGE_STORE_ROOT_NAMES_H
 
@@ -17,9 +17,10 @@ typedef struct {
 void ut_root_names_init(ut_root_names *names, ut_store_view *view, uint32_t org);
 void ut_root_names_free(ut_root_names *names);
 
-// Fills in root->service and root->name; borrowed until the next call. Both stay empty when the
-// block has left or is damaged. UT_ENOMEM, UT_EPERM, errors of the engine.
+// Reads service and name of the span at seq and ordinal; borrowed until the next call. Both are
+// empty when the block has left or is damaged, or has another trace there. UT_ENOMEM, UT_EPERM,
+// errors of the engine.
 ut_err ut_root_names_fill(ut_root_names *names, const uint8_t trace_id[UT_TRACE_ID_LEN],
-                          ut_record_root *root);
+                          uint64_t seq, uint32_t ordinal, ut_bytes *service, ut_bytes *name);
 
 #endif

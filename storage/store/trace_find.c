@@ -3,6 +3,7 @@
 #include "storage/store/trace_find.h"
 
 #include "port/base/order.h"
+#include "storage/span/trace_time.h"
 #include "storage/store/key.h"
 #include "storage/store/trace_legacy.h"
 
@@ -529,15 +530,16 @@ ut_err ut_trace_find_next(ut_txn *txn, uint32_t org, const uint8_t from[UT_TRACE
 
 static void add_entry(ut_trace_part *part, ut_trace_entry *entry)
 {
-    const uint64_t end_ns = entry->start_ns + entry->length_ns;
+    ut_trace_time time = {part->count > 0, part->start_ns, part->end_ns};
     uint32_t last = UINT32_MAX;
     uint32_t ordinal;
-    if (part->count == 0 || (entry->has_root && !part->has_root))
+    if (part->count == 0 || (entry->has_root && !part->has_root) ||
+        (entry->has_root == part->has_root &&
+         ut_trace_time_earlier(entry->start_ns, part->start_ns)))
         part->root_ordinal = entry->root_ordinal;
-    if (part->count == 0 || entry->start_ns < part->start_ns)
-        part->start_ns = entry->start_ns;
-    if (end_ns > part->end_ns)
-        part->end_ns = end_ns;
+    ut_trace_time_add(&time, entry->start_ns, entry->start_ns + entry->length_ns);
+    part->start_ns = time.start_ns;
+    part->end_ns = time.end_ns;
     if (entry->status > part->status)
         part->status = entry->status;
     part->has_root = part->has_root || entry->has_root;

@@ -3,6 +3,7 @@
 #include "storage/store/ordinal_list.h"
 #include "storage/store/trace_index.h"
 
+#include "storage/span/trace_time.h"
 #include "storage/store/key.h"
 #include "storage/store/keyring.h"
 #include "storage/store/trace_legacy.h"
@@ -624,9 +625,9 @@ static void fill_entry(ut_trace_index *index, const ut_plan_trace *trace, uint32
                        uint16_t *ordinal, ut_trace_entry *entry, bool *has_source)
 {
     const ut_plan_span *spans = ut_trace_index_spans(index);
-    uint64_t end_ns = 0;
+    ut_trace_time time = {.any = false};
     uint32_t last = none;
-    uint64_t earliest_ns = UINT64_MAX;
+    uint64_t named_ns = 0; // start of the span at root_ordinal
     *has_source = false;
     *entry = (ut_trace_entry){.trace_id = trace->id};
     ut_buf_reset(&index->ordinals, UT_TRACE_MEMORY_KEEP);
@@ -638,23 +639,20 @@ static void fill_entry(ut_trace_index *index, const ut_plan_trace *trace, uint32
         ut_put_le64(digest, spans[number].digest);
         ut_ordinal_list_put(&index->ordinals, &last, *ordinal);
         ut_buf_add(&index->digests, digest, sizeof(digest));
-        const bool is_source = number == trace->source;
-        const bool first_root = span->root && !entry->has_root;
-        if (is_source ||
-            (!*has_source && (first_root || (!entry->has_root && span->start_ns < earliest_ns))))
+        if (entry->count == 0 || (span->root && !entry->has_root) ||
+            (span->root == entry->has_root && ut_trace_time_earlier(span->start_ns, named_ns))) {
             entry->root_ordinal = *ordinal;
-        *has_source = *has_source || is_source;
+            named_ns = span->start_ns;
+        }
+        *has_source = *has_source || number == trace->source;
         entry->has_root = entry->has_root || span->root;
         entry->count += 1;
         if (span->status > entry->status)
             entry->status = span->status;
-        if (span->start_ns < earliest_ns)
-            earliest_ns = span->start_ns;
-        if (span->end_ns > end_ns)
-            end_ns = span->end_ns;
+        ut_trace_time_add(&time, span->start_ns, span->end_ns);
     }
-    entry->start_ns = earliest_ns;
-    entry->length_ns = end_ns > earliest_ns ? end_ns - earliest_ns : 0;
+    entry->start_ns = time.start_ns;
+    entry->length_ns = time.end_ns - time.start_ns;
     entry->ordinals = ut_buf_bytes(&index->ordinals);
     entry->digests = ut_buf_bytes(&index->digests);
 }

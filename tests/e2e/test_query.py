@@ -272,17 +272,20 @@ def test_traces_with_a_span_that_meets_conditions(stored):
     expected = list(dict.fromkeys(span["trace_id"] for span in stored.spans
                                   if span["service"] == "payments" and span["status"] == "error"))
     found = lines("traces", "--service", "payments", "--status", "error", "--data-dir", stored.data_dir, "--limit", 1000)
-    assert [row["trace_id"] for row in found] == expected
+    assert {row["trace_id"] for row in found} == set(expected) and len(found) == len(expected)
+    assert found == sorted(found, key=lambda row: -row["start_ns"])
     every = {row["trace_id"]: row for row in lines("traces", "--data-dir", stored.data_dir, "--limit", 100000)}
     assert all(every[row["trace_id"]] == row for row in found)  # a row says the same, however it was found
-    assert [row["trace_id"] for row in lines("traces", "--service", "payments", "--status", "error", "-n", 3,
-                                             "--data-dir", stored.data_dir)] == expected[:3]
+    assert {row["trace_id"] for row in lines("traces", "--service", "payments", "--status", "error", "-n", 3,
+                                             "--data-dir", stored.data_dir)} == set(expected[:3])
     whole = {}
     for span in stored.spans:
         begin, end = whole.get(span["trace_id"], (span["start_ns"], 0))
         whole[span["trace_id"]] = min(begin, span["start_ns"]), max(end, span["end_ns"])
     assert {key: (row["start_ns"], row["duration_ns"]) for key, row in every.items()} == {
         key: (begin, end - begin) for key, (begin, end) in whole.items()}
+    starts = [row["start_ns"] for row in every.values()]
+    assert starts[:1000] == sorted(starts[:1000], reverse=True)  # a page
     slow = lines("traces", "--roots", "--min-duration", "500ms", "--data-dir", stored.data_dir, "--limit", 1000)
     assert {row["trace_id"] for row in slow} == {key for key, row in every.items() if row["duration_ns"] >= 500 * MS}
 

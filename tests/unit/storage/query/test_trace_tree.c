@@ -244,6 +244,18 @@ static void of_parallel_children_the_last_to_finish_is_on_the_path(void **state)
                           {.id = 2, .parent = 1, .start_ns = 50, .end_ns = 90},
                           {.id = 3, .parent = 1, .start_ns = 20, .end_ns = 90}};
     EXPECT_CRITICAL(tied, "a30 c70");
+    // Both were there all the time: the one that really finished last, whichever began first.
+    const given longer[] = {{.id = 1, .start_ns = 100, .end_ns = 200},
+                            {.id = 2, .parent = 1, .start_ns = 50, .end_ns = 400},
+                            {.id = 3, .parent = 1, .start_ns = 60, .end_ns = 300},
+                            {.id = 4, .parent = 1, .start_ns = 40, .end_ns = 350}};
+    EXPECT_CRITICAL(longer, "a0 b100");
+    // And finished together, too: the one that really began first.
+    const given around[] = {{.id = 1, .start_ns = 100, .end_ns = 200},
+                            {.id = 2, .parent = 1, .start_ns = 60, .end_ns = 300},
+                            {.id = 3, .parent = 1, .start_ns = 50, .end_ns = 300},
+                            {.id = 4, .parent = 1, .start_ns = 70, .end_ns = 300}};
+    EXPECT_CRITICAL(around, "a0 c100");
 }
 
 static void the_path_goes_down_into_the_children(void **state)
@@ -341,6 +353,13 @@ static void clocks_that_disagree_are_flagged(void **state)
     static const skew_case cases[] = {
         // inside its parent
         {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 100, 200, SERVER, 0, "b"}, 0},
+        // a parent that ends before it begins took no time: the child took longer
+        {{1, 0, 100, 90, CLIENT, 0, "a"}, {2, 1, 100, 1100, SERVER, 0, "b"}, 0},
+        // a child that ends before it begins, behind its parent
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 300, 250, SERVER, 0, "b"}, -100},
+        {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 300, 10, SERVER, 0, "b"}, -100},
+        // both end before they begin
+        {{1, 0, 100, 90, CLIENT, 0, "a"}, {2, 1, 120, 110, SERVER, 0, "b"}, -20},
         // begins before: always
         {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 90, 150, SERVER, 0, "b"}, 10},
         {{1, 0, 100, 200, INTERNAL, 0, "a"}, {2, 1, 99, 150, INTERNAL, 0, "a"}, 1},

@@ -168,6 +168,23 @@ static void put_in(frame *f, const ut_top_sample *before, const ut_top_sample *s
     end_line(f, UT_COLOUR_NONE);
 }
 
+// What was refused since the start, in a line that is there only where something was.
+static void put_refusals(frame *f, const ut_top_sample *sample)
+{
+    if (sample->refused == 0 && sample->rejected == 0)
+        return;
+    const char *before_z = "      refused: ";
+    for (size_t i = 0; i < sample->refusal_count; i++) {
+        const ut_top_refusal *refusal = &sample->refusals[i];
+        if (refusal->spans && (i == 0 || !sample->refusals[i - 1].spans))
+            before_z = i == 0 ? "      spans rejected: " : "   spans rejected: ";
+        ut_buf_printf(&f->line, "%s%llu %s", before_z, (unsigned long long)refusal->count,
+                      refusal->name_z);
+        before_z = ", ";
+    }
+    end_line(f, UT_COLOUR_CYAN);
+}
+
 static void put_out(frame *f, const ut_top_sample *before, const ut_top_sample *sample)
 {
     double delivered = 0;
@@ -348,6 +365,7 @@ void ut_top_frame(ut_buf *out, const ut_term *term, uint32_t rows, const char *d
     ut_buf_init(&f.line, LINE_BYTES_MAX);
     put_title(&f, data_dir_z, sample);
     put_in(&f, before, sample);
+    put_refusals(&f, sample);
     put_out(&f, before, sample);
     put_disk(&f, sample);
     put_destinations(&f, before, sample);
@@ -369,6 +387,18 @@ static void write_rate(ut_json_writer *json, const char *name_z, double value)
     ut_buf_printf(ut_json_write_raw(json, name_z), "%.3f", value);
 }
 
+static void write_refusals(ut_json_writer *json, const ut_top_sample *sample, const char *name_z,
+                           uint64_t sum, const char *parts_z, bool spans)
+{
+    ut_json_write_uint(json, name_z, sum);
+    ut_json_write_object(json, parts_z);
+    for (size_t i = 0; i < sample->refusal_count; i++) {
+        if (sample->refusals[i].spans == spans)
+            ut_json_write_uint(json, sample->refusals[i].name_z, sample->refusals[i].count);
+    }
+    ut_json_write_close(json);
+}
+
 static void write_agent(ut_json_writer *json, const ut_top_sample *before,
                         const ut_top_sample *sample)
 {
@@ -388,6 +418,8 @@ static void write_agent(ut_json_writer *json, const ut_top_sample *before,
                before == NULL ? 0 : rate(before, sample, before->requests, sample->requests));
     write_rate(json, "refused_per_s",
                before == NULL ? 0 : rate(before, sample, before->refused, sample->refused));
+    write_refusals(json, sample, "refused", sample->refused, "refused_by", false);
+    write_refusals(json, sample, "rejected", sample->rejected, "rejected_by", true);
     ut_json_write_close(json);
 }
 

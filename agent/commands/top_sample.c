@@ -29,6 +29,19 @@ static void read_destination(yyjson_val *object, ut_top_destination *destination
     destination->dead = ut_control_uint(object, "dead");
 }
 
+static void read_refusals(yyjson_val *object, bool spans, ut_top_sample *sample)
+{
+    yyjson_obj_iter kinds = yyjson_obj_iter_with(object);
+    yyjson_val *name;
+    while ((name = yyjson_obj_iter_next(&kinds)) != NULL &&
+           sample->refusal_count < UT_TOP_REFUSALS_MAX) {
+        ut_top_refusal *refusal = &sample->refusals[sample->refusal_count++];
+        copy_text(refusal->name_z, sizeof(refusal->name_z), yyjson_get_str(name));
+        refusal->count = ut_control_uint(object, yyjson_get_str(name));
+        refusal->spans = spans;
+    }
+}
+
 static void read_status(yyjson_val *root, ut_top_sample *sample)
 {
     sample->agent = true;
@@ -38,6 +51,9 @@ static void read_status(yyjson_val *root, ut_top_sample *sample)
     sample->connections = ut_control_uint(root, "connections");
     sample->requests = ut_control_uint(root, "requests");
     sample->refused = ut_control_uint(root, "refused");
+    sample->rejected = ut_control_uint(root, "rejected");
+    read_refusals(yyjson_obj_get(root, "refused_by"), false, sample);
+    read_refusals(yyjson_obj_get(root, "rejected_by"), true, sample);
     sample->queue = ut_control_uint(root, "queue");
     sample->counts = (ut_store_counts){
         .spans_stored = ut_control_uint(root, "spans_stored"),

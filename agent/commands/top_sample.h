@@ -12,6 +12,8 @@ enum {
     UT_TOP_NAME_MAX = 64,     // bytes of a service's name that are kept
     UT_TOP_BLOCKS_MAX = 64,   // newest blocks that are read for a sample: at most 32 768 spans
     UT_TOP_VERSION_MAX = 24,
+    UT_TOP_REFUSALS_MAX = 24,
+    UT_TOP_REFUSAL_NAME_MAX = 24,
 };
 
 typedef struct {
@@ -25,6 +27,13 @@ typedef struct {
         oldest_ns; // when the oldest block that waits was received; 0: none waits, or not known
     char error_z[UT_STORE_REASON_MAX];
 } ut_top_destination;
+
+// A reason for which requests, or spans, were refused since the start.
+typedef struct {
+    char name_z[UT_TOP_REFUSAL_NAME_MAX];
+    uint64_t count;
+    bool spans;
+} ut_top_refusal;
 
 // Of the newest spans.
 typedef struct {
@@ -45,7 +54,10 @@ typedef struct {
     uint64_t uptime_ms;
     uint64_t connections;
     uint64_t requests;
-    uint64_t refused;
+    uint64_t refused;  // requests
+    uint64_t rejected; // spans
+    size_t refusal_count;
+    ut_top_refusal refusals[UT_TOP_REFUSALS_MAX]; // those of spans last
     uint64_t queue;
     ut_fault agent_fault; // why not, where it is not just that none runs
     bool store;           // it could be read, and what follows is there

@@ -5,6 +5,7 @@
 #ifndef UT_AGENT_CONTROL_CONTROL_H
 #define UT_AGENT_CONTROL_CONTROL_H
 
+#include "agent/process/tally.h"
 #include "agent/threads/dispatch_thread.h"
 #include "agent/threads/store_thread.h"
 #include "transport/http/http_server.h"
@@ -16,7 +17,8 @@ typedef struct {
     ut_store_thread *store;         // outlives the socket
     ut_dispatch_thread *dispatch;   // outlives the socket; NULL without destinations
     const ut_http_server *receiver; // on the same thread; NULL without one
-    const char *data_dir_z;         // borrowed
+    const ut_tally *refusals; // of the receiver, with groups "refused" and "rejected"; or NULL
+    const char *data_dir_z;   // borrowed
     const ut_log *log;
 } ut_control_config;
 

@@ -6,6 +6,7 @@
 
 #include "adapters/encoding/json.h"
 #include "adapters/encoding/json_write.h"
+#include "agent/process/tally.h"
 #include "agent/threads/dispatch_thread.h"
 #include "agent/threads/store_thread.h"
 #include "transport/http/http_server.h"
@@ -16,6 +17,7 @@ typedef struct {
     ut_store_thread *store;
     ut_dispatch_thread *dispatch;   // NULL without destinations
     const ut_http_server *receiver; // NULL without one
+    const ut_tally *refusals;       // NULL without one
     const char *data_dir_z;
     const ut_log *log;
     uint64_t started_ms;

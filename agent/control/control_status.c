@@ -61,6 +61,18 @@ static void write_destinations(ut_json_writer *json, const status_call *status)
     free(doing);
 }
 
+// The sum of a group of refusals, and as an object what it is made of.
+static void write_refusals(ut_json_writer *json, const ut_tally *refusals, const char *group_z,
+                           const char *parts_z)
+{
+    ut_json_write_uint(json, group_z, ut_tally_sum(refusals, group_z));
+    ut_json_write_object(json, parts_z);
+    for (size_t kind = 0; (kind = ut_tally_next(refusals, group_z, kind)) < refusals->kind_count;
+         kind++)
+        ut_json_write_uint(json, refusals->kinds[kind].name_z, refusals->entries[kind].count);
+    ut_json_write_close(json);
+}
+
 static void write_network(ut_json_writer *json, const ut_control_agent *agent)
 {
     ut_http_server_stats http = {0};
@@ -68,7 +80,10 @@ static void write_network(ut_json_writer *json, const ut_control_agent *agent)
         ut_http_server_get_stats(agent->receiver, &http);
     ut_json_write_uint(json, "connections", http.connections);
     ut_json_write_uint(json, "requests", http.requests);
-    ut_json_write_uint(json, "refused", http.refused);
+    if (agent->refusals != NULL) {
+        write_refusals(json, agent->refusals, "refused", "refused_by");
+        write_refusals(json, agent->refusals, "rejected", "rejected_by");
+    }
     ut_json_write_uint(json, "queue", ut_store_thread_waiting(agent->store));
     ut_json_write_uint(json, "memory_bytes", http.memory);
 }

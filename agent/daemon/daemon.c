@@ -267,6 +267,7 @@ static int start_control(ut_agent *agent, ut_fault *fault)
         .dispatch = agent->dispatch,
         .receiver =
             otlp_http != NULL ? ut_receiver_otlp_http_server(agent->servers.otlp_http) : NULL,
+        .refusals = otlp_http != NULL ? ut_receiver_otlp_http_refusals(otlp_http) : NULL,
         .data_dir_z = agent->config->data_dir_z,
         .log = &agent->log,
     };

@@ -10,6 +10,7 @@
 //                  submission is kept for another one
 //   on_refuse      instead of any of these: the server ends a request itself (too large, no
 //                  memory)
+//   on_foreign     there is no request at all: another protocol, or not HTTP
 #include "agent/receive/receiver_otlp_http.h"
 
 #include "adapters/encoding/gzip.h"
@@ -32,7 +33,7 @@ enum {
     NOTE_TTL_SHIFT = 8,          // from this bit on, milliseconds; 0: until the room is needed
     BATCH_BYTES_MAX = INT32_MAX, // ceiling of a batch's buffers; the memory left lowers it
     ANSWER_BYTES_MAX = 4096,
-    QUIET_MS = 10000, // between two log lines about requests that are refused
+    SHOWN_MAX = 48, // bytes of a sender's text that an answer or a log line repeats
 };
 
 // The spans of one request on their way through the store.
@@ -57,9 +58,9 @@ struct ut_receiver_otlp_http {
     ut_buf answer;
     ut_submission *spare; // kept for the next requests
     size_t spare_count;
-    size_t in_store;         // submissions that the store thread has
-    uint64_t busy_ms;        // when a request was last under way
-    uint64_t quiet_until_ms; // until then no 503 is logged
+    size_t in_store;  // submissions that the store thread has
+    uint64_t busy_ms; // when a request was last under way
+    ut_tally refusals;
     ut_receiver_otlp_http_stats stats;
 };
 
@@ -74,9 +75,32 @@ static const char *content_type_of(const ut_http_exchange *exchange)
                                                  : ut_otlp_protobuf_encoder.content_type_z;
 }
 
+// ---- refusals ----
+
+static void note(ut_receiver_otlp_http *receiver, const ut_addr *peer, size_t kind, uint64_t count,
+                 const char *detail_z)
+{
+    char who_z[UT_ADDR_TEXT_MAX] = "a sender that is gone";
+    if (peer != NULL) {
+        ut_addr_text(peer, who_z);
+        char *const port_z = strrchr(who_z, ':');
+        if (port_z != NULL)
+            *port_z = '\0'; // it says nothing about the application
+    }
+    ut_tally_add(&receiver->refusals, kind, count, who_z, detail_z, ut_clock_mono_ms());
+}
+
+// The kind of a request that is answered with this status, where its head was accepted.
+static ut_refusal kind_of(int status)
+{
+    return status == 503   ? UT_REFUSAL_UNAVAILABLE
+           : status == 413 ? UT_REFUSAL_TOO_LARGE
+           : status == 400 ? UT_REFUSAL_INVALID
+                           : UT_REFUSAL_HTTP;
+}
+
 // ---- answers ----
 
-// A refusal in plain text, for a request whose content type is not known or not ours.
 static void answer_text(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, int status,
                         const char *text_z, const char *fields_z)
 {
@@ -86,14 +110,27 @@ static void answer_text(ut_receiver_otlp_http *receiver, ut_http_exchange *excha
         .body = ut_bytes_of_z(text_z),
         .fields_z = fields_z,
     };
-    receiver->stats.requests_bad++;
     ut_http_server_reply(receiver->server, exchange, &reply);
+}
+
+// A refusal in plain text, for a request whose content type is not known or not ours. found: what
+// the log is to show of the request.
+static void refuse_head(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, int status,
+                        ut_refusal kind, ut_bytes found, const char *text_z, const char *fields_z)
+{
+    char found_z[SHOWN_MAX + 1];
+    (void)snprintf(found_z, sizeof(found_z), "%.*s",
+                   (int)(found.len < SHOWN_MAX ? found.len : SHOWN_MAX),
+                   found.len > 0 ? (const char *)found.data : ""); // cut is fine
+    note(receiver, ut_http_server_peer(exchange), kind, 1, found_z);
+    answer_text(receiver, exchange, status, text_z, fields_z);
 }
 
 // An error with a google.rpc.Status in the request's content type.
 static void answer_error(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange, int status,
                          int32_t code, uint32_t retry_after_s, const char *message_z)
 {
+    note(receiver, ut_http_server_peer(exchange), kind_of(status), 1, message_z);
     ut_buf_reset(&receiver->answer, ANSWER_BYTES_MAX);
     ut_otlp_status_write(encoding_of(exchange), code, message_z, &receiver->answer);
     const ut_http_reply reply = {
@@ -102,23 +139,13 @@ static void answer_error(ut_receiver_otlp_http *receiver, ut_http_exchange *exch
         .body = receiver->answer.err == UT_OK ? ut_buf_bytes(&receiver->answer) : UT_BYTES_NONE,
         .retry_after_s = retry_after_s,
     };
-    if (status == 503)
-        receiver->stats.requests_refused++;
-    else
-        receiver->stats.requests_bad++;
     ut_http_server_reply(receiver->server, exchange, &reply);
 }
 
-// A 503, which the sender tries again. Logged at most every QUIET_MS.
+// A 503, which the sender tries again.
 static void answer_unavailable(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
                                int32_t code, uint32_t retry_after_s, const char *message_z)
 {
-    const uint64_t now_ms = ut_clock_mono_ms();
-    if (now_ms >= receiver->quiet_until_ms) {
-        receiver->quiet_until_ms = now_ms + QUIET_MS;
-        ut_log_write(receiver->config.log, UT_LOG_WARN, "otlp_http", "answering 503: %s",
-                     message_z);
-    }
     answer_error(receiver, exchange, 503, code, retry_after_s, message_z);
 }
 
@@ -129,7 +156,14 @@ static void answer_success(ut_receiver_otlp_http *receiver, ut_http_exchange *ex
     ut_buf_reset(&receiver->answer, ANSWER_BYTES_MAX);
     ut_otlp_response_write(encoding_of(exchange), batch->rejected_count, batch->reject_reason_z,
                            &receiver->answer);
-    receiver->stats.rejected += batch->rejected_count;
+    const ut_addr *peer = ut_http_server_peer(exchange);
+    for (size_t id = 0; id < UT_REJECT_COUNT && batch->rejected_count > 0; id++) {
+        if (batch->rejected[id] > 0)
+            note(receiver, peer, UT_REFUSAL_FIRST_SPAN + id, batch->rejected[id],
+                 batch->reject_reason_z);
+    }
+    if (batch->rejected_count == 0 && batch->reject_reason_z[0] != '\0')
+        note(receiver, peer, UT_REFUSAL_NO_SPANS, 1, batch->reject_reason_z);
     const ut_http_reply reply = {
         .status = 200,
         .content_type_z = content_type_of(exchange),
@@ -206,7 +240,6 @@ static bool token_is(ut_bytes value, const char *token_z)
 static bool read_ttl(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
                      const ut_http_head *head)
 {
-    enum { SHOWN_MAX = 48 }; // bytes of the value that the answer repeats
     ut_bytes value = UT_BYTES_NONE;
     const size_t count = ut_http_head_find(head, "x-untrace-ttl", &value);
     if (count == 0)
@@ -235,6 +268,26 @@ static bool read_ttl(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange
     return false;
 }
 
+// Answers a request for another path than that of traces. 404 is right for the other signals: a
+// sender must not take for delivered what nobody keeps.
+static void answer_path(ut_receiver_otlp_http *receiver, ut_http_exchange *exchange,
+                        const ut_http_head *head)
+{
+    if (ut_bytes_equal(head->path, UT_BYTES_LIT("/healthz")) &&
+        (strcmp(head->method_z, "GET") == 0 || strcmp(head->method_z, "HEAD") == 0))
+        answer_text(receiver, exchange, 200, "receiving\n", "Cache-Control: no-store\r\n");
+    else if (ut_bytes_equal(head->path, UT_BYTES_LIT("/v1/metrics")))
+        refuse_head(receiver, exchange, 404, UT_REFUSAL_METRICS, UT_BYTES_NONE,
+                    "no metrics are taken here, only traces; set OTEL_METRICS_EXPORTER=none\n",
+                    NULL);
+    else if (ut_bytes_equal(head->path, UT_BYTES_LIT("/v1/logs")))
+        refuse_head(receiver, exchange, 404, UT_REFUSAL_LOGS, UT_BYTES_NONE,
+                    "no logs are taken here, only traces; set OTEL_LOGS_EXPORTER=none\n", NULL);
+    else
+        refuse_head(receiver, exchange, 404, UT_REFUSAL_PATH, head->path,
+                    "not found; this port takes POST /v1/traces\n", NULL);
+}
+
 // The life that read_ttl found, as ut_store_append takes it.
 static uint64_t ttl_of(const ut_http_exchange *exchange)
 {
@@ -249,19 +302,19 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
     ut_receiver_otlp_http *receiver = context;
     ut_bytes value = UT_BYTES_NONE;
     if (!ut_bytes_equal(head->path, UT_BYTES_LIT("/v1/traces"))) {
-        answer_text(receiver, exchange, 404, "not found; this port takes POST /v1/traces\n", NULL);
+        answer_path(receiver, exchange, head);
         return;
     }
     if (strcmp(head->method_z, "POST") != 0) {
-        answer_text(receiver, exchange, 405, "method not allowed; /v1/traces takes POST\n",
-                    "Allow: POST\r\n");
+        refuse_head(receiver, exchange, 405, UT_REFUSAL_METHOD, ut_bytes_of_z(head->method_z),
+                    "method not allowed; /v1/traces takes POST\n", "Allow: POST\r\n");
         return;
     }
     const bool typed = ut_http_head_find_one(head, "content-type", &value);
     if (typed && ut_media_type_is(value, "application/json")) {
         exchange->note |= NOTE_JSON;
     } else if (!typed || !ut_media_type_is(value, "application/x-protobuf")) {
-        answer_text(receiver, exchange, 415,
+        refuse_head(receiver, exchange, 415, UT_REFUSAL_CONTENT_TYPE, value,
                     "unsupported content type; /v1/traces takes application/x-protobuf and "
                     "application/json\n",
                     "Accept: application/x-protobuf, application/json\r\n");
@@ -271,7 +324,7 @@ static void on_head(void *context, ut_http_exchange *exchange, const ut_http_hea
     if (codings == 1 && (token_is(value, "gzip") || token_is(value, "x-gzip"))) {
         exchange->note |= NOTE_GZIP;
     } else if (codings > 1 || (codings == 1 && value.len > 0 && !token_is(value, "identity"))) {
-        answer_text(receiver, exchange, 415,
+        refuse_head(receiver, exchange, 415, UT_REFUSAL_CONTENT_ENCODING, value,
                     "unsupported content encoding; /v1/traces takes gzip, identity or none\n",
                     "Accept-Encoding: gzip, identity\r\n");
         return;
@@ -287,6 +340,20 @@ static void on_refuse(void *context, ut_http_exchange *exchange, int status, con
     else
         answer_error(receiver, exchange, status,
                      status == 413 ? RPC_RESOURCE_EXHAUSTED : RPC_INVALID_ARGUMENT, 0, reason_z);
+}
+
+static void on_foreign(void *context, const ut_addr *peer, ut_http_foreign foreign, int status,
+                       const char *reason_z)
+{
+    char detail_z[UT_TALLY_DETAIL_MAX] = "";
+    ut_refusal kind = UT_REFUSAL_HTTP;
+    if (foreign == UT_HTTP_FOREIGN_HTTP2)
+        kind = UT_REFUSAL_GRPC;
+    else if (foreign == UT_HTTP_FOREIGN_TLS)
+        kind = UT_REFUSAL_TLS;
+    else // reasons are short
+        (void)snprintf(detail_z, sizeof(detail_z), "%d: %s", status, reason_z);
+    note(context, peer, kind, 1, detail_z);
 }
 
 // ---- the body of a request ----
@@ -484,6 +551,8 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
     receiver->body_bytes_max = limits->body_bytes_max;
     ut_buf_init(&receiver->expanded, (size_t)limits->body_bytes_max);
     ut_buf_init(&receiver->answer, ANSWER_BYTES_MAX);
+    ut_tally_init(&receiver->refusals, ut_refusal_kinds, UT_REFUSAL_COUNT, config->log,
+                  "otlp_http");
     ut_err err = UT_OK;
     if (limits->tls) {
         const ut_tls_config tls = {
@@ -502,7 +571,8 @@ ut_err ut_receiver_otlp_http_open(const ut_receiver_otlp_http_config *config,
         .handler = {.context = receiver,
                     .on_head = on_head,
                     .on_body = on_body,
-                    .on_refuse = on_refuse},
+                    .on_refuse = on_refuse,
+                    .on_foreign = on_foreign},
         .listen = limits->listen,
         .body_bytes_max = limits->body_bytes_max,
         .memory_bytes_max = limits->memory_bytes_max,
@@ -566,6 +636,12 @@ void ut_receiver_otlp_http_step(ut_receiver_otlp_http *receiver, uint64_t now_ms
         else if (receiver->busy_ms + UT_RECEIVER_TRIM_MS < *next_ms)
             *next_ms = receiver->busy_ms + UT_RECEIVER_TRIM_MS;
     }
+    ut_tally_step(&receiver->refusals, now_ms, next_ms);
+}
+
+const ut_tally *ut_receiver_otlp_http_refusals(const ut_receiver_otlp_http *receiver)
+{
+    return &receiver->refusals;
 }
 
 void ut_receiver_otlp_http_get_stats(const ut_receiver_otlp_http *receiver,

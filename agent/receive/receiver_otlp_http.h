@@ -1,10 +1,12 @@
 // OTLP over HTTP (opentelemetry-proto, docs/specification.md): POST /v1/traces, protobuf or JSON,
-// gzip or not. Decodes on the network thread, hands the spans to the store thread, and answers when
-// they are durable. Connections, the parsing of HTTP and timeouts are http_server.h's.
+// gzip or not; and GET /healthz, which says that the agent receives. Decodes on the network thread,
+// hands the spans to the store thread, and answers when they are durable. Connections, the parsing
+// of HTTP and timeouts are http_server.h's.
 #ifndef UT_AGENT_RECEIVE_RECEIVER_OTLP_HTTP_H
 #define UT_AGENT_RECEIVE_RECEIVER_OTLP_HTTP_H
 
 #include "agent/config/config_receivers.h"
+#include "agent/receive/refusals.h"
 #include "agent/threads/store_thread.h"
 #include "transport/http/http_server.h"
 
@@ -45,13 +47,13 @@ ut_http_server *ut_receiver_otlp_http_server(ut_receiver_otlp_http *receiver);
 void ut_receiver_otlp_http_step(ut_receiver_otlp_http *receiver, uint64_t now_ms,
                                 uint64_t *next_ms);
 
-// Counters since the start, in spans unless named otherwise.
+// What was refused, by ut_refusal; borrowed until the end of the receiver.
+const ut_tally *ut_receiver_otlp_http_refusals(const ut_receiver_otlp_http *receiver);
+
+// Spans since the start.
 typedef struct {
-    uint64_t accepted;         // stored, each once
-    uint64_t duplicates;       // were stored already, and answered as success
-    uint64_t rejected;         // refused one by one in a partial success
-    uint64_t requests_bad;     // answered 4xx by the receiver
-    uint64_t requests_refused; // answered 503 by the receiver
+    uint64_t accepted;   // stored, each once
+    uint64_t duplicates; // were stored already, and answered as success
 } ut_receiver_otlp_http_stats;
 void ut_receiver_otlp_http_get_stats(const ut_receiver_otlp_http *receiver,
                                      ut_receiver_otlp_http_stats *stats);

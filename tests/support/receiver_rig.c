@@ -28,13 +28,27 @@ void ut_rig_round(void *context)
     ut_receiver_otlp_http_step(rig->receiver, ut_clock_mono_ms(), &next_ms);
 }
 
+static void keep_line(void *context, ut_log_level level, const char *line, size_t len)
+{
+    ut_receiver_rig *rig = context;
+    const size_t used = strlen(rig->log_z);
+    (void)level;
+    if (len + 2 > sizeof(rig->log_z) - used)
+        return; // a test that looks at it writes less
+    memcpy(rig->log_z + used, line, len);
+    rig->log_z[used + len] = '\n';
+    rig->log_z[used + len + 1] = '\0';
+}
+
 void ut_rig_open_receiver(ut_receiver_rig *rig)
 {
     ut_fault fault = {UT_OK, ""};
+    rig->log = (ut_log){.level = UT_LOG_DEBUG, .write = keep_line, .context = rig};
     const ut_receiver_otlp_http_config config = {
         .poller = rig->poller,
         .store = rig->thread,
         .receiver = &rig->limits,
+        .log = &rig->log,
         .org = UT_ORG_DEFAULT,
     };
     if (ut_receiver_otlp_http_open(&config, &rig->receiver, &fault) != UT_OK)

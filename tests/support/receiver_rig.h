@@ -32,6 +32,8 @@ typedef struct {
     ut_gzip *gzip;
     ut_certs *certs;    // NULL, or freed in the end
     ut_store_job *jobs; // of the test's own; freed in the end
+    ut_log log;
+    char log_z[16 * 1024]; // what the receiver has logged, line by line
 } ut_receiver_rig;
 
 // A test's set-up and tear-down: *state is the rig, with a receiver that listens.

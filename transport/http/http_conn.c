@@ -221,7 +221,7 @@ static void answer_text(ut_http_conn *conn, ut_http_exchange *exchange, int stat
 
 // Answers what is being received with an error of ours. A request whose head the handler has taken
 // gets its answer from there, in the form that its clients read.
-static void refuse(ut_http_conn *conn, int status, const char *reason_z)
+static void refuse(ut_http_conn *conn, int status, const char *reason_z, ut_http_foreign foreign)
 {
     const ut_http_handler *handler = &conn->shared->handler;
     ut_http_exchange *exchange = conn->current;
@@ -234,6 +234,8 @@ static void refuse(ut_http_conn *conn, int status, const char *reason_z)
     }
     if (conn->parser.phase == UT_HTTP_PHASE_BODY)
         return; // it has its answer already
+    if (handler->on_foreign != NULL)
+        handler->on_foreign(handler->context, &conn->peer, foreign, status, reason_z);
     exchange = begin_exchange(conn);
     if (exchange == NULL) {
         ut_http_conn_end(conn);
@@ -247,8 +249,9 @@ static void skip_body(ut_http_conn *conn)
 {
     ut_http_request_parser *parser = &conn->parser;
     const uint64_t left = ut_http_request_body_left(parser);
-    if (parser->chunked || left > UT_HTTP_SERVER_DISCARD_MAX ||
-        (conn->expects_continue && left > 0))
+    // Whether a client that waits with its body sends it after this answer, nobody can tell.
+    if (left > UT_HTTP_SERVER_DISCARD_MAX ||
+        (conn->expects_continue && (parser->chunked || left > 0)))
         stop(conn);
     else
         ut_http_request_discard(parser);
@@ -284,10 +287,10 @@ static void head_came(ut_http_conn *conn, const ut_http_head *head)
         conn->current = NULL;
         skip_body(conn);
     } else if (conn->expects_continue && !understood) {
-        refuse(conn, 417, "the only expectation taken is 100-continue");
+        refuse(conn, 417, "the only expectation taken is 100-continue", UT_HTTP_FOREIGN_OTHER);
         skip_body(conn);
     } else if (parser->content_length > shared->pool.body_bytes_max) {
-        refuse(conn, 413, "the body is larger than this receiver takes");
+        refuse(conn, 413, "the body is larger than this receiver takes", UT_HTTP_FOREIGN_OTHER);
         skip_body(conn);
     } else if (conn->expects_continue && (parser->chunked || parser->content_length > 0)) {
         conn->continue_due = true;
@@ -341,11 +344,11 @@ static void feed(ut_http_conn *conn, ut_bytes bytes)
             message_came(conn, met.body);
             break;
         case UT_HTTP_REQUEST_REFUSED:
-            refuse(conn, met.status, met.reason_z);
+            refuse(conn, met.status, met.reason_z, met.foreign);
             stop(conn);
             break;
         case UT_HTTP_REQUEST_BODY_REFUSED:
-            refuse(conn, met.status, met.reason_z);
+            refuse(conn, met.status, met.reason_z, UT_HTTP_FOREIGN_OTHER);
             break;
         }
     }
@@ -448,7 +451,8 @@ void ut_http_conn_timeout(ut_http_conn *conn)
             ut_http_conn_end(conn); // not a byte of a request has come
             return;
         }
-        refuse(conn, 408, "the request line and header fields took too long");
+        refuse(conn, 408, "the request line and header fields took too long",
+               UT_HTTP_FOREIGN_OTHER);
         stop(conn);
         break;
     case UT_HTTP_TIMER_BODY:

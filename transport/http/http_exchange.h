@@ -3,6 +3,7 @@
 #ifndef UT_TRANSPORT_HTTP_HTTP_EXCHANGE_H
 #define UT_TRANSPORT_HTTP_HTTP_EXCHANGE_H
 
+#include "port/port.h"
 #include "transport/http/http_head.h"
 #include "transport/http/http_reply.h"
 
@@ -25,6 +26,13 @@ struct ut_http_exchange {
 
 UT_LIST_DEFINE(ut_http_exchange_list, ut_http_exchange, next);
 
+// What came in place of a request.
+typedef enum {
+    UT_HTTP_FOREIGN_OTHER,
+    UT_HTTP_FOREIGN_HTTP2, // as gRPC speaks it
+    UT_HTTP_FOREIGN_TLS,   // on a plain port
+} ut_http_foreign;
+
 typedef struct {
     void *context;
     // A head is complete; it is borrowed for the call. The handler may reply at once; the body is
@@ -36,6 +44,9 @@ typedef struct {
     // The server refuses a request after its head was accepted (400, 413, 417, 503); the handler
     // replies within the call with that status, in the form that its clients read.
     void (*on_refuse)(void *context, ut_http_exchange *exchange, int status, const char *reason_z);
+    // The server has refused what came from peer before its head was complete. NULL: not told.
+    void (*on_foreign)(void *context, const ut_addr *peer, ut_http_foreign foreign, int status,
+                       const char *reason_z);
 } ut_http_handler;
 
 // Keeps an answer until its turn comes; once. The body of reply is copied; without memory for it

@@ -111,8 +111,11 @@ static int on_body(llhttp_t *llhttp, const char *at, size_t len)
     ut_http_request_parser *parser = llhttp->data;
     ut_http_pool *pool = parser->pool;
     parser->body_got += len;
-    if (parser->discarding)
-        return 0;
+    if (parser->discarding) {
+        // What becomes of the request is known. A length was looked at before; chunks have none.
+        const bool on = !parser->chunked || parser->body_got <= UT_HTTP_SERVER_DISCARD_MAX;
+        return on ? 0 : fail(parser, 413, "the body of a refused request is too long");
+    }
     if (parser->body_got > pool->body_bytes_max)
         return fail(parser, 413, "the body is larger than this receiver takes");
     if (!parser->chunked && len == parser->content_length) {
@@ -152,6 +155,7 @@ static const llhttp_settings_t settings = {
 static ut_http_request_event refuse(ut_http_met *met, int status, const char *reason_z)
 {
     met->status = status;
+    met->foreign = UT_HTTP_FOREIGN_OTHER;
     (void)snprintf(met->reason_z, sizeof(met->reason_z), "%s", reason_z); // ours, and all fit
     return UT_HTTP_REQUEST_REFUSED;
 }
@@ -227,13 +231,24 @@ static ut_http_request_event parse_failed(const ut_http_request_parser *parser, 
     const bool version_known = llhttp->http_major == 1 && llhttp->http_minor <= 1;
     if (parser->fail_status != 0)
         return refuse(met, parser->fail_status, parser->fail_z);
-    if ((err == HPE_INVALID_VERSION && !version_known) || err == HPE_PAUSED_H2_UPGRADE)
-        return refuse(met, 505, "this server speaks HTTP/1.1");
+    if ((err == HPE_INVALID_VERSION && !version_known) || err == HPE_PAUSED_H2_UPGRADE) {
+        (void)refuse(met, 505, "this server speaks HTTP/1.1");
+        if (llhttp->http_major == 2)
+            met->foreign = UT_HTTP_FOREIGN_HTTP2;
+        return UT_HTTP_REQUEST_REFUSED;
+    }
+    // A TLS record of a handshake (RFC 8446, section 5.1) where a request should begin.
+    if (err == HPE_INVALID_METHOD && parser->head_bytes == 0 && at < end && *at == 0x16) {
+        (void)refuse(met, 400, "this is TLS, and this port is plain HTTP: write http://");
+        met->foreign = UT_HTTP_FOREIGN_TLS;
+        return UT_HTTP_REQUEST_REFUSED;
+    }
     if (err == HPE_INVALID_METHOD && at < end && (isalpha(*at) || *at == ' ' || *at == '-'))
         return refuse(met, 501, "this method is not known here");
     // llhttp's reasons are texts of its own, nothing from the peer.
     const char *reason_z = llhttp_get_error_reason(llhttp);
     met->status = 400;
+    met->foreign = UT_HTTP_FOREIGN_OTHER;
     (void)snprintf(met->reason_z, sizeof(met->reason_z), "this is not HTTP/1.1: %s",
                    reason_z != NULL ? reason_z : "unknown"); // cut is fine
     return UT_HTTP_REQUEST_REFUSED;

@@ -29,8 +29,9 @@ enum { UT_HTTP_REASON_MAX = 128 };
 typedef struct {
     ut_http_head head; // HEAD
     ut_http_field fields[UT_HTTP_SERVER_FIELDS_MAX];
-    ut_bytes body; // MESSAGE; empty of a body that was discarded
-    int status;    // REFUSED and BODY_REFUSED
+    ut_bytes body;           // MESSAGE; empty of a body that was discarded
+    int status;              // REFUSED and BODY_REFUSED
+    ut_http_foreign foreign; // REFUSED
     char reason_z[UT_HTTP_REASON_MAX];
 } ut_http_met;
 

@@ -193,6 +193,11 @@ void ut_http_server_reply(ut_http_server *server, ut_http_exchange *exchange,
         ut_http_conn_mark_dirty(exchange->conn);
 }
 
+const ut_addr *ut_http_server_peer(const ut_http_exchange *exchange)
+{
+    return exchange->conn != NULL ? &exchange->conn->peer : NULL;
+}
+
 static void close_listener(ut_http_server *server)
 {
     if (server->listener == UT_SOCK_NONE)

@@ -54,6 +54,9 @@ void ut_http_server_step(ut_http_server *server, uint64_t now_ms, uint64_t *next
 void ut_http_server_reply(ut_http_server *server, ut_http_exchange *exchange,
                           const ut_http_reply *reply);
 
+// The peer of a request; borrowed from its connection. NULL: the connection is gone.
+const ut_addr *ut_http_server_peer(const ut_http_exchange *exchange);
+
 // Stops listening, closes idle connections, and lets the others end after the requests that have
 // begun to arrive.
 void ut_http_server_stop(ut_http_server *server, uint64_t now_ms);

@@ -99,6 +99,30 @@ static void rates_are_what_moved_between_two_samples(void **state)
     free(p);
 }
 
+static void what_was_refused_has_a_line_where_it_happened(void **state)
+{
+    (void)state;
+    pair *p = make_pair();
+    char *text_z = frame_of(p, 120, 40, true);
+    assert_null(strstr(text_z, "refused:"));
+    free(text_z);
+    p->now.rejected = 3;
+    p->now.refusal_count = 1;
+    p->now.refusals[0] = (ut_top_refusal){"trace_id", 3, true};
+    text_z = frame_of(p, 120, 40, true);
+    expect_in(text_z, "\n      spans rejected: 3 trace_id\n");
+    free(text_z);
+    p->now.refused = 12;
+    p->now.refusal_count = 3;
+    p->now.refusals[2] = p->now.refusals[0];
+    p->now.refusals[0] = (ut_top_refusal){"metrics", 7, false};
+    p->now.refusals[1] = (ut_top_refusal){"invalid", 5, false};
+    text_z = frame_of(p, 120, 40, true);
+    expect_in(text_z, "\n      refused: 7 metrics, 5 invalid   spans rejected: 3 trace_id\n");
+    free(text_z);
+    free(p);
+}
+
 static void the_first_frame_has_no_rates(void **state)
 {
     (void)state;
@@ -208,6 +232,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rates_are_what_moved_between_two_samples),
+        cmocka_unit_test(what_was_refused_has_a_line_where_it_happened),
         cmocka_unit_test(the_first_frame_has_no_rates),
         cmocka_unit_test(a_counter_that_was_set_back_makes_no_huge_rate),
         cmocka_unit_test(every_frame_fits_its_screen),

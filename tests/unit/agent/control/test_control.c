@@ -41,6 +41,7 @@ typedef struct {
     ut_store *store;
     ut_store_thread *thread;
     ut_control *control;
+    ut_tally refusals; // of the receiver
     ut_control_client *client;
     pthread_t server;
     bool serving;
@@ -72,7 +73,11 @@ static void *serve(void *context)
 static void open_control(fixture *f)
 {
     const ut_control_config config = {
-        .poller = f->poller, .store = f->thread, .data_dir_z = f->dir_z};
+        .poller = f->poller,
+        .store = f->thread,
+        .refusals = &f->refusals,
+        .data_dir_z = f->dir_z,
+    };
     if (ut_control_open(&config, &f->control, &f->fault) != UT_OK)
         fail_msg("%s", f->fault.text_z);
 }
@@ -177,6 +182,27 @@ static void the_status_tells_of_store_and_destinations(void **state)
         assert_has(answer, "\"bytes_max\":16777216");
         assert_has(answer, "\"operation\":null}");
     }
+}
+
+static void the_status_tells_what_the_receiver_refused(void **state)
+{
+    static const ut_tally_kind kinds[] = {
+        {"metrics", "requests", "", "", "refused"},
+        {"invalid", "requests", "", "", "refused"},
+        {"trace_id", "spans", "", "", "rejected"},
+    };
+    fixture *f = *state;
+    ut_bytes answer;
+    assert_int_equal(ask(f, "GET", "/status", &answer), UT_OK);
+    assert_has(answer, "\"refused\":0,\"refused_by\":{},\"rejected\":0,\"rejected_by\":{}");
+    stop_serving(f);
+    ut_tally_init(&f->refusals, kinds, 3, NULL, "");
+    ut_tally_add(&f->refusals, 1, 4, "a", "", 0);
+    ut_tally_add(&f->refusals, 2, 2, "a", "", 0);
+    start_serving(f);
+    assert_int_equal(ask(f, "GET", "/status", &answer), UT_OK);
+    assert_has(answer, "\"refused\":4,\"refused_by\":{\"invalid\":4},"
+                       "\"rejected\":2,\"rejected_by\":{\"trace_id\":2}");
 }
 
 static void what_is_not_known_is_refused(void **state)
@@ -541,6 +567,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         CLAIM(the_status_tells_of_store_and_destinations),
+        CLAIM(the_status_tells_what_the_receiver_refused),
         CLAIM(what_is_not_known_is_refused),
         CLAIM(bodies_that_are_not_wanted_are_refused),
         CLAIM(the_cursor_of_a_reader_is_stored_and_removed),

@@ -218,7 +218,7 @@ static void it_says_that_it_is_ready_and_what_it_did(void **state)
     assert_ends(f, 0);
     assert_int_equal(lines_with(f->log_z, " ready "), 1);
     assert_non_null(
-        strstr(f->log_z, " info agent: stopped: accepted=25 duplicates=20 rejected=0\n"));
+        strstr(f->log_z, " info agent: stopped: accepted=25 duplicates=20 rejected=0 refused=0\n"));
     // "2026-11-20T18:40:00.123Z info agent: ..."
     for (const char *line = f->log_z; *line != '\0'; line = strchr(line, '\n') + 1) {
         int year = 0;

@@ -96,14 +96,14 @@ static void it_counts_from_the_start_on(void **state)
     mark(f, one, early, UT_DELIVERY_DELIVERED, 100);
     mark(f, two, early, UT_DELIVERY_DEAD, 100);
     begin(f);
-    assert_string_equal(report_of(f), "agent: stopped: accepted=0 duplicates=0 rejected=0"
+    assert_string_equal(report_of(f), "agent: stopped: accepted=0 duplicates=0 rejected=0 refused=0"
                                       "; one: delivered=0 pending=10 dead=0 expired=0 evicted=0"
                                       "; two: delivered=0 pending=10 dead=0 expired=0 evicted=0");
 
     const uint64_t late = ut_filled_store_append(f->filled, 7, 0);
     mark(f, one, waiting, UT_DELIVERY_DELIVERED, 10);
     mark(f, two, late, UT_DELIVERY_DEAD, 7);
-    assert_string_equal(report_of(f), "agent: stopped: accepted=0 duplicates=0 rejected=0"
+    assert_string_equal(report_of(f), "agent: stopped: accepted=0 duplicates=0 rejected=0 refused=0"
                                       "; one: delivered=10 pending=7 dead=0 expired=0 evicted=0"
                                       "; two: delivered=0 pending=10 dead=7 expired=0 evicted=0");
 }
@@ -115,7 +115,7 @@ static void destinations_that_are_not_configured_are_left_out(void **state)
     add_destination(f, "here");
     (void)ut_filled_store_append(f->filled, 3, 0);
     begin(f);
-    assert_string_equal(report_of(f), "agent: stopped: accepted=0 duplicates=0 rejected=0"
+    assert_string_equal(report_of(f), "agent: stopped: accepted=0 duplicates=0 rejected=0 refused=0"
                                       "; here: delivered=0 pending=3 dead=0 expired=0 evicted=0");
 }
 

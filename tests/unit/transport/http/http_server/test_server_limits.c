@@ -90,6 +90,38 @@ static void a_short_refused_body_does_not_cost_the_connection(void **state)
     ut_wire_close(&c);
 }
 
+static void a_refused_body_in_chunks_is_passed_over_while_it_is_short(void **state)
+{
+    ut_echo *echo = *state;
+    static char chunk[UT_HTTP_SERVER_DISCARD_MAX / 4];
+    char size_z[32];
+    (void)snprintf(size_z, sizeof(size_z), "%zx\r\n", sizeof(chunk));
+    for (int chunks = 1; chunks <= 5; chunks++) {
+        ut_wire c = ut_echo_connect(echo);
+        ut_wire_send_z(&c, "POST /early HTTP/1.1\r\nHost: x\r\n"
+                           "Transfer-Encoding: chunked\r\n\r\n");
+        const ut_wire_answer a = ut_echo_take(&c);
+        assert_int_equal(a.status, 404);
+        ut_echo_assert_stays(&a);
+        for (int i = 0; i < chunks; i++) {
+            ut_wire_send_z(&c, size_z);
+            assert_true(ut_wire_send(&c, chunk, sizeof(chunk)));
+            ut_wire_send_z(&c, "\r\n");
+        }
+        ut_wire_send_z(&c, "0\r\n\r\nPOST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok");
+        if (chunks <= 4) {
+            const ut_wire_answer b = ut_echo_take(&c);
+            ut_echo_assert_body(&b, "ok");
+        } else {
+            ut_wire_wait_eof(&c);
+        }
+        ut_wire_close(&c);
+    }
+    assert_int_equal(echo->bodies, 4);
+    assert_int_equal(echo->refusals, 0); // each has its answer already
+    ut_echo_assert_memory_free(echo);
+}
+
 static void bodies_over_the_memory_get_503_and_the_connection_goes_on(void **state)
 {
     ut_echo *echo = *state;
@@ -215,6 +247,7 @@ int main(void)
         UT_ECHO_TEST(a_body_over_the_limit_gets_413_that_its_sender_can_see),
         UT_ECHO_TEST(a_body_at_the_limit_is_taken),
         UT_ECHO_TEST(a_short_refused_body_does_not_cost_the_connection),
+        UT_ECHO_TEST(a_refused_body_in_chunks_is_passed_over_while_it_is_short),
         UT_ECHO_TEST(bodies_over_the_memory_get_503_and_the_connection_goes_on),
         UT_ECHO_TEST(a_promised_length_alone_takes_no_memory),
         UT_ECHO_TEST(a_connection_over_the_limit_is_told_and_others_go_on),

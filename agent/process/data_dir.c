@@ -84,8 +84,9 @@ int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
     const int written = snprintf(path_z, sizeof(path_z), "%s/store.mdb", dir_z);
+    struct stat status; // a link to nothing is there, too: the opening names it
     if (written > 0 && (size_t)written < sizeof(path_z) &&
-        (access(path_z, F_OK) == 0 || errno == EACCES))
+        (lstat(path_z, &status) == 0 || errno == EACCES))
         return EX_OK;
     (void)ut_fault_set(
         fault, UT_ENOTFOUND,
@@ -180,6 +181,12 @@ static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd
     }
     if (foreign)
         return EX_NOPERM;
+    struct stat status;
+    if (stat(dir_z, &status) == 0 && (status.st_mode & S_IWOTH) != 0)
+        ut_log_write(log, UT_LOG_WARN, "agent",
+                     "every user of this machine may write the data directory %s, and so remove or "
+                     "replace what is stored there: chmod o-w %s",
+                     dir_z, dir_z);
     char pid_z[24];
     const int len = snprintf(pid_z, sizeof(pid_z), "%ld\n", (long)getpid());
     // The process id in the file is a help for people; the lock itself does not depend on it.

@@ -14,6 +14,7 @@
 #include "storage/lmdb/engine_lmdb_txn.h"
 #include "storage/lmdb/lmdb_code.h"
 #include "storage/lmdb/lmdb_file.h"
+#include "storage/lmdb/plain_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,8 +63,11 @@ static ut_err lock_directory(ut_lmdb_engine *engine, ut_fault *fault)
     (void)snprintf(path_z, sizeof(path_z), "%s/store.lock", dir_z); // the room is there
     engine->lock_fd =
         open(path_z, O_RDWR | O_CREAT | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, UT_LMDB_FILE_MODE);
-    if (engine->lock_fd < 0)
-        return open_fault(fault, path_z, errno);
+    if (engine->lock_fd < 0) {
+        const int reason = errno;
+        const bool plain = reason != ELOOP || ut_plain_file_check(path_z, 0, fault) == UT_OK;
+        return plain ? open_fault(fault, path_z, reason) : UT_EPERM;
+    }
     // It is written to: a link that somebody put there must not lead elsewhere.
     struct stat status;
     if (fstat(engine->lock_fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink > 1)
@@ -82,16 +86,18 @@ static ut_err lock_directory(ut_lmdb_engine *engine, ut_fault *fault)
                                 "%s is being read by a user who may not write %s-lock. Try again "
                                 "when that has ended",
                                 dir_z, engine->place.path_z);
+        if (pid > 0)
+            (void)snprintf(text_z, sizeof(text_z), " %ld", pid); // fits: it was read from there
         return ut_fault_set(
             fault, UT_EBUSY,
-            "%s is in use by process %ld. Stop it first, or choose another data directory", dir_z,
-            pid);
+            "%s is in use by process%s. Stop it first, or choose another data directory", dir_z,
+            pid > 0 ? text_z : " (unknown)");
     }
-    int len = snprintf(text_z, sizeof(text_z), "%ld\n", (long)getpid());
-    // The number is for the message above only.
-    if (ftruncate(engine->lock_fd, 0) != 0 ||
-        pwrite(engine->lock_fd, text_z, (size_t)len, 0) != len)
-        return open_fault(fault, path_z, errno != 0 ? errno : EIO);
+    // The number is for the message above only: a full disk that does not take it is no reason to
+    // stay away.
+    const int len = snprintf(text_z, sizeof(text_z), "%ld\n", (long)getpid());
+    if (ftruncate(engine->lock_fd, 0) == 0)
+        (void)pwrite(engine->lock_fd, text_z, (size_t)len, 0);
     return UT_OK;
 }
 
@@ -126,6 +132,8 @@ static ut_err open_file(ut_lmdb_engine *engine, ut_fault *fault)
         *fault = of_data; // the store itself is what this user may not read
     if (err == UT_OK)
         err = ut_lmdb_file_check(place->path_z, fault);
+    if (err == UT_OK && !place->read_only)
+        err = ut_plain_file_check(place->path_z, UT_PLAIN_OURS, fault);
     if (err == UT_ENOTFOUND && !place->read_only) {
         int code = ut_lmdb_env_create(place);
         if (code != 0)
@@ -134,9 +142,14 @@ static ut_err open_file(ut_lmdb_engine *engine, ut_fault *fault)
     }
     if (err != UT_OK)
         return err;
-    int code = ut_lmdb_engine_open_env(engine);
     char lock_z[UT_LMDB_PATH_MAX + 8];
     (void)snprintf(lock_z, sizeof(lock_z), "%s-lock", place->path_z); // the room is there
+    err = ut_plain_file_check(lock_z, ut_lmdb_lock_must(place), fault);
+    if (err != UT_OK && err != UT_ENOTFOUND)
+        return err;
+    if (err == UT_OK && !place->read_only)
+        ut_lmdb_disk_hold_lock(lock_z);
+    int code = ut_lmdb_engine_open_env(engine);
     if (code == EACCES && place->read_only) {
         // A writer has a lock file there; without one and without the right to make one, there is
         // no writer.

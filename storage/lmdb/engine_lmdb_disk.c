@@ -6,11 +6,16 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 enum {
     ASK_EVERY_MS = 1000,    // between two questions to a full disk
     STEP_MAX = 1024 * 1024, // reserved beyond the need, so that not every commit asks
     PART_MIN = 32 * 1024,   // the smallest part in which a full disk is taken
+    LOCK_BYTES = 32 * 1024, // of a lock file: a head, and 64 bytes a reader
 };
 
 // Reserves disk for the bytes from..to without changing the length of the file. 0 or an errno.
@@ -62,6 +67,22 @@ uint64_t ut_lmdb_disk_hold(ut_lmdb_disk *disk, int file, uint64_t file_bytes, ui
             disk->ask_ms = now_ms + ASK_EVERY_MS;
     }
     return disk->full && disk->held < bytes_max ? disk->held : bytes_max;
+}
+
+void ut_lmdb_disk_hold_lock(const char *lock_z)
+{
+    struct stat status;
+    int flags = 0;
+    const int file = open(lock_z, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (file < 0)
+        return;
+    if (fstat(file, &status) == 0 && status.st_size == 0 &&
+        ioctl(file, (int)FS_IOC_GETFLAGS, &flags) == 0) {
+        flags |= FS_NOCOW_FL;
+        (void)ioctl(file, (int)FS_IOC_SETFLAGS, &flags); // other file systems do not know it
+    }
+    (void)reserve(file, 0, LOCK_BYTES); // where it fails the file may serve all the same
+    (void)close(file);                  // nothing was written
 }
 
 void ut_lmdb_disk_met_end(ut_lmdb_disk *disk)

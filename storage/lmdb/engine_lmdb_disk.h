@@ -20,6 +20,11 @@ typedef struct {
 uint64_t ut_lmdb_disk_hold(ut_lmdb_disk *disk, int file, uint64_t file_bytes, uint64_t ahead,
                            uint64_t bytes_max);
 
+// Reserves disk for a lock file that this process has not open: it is written through a mapping,
+// where a full disk is a fault of memory. As far as the file system can; an empty file of btrfs is
+// also told to keep its place on the disk, or each write would need another one.
+void ut_lmdb_disk_hold_lock(const char *lock_z);
+
 // A commit met a full disk.
 void ut_lmdb_disk_met_end(ut_lmdb_disk *disk);
 

@@ -5,6 +5,7 @@
 #include "port/base/err.h"
 #include "storage/lmdb/engine_lmdb_guard.h"
 #include "storage/lmdb/engine_lmdb_owner.h"
+#include "storage/lmdb/plain_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -118,16 +119,39 @@ static int make_lock(const ut_lmdb_place *place, const char *lock_z)
     int code = ut_lmdb_make_like(lock_z, place->path_z, false);
     if (place->read_only && (code == EACCES || code == EPERM))
         return EACCES;
+    if (code == 0)
+        ut_lmdb_disk_hold_lock(lock_z);
     return 0; // LMDB meets any other error itself, or goes without the file
+}
+
+unsigned ut_lmdb_lock_must(const ut_lmdb_place *place)
+{
+    // Killed at the end of a compaction, its second name stays until the next writer.
+    return place->read_only ? 0 : UT_PLAIN_OURS | UT_PLAIN_ONE_NAME;
+}
+
+// Looks at the names before LMDB opens what stands there, or makes what does not.
+static int check_names(const ut_lmdb_place *place, const char *lock_z, bool *lock_missing)
+{
+    ut_err err = ut_plain_file_check(place->path_z, 0, NULL);
+    if (err != UT_OK)
+        return err == UT_ENOTFOUND ? ENOENT : ELOOP;
+    err = place->lockless ? UT_OK : ut_plain_file_check(lock_z, ut_lmdb_lock_must(place), NULL);
+    *lock_missing = err == UT_ENOTFOUND;
+    return err == UT_OK || *lock_missing ? 0 : ELOOP;
 }
 
 int ut_lmdb_env_open_named(const ut_lmdb_place *place, ut_lmdb_env **env)
 {
     char lock_z[UT_LMDB_PATH_MAX + 8];
     (void)snprintf(lock_z, sizeof(lock_z), "%s-lock", place->path_z); // the room is there
-    bool lock_missing = !place->lockless && access(lock_z, F_OK) != 0;
+    bool lock_missing = false;
+    int code = check_names(place, lock_z, &lock_missing);
+    if (code != 0)
+        return code;
     int names = lock_names(place, lock_missing);
-    int code = lock_missing ? make_lock(place, lock_z) : 0;
+    if (lock_missing)
+        code = make_lock(place, lock_z);
     if (code == 0)
         code = ut_lmdb_env_open(place, place->path_z, env);
     int fd = -1;

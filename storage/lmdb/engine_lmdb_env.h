@@ -44,7 +44,11 @@ typedef struct ut_lmdb_env {
 // Opens path_z as a data file with its lock file; all its pages are trusted. An LMDB code or errno,
 // as of all functions here that return an int.
 int ut_lmdb_env_open(const ut_lmdb_place *place, const char *path_z, ut_lmdb_env **env);
+// What the lock file of a place must be (plain_file.h).
+unsigned ut_lmdb_lock_must(const ut_lmdb_place *place);
 // Opens the data file by its name, so that no compaction comes in between; makes its lock file.
+// ENOENT, where LMDB would make an empty one: the data file is away. ELOOP: it or the lock file is
+// no plain file.
 int ut_lmdb_env_open_named(const ut_lmdb_place *place, ut_lmdb_env **env);
 // Ends the transactions that are kept for the next begin.
 void ut_lmdb_env_drop_idle(ut_lmdb_env *env);

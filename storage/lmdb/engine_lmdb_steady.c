@@ -5,6 +5,7 @@
 #include "port/base/bytes.h"
 #include "port/port.h"
 #include "storage/lmdb/lmdb_file.h"
+#include "storage/lmdb/plain_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,10 +102,11 @@ static ut_err take_back(int data, const char *data_z, const uint8_t *note, ut_fa
 // note: NULL where the pages are what they should be.
 static ut_err make_durable(const char *data_z, const uint8_t *note, ut_fault *fault)
 {
-    const int data = open(data_z, O_RDWR | O_CLOEXEC);
-    if (data < 0)
-        return errno == ENOENT ? UT_OK : system_fault(fault, data_z, "opened");
-    ut_err err = note != NULL ? take_back(data, data_z, note, fault) : UT_OK;
+    int data = -1;
+    ut_err err = ut_plain_file_open(data_z, O_RDWR, UT_PLAIN_OURS, &data, fault);
+    if (err != UT_OK)
+        return err == UT_ENOTFOUND ? UT_OK : err;
+    err = note != NULL ? take_back(data, data_z, note, fault) : UT_OK;
     if (err == UT_OK && fsync(data) != 0)
         err = system_fault(fault, data_z, "synced");
     (void)close(data); // synced before
@@ -116,10 +118,10 @@ static ut_err make_durable(const char *data_z, const uint8_t *note, ut_fault *fa
 // whose pages were overwritten.
 static ut_err remove_note(const char *steady_z, ut_fault *fault)
 {
-    const int fd = open(steady_z, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? UT_OK : system_fault(fault, steady_z, "opened");
-    ut_err err = UT_OK;
+    int fd = -1;
+    ut_err err = ut_plain_file_open(steady_z, O_WRONLY, UT_PLAIN_OURS, &fd, fault);
+    if (err != UT_OK)
+        return err == UT_ENOTFOUND ? UT_OK : err;
     if (ftruncate(fd, 0) != 0 || fsync(fd) != 0)
         err = system_fault(fault, steady_z, "emptied");
     (void)close(fd); // synced before
@@ -133,9 +135,10 @@ ut_err ut_lmdb_steady_end(const char *dir_z, const char *data_z, bool read_only,
     char steady_z[PATH_MAX_LEN + 16];
     uint8_t notes[NOTE_APART + NOTE_LEN] = {0};
     (void)snprintf(steady_z, sizeof(steady_z), "%s/store.steady", dir_z); // the room is there
-    const int fd = open(steady_z, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return errno == ENOENT ? UT_OK : system_fault(fault, steady_z, "opened");
+    int fd = -1;
+    ut_err err = ut_plain_file_open(steady_z, O_RDONLY, read_only ? 0 : UT_PLAIN_OURS, &fd, fault);
+    if (err != UT_OK)
+        return err == UT_ENOTFOUND ? UT_OK : err;
     const ssize_t len = read(fd, notes, sizeof(notes));
     (void)close(fd); // read only
     if (len < 0)
@@ -150,6 +153,6 @@ ut_err ut_lmdb_steady_end(const char *dir_z, const char *data_z, bool read_only,
                             "%s was in use when the machine stopped. Start the agent once, so that "
                             "it is brought back to its last sync",
                             data_z);
-    const ut_err err = make_durable(data_z, note, fault);
+    err = make_durable(data_z, note, fault);
     return err == UT_OK ? remove_note(steady_z, fault) : err;
 }

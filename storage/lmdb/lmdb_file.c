@@ -1,10 +1,14 @@
 // Checks of an LMDB data file by reading it; see lmdb_file.h. The layout stands in lmdb_page.h.
+#define _GNU_SOURCE
 #include "storage/lmdb/lmdb_file.h"
 
-#include <errno.h>
+#include "storage/lmdb/plain_file.h"
+
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 enum {
     CHECKS_MAX = 3, // a writer may change the meta pages while they are read
@@ -262,17 +266,17 @@ static ut_err check_once(checker *c)
 
 ut_err ut_lmdb_file_check(const char *path_z, ut_fault *fault)
 {
-    FILE *file = fopen(path_z, "rb");
+    int fd = -1;
+    ut_err err = ut_plain_file_open(path_z, O_RDONLY, 0, &fd, fault);
+    if (err != UT_OK)
+        return err;
+    FILE *file = fdopen(fd, "rb");
     if (file == NULL) {
-        if (errno == ENOENT)
-            return ut_fault_set(fault, UT_ENOTFOUND, "there is no %s", path_z);
-        if (errno == EACCES)
-            return ut_fault_set(fault, UT_EPERM, "%s may not be read by this user", path_z);
-        return ut_fault_set(fault, UT_EIO, "%s cannot be opened: %s", path_z, strerror(errno));
+        (void)close(fd); // read only
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory while %s is checked", path_z);
     }
     // Reads are small and far apart, and a writer may be at work: no stale buffer.
     (void)setvbuf(file, NULL, _IONBF, 0); // at worst the buffer stays
-    ut_err err = UT_OK;
     for (unsigned i = 0; i < CHECKS_MAX; i++) {
         checker c = {.file = file, .path_z = path_z, .fault = fault};
         clearerr(file);

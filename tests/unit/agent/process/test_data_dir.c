@@ -130,6 +130,27 @@ static pid_t start_holder(const fixture *f)
     return child;
 }
 
+static void count_line(void *context, ut_log_level level, const char *line, size_t len)
+{
+    unsigned *count = context;
+    if (level == UT_LOG_WARN && memmem(line, len, "chmod o-w", 9) != NULL)
+        *count += 1;
+}
+
+static void a_directory_that_every_user_may_write_is_warned_of(void **state)
+{
+    fixture *f = *state;
+    unsigned warned = 0;
+    const ut_log log = {.level = UT_LOG_DEBUG, .write = count_line, .context = &warned};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(chmod(f->dir_z, i == 0 ? 0770 : 0777), 0);
+        assert_int_equal(ut_data_dir_lock(f->dir_z, &log, &f->lock_fd, &f->fault), EX_OK);
+        assert_int_equal(warned, i);
+        (void)close(f->lock_fd);
+        f->lock_fd = -1;
+    }
+}
+
 static void kill_holder(pid_t child)
 {
     int status = 0;
@@ -278,6 +299,24 @@ static void a_missing_store_is_told_and_not_made(void **state)
     assert_int_equal(ut_data_dir_find_store(f->dir_z, &f->fault), EX_OK);
 }
 
+// The disk behind it is not there yet: a new store in its place would hide the old one.
+static void a_link_to_nothing_is_no_missing_store(void **state)
+{
+    fixture *f = *state;
+    ut_store *store = NULL;
+    char path_z[UT_TEMP_PATH_MAX];
+    struct stat status;
+    ut_temp_path(f->dir_z, "store.mdb", path_z);
+    assert_int_equal(symlink("/no/such/disk/store.mdb", path_z), 0);
+    assert_int_equal(ut_data_dir_find_store(f->dir_z, &f->fault), EX_OK);
+    assert_int_equal(ut_data_dir_open_store(&f->config, NULL, &store, &f->fault), EX_NOPERM);
+    assert_says(f, path_z);
+    assert_says(f, "/no/such/disk/store.mdb");
+    assert_int_equal(ut_data_dir_open_existing(&f->config, NULL, &store, &f->fault), EX_NOPERM);
+    assert_int_equal(lstat(path_z, &status), 0);
+    assert_true(S_ISLNK(status.st_mode));
+}
+
 static bool is_active(const ut_store *store, const char *name_z)
 {
     ut_store_destination all[UT_STORE_DESTINATIONS_MAX];
@@ -362,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(what_is_missing_is_made_for_this_user_only),
         CLAIM(a_file_in_its_place_is_told),
+        CLAIM(a_directory_that_every_user_may_write_is_warned_of),
         CLAIM(a_lock_held_by_another_is_told_with_its_process),
         CLAIM(a_killed_holder_leaves_no_lock_behind),
         CLAIM(a_link_under_its_name_is_left_alone),
@@ -369,6 +409,7 @@ int main(void)
         CLAIM(a_command_makes_nothing_in_a_foreign_directory),
         CLAIM(an_agent_in_a_foreign_directory_can_be_asked),
         CLAIM(a_missing_store_is_told_and_not_made),
+        CLAIM(a_link_to_nothing_is_no_missing_store),
         CLAIM(a_command_keeps_the_budget_and_the_destinations),
         CLAIM(what_is_no_store_is_named_and_left),
         CLAIM(a_fault_of_the_store_gets_its_place_and_the_remedy_for_damage),

@@ -3,6 +3,7 @@
 
 #include "agent/cli/time_option.h"
 #include "agent/cli/trace_pick.h"
+#include "agent/query/follow.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
 
@@ -32,6 +33,7 @@ void ut_filter_options_init(ut_filter_options *options, const ut_options *line, 
                                    .since_z = "",
                                    .until_z = "",
                                    .limit = limit,
+                                   .limit_min = 1,
                                    .limit_max = UT_FILTER_LIMIT_MAX,
                                    .now_ns = now_ns};
 }
@@ -144,15 +146,22 @@ static int take_condition(ut_filter_options *options, const char *command_z, int
     }
 }
 
+static int refuse_limit(const ut_filter_options *options, const char *text_z)
+{
+    return ut_cli_usage(options->line.command_z, "--limit takes a number of 1 to %llu, not \"%s\"",
+                        (unsigned long long)options->limit_max, text_z);
+}
+
 // Takes one option that is not the command's own. EX_OK or EX_USAGE.
 static int take(ut_filter_options *options, int option)
 {
     const char *const command_z = options->line.command_z;
     switch (option) {
     case 'n':
-        if (!ut_cli_number(optarg, options->limit_max, &options->limit) || options->limit == 0)
-            return ut_cli_usage(command_z, "--limit takes a number of 1 to %llu, not \"%s\"",
-                                (unsigned long long)options->limit_max, optarg);
+        options->limit_given = true;
+        if (!ut_cli_number(optarg, options->limit_max, &options->limit) ||
+            options->limit < options->limit_min)
+            return refuse_limit(options, optarg);
         return EX_OK;
     case UT_OPTION_NEWEST:
         options->oldest_first = false;
@@ -188,6 +197,25 @@ int ut_filter_options_next(ut_filter_options *options, int argc, char **argv)
             return -1;
         }
     }
+}
+
+int ut_filter_options_check_follow(const ut_filter_options *options, bool follow)
+{
+    const char *const command_z = options->line.command_z;
+    if (!follow)
+        return options->limit == 0 ? refuse_limit(options, "0") : EX_OK;
+    if (options->cursor_z != NULL && !options->oldest_first)
+        return ut_cli_usage(command_z, "--follow goes on from a cursor of --oldest only");
+    if (options->oldest_first && options->limit_given)
+        return ut_cli_usage(command_z, "--oldest --follow shows all there is: without --limit");
+    return EX_OK;
+}
+
+uint64_t ut_filter_options_backlog(const ut_filter_options *options)
+{
+    return options->limit_given    ? options->limit
+           : options->oldest_first ? UINT64_MAX
+                                   : UT_FOLLOW_BACKLOG;
 }
 
 int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *nothing)

@@ -45,6 +45,9 @@ enum {
     {"oldest", no_argument, NULL, UT_OPTION_OLDEST},     \
     {"cursor", required_argument, NULL, UT_OPTION_CURSOR}
 
+// For commands that list what arrives.
+#define UT_FOLLOW_ROW {"follow", no_argument, NULL, 'f'}
+
 // The parts of a help text about them, at most 80 columns wide.
 #define UT_FILTER_HELP \
     "Which spans (all that is given has to hold):\n" \
@@ -81,7 +84,9 @@ typedef struct {
     const char *since_z;  // --since as written; empty where it was not given
     const char *until_z;  // --until likewise
     uint64_t limit;
+    uint64_t limit_min; // a smaller --limit is refused: 1, unless the command says otherwise
     uint64_t limit_max; // a larger --limit is refused
+    bool limit_given;
     bool oldest_first;
     bool any;        // a condition was given
     bool time_given; // --since or --until was
@@ -103,6 +108,12 @@ int ut_filter_options_next(ut_filter_options *options, int argc, char **argv);
 // is refused, with a sentence on standard error. EX_OK or EX_USAGE. For options of a command's own.
 int ut_filter_options_text(const char *command_z, const char *option_z, const char *text_z,
                            ut_bytes *text);
+
+// Checks what --follow goes with, and that a limit of 0 goes with it. EX_OK or EX_USAGE.
+int ut_filter_options_check_follow(const ut_filter_options *options, bool follow);
+
+// How many spans or traces from before --follow shows; UINT64_MAX: all.
+uint64_t ut_filter_options_backlog(const ut_filter_options *options);
 
 // Checks what belongs together and opens the store for reading; on success a --trace is resolved.
 // EX_OK; else the reader is closed and the reason is on standard error. Nothing found for --trace

@@ -104,7 +104,8 @@ static void measure(ut_table *table)
 {
     char text_z[HEAD_BYTES_MAX];
     for (uint32_t i = 0; i < table->column_count; i++)
-        table->widths[i] = ut_term_columns(head_of(&table->columns[i], text_z));
+        if (!table->measured)
+            table->widths[i] = ut_term_columns(head_of(&table->columns[i], text_z));
     for (uint32_t i = 0; i < table->cell_count; i++) {
         uint32_t columns = ut_term_columns(cell_text(table, &cells_of(table)[i]));
         if (columns > UT_TABLE_CELL_COLUMNS)
@@ -162,9 +163,11 @@ static ut_err layout(ut_table *table)
         return table->text.err != UT_OK ? table->text.err : table->cells.err;
     if (table->cell_count == 0)
         return UT_OK;
-    if (!table->measured) {
-        char text_z[HEAD_BYTES_MAX];
+    const bool first = !table->measured;
+    if (first || table->grows)
         measure(table);
+    if (first) {
+        char text_z[HEAD_BYTES_MAX];
         for (uint32_t i = 0; i < table->column_count; i++) {
             if (table->widths[i] > 0)
                 add_cell(table, i, head_of(&table->columns[i], text_z), UT_COLOUR_BOLD);

@@ -27,6 +27,7 @@ typedef struct {
     uint32_t column_count;
     uint32_t widths[UT_TABLE_COLUMNS_MAX]; // 0: left out; set with the first rows that are printed
     bool measured;
+    bool grows;   // rows come one by one, and the widths with them: the caller sets it
     ut_buf text;  // of the cells
     ut_buf cells; // of the rows held back
     ut_buf out;

@@ -1,6 +1,6 @@
 // `untrace failures`: what failed lately, as patterns and one by one.
 #include "agent/commands/command.h"
-#include "agent/query/span_search.h"
+#include "agent/query/follow.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
@@ -19,7 +19,7 @@
 // clang-format off
 static const char help[] =
     "usage: untrace failures [--hours N] [--type GLOB] [--patterns] [conditions]\n"
-    "                        [--json]\n"
+    "                        [--follow] [--json]\n"
     "\n"
     "Shows the spans with status error that began in the last 24 hours: their\n"
     "patterns (name and message, the most frequent first), then the latest of them.\n"
@@ -29,6 +29,8 @@ static const char help[] =
     "      --type GLOB         with this error.type attribute, or this exception.type\n"
     "                          in an event\n"
     "      --patterns          the patterns only\n"
+    "  -f, --follow            instead of patterns the last 10 failures (or --limit N),\n"
+    "                          then each that arrives, until Ctrl-C\n"
     "  -n, --limit N           at most N patterns and N spans (default 10)\n"
     UT_OPTION_HELP_JSON
     UT_FILTER_HELP
@@ -51,6 +53,7 @@ enum {
 typedef struct {
     bool patterns_only;
     bool json;
+    bool follow;
     uint64_t limit;
     ut_stats *patterns;
     ut_table latest;
@@ -189,6 +192,40 @@ static ut_err print_tables(listing *list, const ut_stats_row *rows, uint32_t cou
     return err;
 }
 
+static ut_err visit_one(void *context, const ut_trace_span *found)
+{
+    listing *list = context;
+    if (found->span.trace_id.len != UT_TRACE_ID_LEN)
+        return UT_ECORRUPT;
+    add_latest(list, found);
+    return ut_table_end_row(&list->latest);
+}
+
+// Lists the latest, and those that come, until nobody reads any more.
+static ut_err follow_failures(listing *list, ut_filter_options *options, ut_reader *reader,
+                              ut_fault *fault)
+{
+    ut_follow follow;
+    ut_err err = ut_follow_begin(&follow, reader, options->line.data_dir_z, options->line.config_z,
+                                 &options->filter, ut_filter_options_backlog(options), NULL, fault);
+    if (err != UT_OK)
+        return err;
+    ut_table_init(&list->latest, latest_columns,
+                  sizeof(latest_columns) / sizeof(latest_columns[0]));
+    list->latest.grows = true;
+    while (err == UT_OK) {
+        err = ut_follow_pull(&follow, visit_one, NULL, list);
+        if (err == UT_OK)
+            err = ut_table_flush(&list->latest);
+        if (err == UT_OK)
+            err = ut_follow_wait(&follow, UINT64_MAX);
+    }
+    ut_table_free(&list->latest);
+    ut_follow_end(&follow);
+    (void)ut_fault_set(fault, err, "the listing ended: %s", ut_err_text(err));
+    return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
+}
+
 static ut_err list_failures(listing *list, const ut_filter_options *options, ut_reader *reader,
                             bool nothing, ut_fault *fault)
 {
@@ -234,6 +271,7 @@ static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             {"type", required_argument, NULL, OPTION_TYPE},
                                             {"patterns", no_argument, NULL, OPTION_PATTERNS},
                                             {"limit", required_argument, NULL, 'n'},
+                                            UT_FOLLOW_ROW,
                                             UT_OPTION_ROWS_END};
 
 // The command line, read.
@@ -242,6 +280,7 @@ typedef struct {
     uint64_t hours; // 0: not given
     ut_bytes type;  // none: any error
     bool patterns_only;
+    bool follow;
 } request;
 
 // False: the command ends with *code.
@@ -258,6 +297,9 @@ static bool read_line(request *wanted, int argc, char **argv, int *code)
             break;
         case OPTION_TYPE:
             *code = ut_filter_options_text("failures", "--type", optarg, &wanted->type);
+            break;
+        case 'f':
+            wanted->follow = true;
             break;
         default:
             wanted->patterns_only = true;
@@ -300,9 +342,16 @@ static int run(int argc, char **argv)
 
     ut_filter_options_init(&wanted.filter, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
     wanted.filter.limit_max = LIMIT_MAX;
+    wanted.filter.limit_min = 0; // with --follow
     if (!read_line(&wanted, argc, argv, &code))
         return code;
-    code = set_conditions(&wanted);
+    if (wanted.follow && (wanted.filter.line.json || wanted.patterns_only))
+        return ut_cli_usage("failures",
+                            "--follow lists failures one by one: --json and --patterns do not go "
+                            "with it; `untrace spans --status error --follow --jsonl` does");
+    code = ut_filter_options_check_follow(&wanted.filter, wanted.follow);
+    if (code == EX_OK)
+        code = set_conditions(&wanted);
     if (code == EX_OK)
         code = ut_filter_options_open(&wanted.filter, &reader, &nothing);
     if (code != EX_OK)
@@ -310,6 +359,7 @@ static int run(int argc, char **argv)
     listing list = {
         .patterns_only = wanted.patterns_only,
         .json = wanted.filter.line.json,
+        .follow = wanted.follow,
         .limit = wanted.filter.limit,
     };
     (void)snprintf(list.when_z, sizeof(list.when_z),
@@ -317,7 +367,9 @@ static int run(int argc, char **argv)
                    : wanted.hours == 1      ? "in the last hour"
                                             : "in the last %llu hours",
                    (unsigned long long)wanted.hours);
-    const ut_err err = list_failures(&list, &wanted.filter, &reader, nothing, &fault);
+    const ut_err err = list.follow && !nothing
+                           ? follow_failures(&list, &wanted.filter, &reader, &fault)
+                           : list_failures(&list, &wanted.filter, &reader, nothing, &fault);
     ut_reader_close(&reader);
     return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
 }

@@ -1,6 +1,6 @@
 // `untrace spans`: the spans that meet conditions, page by page.
 #include "agent/commands/command.h"
-#include "agent/query/span_search.h"
+#include "agent/query/follow.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
@@ -15,7 +15,7 @@
 // clang-format off
 static const char help[] =
     "usage: untrace spans [TRACE] [conditions] [--limit N] [--cursor TEXT]\n"
-    "                     [--json | --jsonl]\n"
+    "                     [--follow] [--json | --jsonl]\n"
     "\n"
     "Lists spans, the newest 50 first: when each began, its trace, how long it took,\n"
     "where it ran. TRACE is the same as --trace ID. Where there are more, the last\n"
@@ -25,6 +25,8 @@ static const char help[] =
     UT_FILTER_HELP
     "How much, in which order:\n"
     UT_PAGE_HELP
+    "  -f, --follow            the last 10 (or --limit N), then what arrives, until\n"
+    "                          Ctrl-C; with --oldest all there is first\n"
     "Shown as:\n"
     "      --json              one JSON object: \"spans\", whether there are \"more\",\n"
     "                          and the \"cursor\" behind them, which with --oldest goes\n"
@@ -57,6 +59,7 @@ static const ut_table_column columns[] = {
 
 typedef struct {
     form form;
+    bool follow;
     const ut_options *options;
     ut_pager pager;
     ut_table table;
@@ -115,7 +118,7 @@ static ut_err print_waiting(void *context)
 {
     listing *list = context;
     ut_buf *out = list->form == AS_TABLE ? &list->table.out : &list->out;
-    if (out->len > 0)
+    if (out->len > 0 && !list->follow)
         ut_pager_begin(&list->pager, list->options);
     return ut_term_write(out);
 }
@@ -159,6 +162,32 @@ static ut_err finish(listing *list, const ut_span_search *search)
     return ut_term_write(&list->out);
 }
 
+// Lists what is there and what comes, until nobody reads any more.
+static ut_err follow_spans(listing *list, ut_filter_options *options, ut_reader *reader,
+                           ut_fault *fault)
+{
+    ut_follow follow;
+    ut_err err = ut_follow_begin(&follow, reader, options->line.data_dir_z, options->line.config_z,
+                                 &options->filter, ut_filter_options_backlog(options),
+                                 options->cursor_z, fault);
+    if (err != UT_OK)
+        return err;
+    follow.search.search.since = ut_bytes_of_z(options->since_z);
+    follow.search.search.until = ut_bytes_of_z(options->until_z);
+    list->table.grows = true;
+    while (err == UT_OK) {
+        err = ut_follow_pull(&follow, visit, print_waiting, list);
+        if (err == UT_OK)
+            err = list->form == AS_TABLE ? ut_table_flush(&list->table) : ut_term_write(&list->out);
+        if (err == UT_OK)
+            err = ut_follow_wait(&follow, UINT64_MAX);
+    }
+    ut_follow_end(&follow);
+    if (err != UT_ECLOSED)
+        (void)ut_fault_set(fault, err, "the listing ended: %s", ut_err_text(err));
+    return err;
+}
+
 static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *reader, bool nothing,
                          ut_fault *fault)
 {
@@ -179,15 +208,19 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
         ut_json_write_object(&list->json, NULL);
         ut_json_write_array(&list->json, "spans");
     }
-    if (!nothing)
-        err = ut_span_search_run(&search, reader, options->limit, visit, print_waiting, list);
-    if (err == UT_OK)
-        err = finish(list, &search);
-    ut_span_search_warn(&search);
-    ut_pager_end(&list->pager);
+    if (list->follow && !nothing) {
+        err = follow_spans(list, options, reader, fault);
+    } else {
+        if (!nothing)
+            err = ut_span_search_run(&search, reader, options->limit, visit, print_waiting, list);
+        if (err == UT_OK)
+            err = finish(list, &search);
+        ut_span_search_warn(&search);
+        ut_pager_end(&list->pager);
+    }
     ut_table_free(&list->table);
     ut_buf_free(&list->out);
-    if (err != UT_OK)
+    if (err != UT_OK && !list->follow)
         (void)ut_fault_set(fault, err, "the listing ended early: %s", ut_err_text(err));
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
@@ -197,6 +230,7 @@ static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
                                             UT_PAGE_ROWS,
+                                            UT_FOLLOW_ROW,
                                             {"json", no_argument, NULL, OPTION_JSON},
                                             {"jsonl", no_argument, NULL, OPTION_LINES},
                                             UT_OPTION_ROWS_END};
@@ -214,10 +248,14 @@ static int run(int argc, char **argv)
     bool nothing;
 
     ut_filter_options_init(&options, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
+    options.limit_min = 0; // with --follow
     for (int option; (option = ut_filter_options_next(&options, argc, argv)) != -1;) {
         switch (option) {
         case OPTION_JSON:
             list.form = AS_JSON;
+            break;
+        case 'f':
+            list.follow = true;
             break;
         default:
             list.form = AS_LINES;
@@ -229,7 +267,11 @@ static int run(int argc, char **argv)
         options.trace_z = argv[optind++];
     if (optind < argc)
         return ut_cli_usage("spans", "\"%s\" is one word too many", argv[optind]);
-    int code = ut_filter_options_open(&options, &reader, &nothing);
+    if (list.follow && list.form == AS_JSON)
+        return ut_cli_usage("spans", "--follow never ends, and --json is one object: take --jsonl");
+    int code = ut_filter_options_check_follow(&options, list.follow);
+    if (code == EX_OK)
+        code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)
         return code;
     const ut_err err = list_spans(&list, &options, &reader, nothing, &fault);

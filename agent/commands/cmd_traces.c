@@ -1,7 +1,8 @@
 // `untrace traces`: the newest traces of a data directory, or those with a span that meets
 // conditions, whether or not an agent runs on it.
 #include "agent/commands/command.h"
-#include "agent/query/span_search.h"
+#include "agent/query/follow.h"
+#include "agent/query/quiet_traces.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
@@ -19,7 +20,7 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace traces [conditions] [--limit N] [--json]\n"
+    "usage: untrace traces [conditions] [--limit N] [--follow] [--json]\n"
     "\n"
     "Lists the traces that came last, the last that began first: when each began, how\n"
     "long it took from the first start to the last end of its spans, how many these\n"
@@ -28,6 +29,8 @@ static const char help[] =
     "directory.\n"
     "\n"
     "  -n, --limit N           at most N traces (default 20)\n"
+    "  -f, --follow            the last 10 (or --limit N), then each that arrives, when\n"
+    "                          no span of it has come for 2 seconds, until Ctrl-C\n"
     "      --json, --jsonl     one JSON object a line\n"
     UT_FILTER_HELP
     "Where and how:\n"
@@ -69,6 +72,7 @@ typedef struct {
 typedef struct {
     ut_table table;
     bool json;
+    bool follow;
     ut_buf out;  // JSON
     ut_buf name; // of a row, with what is said of it
     uint64_t rows;
@@ -231,9 +235,99 @@ static ut_err search_traces(listing *list, const ut_filter_options *options, ut_
     return err;
 }
 
+// ---- following ----
+
+typedef struct {
+    listing *list;
+    ut_reader *reader;
+    ut_quiet_traces *traces;
+    uint64_t wait_ms; // until the next one may be at rest
+} followed;
+
+static ut_err note_span(void *context, const ut_trace_span *found)
+{
+    const followed *to = context;
+    if (found->span.trace_id.len != UT_TRACE_ID_LEN)
+        return UT_ECORRUPT;
+    ut_quiet_traces_add(to->traces, found->span.trace_id, ut_clock_mono_ms());
+    return ut_quiet_traces_are_full(to->traces) ? UT_EAGAIN : UT_OK;
+}
+
+static ut_err print_one(void *context, const ut_trace_row *row)
+{
+    return print_row(context, row);
+}
+
+// Prints the traces that are at rest.
+static ut_err print_quiet(void *context)
+{
+    followed *from = context;
+    uint8_t id[1][UT_TRACE_ID_LEN];
+    ut_err err = UT_OK;
+    // A store that is being replaced has no view.
+    while (err == UT_OK && from->reader->view != NULL &&
+           ut_quiet_traces_take(from->traces, ut_clock_mono_ms(), id[0], &from->wait_ms)) {
+        err = ut_store_view_begin(from->reader->view);
+        if (err == UT_OK)
+            err = ut_query_trace_rows(from->reader->view, UT_ORG_DEFAULT, id, 1, print_one,
+                                      from->list);
+        ut_store_view_end(from->reader->view);
+    }
+    if (err == UT_OK)
+        err =
+            from->list->json ? ut_term_write(&from->list->out) : ut_table_flush(&from->list->table);
+    return err;
+}
+
+// The newest traces that are there, the oldest of them first, count as at rest at once.
+static ut_err note_backlog(const followed *to, const ut_filter *filter, uint64_t backlog)
+{
+    ut_span_search search;
+    found_set set;
+    if (backlog == 0)
+        return UT_OK;
+    ut_span_search_begin(&search, filter, false);
+    ut_err err = open_set(&set, (uint32_t)backlog);
+    if (err == UT_OK)
+        err = ut_span_search_run(&search, to->reader, 0, remember_trace, NULL, &set);
+    while (err == UT_OK && set.count > 0)
+        ut_quiet_traces_add(to->traces, ut_bytes_of(set.ids[--set.count], UT_TRACE_ID_LEN), 0);
+    close_set(&set);
+    return err;
+}
+
+static ut_err follow_traces(listing *list, ut_filter_options *options, ut_reader *reader,
+                            ut_fault *fault)
+{
+    ut_follow follow;
+    followed to = {.list = list, .reader = reader, .wait_ms = UINT64_MAX};
+    ut_err err = ut_follow_begin(&follow, reader, options->line.data_dir_z, options->line.config_z,
+                                 &options->filter, 0, NULL, fault);
+    if (err != UT_OK)
+        return err;
+    list->table.grows = true;
+    err = ut_quiet_traces_new(&to.traces);
+    if (err == UT_OK)
+        err = note_backlog(&to, &options->filter, ut_filter_options_backlog(options));
+    while (err == UT_OK) {
+        err = print_quiet(&to);
+        if (err == UT_OK)
+            err = ut_follow_pull(&follow, note_span, print_quiet, &to);
+        if (err == UT_OK)
+            err = print_quiet(&to);
+        if (err == UT_OK)
+            err = ut_follow_wait(&follow, to.wait_ms);
+    }
+    ut_quiet_traces_free(to.traces);
+    ut_follow_end(&follow);
+    if (err != UT_ECLOSED)
+        (void)ut_fault_set(fault, err, "the listing ended: %s", ut_err_text(err));
+    return err;
+}
+
 // ---- the command ----
 
-static ut_err list_traces(listing *list, const ut_filter_options *options, ut_reader *reader,
+static ut_err list_traces(listing *list, ut_filter_options *options, ut_reader *reader,
                           bool nothing, ut_fault *fault)
 {
     ut_err err = UT_OK;
@@ -243,13 +337,17 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
     ut_buf_init(&list->name, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     ut_buf_init(&list->texts, PAGE_TEXT_BYTES + 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     list->page = calloc(PAGE_ROWS, sizeof(*list->page));
-    if (list->page == NULL)
+    if (list->page == NULL) {
         err = UT_ENOMEM;
-    else if (options->any && !nothing)
+    } else if (list->follow && !nothing) {
+        err = follow_traces(list, options, reader, fault);
+        goto done;
+    } else if (options->any && !nothing) {
         err = search_traces(list, options, reader);
-    else if (!options->any)
+    } else if (!options->any) {
         err = ut_query_traces(reader->view, UT_ORG_DEFAULT, (uint32_t)options->limit, add_to_page,
                               list);
+    }
     ut_store_view_end(reader->view);
     ut_pager_begin(&pager, &options->line);
     if (err == UT_OK)
@@ -261,12 +359,13 @@ static ut_err list_traces(listing *list, const ut_filter_options *options, ut_re
                                   ? "no trace has a span that meets these conditions\n"
                                   : "there are no traces yet; `untrace send` makes some\n");
     ut_pager_end(&pager);
+done:
     free(list->page);
     ut_buf_free(&list->texts);
     ut_table_free(&list->table);
     ut_buf_free(&list->name);
     ut_buf_free(&list->out);
-    if (err != UT_OK)
+    if (err != UT_OK && !list->follow)
         (void)ut_fault_set(fault, err, "the listing ended early: %s", ut_err_text(err));
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
@@ -277,6 +376,7 @@ static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             UT_OPTION_ROW_JSON,
                                             {"jsonl", no_argument, NULL, UT_OPTION_JSON},
                                             {"limit", required_argument, NULL, 'n'},
+                                            UT_FOLLOW_ROW,
                                             UT_OPTION_ROWS_END};
 
 static int run(int argc, char **argv)
@@ -288,18 +388,24 @@ static int run(int argc, char **argv)
     bool nothing;
 
     ut_filter_options_init(&options, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
-    const int option = ut_filter_options_next(&options, argc, argv);
-    UT_ASSERT(option == -1); // it has none of its own
+    options.limit_min = 0; // with --follow
+    listing list = {.follow = false};
+    while (ut_filter_options_next(&options, argc, argv) != -1)
+        list.follow = true; // the only option of its own
     if (options.line.ended)
         return options.line.code;
-    const uint64_t limit_max = options.any ? CONDITIONS_LIMIT_MAX : LIMIT_MAX;
+    const uint64_t limit_max = list.follow   ? UT_QUIET_TRACES_MAX
+                               : options.any ? CONDITIONS_LIMIT_MAX
+                                             : LIMIT_MAX;
     if (options.limit > limit_max)
         return ut_cli_usage("traces", "--limit takes a number of 1 to %llu here, not %llu",
                             (unsigned long long)limit_max, (unsigned long long)options.limit);
-    const int code = ut_filter_options_open(&options, &reader, &nothing);
+    int code = ut_filter_options_check_follow(&options, list.follow);
+    if (code == EX_OK)
+        code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)
         return code;
-    listing list = {.json = options.line.json};
+    list.json = options.line.json;
     const ut_err err = list_traces(&list, &options, &reader, nothing, &fault);
     ut_reader_close(&reader);
     return err == UT_OK ? EX_OK : ut_cli_fail(&fault);

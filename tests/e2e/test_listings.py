@@ -1,9 +1,10 @@
-"""The habits of listings: time zones, colour and pager."""
+"""The habits of listings: time zones, colour, pager, following."""
 
 import json
 import os
 import pty
 import re
+import signal
 import subprocess
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import otlp
 from agent import PROGRAM, untrace
 from terminal import Terminal
-from waiting import DEADLINE_S
+from waiting import DEADLINE_S, until
 
 EX_USAGE = 64
 ESCAPE = "\x1b"
@@ -159,3 +160,156 @@ def test_ctrl_c_is_the_pagers(stored, tmp_path):
     terminal.press(b"\x03")
     terminal.wait_for("caught")
     assert terminal.wait_end() == 0
+
+
+class Following:
+    """A command with --follow, and the lines that it has printed so far."""
+
+    def __init__(self, folder, *arguments):
+        self.file = folder / "followed"
+        self.errors = folder / "errors"
+        with open(self.file, "wb") as out, open(self.errors, "wb") as errors:
+            self.process = subprocess.Popen([PROGRAM, *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=out, stderr=errors)
+
+    def lines(self):
+        return self.file.read_text(encoding="utf-8").splitlines()
+
+    def wait_lines(self, count):
+        until(lambda: len(self.lines()) >= count, lambda: f"{count} lines; there are:\n{self.lines()}\n{self.errors.read_text()}")
+        return self.lines()
+
+    def interrupt(self):
+        self.process.send_signal(signal.SIGINT)
+        assert self.process.wait(DEADLINE_S) == -signal.SIGINT
+        assert self.errors.read_text() == ""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+def named(name, trace_id=None, service="shop", error=False):
+    message = otlp.request(1, trace_id, service=service)
+    otlp.first_span(message).name = name
+    if error:
+        otlp.first_span(message).status.code, otlp.first_span(message).status.message = 2, "refused"
+    return message
+
+
+def test_spans_are_followed_across_restarts_and_compaction(agent, tmp_path):
+    under_test = agent()
+    for number in range(12):
+        under_test.accept(named(f"n{number}", service="other" if number == 5 else "shop"))
+    with Following(tmp_path, "spans", "-f", "-s", "shop", "--jsonl", "-d", under_test.data_dir) as following:
+        names = [json.loads(line)["name"] for line in following.wait_lines(10)]
+        assert names == ["n1", "n2", "n3", "n4", "n6", "n7", "n8", "n9", "n10", "n11"]  # the last 10, oldest first
+        for number in range(12, 15):
+            under_test.accept(named(f"n{number}"))
+            under_test.accept(named("passed", service="other"))
+            assert json.loads(following.wait_lines(number - 1)[-1])["name"] == f"n{number}"
+        done = untrace("store", "compact", "--config", under_test.config_file)  # replaces the store
+        assert done.returncode == 0, done
+        under_test.accept(named("n15"))
+        following.wait_lines(14)
+        under_test.kill()
+        under_test.start()
+        under_test.accept(named("n16"))
+        following.wait_lines(15)
+        under_test.stop()
+        assert untrace("store", "compact", "--config", under_test.config_file).returncode == 0
+        under_test.start()
+        under_test.accept(named("n17"))
+        names = [json.loads(line)["name"] for line in following.wait_lines(16)]
+        assert names == [f"n{number}" for number in range(1, 18) if number != 5]
+        following.interrupt()
+
+
+@pytest.mark.parametrize("options, before", [(["-n", "0"], []), (["-n", "2"], ["n1", "n2"]), (["--oldest"], ["n0", "n1", "n2"])])
+def test_what_is_shown_from_before(agent, tmp_path, options, before):
+    under_test = agent()
+    for number in range(3):
+        under_test.accept(named(f"n{number}"))
+    with Following(tmp_path, "spans", "--follow", *options, "--jsonl", "-d", under_test.data_dir) as following:
+        following.wait_lines(len(before))
+        if not before:  # the command has come so far when it has a descriptor of inotify
+            until(lambda: any("inotify" in os.readlink(entry.path) for entry in os.scandir(f"/proc/{following.process.pid}/fd")),
+                  "the command waits")
+        under_test.accept(named("n3"))
+        names = [json.loads(line)["name"] for line in following.wait_lines(len(before) + 1)]
+        assert names[-1] == "n3" and names[:-1][-len(before):] == before[:len(names) - 1]
+
+
+def test_an_empty_store_is_followed_from_its_first_span(agent, tmp_path):
+    under_test = agent()
+    with Following(tmp_path, "spans", "-f", "-d", under_test.data_dir) as following:
+        under_test.accept(named("first"))
+        head, row = following.wait_lines(2)
+        assert head.startswith("began (UTC)") and row.endswith("first")
+        under_test.accept(named("a name that is longer than all before", service="a-service-with-a-long-name"))
+        assert following.wait_lines(3)[2].endswith("a-service-with-a-long-name  a name that is longer than all before")
+        following.interrupt()
+
+
+def test_traces_are_followed_each_once_when_they_are_whole(agent, tmp_path):
+    under_test = agent()
+    under_test.accept(named("before"))
+    with Following(tmp_path, "traces", "-f", "--json", "-d", under_test.data_dir) as following:
+        assert json.loads(following.wait_lines(1)[0])["name"] == "before"
+        trace_id = otlp.new_trace_id()
+        for name in "first", "second", "third":
+            under_test.accept(named(name, trace_id))
+        row = json.loads(following.wait_lines(2)[1])
+        assert (row["spans"], row["trace_id"]) == (3, trace_id.hex())
+        under_test.accept(named("late", trace_id))
+        under_test.accept(named("last"))
+        assert [json.loads(line)["name"] for line in following.wait_lines(3)] == ["before", "first", "last"]
+        following.interrupt()
+
+
+def test_failures_are_followed(agent, tmp_path):
+    under_test = agent()
+    with Following(tmp_path, "failures", "-f", "--since", "0", "-d", under_test.data_dir) as following:
+        under_test.accept(named("fine"))
+        under_test.accept(named("POST /pay", error=True))
+        assert re.search(r"shop +POST /pay +- +refused$", following.wait_lines(2)[1])
+        following.interrupt()
+
+
+def test_following_ends_when_nobody_reads(agent):
+    under_test = agent()
+    under_test.accept(named("one"))
+    process = subprocess.Popen([PROGRAM, "spans", "-f", "--jsonl", "-d", under_test.data_dir], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert json.loads(process.stdout.readline())["name"] == "one"  # comes at once through a pipe
+    process.stdout.close()
+    assert process.wait(DEADLINE_S) == 0  # though nothing more arrives
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_following_sleeps_while_nothing_comes(agent, tmp_path):
+    under_test = agent()
+    under_test.accept(named("one"))
+
+    def switches(pid):
+        status = open(f"/proc/{pid}/status", encoding="ascii").read()
+        return sum(map(int, re.findall(r"voluntary_ctxt_switches:\t(\d+)", status)))
+
+    with Following(tmp_path, "spans", "-f", "--jsonl", "-d", under_test.data_dir) as following:
+        following.wait_lines(1)
+        before = switches(following.process.pid)
+        with Following(tmp_path, "top", "--once", "-i", "3s", "-d", under_test.data_dir) as clock:  # three seconds
+            assert clock.process.wait(DEADLINE_S) == 0
+        assert switches(following.process.pid) - before < 20
+        under_test.accept(named("two"))
+
+
+@pytest.mark.parametrize("arguments", [
+    ["spans", "-f", "--json"], ["spans", "-f", "--cursor", "x"], ["spans", "-f", "--oldest", "-n", "5"], ["spans", "-n", "0"],
+    ["traces", "-n", "0"], ["traces", "-f", "-n", "10000"], ["failures", "-f", "--json"], ["failures", "-f", "--patterns"], ["stats", "-f"]])
+def test_what_does_not_go_with_following_is_refused(stored, arguments):
+    done = untrace(*arguments, "-d", stored.data_dir)
+    assert (done.returncode, done.stdout) == (EX_USAGE, "") and done.stderr

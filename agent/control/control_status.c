@@ -73,6 +73,16 @@ static void write_refusals(ut_json_writer *json, const ut_tally *refusals, const
     ut_json_write_close(json);
 }
 
+// Where spans are taken, so that `untrace check` knows whose the port is.
+static void write_listen(ut_json_writer *json, const ut_control_agent *agent)
+{
+    char listen_z[UT_ADDR_TEXT_MAX] = "";
+    ut_addr addr;
+    if (agent->receiver != NULL && ut_http_server_addr(agent->receiver, &addr) == UT_OK)
+        ut_addr_text(&addr, listen_z);
+    ut_json_write_text_z(json, "otlp_http", listen_z);
+}
+
 static void write_network(ut_json_writer *json, const ut_control_agent *agent)
 {
     ut_http_server_stats http = {0};
@@ -120,6 +130,7 @@ static void answer_status(ut_control_call *call)
     ut_json_write_uint(&json, "pid", (uint64_t)getpid());
     ut_json_write_uint(&json, "uptime_ms", ut_clock_mono_ms() - agent->started_ms);
     ut_json_write_text_z(&json, "data_dir", agent->data_dir_z);
+    write_listen(&json, agent);
     write_network(&json, agent);
     write_store(&json, status);
     write_destinations(&json, status);

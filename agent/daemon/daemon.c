@@ -4,10 +4,10 @@
 #include "agent/daemon/network_thread.h"
 #include "agent/daemon/stop_report.h"
 #include "agent/process/data_dir.h"
-#include "agent/process/descriptors.h"
 #include "agent/process/exit_code.h"
 #include "agent/process/ready_note.h"
 #include "agent/process/signals.h"
+#include "agent/process/start_warnings.h"
 #include "agent/process/stderr_log.h"
 #include "agent/threads/dispatch_thread.h"
 #include "agent/threads/store_thread.h"
@@ -15,8 +15,6 @@
 
 #include <stdio.h>
 #include <unistd.h>
-
-enum { DESCRIPTORS_BESIDE = 128 }; // beside those of the receiver's connections
 
 typedef struct {
     ut_config *config;
@@ -87,56 +85,6 @@ static void say_start(const ut_agent *agent)
                  used > 0 ? names_z : "none");
 }
 
-static void warn_of_config(const ut_agent *agent)
-{
-    const ut_config *const config = agent->config;
-    const ut_receiver_config *const receiver = &config->receivers.otlp_http;
-    if (receiver->enabled && !receiver->tls && !ut_addr_is_loopback(&receiver->listen)) {
-        char listen_z[UT_ADDR_TEXT_MAX];
-        ut_addr_text(&receiver->listen, listen_z);
-        ut_log_write(&agent->log, UT_LOG_WARN, "agent",
-                     "otlp_http listens on %s without TLS: anyone on that network can send spans, "
-                     "and read them on their way",
-                     listen_z);
-    }
-    for (size_t i = 0; i < config->destinations.count; i++) {
-        if (config->destinations.items[i].insecure)
-            ut_log_write(
-                &agent->log, UT_LOG_WARN, "agent",
-                "destination %s is insecure: its certificate is not verified, so anyone on "
-                "the way can read and change what is sent",
-                config->destinations.items[i].name_z);
-    }
-}
-
-// Warns of spans that wait for a destination that the configuration no longer names.
-static void warn_of_waiting(const ut_agent *agent)
-{
-    ut_store_destination all[UT_STORE_DESTINATIONS_MAX];
-    const size_t count = ut_store_get_destinations(agent->store, all, UT_STORE_DESTINATIONS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        if (!all[i].active && ut_store_pending(&all[i].counts) > 0)
-            ut_log_write(&agent->log, UT_LOG_WARN, "agent",
-                         "destination %s is not configured any more; %llu spans wait for it until "
-                         "they expire",
-                         all[i].name_z, (unsigned long long)ut_store_pending(&all[i].counts));
-    }
-}
-
-static void raise_descriptors(const ut_agent *agent)
-{
-    const uint32_t connections = agent->config->receivers.otlp_http.connections_max;
-    const uint64_t need =
-        (uint64_t)connections + UT_HTTP_SERVER_TURNED_AWAY_MAX + DESCRIPTORS_BESIDE;
-    uint64_t most = 0;
-    if (!ut_descriptors_raise(need, &most))
-        ut_log_write(
-            &agent->log, UT_LOG_WARN, "agent",
-            "at most %llu files may be open, but %u connections need %llu; raise the limit "
-            "(ulimit -n) or lower max_connections",
-            (unsigned long long)most, connections, (unsigned long long)need);
-}
-
 // ---- start ----
 // Each function starts one thing and returns an exit code; when that is not 0, fault is set. What
 // was started is ended by `end`, also after a start that failed halfway.
@@ -186,13 +134,13 @@ static int start_store(ut_agent *agent, ut_fault *fault)
         }
     }
     ut_stop_report_begin(&agent->report, agent->store, &config->destinations);
-    warn_of_waiting(agent);
+    ut_warn_of_waiting(config, agent->store, &agent->log);
     return EX_OK;
 }
 
 static int start_poller(ut_agent *agent, ut_fault *fault)
 {
-    raise_descriptors(agent);
+    ut_raise_descriptors(agent->config, &agent->log);
     const ut_err err = ut_poller_open(&agent->poller);
     return err == UT_OK ? EX_OK : refuse(fault, EX_OSERR, err, "cannot start");
 }
@@ -412,7 +360,7 @@ int ut_daemon_run(ut_config *config, ut_fault *fault)
     say_start(&agent);
     int code = start(&agent, fault);
     if (code == EX_OK) {
-        warn_of_config(&agent);
+        ut_warn_of_config(config, &agent.log);
         say_ready(&agent);
         agent.ready = true;
         if (wait_for_stop(&agent, UINT64_MAX) == 0) {

@@ -201,6 +201,54 @@ int ut_data_dir_lock(const char *dir_z, const ut_log *log, int *lock_fd, ut_faul
     return lock(dir_z, false, log, lock_fd, fault);
 }
 
+// The length of the longest beginning of path_z, up to a slash or its end, that is there.
+static size_t length_there(const char *path_z)
+{
+    char part_z[PATH_BYTES_MAX];
+    size_t len = strnlen(path_z, sizeof(part_z) - 1);
+    memcpy(part_z, path_z, len);
+    for (;; len--) {
+        part_z[len] = '\0';
+        if (len == 0 || access(part_z, F_OK) == 0)
+            return len;
+        while (len > 1 && part_z[len - 1] != '/')
+            len--;
+    }
+}
+
+int ut_data_dir_try(const char *dir_z, ut_fault *fault)
+{
+    char path_z[PATH_BYTES_MAX];
+    const size_t there = length_there(dir_z);
+    int code = ut_data_dir_make(dir_z, fault);
+    size_t len = strnlen(dir_z, sizeof(path_z) - 1);
+    memcpy(path_z, dir_z, len);
+    for (; len > there; len--) { // also what was made before the failure
+        path_z[len] = '\0';
+        if (dir_z[len] == '/' || dir_z[len] == '\0')
+            (void)rmdir(path_z);
+    }
+    if (code != EX_OK || there < strlen(dir_z))
+        return code;
+    if (access(dir_z, W_OK | X_OK) != 0) {
+        const int reason = errno;
+        (void)ut_fault_set(fault, ut_err_of_errno(reason),
+                           "cannot write to the data directory %s: %s; the agent needs one that it "
+                           "may write",
+                           dir_z, strerror(reason));
+        return reason == EACCES || reason == EPERM ? EX_NOPERM : EX_IOERR;
+    }
+    int lock_fd = -1;
+    ut_fault why = {UT_OK, ""};
+    code = lock(dir_z, true, NULL, &lock_fd, &why);
+    if (lock_fd >= 0)
+        (void)close(lock_fd);
+    if (code != EX_TEMPFAIL && why.text_z[0] == '\0')
+        return EX_OK; // nobody holds it, or there is none yet
+    *fault = why;
+    return code;
+}
+
 int ut_data_dir_lock_own(const char *dir_z, const ut_log *log, int *lock_fd, ut_fault *fault)
 {
     struct stat status;

@@ -33,31 +33,15 @@ static ut_err reader_key(const ut_config *config, const char *config_z, ut_maste
     return err;
 }
 
-ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *reader,
-                      ut_fault *fault)
+// config: NULL where it has not been read.
+static ut_err open_dir(const char *data_dir_z, const ut_config *config, const char *config_z,
+                       ut_reader *reader, ut_fault *fault)
 {
-    ut_config config;
     ut_engine *engine = NULL;
-    bool config_read = false;
-    ut_err err = UT_OK;
-
-    memset(reader, 0, sizeof(*reader));
-    if (data_dir_z == NULL) {
-        err = ut_config_find(config_z, UT_CONFIG_LOOK, &config, fault);
-        if (err != UT_OK)
-            return err;
-        config_read = true;
-        data_dir_z = config.data_dir_z;
-    }
-    if (data_dir_z == NULL) {
-        err = ut_fault_set(fault, UT_EINVAL,
-                           "no data directory is known here: give --data-dir DIR or --config FILE");
-        goto done;
-    }
     const ut_engine_config engine_config = {
         .dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
     ut_crash_note(data_dir_z);
-    err = ut_engine_lmdb_open(&engine_config, &engine, fault);
+    ut_err err = ut_engine_lmdb_open(&engine_config, &engine, fault);
     if (err == UT_ENOTFOUND)
         (void)ut_fault_set(
             fault, err,
@@ -68,7 +52,7 @@ ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *r
     // A store that is not encrypted can be read even where the key cannot.
     ut_master_key key;
     ut_fault key_fault = {UT_OK, ""};
-    const ut_err key_err = reader_key(config_read ? &config : NULL, config_z, &key, &key_fault);
+    const ut_err key_err = reader_key(config, config_z, &key, &key_fault);
     const ut_store_config store_config = {
         .bytes_max = UT_STORE_BYTES_MIN,
         .master_key = key.given ? key.bytes : NULL,
@@ -93,8 +77,34 @@ ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *r
 done:
     if (err != UT_OK)
         ut_reader_close(reader);
-    if (config_read)
-        ut_config_free(&config);
+    return err;
+}
+
+ut_err ut_reader_open_config(const ut_config *config, ut_reader *reader, ut_fault *fault)
+{
+    memset(reader, 0, sizeof(*reader));
+    if (config->data_dir_z == NULL)
+        return ut_fault_set(
+            fault, UT_EINVAL,
+            "no data directory is known here: give --data-dir DIR or --config FILE");
+    return open_dir(config->data_dir_z, config, NULL, reader, fault);
+}
+
+ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *reader,
+                      ut_fault *fault)
+{
+    memset(reader, 0, sizeof(*reader));
+    if (data_dir_z != NULL)
+        return open_dir(data_dir_z, NULL, config_z, reader, fault);
+    ut_config *config = calloc(1, sizeof(*config));
+    if (config == NULL)
+        return ut_fault_set(fault, UT_ENOMEM, "out of memory");
+    ut_err err = ut_config_find(config_z, UT_CONFIG_LOOK, config, fault);
+    if (err == UT_OK) {
+        err = ut_reader_open_config(config, reader, fault);
+        ut_config_free(config);
+    }
+    free(config);
     return err;
 }
 

@@ -2,6 +2,7 @@
 #ifndef UT_AGENT_QUERY_READER_H
 #define UT_AGENT_QUERY_READER_H
 
+#include "agent/config/config.h"
 #include "storage/query/query.h"
 
 typedef struct {
@@ -16,6 +17,8 @@ typedef struct {
 // errors of ut_engine_lmdb_open and ut_store_open.
 ut_err ut_reader_open(const char *data_dir_z, const char *config_z, ut_reader *reader,
                       ut_fault *fault);
+// The same for the data directory and the key of a configuration that has been read.
+ut_err ut_reader_open_config(const ut_config *config, ut_reader *reader, ut_fault *fault);
 void ut_reader_close(ut_reader *reader);
 
 #endif

@@ -1,7 +1,9 @@
 """A wrong configuration stops the start with file, line, what was found and what was expected; `check` says the same."""
 
+import json
 import os
 import re
+import socket
 from pathlib import Path
 
 import pytest
@@ -117,12 +119,12 @@ def test_bad_pem_is_refused_with_the_reason(tmp_path, authority, server_certific
 
 def test_check_says_what_a_good_configuration_means(tmp_path, authority):
     file = tmp_path / "good.yaml"
-    file.write_text(f"data_dir: {tmp_path}/data\nstorage: {{ max_size: 1GiB, ttl: 7d, commit_delay: 300ms }}\n" + HTTPS +
+    file.write_text(f"data_dir: {tmp_path}/data\nreceivers: {{ otlp_http: {{ listen: 127.0.0.1:0 }} }}\nstorage: {{ max_size: 1GiB, ttl: 7d, commit_delay: 300ms }}\n" + HTTPS +
                     f"    tls: {{ ca_file: {authority.cert} }}\n    headers: {{ authorization: 'Bearer secret-token' }}\n"
                     "  - name: lax\n    endpoint: https://localhost\n    tls: { insecure: true }\n")
     done = untrace("check", "--config", file)
-    assert (done.returncode, done.stderr) == (0, "")
-    for word in f"{tmp_path}/data", "1.0 GiB", "7 days", "waits 300 ms", "https://127.0.0.1:1/v1/traces", "https://localhost:443/v1/traces", "NOT verified":
+    assert done.returncode == 0 and re.fullmatch("untrace: warn: agent: destination lax is insecure.*\n", done.stderr), done
+    for word in f"configuration      {file} (--config)\nthe configuration is good\n", f"{tmp_path}/data", "1.0 GiB", "7 days", "waits 300 ms", "https://127.0.0.1:1/v1/traces", "https://localhost:443/v1/traces", "NOT verified":
         assert word in done.stdout, done.stdout
     assert "secret-token" not in done.stdout
     assert not (tmp_path / "data").exists()
@@ -131,10 +133,17 @@ def test_check_says_what_a_good_configuration_means(tmp_path, authority):
 def test_an_empty_file_means_all_defaults(tmp_path):
     file = tmp_path / "empty.yaml"
     file.write_text("")
-    done = untrace("check", "--config", file)
-    assert done.returncode == 0
-    assert "127.0.0.1:4318" in done.stdout
-    assert untrace("check", "--config", "-").returncode == 0
+    where = ("-d", tmp_path / "data", "-l", "127.0.0.1:0")
+    done = untrace("check", "--config", file, *where)
+    assert done.returncode == 0, done
+    assert "256.0 MiB, kept for 30 days" in done.stdout
+    assert untrace("check", "--config", "-", *where).returncode == 0
+    # Without any file its words say so.
+    done = untrace("check", *where, env={**os.environ, "UNTRACE_CONFIG": ""})
+    if not Path("/etc/untrace/untrace.yaml").exists():
+        assert done.stdout.startswith("configuration      built-in defaults ($UNTRACE_CONFIG unset, /etc/untrace/untrace.yaml not there)\n")
+    done = untrace("check", *where, env={**os.environ, "UNTRACE_CONFIG": str(file)})
+    assert done.stdout.startswith(f"configuration      {file} ($UNTRACE_CONFIG)\n")
 
 
 READERS = ["traces", "top --once", "spans", "failures", "stats", "store info", "store verify", "export", "store cleanup -o 30d --dry-run"]
@@ -189,3 +198,76 @@ def test_options_and_variables_stand_above_the_file(agent, tmp_path):
     taken = untrace("run", "-c", "-", "-d", tmp_path / "third", "-l", f"127.0.0.1:{running.port}", input="",
                     env={**os.environ, "UNTRACE_LISTEN": "192.0.2.1:1"})
     assert taken.returncode == 69 and f"127.0.0.1:{running.port}" in taken.stderr
+
+
+def test_check_is_good_only_where_run_would_start(tmp_path):
+    a_file = tmp_path / "file"
+    a_file.write_text("")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for data_dir, listen, code, words in [
+                (tmp_path / "data", f"127.0.0.1:{port}", 69, f"cannot listen on 127.0.0.1:{port}: the address is in use"),
+                (tmp_path / "data", "192.0.2.1:4318", 69, "this machine has no such address"),
+                ("/proc/none/x", "127.0.0.1:0", 73, "cannot make the data directory /proc/none: "),
+                (a_file, "127.0.0.1:0", 73, f"cannot make the data directory {a_file}: "),
+                (a_file / "below", "127.0.0.1:0", 73, f"cannot make the data directory {a_file}/below: ")]:
+            told = set()
+            for command in "check", "run":
+                done = untrace(command, "-c", "-", "-d", data_dir, "-l", listen, input="log: { level: error }\n")
+                assert done.returncode == code and words in done.stderr, done
+                told.add(done.stderr.splitlines()[-1])
+            assert len(told) == 1, told
+    assert not any((tmp_path / name).exists() for name in ("none", "below"))
+
+
+def test_check_leaves_no_trace(tmp_path):
+    socket_file = tmp_path / "in.sock"
+    done = untrace("check", "-c", "-", "-d", tmp_path / "a" / "b", "-l", f"unix:{socket_file}", input="")
+    assert done.returncode == 0, done
+    assert not list(tmp_path.iterdir())
+
+
+def test_check_finds_a_store_that_would_not_open(agent, tmp_path):
+    key, other = tmp_path / "key", tmp_path / "other"
+    for file in key, other:
+        file.write_bytes(os.urandom(32))
+        file.chmod(0o600)
+    under_test = agent(storage={"encryption": {"key_file": str(key)}})
+    under_test.stop()
+    text = under_test.config_file.read_text()
+    assert untrace("check", "-c", under_test.config_file).returncode == 0
+    under_test.config_file.write_text(text.replace(str(key), str(other)))
+    told = {untrace(command, "-c", under_test.config_file).stderr.splitlines()[-1] for command in ("check", "run")}
+    assert len(told) == 1 and "key" in told.pop()
+    under_test.config_file.write_text(text)
+    (under_test.data_dir / "store.mdb").write_bytes(b"no store at all" * 1000)
+    codes = {untrace(command, "-c", under_test.config_file).returncode for command in ("check", "run")}
+    assert codes == {65}
+
+
+def test_check_knows_the_agent_that_holds_the_port(agent, tmp_path):
+    running = agent()
+    line = ("check", "-c", running.config_file, "-l", f"127.0.0.1:{running.port}")
+    done = untrace(*line)
+    assert done.returncode == 0, done
+    assert f"process {running.process.pid} runs with this data directory and holds the port" in done.stdout
+    found = json.loads(untrace(*line, "--json").stdout)
+    assert (found["good"], found["agent_pid"], found["exit_code"]) == (True, running.process.pid, 0)
+    # With another data directory the port is a stranger's.
+    assert untrace(*line, "-d", tmp_path / "other").returncode == 69
+
+
+def test_check_prints_the_warnings_of_a_start_and_counts_rules(tmp_path):
+    file = tmp_path / "untrace.yaml"
+    file.write_text(f"data_dir: {tmp_path}/data\nreceivers: {{ otlp_http: {{ listen: '0.0.0.0:0' }} }}\n"
+                    "storage:\n  rules:\n    - { match: { a: b }, ttl: 1d }\n    - { match: { c: d }, ttl: 2d }\n")
+    done = untrace("check", "-c", file)
+    assert done.returncode == 0 and "retention rules  2\n" in done.stdout
+    assert "otlp_http listens on 0.0.0.0:0 without TLS: anyone on that network" in done.stderr
+    found = json.loads(untrace("check", "-c", file, "--json").stdout)
+    assert found["rules"] == 2 and len(found["warnings"]) == 1 and found["configuration"] == str(file)
+    file.write_text("storage: { max-size: 1GiB }\n")
+    found = json.loads(untrace("check", "-c", file, "--json").stdout)
+    assert (found["good"], found["exit_code"]) == (False, 78) and "did you mean max_size?" in found["error"]

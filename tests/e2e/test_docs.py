@@ -97,7 +97,9 @@ def test_the_examples_of_the_documents_do_what_they_say(agent, document, tmp_pat
     under_test.accept(assistant_trace(int(re.search(r'"start_ns":(\d+)', newest).group(1))))
     folder = tmp_path / "folder"
     folder.mkdir()
+    # `untrace check` tries the port and the data directory: those of nobody else.
     environment = {**os.environ, "UNTRACE_CONFIG": str(under_test.config_file), "LC_ALL": "C.UTF-8",
+                   "UNTRACE_LISTEN": "127.0.0.1:0", "UNTRACE_DATA_DIR": str(under_test.data_dir),
                    "PATH": f"{Path(PROGRAM).parent}:{os.environ['PATH']}"}
     wrong = []
     for number, command, expected in found:

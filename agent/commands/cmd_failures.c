@@ -29,8 +29,8 @@ static const char help[] =
     "      --type GLOB         with this error.type attribute, or this exception.type\n"
     "                          in an event\n"
     "      --patterns          the patterns only\n"
-    "  -f, --follow            instead of patterns the last 10 failures (or --limit N),\n"
-    "                          then each that arrives, until Ctrl-C\n"
+    "  -f, --follow            instead of patterns the last 10 failures (or --limit\n"
+    "                          N), then each that arrives, until Ctrl-C\n"
     "  -n, --limit N           at most N patterns and N spans (default 10)\n"
     UT_OPTION_HELP_JSON
     UT_FILTER_HELP

@@ -29,8 +29,9 @@ static const char help[] =
     "directory.\n"
     "\n"
     "  -n, --limit N           at most N traces (default 20)\n"
-    "  -f, --follow            the last 10 (or --limit N), then each that arrives, when\n"
-    "                          no span of it has come for 2 seconds, until Ctrl-C\n"
+    "  -f, --follow            the last 10 (or --limit N), then each that arrives,\n"
+    "                          when no span of it has come for 2 seconds, until\n"
+    "                          Ctrl-C\n"
     "      --json, --jsonl     one JSON object a line\n"
     UT_FILTER_HELP
     "Where and how:\n"

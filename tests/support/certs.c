@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FILES_MAX = 32, PEM_BYTES_MAX = 64 * 1024 };
+enum { FILES_MAX = 40, PEM_BYTES_MAX = 64 * 1024 };
 
 struct ut_certs {
     char dir_z[UT_TEMP_PATH_MAX];
@@ -24,9 +24,9 @@ static const char script_z[] =
     "openssl req -x509 $ec -keyout ca.key -out ca.pem -days 30 -subj '/CN=Test CA'\n"
     "openssl req -x509 $ec -keyout stray.key -out stray.pem -days 30 -subj /CN=localhost "
     "-addext subjectAltName=DNS:localhost,IP:127.0.0.1\n"
-    "request() { openssl req -new ${2:-$ec} -keyout $1.key -out $1.csr -subj /CN=$1; }\n"
+    "request() { openssl req -new ${2:-$ec} -keyout $1.key -out $1.csr -subj /CN=${3:-$1}; }\n"
     "sign() {\n"
-    "  request $1 \"$4\"\n"
+    "  request $1 \"$4\" $5\n"
     "  printf '%s\\n' \"$3\" >$1.ext\n"
     "  openssl x509 -req -in $1.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days $2 "
     "-extfile $1.ext -out $1.pem\n"
@@ -36,6 +36,8 @@ static const char script_z[] =
     "sign rsa 30 $here '-newkey rsa:2048 -nodes'\n"
     "sign other 30 'subjectAltName=DNS:other.example,DNS:*.example.net'\n"
     "sign numeric 30 subjectAltName=DNS:127.0.0.1,DNS:*.0.0.1\n"
+    "sign common 30 keyUsage=digitalSignature '' localhost\n"
+    "sign mail 30 subjectAltName=email:a@localhost '' localhost\n"
     "sign client 30 extendedKeyUsage=clientAuth\n"
     "openssl ec -in client.key -aes128 -passout pass:secret -out client.enc\n"
     // `openssl ca` is the one command of OpenSSL 3.0 that takes dates.

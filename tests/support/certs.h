@@ -10,6 +10,8 @@
 //   rsa       the same with RSA
 //   other     for other.example and *.example.net
 //   numeric   has "127.0.0.1" only as a DNS name
+//   common    has "localhost" only as its common name
+//   mail      the same, with a subjectAltName of a mail address
 //   expired   for localhost, expired
 //   future    for localhost, not valid yet
 //   client    for a client

@@ -145,8 +145,11 @@ static void add_field(ut_buf *head, const char *name_z, const char *value_z)
 static void add_host(ut_buf *head, const ut_url *url)
 {
     bool ip6 = strchr(url->host_z, ':') != NULL;
-    // A zone means nothing to the peer.
+    // A zone means nothing to the peer. Servers hold this against the name in TLS, which has no dot
+    // at the end.
     size_t len = strcspn(url->host_z, "%");
+    if (len > 1 && url->host_z[len - 1] == '.')
+        len--;
     ut_buf_add_z(head, ip6 ? "Host: [" : "Host: ");
     ut_buf_add(head, url->host_z, len);
     ut_buf_add_z(head, ip6 ? "]" : "");

@@ -5,6 +5,8 @@
 
 #include "port/base/text.h"
 
+#include <stdio.h>
+
 enum { HTTP_PORT = 80, HTTPS_PORT = 443, PORT_DIGITS_MAX = 5, SHOWN_MAX = 40 };
 
 static bool is_digit(char c)
@@ -51,14 +53,57 @@ static ut_err take_ip6(const char **at, char *host_z, ut_fault *fault)
                             "the IPv6 address of the URL has no end, expected [ADDRESS]");
     memcpy(host_z, *at + 1, len);
     host_z[len] = '\0';
-    char text_z[UT_HOST_MAX + 8];
-    memcpy(text_z, *at, len + 2);
-    memcpy(text_z + len + 2, ":1", 3); // a port, because ut_addr_parse wants one
+    // RFC 6874 writes the sign before a zone as %25. "%25" alone is zone 25.
+    char *zone = strchr(host_z, '%');
+    if (zone != NULL && strncmp(zone, "%25", 3) == 0 && zone[3] != '\0')
+        memmove(zone + 1, zone + 3, strlen(zone + 3) + 1);
+    char text_z[UT_HOST_MAX + sizeof "[]:1"]; // with a port, because ut_addr_parse wants one
+    (void)snprintf(text_z, sizeof(text_z), "[%s]:1", host_z);
     ut_addr addr;
     if (ut_addr_parse(ut_bytes_of_z(text_z), &addr) != UT_OK || addr.family != UT_ADDR_IP6)
         return ut_fault_set(fault, UT_EFORMAT, "found '[%.*s]', expected an IPv6 address",
                             SHOWN_MAX, host_z);
     *at = end + 1;
+    return UT_OK;
+}
+
+// Checks a name (RFC 1035, section 2.3.4) or an IPv4 address. What ends in a number is an address
+// (WHATWG URL): the libc would read "127.1" as 127.0.0.1, and TLS as a name.
+static ut_err check_host(const char *host_z, ut_fault *fault)
+{
+    enum { LABEL_MAX = 63, NAME_MAX_LEN = 253 };
+    size_t len = strlen(host_z);
+    if (len > 1 && host_z[len - 1] == '.')
+        len--; // an absolute name
+    size_t label = len;
+    for (size_t at = 0; at < len; at += strcspn(host_z + at, ".") + 1) {
+        label = strcspn(host_z + at, ".");
+        if (label == 0 || label > LABEL_MAX)
+            break;
+    }
+    if (label == 0 || label > LABEL_MAX || host_z[len - 1] == '.' || len > NAME_MAX_LEN)
+        return ut_fault_set(fault, UT_EFORMAT,
+                            "the host of the URL is no host name: between its dots stand 1 to %d "
+                            "characters, and %d in all",
+                            LABEL_MAX, NAME_MAX_LEN);
+    size_t last = len;
+    while (last > 0 && host_z[last - 1] != '.')
+        last--;
+    const char *digits_z = "0123456789";
+    if (host_z[last] == '0' && host_z[last + 1] == 'x') {
+        digits_z = "0123456789abcdef";
+        last += 2;
+    }
+    if (strspn(host_z + last, digits_z) < len - last)
+        return UT_OK;
+    char text_z[UT_HOST_MAX + 2];
+    ut_addr addr;
+    (void)snprintf(text_z, sizeof(text_z), "%s:1", host_z);
+    if (ut_addr_parse(ut_bytes_of_z(text_z), &addr) != UT_OK)
+        return ut_fault_set(fault, UT_EFORMAT,
+                            "found the host '%.*s', expected a name or an IPv4 address of four "
+                            "numbers such as 192.0.2.1",
+                            SHOWN_MAX, host_z);
     return UT_OK;
 }
 
@@ -90,7 +135,7 @@ static ut_err take_host(const char **at, char *host_z, ut_fault *fault)
     if (len == 0)
         return ut_fault_set(fault, UT_EFORMAT, "the URL has no host");
     *at += len;
-    return UT_OK;
+    return check_host(host_z, fault);
 }
 
 static ut_err take_port(const char **at, uint16_t *port, ut_fault *fault)

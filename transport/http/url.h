@@ -8,9 +8,11 @@ enum { UT_URL_MAX = 1024 }; // bytes of a path with its query, the NUL included
 
 typedef struct {
     bool tls;
-    char host_z[UT_HOST_MAX]; // without brackets
-    uint16_t port;            // 80 or 443 when the URL has none
-    char path_z[UT_URL_MAX];  // begins with '/'; query included
+    // A numeric address without brackets, or a name in ASCII and lower case. An absolute name keeps
+    // the dot at its end, which only the look-up needs.
+    char host_z[UT_HOST_MAX];
+    uint16_t port;           // 80 or 443 when the URL has none
+    char path_z[UT_URL_MAX]; // begins with '/'; query included
 } ut_url;
 
 // UT_EFORMAT with what was found and what is expected.

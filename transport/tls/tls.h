@@ -31,9 +31,11 @@ void ut_tls_context_free(ut_tls_context *context);
 
 typedef struct ut_tls ut_tls;
 
-// Starts TLS on a connected socket, which stays the caller's. host_z: client: the name for SNI and
-// for the check of the certificate (a numeric address is checked against the address entries);
-// server: NULL. A client context remembers the last session per host_z and resumes it.
+// Starts TLS on a connected socket, which stays the caller's. host_z: client: the name for SNI (RFC
+// 6066 section 3: not of a numeric address) and for the check of the certificate (RFC 9525: against
+// its subjectAltName alone, a numeric address against the address entries), both without the dot at
+// the end of an absolute name and without a zone; server: NULL. A client context remembers the last
+// session per host_z and resumes it.
 ut_err ut_tls_open(ut_tls_context *context, ut_sock sock, const char *host_z, ut_tls **tls);
 void ut_tls_free(ut_tls *tls); // sends nothing
 

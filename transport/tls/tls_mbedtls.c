@@ -10,6 +10,7 @@
 
 #include <mbedtls/error.h>
 #include <mbedtls/net_sockets.h> // for its error codes; its sockets are not used
+#include <mbedtls/oid.h>         // MBEDTLS_X509_EXT_... are in terms of it
 #include <mbedtls/ssl.h>
 #include <mbedtls/ssl_ticket.h>
 #include <mbedtls/version.h>
@@ -78,6 +79,7 @@ struct ut_tls {
     bool eof;                 // the socket has ended
     bool heard;               // the peer has sent data behind the handshake
     bool session_offered;     // a saved session was offered to the server
+    bool names_nothing;       // the peer's certificate has no subjectAltName
     bool certificates_sent;   // the handshake went through the state that sends or awaits them
     char detail_z[DETAIL_TEXT_MAX]; // names or date of the peer's certificate, when they are wrong
 };
@@ -199,7 +201,13 @@ static bool names_address(const mbedtls_x509_crt *cert, const uint8_t *ip, size_
 static int check_certificate(void *context, mbedtls_x509_crt *cert, int depth, uint32_t *flags)
 {
     ut_tls *tls = context;
-    if (depth == 0 && tls->ip_len > 0 && !names_address(cert, tls->ip, tls->ip_len))
+    // Without a subjectAltName the library would compare the common name, which RFC 9525 section 2
+    // rules out.
+    if (depth == 0 && tls->host_z[0] != '\0' &&
+        (cert->MBEDTLS_PRIVATE(ext_types) & MBEDTLS_X509_EXT_SUBJECT_ALT_NAME) == 0)
+        tls->names_nothing = true;
+    if (tls->names_nothing ||
+        (depth == 0 && tls->ip_len > 0 && !names_address(cert, tls->ip, tls->ip_len)))
         *flags |= MBEDTLS_X509_BADCERT_CN_MISMATCH;
     if (tls->detail_z[0] != '\0')
         return 0;
@@ -233,15 +241,20 @@ static ut_err certificate_fault(const ut_tls *tls, ut_fault *fault)
                             "%s certificate is not signed by a trusted CA; name the CA that signed "
                             "it in ca_file",
                             whose_z);
-    if ((flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0)
-        return ut_fault_set(fault, UT_ETLS,
-                            "%s certificate is for another host: it names %s, not %s", whose_z,
-                            tls->detail_z, tls->host_z);
     if ((flags & (MBEDTLS_X509_BADCERT_KEY_USAGE | MBEDTLS_X509_BADCERT_EXT_KEY_USAGE |
                   MBEDTLS_X509_BADCERT_NS_CERT_TYPE)) != 0)
         return ut_fault_set(fault, UT_ETLS,
                             "%s certificate is not meant for this use (key usage extensions)",
                             whose_z);
+    if (tls->names_nothing)
+        return ut_fault_set(fault, UT_ETLS,
+                            "%s certificate has no subjectAltName, and its common name does not "
+                            "count (RFC 9525): have it issued with subjectAltName=%s:%s",
+                            whose_z, tls->ip_len > 0 ? "IP" : "DNS", tls->host_z);
+    if ((flags & MBEDTLS_X509_BADCERT_CN_MISMATCH) != 0)
+        return ut_fault_set(fault, UT_ETLS,
+                            "%s certificate is for another host: it names %s, not %s", whose_z,
+                            tls->detail_z, tls->host_z);
     if ((flags & (MBEDTLS_X509_BADCERT_BAD_MD | MBEDTLS_X509_BADCERT_BAD_PK |
                   MBEDTLS_X509_BADCERT_BAD_KEY)) != 0)
         return ut_fault_set(fault, UT_ETLS,
@@ -559,7 +572,10 @@ ut_err ut_tls_open(ut_tls_context *context, ut_sock sock, const char *host_z, ut
     mbedtls_ssl_set_bio(&made->ssl, made, sock_send, sock_receive, NULL);
     mbedtls_ssl_set_verify(&made->ssl, check_certificate, made);
     if (host_z != NULL) {
-        memcpy(made->host_z, host_z, strcspn(host_z, "%")); // no certificate names a zone
+        size_t host_len = strcspn(host_z, "%"); // no certificate names a zone
+        if (host_len > 1 && host_z[host_len - 1] == '.')
+            host_len--;
+        memcpy(made->host_z, host_z, host_len);
         made->ip_len = mbedtls_x509_crt_parse_cn_inet_pton(made->host_z, made->ip);
         // RFC 6066 section 3 forbids addresses in SNI; check_certificate compares them.
         if (mbedtls_ssl_set_hostname(&made->ssl, made->ip_len > 0 ? NULL : made->host_z) != 0)

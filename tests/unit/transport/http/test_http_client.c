@@ -464,6 +464,30 @@ static void a_refused_connection_names_the_address(void **state)
     ut_caller_hang_up(c);
 }
 
+static void the_host_field_names_the_host_as_tls_does(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *host_z;
+        const char *field_z;
+    } rows[] = {
+        {"localhost.", "Host: localhost:"}, // absolute
+        {"LocalHost", "Host: localhost:"},
+        {"127.0.0.1", "Host: 127.0.0.1:"},
+    };
+    ut_caller_script s = {.bytes = UT_BYTES_LIT(UT_CALLER_OK)};
+    ut_peer *peer = ut_caller_serve(&s);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ut_caller *c = ut_caller_to(rows[i].host_z, ut_peer_port(peer), NULL, UT_CALLER_TIMEOUT_MS);
+        ut_caller_expect_status(c, &ut_caller_simple, 200);
+        if (strstr(s.head_z, rows[i].field_z) == NULL)
+            fail_msg("%s", s.head_z);
+        ut_caller_hang_up(c);
+    }
+    ut_peer_stop(peer);
+    free(s.body);
+}
+
 static void a_name_that_is_none_is_told(void **state)
 {
     (void)state;
@@ -575,6 +599,7 @@ int main(void)
         cmocka_unit_test(a_silent_server_is_left_at_the_timeout),
         cmocka_unit_test(a_server_that_takes_nothing_is_left_at_the_timeout),
         cmocka_unit_test(a_refused_connection_names_the_address),
+        cmocka_unit_test(the_host_field_names_the_host_as_tls_does),
         cmocka_unit_test(a_name_that_is_none_is_told),
         cmocka_unit_test(what_is_not_http_is_told),
         cmocka_unit_test(a_client_can_be_freed_in_any_state),

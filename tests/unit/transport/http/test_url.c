@@ -38,6 +38,16 @@ static void a_url_is_taken_apart(void **state)
         {"http://host?key=1", false, "host", 80, "/?key=1"},
         {"http://host/p?a=b&c=/d:e@f", false, "host", 80, "/p?a=b&c=/d:e@f"},
         {"http://a_b-c.d", false, "a_b-c.d", 80, "/"},
+        {"https://Central.Example.:4318/", true, "central.example.", 4318, "/"},
+        {"https://XN--Bro-HOA.example", true, "xn--bro-hoa.example", 443, "/"},
+        {"http://localhost.", false, "localhost.", 80, "/"},
+        {"http://3com.example", false, "3com.example", 80, "/"},
+        {"http://10.example", false, "10.example", 80, "/"},
+        {"http://host-1", false, "host-1", 80, "/"},
+        {"http://0xg", false, "0xg", 80, "/"},
+        {"http://[fe80::1%251]", false, "fe80::1%1", 80, "/"},
+        {"http://[fe80::1%2]", false, "fe80::1%2", 80, "/"},
+        {"http://[fe80::1%25]", false, "fe80::1%25", 80, "/"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ut_url url = parse(cases[i].text_z);
@@ -83,6 +93,22 @@ static void a_url_that_is_none_is_explained(void **state)
         {"http://[127.0.0.1]/", "IPv6"},
         {"http://[::1]x/", "neither a port nor a path"},
         {"http://[:::::]/", "IPv6"},
+        {"http://./", "no host name"},
+        {"http://../", "no host name"},
+        {"http://.a/", "no host name"},
+        {"http://a..b/", "no host name"},
+        {"http://a../", "no host name"},
+        {"http://127.1/", "'127.1', expected a name or an IPv4 address of four numbers"},
+        {"http://2130706433/", "four numbers"},
+        {"http://0x7f000001/", "four numbers"},
+        {"http://0x7f.1/", "four numbers"},
+        {"http://1.2.3.0x/", "four numbers"},
+        {"http://1.2.3.256/", "four numbers"},
+        {"http://0177.0.0.01/", "four numbers"},
+        {"http://1.2.3.4.5/", "four numbers"},
+        {"http://127.0.0.1./", "four numbers"},
+        {"http://example.1/", "four numbers"},
+        {"http://a%2eb/", "0x25"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ut_url url;
@@ -97,12 +123,13 @@ static void a_url_that_is_none_is_explained(void **state)
 static void a_url_at_its_limits_is_taken_and_beyond_refused(void **state)
 {
     (void)state;
-    static const size_t host_max = UT_HOST_MAX - 1;
+    static const size_t host_max = 253;
     static const size_t path_max = UT_URL_MAX - 1;
     char text_z[UT_HOST_MAX + UT_URL_MAX + 32];
     for (size_t over = 0; over < 2; over++) {
         size_t len = (size_t)snprintf(text_z, sizeof text_z, "http://");
-        memset(text_z + len, 'h', host_max + over);
+        for (size_t i = 0; i < host_max + over; i++)
+            text_z[len + i] = i % 64 == 63 ? '.' : 'h'; // labels of 63
         text_z[len + host_max + over] = '\0';
         ut_url url;
         assert_int_equal(ut_url_parse(text_z, &url, NULL), over == 0 ? UT_OK : UT_EFORMAT);
@@ -116,11 +143,24 @@ static void a_url_at_its_limits_is_taken_and_beyond_refused(void **state)
     }
 }
 
+static void a_label_at_its_limit_is_taken_and_beyond_refused(void **state)
+{
+    (void)state;
+    for (size_t over = 0; over < 2; over++) {
+        char text_z[128] = "http://";
+        memset(text_z + 7, 'h', 63 + over);
+        memcpy(text_z + 7 + 63 + over, ".d", 3);
+        ut_url url;
+        assert_int_equal(ut_url_parse(text_z, &url, NULL), over == 0 ? UT_OK : UT_EFORMAT);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_url_is_taken_apart),
         cmocka_unit_test(a_url_that_is_none_is_explained),
+        cmocka_unit_test(a_label_at_its_limit_is_taken_and_beyond_refused),
         cmocka_unit_test(a_url_at_its_limits_is_taken_and_beyond_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -42,10 +42,12 @@ static void a_name_or_address_in_the_certificate_is_accepted(void **state)
         const char *key_z;
         const char *host_z;
     } cases[] = {
-        {"server.pem", "server.key", "localhost"},   {"server.pem", "server.key", "LocalHost"},
-        {"server.pem", "server.key", "127.0.0.1"},   {"server.pem", "server.key", "::1"},
-        {"server.pem", "server.key", "::1%lo"},      {"rsa.pem", "rsa.key", "localhost"},
-        {"other.pem", "other.key", "other.example"}, {"other.pem", "other.key", "a.example.net"},
+        {"server.pem", "server.key", "localhost"},    {"server.pem", "server.key", "LocalHost"},
+        {"server.pem", "server.key", "127.0.0.1"},    {"server.pem", "server.key", "::1"},
+        {"server.pem", "server.key", "::1%lo"},       {"rsa.pem", "rsa.key", "localhost"},
+        {"other.pem", "other.key", "other.example"},  {"other.pem", "other.key", "a.example.net"},
+        {"server.pem", "server.key", "localhost."},   {"server.pem", "server.key", "LOCALHOST."},
+        {"other.pem", "other.key", "a.example.net."},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         ut_tls_context *server =
@@ -80,6 +82,81 @@ static void another_host_is_refused_by_name(void **state)
     ut_tls_pair_expect_refused(client, server, "a.b.example.net", "another host");
     ut_tls_pair_expect_refused(client, server, "127.0.0.1", "another host");
     ut_tls_context_free(server);
+    ut_tls_context_free(client);
+}
+
+static void a_common_name_does_not_count(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *cert_z;
+        const char *key_z;
+        const char *host_z;
+        const char *told_z;
+    } rows[] = {
+        {"common.pem", "common.key", "localhost",
+         "has no subjectAltName, and its common name does not count (RFC 9525): have it issued "
+         "with "
+         "subjectAltName=DNS:localhost"},
+        {"common.pem", "common.key", "127.0.0.1", "subjectAltName=IP:127.0.0.1"},
+        {"common.pem", "common.key", "other.example", "has no subjectAltName"},
+        {"mail.pem", "mail.key", "localhost", "it names no host at all, not localhost"},
+    };
+    ut_tls_context *client = ut_tls_pair_context(certs, false, "ca.pem", NULL, NULL);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ut_tls_context *server =
+            ut_tls_pair_context(certs, true, NULL, rows[i].cert_z, rows[i].key_z);
+        ut_tls_pair_expect_refused(client, server, rows[i].host_z, rows[i].told_z);
+        ut_tls_context_free(server);
+    }
+    ut_tls_context_free(client);
+}
+
+// The first message of a client, which is not encrypted.
+static size_t first_message(ut_tls_context *client, const char *host_z, char *out, size_t cap)
+{
+    ut_sock ours = UT_SOCK_NONE;
+    ut_sock theirs = UT_SOCK_NONE;
+    ut_tls_pair_sockets(&ours, &theirs);
+    ut_tls *tls = NULL;
+    assert_int_equal(ut_tls_open(client, ours, host_z, &tls), UT_OK);
+    uint32_t want = 0;
+    assert_int_equal(ut_tls_handshake(tls, &want, NULL), UT_EAGAIN);
+    ut_stream stream = {.sock = theirs};
+    size_t len = 0;
+    assert_int_equal(ut_tls_pair_read(&stream, out, cap, &len), UT_OK);
+    ut_tls_free(tls);
+    ut_sock_close(ours);
+    ut_sock_close(theirs);
+    return len;
+}
+
+static bool holds(const char *bytes, size_t len, const char *text_z)
+{
+    for (size_t i = 0; i + strlen(text_z) <= len; i++) {
+        if (memcmp(bytes + i, text_z, strlen(text_z)) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void the_name_for_sni_is_that_of_rfc_6066(void **state)
+{
+    (void)state;
+    char bytes[4096];
+    ut_tls_context *client = ut_tls_pair_context(certs, false, "ca.pem", NULL, NULL);
+    static const char *const names_z[] = {"central.example", "central.example.",
+                                          "xn--bro-hoa.example", "xn--bro-hoa.example."};
+    for (size_t i = 0; i < sizeof names_z / sizeof names_z[0]; i++) {
+        const size_t len = first_message(client, names_z[i], bytes, sizeof bytes);
+        assert_true(holds(bytes, len, i < 2 ? "central.example" : "xn--bro-hoa.example"));
+        assert_false(holds(bytes, len, "example."));
+    }
+    static const char *const addresses_z[] = {"192.0.2.55", "2001:db8::55", "fe80::55%lo"};
+    for (size_t i = 0; i < sizeof addresses_z / sizeof addresses_z[0]; i++) {
+        const size_t len = first_message(client, addresses_z[i], bytes, sizeof bytes);
+        assert_false(holds(bytes, len, i == 0 ? "192.0.2.55" : "::55"));
+    }
     ut_tls_context_free(client);
 }
 
@@ -525,6 +602,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_name_or_address_in_the_certificate_is_accepted),
         cmocka_unit_test(another_host_is_refused_by_name),
+        cmocka_unit_test(a_common_name_does_not_count),
+        cmocka_unit_test(the_name_for_sni_is_that_of_rfc_6066),
         cmocka_unit_test(an_address_is_not_looked_for_among_names),
         cmocka_unit_test(a_certificate_out_of_its_time_is_refused_with_the_date),
         cmocka_unit_test(a_certificate_of_an_unknown_ca_is_refused),

@@ -24,6 +24,7 @@ extern const ut_command ut_command_spans;
 extern const ut_command ut_command_stats;
 extern const ut_command ut_command_failures;
 extern const ut_command ut_command_completion;
+extern const ut_command ut_command_status;
 extern const ut_command ut_command_top;
 extern const ut_command ut_command_version;
 

@@ -10,8 +10,8 @@
 static const ut_command_group groups[] = {
     {"Run it", {&ut_command_run, &ut_command_check, &ut_command_send}},
     {"Look",
-     {&ut_command_top, &ut_command_traces, &ut_command_trace, &ut_command_spans, &ut_command_stats,
-      &ut_command_failures}},
+     {&ut_command_status, &ut_command_top, &ut_command_traces, &ut_command_trace, &ut_command_spans,
+      &ut_command_stats, &ut_command_failures}},
     {"Move data", {&ut_command_export, &ut_command_import}},
     {"Look after the store", {&ut_command_store}},
     {"About this program", {&ut_command_completion, &ut_command_version}},

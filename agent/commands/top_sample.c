@@ -8,6 +8,7 @@
 enum {
     ASK_MS = 2000,            // an agent that takes longer is shown as one that does not answer
     PENDING_SCAN_MAX = 20000, // ledger entries looked at for one destination
+    NEWEST_TRIES = 64,        // numbers behind the newest block that are tried
 };
 
 // ---- the agent ----
@@ -46,6 +47,8 @@ static void read_status(yyjson_val *root, ut_top_sample *sample)
 {
     sample->agent = true;
     copy_text(sample->version_z, sizeof(sample->version_z), ut_control_text(root, "version"));
+    copy_text(sample->config_z, sizeof(sample->config_z), ut_control_text(root, "config"));
+    copy_text(sample->listen_z, sizeof(sample->listen_z), ut_control_text(root, "otlp_http"));
     sample->pid = ut_control_uint(root, "pid");
     sample->uptime_ms = ut_control_uint(root, "uptime_ms");
     sample->connections = ut_control_uint(root, "connections");
@@ -202,6 +205,26 @@ static void find_oldest(ut_top_source *source, ut_reader *reader, const ut_store
     ut_buf_free(&payload);
 }
 
+// When the newest block was received. Blocks may have left from the end too, by a cleanup.
+static uint64_t find_newest(ut_reader *reader)
+{
+    ut_block block;
+    ut_buf payload;
+    uint64_t received_ns = 0;
+    const uint64_t last = ut_store_last_seq(reader->store);
+    ut_buf_init(&payload, UT_BLOCK_PAYLOAD_MAX);
+    for (uint64_t i = 0; i < NEWEST_TRIES && i < last && received_ns == 0; i++) {
+        const ut_err err =
+            ut_store_read_block(reader->view, UT_ORG_DEFAULT, last - i, &payload, &block);
+        if (err == UT_OK)
+            received_ns = block.info.received_ns;
+        else if (err != UT_ENOTFOUND)
+            break;
+    }
+    ut_buf_free(&payload);
+    return received_ns;
+}
+
 static void read_destinations(ut_top_source *source, ut_reader *reader, ut_top_sample *sample)
 {
     ut_store_destination rows[UT_STORE_DESTINATIONS_MAX];
@@ -241,7 +264,8 @@ static void read_store(ut_top_source *source, const ut_top_sample *before, ut_to
         sample->bytes_used = room.bytes_used;
         sample->bytes_file = room.bytes_file;
     }
-    const ut_err err = count_services(&reader, before, sample);
+    sample->received_ns = find_newest(&reader);
+    const ut_err err = source->brief ? UT_OK : count_services(&reader, before, sample);
     if (err != UT_OK)
         (void)ut_fault_set(fault, err, "cannot read the newest spans: %s", ut_err_text(err));
     sample->store = err == UT_OK;

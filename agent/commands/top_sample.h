@@ -14,6 +14,7 @@ enum {
     UT_TOP_VERSION_MAX = 24,
     UT_TOP_REFUSALS_MAX = 24,
     UT_TOP_REFUSAL_NAME_MAX = 24,
+    UT_TOP_PATH_MAX = 512,
 };
 
 typedef struct {
@@ -50,6 +51,8 @@ typedef struct {
     uint64_t wall_ns;
     bool agent; // one is running, and what follows up to `queue` is its
     char version_z[UT_TOP_VERSION_MAX];
+    char config_z[UT_TOP_PATH_MAX];  // the file of its configuration; "": none
+    char listen_z[UT_ADDR_TEXT_MAX]; // of otlp_http; "": off
     uint64_t pid;
     uint64_t uptime_ms;
     uint64_t connections;
@@ -68,6 +71,7 @@ typedef struct {
     uint64_t bytes_file;
     size_t destination_count;
     ut_top_destination destinations[UT_STORE_DESTINATIONS_MAX];
+    uint64_t received_ns; // when the newest block was received; 0: there is none, or not known
     uint64_t newest_seq;
     uint64_t recent_spans; // that the services were counted from
     uint64_t new_spans;    // new ones among them
@@ -85,6 +89,7 @@ typedef struct {
     const char *data_dir_z;   // resolved
     const char *reader_dir_z; // for ut_reader_open: NULL where the configuration says it
     const char *config_z;
+    bool brief;                                        // services are not counted
     ut_control_client *client;                         // kept between samples; NULL: not connected
     ut_top_pending pending[UT_STORE_DESTINATIONS_MAX]; // by number mod UT_STORE_DESTINATIONS_MAX
 } ut_top_source;

@@ -84,6 +84,7 @@ ut_err ut_control_open(const ut_control_config *config, ut_control **out, ut_fau
         .receiver = config->receiver,
         .refusals = config->refusals,
         .data_dir_z = config->data_dir_z,
+        .config_z = config->config_z,
         .log = config->log,
         .started_ms = ut_clock_mono_ms(),
     };

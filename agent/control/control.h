@@ -19,6 +19,7 @@ typedef struct {
     const ut_http_server *receiver; // on the same thread; NULL without one
     const ut_tally *refusals; // of the receiver, with groups "refused" and "rejected"; or NULL
     const char *data_dir_z;   // borrowed
+    const char *config_z;     // the file of the configuration, borrowed; NULL: none
     const ut_log *log;
 } ut_control_config;
 

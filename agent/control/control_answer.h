@@ -19,6 +19,7 @@ typedef struct {
     const ut_http_server *receiver; // NULL without one
     const ut_tally *refusals;       // NULL without one
     const char *data_dir_z;
+    const char *config_z; // NULL: the defaults
     const ut_log *log;
     uint64_t started_ms;
     ut_buf answer;   // the body of the answer that is being written

@@ -73,7 +73,7 @@ static void write_refusals(ut_json_writer *json, const ut_tally *refusals, const
     ut_json_write_close(json);
 }
 
-// Where spans are taken, so that `untrace check` knows whose the port is.
+// Where spans are taken, so that commands know whose the port is.
 static void write_listen(ut_json_writer *json, const ut_control_agent *agent)
 {
     char listen_z[UT_ADDR_TEXT_MAX] = "";
@@ -131,6 +131,10 @@ static void answer_status(ut_control_call *call)
     ut_json_write_uint(&json, "uptime_ms", ut_clock_mono_ms() - agent->started_ms);
     ut_json_write_text_z(&json, "data_dir", agent->data_dir_z);
     write_listen(&json, agent);
+    if (agent->config_z != NULL)
+        ut_json_write_text_z(&json, "config", agent->config_z);
+    else
+        ut_json_write_null(&json, "config");
     write_network(&json, agent);
     write_store(&json, status);
     write_destinations(&json, status);

@@ -217,6 +217,7 @@ static int start_control(ut_agent *agent, ut_fault *fault)
             otlp_http != NULL ? ut_receiver_otlp_http_server(agent->servers.otlp_http) : NULL,
         .refusals = otlp_http != NULL ? ut_receiver_otlp_http_refusals(otlp_http) : NULL,
         .data_dir_z = agent->config->data_dir_z,
+        .config_z = agent->config->path_z,
         .log = &agent->log,
     };
     if (ut_control_open(&config, &agent->servers.control, &why) != UT_OK)

@@ -346,6 +346,15 @@ void ut_text_duration(uint64_t ns, char *out_z)
                        (unsigned)(s % 86400 / 3600));
 }
 
+void ut_text_age(uint64_t ns, char *out_z)
+{
+    const uint64_t s = ns / UT_NS_PER_S;
+    if (s < 60)
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, "%u s", (unsigned)s);
+    else
+        ut_text_duration(s * UT_NS_PER_S, out_z);
+}
+
 void ut_text_time(uint64_t unix_ns, char *out_z)
 {
     uint64_t s = unix_ns / UT_NS_PER_S;

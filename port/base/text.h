@@ -34,6 +34,7 @@ enum { UT_TEXT_SHORT_MAX = 40 };
 void ut_text_size(uint64_t bytes, char *out_z);
 void ut_text_duration(uint64_t ns, char *out_z);
 void ut_text_time(uint64_t unix_ns, char *out_z);
+void ut_text_age(uint64_t ns, char *out_z); // in whole seconds: "3 s", "14m19s", "2d4h"
 void ut_text_grouped(uint64_t number, char *out_z);
 
 #endif

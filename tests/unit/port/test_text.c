@@ -319,6 +319,21 @@ static void sizes_are_shown_rounded_in_the_unit_that_fits(void **state)
     CHECK_SHOWN(ut_text_size, table);
 }
 
+static void ages_are_shown_in_whole_seconds(void **state)
+{
+    (void)state;
+    static const shown table[] = {
+        {0, "0 s"},
+        {999999999, "0 s"},
+        {UINT64_C(3999999999), "3 s"},
+        {UINT64_C(59999999999), "59 s"},
+        {UINT64_C(60999999999), "1m00s"},
+        {UINT64_C(3660000000000), "1h01m"},
+        {UINT64_MAX, "213503d23h"},
+    };
+    CHECK_SHOWN(ut_text_age, table);
+}
+
 static void durations_are_shown_with_three_digits(void **state)
 {
     (void)state;
@@ -419,6 +434,7 @@ int main(void)
         cmocka_unit_test(times_are_read_as_exactly_as_they_are_written),
         cmocka_unit_test(times_of_the_day_are_read),
         cmocka_unit_test(sizes_are_shown_rounded_in_the_unit_that_fits),
+        cmocka_unit_test(ages_are_shown_in_whole_seconds),
         cmocka_unit_test(durations_are_shown_with_three_digits),
         cmocka_unit_test(times_are_shown_in_utc),
         cmocka_unit_test(whole_numbers_are_shown_in_groups_of_three_digits),

@@ -13,7 +13,7 @@ typedef struct {
     uint32_t len;
 } range;
 
-enum { NAME, SERVICE, MESSAGE, ATTRIBUTES, RESOURCE_ATTRIBUTES, SCOPE_NAME, EVENTS, RANGES };
+enum { NAME, SERVICE, MESSAGE, ATTRIBUTES, RESOURCE_ATTRIBUTES, SCOPE_NAME, EVENTS, LINKS, RANGES };
 
 // A span until it has its row. Links are indexes of nodes; UINT32_MAX: none.
 typedef struct {
@@ -37,6 +37,7 @@ typedef struct {
     uint64_t critical_ns;
     uint64_t critical_from_ns; // its part that is on the path
     uint64_t critical_to_ns;
+    uint64_t children_end_ns; // until then children placed so far account for its time
 } node;
 
 enum { RESOURCES_KEPT = 16 };
@@ -134,6 +135,7 @@ ut_err ut_tree_add(void *context, const ut_trace_span *span)
     added.ranges[ATTRIBUTES] = copy(tree, from->attributes);
     added.ranges[SCOPE_NAME] = copy(tree, span->scope.name);
     added.ranges[EVENTS] = copy(tree, from->events);
+    added.ranges[LINKS] = copy(tree, from->links);
     ut_buf_add(&tree->nodes, &added, sizeof(added));
     return tree->bytes.err != UT_OK ? tree->bytes.err : tree->nodes.err;
 }
@@ -422,10 +424,26 @@ static void fill_row(const ut_tree *tree, const node *from, ut_tree_row *row)
     row->resource_attributes = resolve(tree, from->ranges[RESOURCE_ATTRIBUTES]);
     row->scope_name = resolve(tree, from->ranges[SCOPE_NAME]);
     row->events = resolve(tree, from->ranges[EVENTS]);
+    row->links = resolve(tree, from->ranges[LINKS]);
+    row->self_ns = ut_span_duration_ns(row->start_ns, row->end_ns); // until children are placed
+}
+
+// Takes the time of a child, where it runs within its parent and no child before it does, from what
+// the parent has for itself. Children come by start.
+static void take_from_parent(const ut_tree_row *child, node *parent, ut_tree_row *row)
+{
+    const uint64_t parent_end_ns = row->start_ns + ut_span_duration_ns(row->start_ns, row->end_ns);
+    const uint64_t from_ns =
+        ut_max_u64(ut_max_u64(child->start_ns, row->start_ns), parent->children_end_ns);
+    const uint64_t to_ns = ut_min_u64(child->end_ns, parent_end_ns);
+    if (to_ns <= from_ns)
+        return;
+    row->self_ns -= to_ns - from_ns;
+    parent->children_end_ns = to_ns;
 }
 
 // Makes the rows of the node and of all below it, depth first.
-static void place(ut_tree *tree, const node *nodes, uint32_t root, uint32_t *row_of)
+static void place(ut_tree *tree, node *nodes, uint32_t root, uint32_t *row_of)
 {
     uint32_t at = root;
     uint32_t depth = 0;
@@ -435,8 +453,10 @@ static void place(ut_tree *tree, const node *nodes, uint32_t root, uint32_t *row
         fill_row(tree, current, row);
         row->depth = depth;
         row->parent = current->parent == none ? none : row_of[current->parent];
-        if (row->parent != none)
+        if (row->parent != none) {
             mark_skew(row, &tree->rows[row->parent]);
+            take_from_parent(row, &nodes[current->parent], &tree->rows[row->parent]);
+        }
         row_of[at] = tree->count++;
 
         if (current->first_child != none) {

@@ -32,6 +32,7 @@ typedef struct {
     bool duplicate_id;    // another span of the tree has the same id
     bool replaced;        // not in the tree: see ut_tree_build
     uint64_t critical_ns; // of its time, what no child accounts for on that way
+    uint64_t self_ns;     // of its time, when no child was running
     int64_t skew_ns;      // to be added to its times; 0 where it is not skewed
     uint32_t parent;      // index in rows; UINT32_MAX for those that are not UT_TREE_CHILD
     uint64_t start_ns;
@@ -45,6 +46,7 @@ typedef struct {
     ut_bytes resource_attributes; // raw MessagePack
     ut_bytes scope_name;
     ut_bytes events; // raw MessagePack
+    ut_bytes links;  // raw MessagePack
 } ut_tree_row;
 
 typedef struct ut_tree ut_tree;

@@ -373,6 +373,10 @@ static void clocks_that_disagree_are_flagged(void **state)
         {{1, 0, 100, 200, PRODUCER, 0, "a"}, {2, 1, 150, 230, CONSUMER, 0, "b"}, 0},
         {{1, 0, 100, 200, SERVER, 0, "a"}, {2, 1, 150, 230, SERVER, 0, "b"}, 0},
         {{1, 0, 100, 200, CLIENT, 0, "a"}, {2, 1, 150, 230, INTERNAL, 0, "b"}, 0},
+        // an end before the beginning: it took no time
+        {{1, 0, 100, 90, CLIENT, 0, "a"}, {2, 1, 100, 1100, SERVER, 0, "b"}, 0},
+        {{1, 0, 0, 100, CLIENT, 0, "a"}, {2, 1, 200, 150, SERVER, 0, "b"}, -100},
+        {{1, 0, 0, 100, CLIENT, 0, "a"}, {2, 1, 200, 50, SERVER, 0, "b"}, -100},
         // of any size
         {{1, 0, UINT64_MAX, UINT64_MAX, CLIENT, 0, "a"}, {2, 1, 0, 0, SERVER, 0, "b"}, INT64_MAX},
     };
@@ -545,6 +549,33 @@ static void rows_keep_what_came_with_their_spans(void **state)
     ut_tree_free(tree);
 }
 
+static void self_time_is_what_no_child_was_running_in(void **state)
+{
+    (void)state;
+    const given spans[] = {{.id = 1, .start_ns = 100, .end_ns = 200},
+                           {.id = 2, .parent = 1, .start_ns = 90, .end_ns = 110},  // 10 inside
+                           {.id = 3, .parent = 1, .start_ns = 120, .end_ns = 160}, // 40
+                           {.id = 4, .parent = 1, .start_ns = 130, .end_ns = 140}, // within it
+                           {.id = 5, .parent = 1, .start_ns = 150, .end_ns = 170}, // 10 more
+                           {.id = 6, .parent = 1, .start_ns = 190, .end_ns = 500}, // 10
+                           {.id = 7, .parent = 1, .start_ns = 180, .end_ns = 20},  // nothing
+                           {.id = 8, .parent = 3, .start_ns = 120, .end_ns = 160}};
+    ut_tree *tree = build(spans, sizeof(spans) / sizeof(spans[0]));
+    uint32_t count = 0;
+    const ut_tree_row *rows = ut_tree_rows(tree, &count);
+    assert_int_equal(count, 8);
+    assert_int_equal(rows[0].self_ns, 30);
+    for (uint32_t i = 0; i < count; i++) {
+        if (rows[i].name.data[0] == 'c')
+            assert_int_equal(rows[i].self_ns, 0);
+        if (rows[i].name.data[0] == 'f')
+            assert_int_equal(rows[i].self_ns, 310);
+        if (rows[i].name.data[0] == 'g')
+            assert_int_equal(rows[i].self_ns, 0);
+    }
+    ut_tree_free(tree);
+}
+
 static void an_empty_trace_has_no_rows(void **state)
 {
     (void)state;
@@ -576,6 +607,7 @@ int main(void)
         cmocka_unit_test(a_replaced_record_keeps_its_place_and_has_no_children),
         cmocka_unit_test(many_records_of_one_id_take_no_time),
         cmocka_unit_test(rows_keep_what_came_with_their_spans),
+        cmocka_unit_test(self_time_is_what_no_child_was_running_in),
         cmocka_unit_test(an_empty_trace_has_no_rows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

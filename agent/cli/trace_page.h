@@ -3,14 +3,17 @@
 #ifndef UT_AGENT_CLI_TRACE_PAGE_H
 #define UT_AGENT_CLI_TRACE_PAGE_H
 
+#include "agent/cli/trace_cut.h"
 #include "agent/cli/trace_state.h"
 #include "storage/query/trace_tree.h"
 
 enum { UT_TRACE_PROMPT_COLUMNS = 200 }; // of a prompt unless told otherwise
 
 typedef struct {
-    bool attributes;         // of every span below it
-    bool verbose;            // these, its resource's and its events
+    bool attributes; // of every span below it
+    bool verbose;    // these, its resource's, its events and links, and what it is
+    bool full;       // with verbose: values whole
+    ut_trace_cut_options cut;
     int32_t prompt_columns;  // of what was said to a language model and back; 0: none, -1: all
     ut_trace_state *state;   // NULL; else shown at every span that sees another one
     uint32_t damaged_blocks; // that could not be read

@@ -19,6 +19,7 @@ enum {
     MARK_COLUMNS = 2,
     BAR_COLUMNS_MIN = 16,
     NAME_COLUMNS_MIN = 24,
+    WIDE_COLUMNS = 120,   // of a terminal that has room for more columns of times
     DRAWN_DEPTH_MAX = 64, // deeper rows show their depth as a number
 };
 
@@ -27,35 +28,56 @@ static uint64_t duration_of(const ut_tree_row *row)
     return ut_span_duration_ns(row->start_ns, row->end_ns);
 }
 
-static void measure(ut_tree_text *tree)
+static void measure_times(ut_tree_text *tree, const ut_tree *from)
 {
     ut_trace_time time = {.any = false};
-    uint32_t widest = NAME_COLUMNS_MIN;
-    for (uint32_t i = 0; i < tree->row_count; i++) {
-        const ut_tree_row *row = &tree->rows[i];
-        ut_trace_time_add(&time, row->start_ns, row->end_ns);
-        const uint32_t columns = 3 * row->depth + ut_term_columns(row->name);
-        if (columns > widest)
-            widest = columns;
-    }
+    uint32_t count = 0;
+    const ut_tree_row *rows = ut_tree_rows(from, &count);
+    for (uint32_t i = 0; i < count; i++)
+        ut_trace_time_add(&time, rows[i].start_ns, rows[i].end_ns);
     tree->begin_ns = time.start_ns;
     tree->end_ns = time.end_ns;
-    const uint32_t fixed = SERVICE_COLUMNS + DURATION_COLUMNS + MARK_COLUMNS + 6;
-    const uint32_t room = tree->term.width > fixed + BAR_COLUMNS_MIN
-                              ? tree->term.width - fixed - BAR_COLUMNS_MIN
-                              : NAME_COLUMNS_MIN;
-    tree->name_columns = widest < room ? widest : room;
-    tree->bar_columns = tree->term.width > fixed + tree->name_columns
-                            ? tree->term.width - fixed - tree->name_columns
-                            : BAR_COLUMNS_MIN;
 }
 
-void ut_tree_text_init(ut_tree_text *tree, const ut_tree *from, const ut_term *term)
+// " ×300" behind the name of a row that stands for several; empty otherwise.
+static void times_of(const ut_trace_fold *fold, char out_z[UT_TEXT_SHORT_MAX])
 {
-    *tree = (ut_tree_text){.term = *term};
+    out_z[0] = '\0';
+    if (fold->count > 1)
+        (void)snprintf(out_z, UT_TEXT_SHORT_MAX, " \xc3\x97%u", (unsigned)fold->count);
+}
+
+static void measure_columns(ut_tree_text *tree)
+{
+    const uint32_t width = tree->term.width;
+    const uint32_t service_max = width < 100 ? SERVICE_COLUMNS : width < 120 ? 18 : 24;
+    uint32_t widest = NAME_COLUMNS_MIN;
+    tree->service_columns = SERVICE_COLUMNS;
+    for (uint32_t i = 0; i < tree->row_count; i++) {
+        char times_z[UT_TEXT_SHORT_MAX];
+        times_of(&tree->folds[i], times_z);
+        widest = ut_max_u32(widest, 3 * tree->rows[i].depth + ut_term_columns(tree->rows[i].name) +
+                                        ut_term_columns(ut_bytes_of_z(times_z)));
+        const uint32_t service = ut_term_columns(tree->rows[i].service);
+        tree->service_columns = ut_max_u32(tree->service_columns, ut_min_u32(service, service_max));
+    }
+    tree->wide = width >= WIDE_COLUMNS;
+    const uint32_t times = tree->wide ? 3 * DURATION_COLUMNS + 4 : DURATION_COLUMNS;
+    const uint32_t fixed = tree->service_columns + times + MARK_COLUMNS + 6;
+    const uint32_t room = width > fixed + BAR_COLUMNS_MIN ? width - fixed - BAR_COLUMNS_MIN : 0;
+    tree->name_columns = ut_min_u32(widest, ut_max_u32(room, NAME_COLUMNS_MIN));
+    tree->bar_columns =
+        width > fixed + tree->name_columns ? width - fixed - tree->name_columns : BAR_COLUMNS_MIN;
+}
+
+void ut_tree_text_init(ut_tree_text *tree, const ut_tree *from, const ut_trace_cut *cut,
+                       const ut_term *term)
+{
+    *tree = (ut_tree_text){
+        .term = *term, .rows = cut->rows, .folds = cut->folds, .row_count = cut->count};
     ut_buf_init(&tree->out, OUTPUT_BYTES_MAX);
-    tree->rows = ut_tree_rows(from, &tree->row_count);
-    measure(tree);
+    measure_times(tree, from);
+    measure_columns(tree);
 }
 
 void ut_tree_text_free(ut_tree_text *tree)
@@ -140,22 +162,56 @@ static void add_bar(ut_tree_text *tree, const ut_tree_row *row)
     ut_term_colour(&tree->term, &tree->out, UT_COLOUR_NONE);
 }
 
+void ut_tree_text_heading(ut_tree_text *tree)
+{
+    if (!tree->wide)
+        return;
+    ut_term_colour(&tree->term, &tree->out, UT_COLOUR_DIM);
+    ut_term_text(&tree->out, UT_BYTES_LIT("span"), tree->name_columns + 2, true);
+    ut_term_text(&tree->out, UT_BYTES_LIT("service"), tree->service_columns, true);
+    ut_buf_printf(&tree->out, "  %*s  %*s  %*s", DURATION_COLUMNS, "at", DURATION_COLUMNS, "took",
+                  DURATION_COLUMNS, "self");
+    ut_term_colour(&tree->term, &tree->out, UT_COLOUR_NONE);
+    ut_tree_text_end_line(tree);
+}
+
+static void add_times(ut_tree_text *tree, const ut_tree_row *row, const ut_trace_fold *fold)
+{
+    char text_z[1 + UT_TEXT_SHORT_MAX];
+    if (tree->wide) {
+        const bool before = row->start_ns < tree->begin_ns; // by a clock that was not set
+        text_z[0] = before ? '-' : '+';
+        ut_text_duration(before ? tree->begin_ns - row->start_ns : row->start_ns - tree->begin_ns,
+                         text_z + 1);
+        ut_buf_printf(&tree->out, "  %*s", DURATION_COLUMNS, text_z);
+    }
+    ut_text_duration(fold->count > 1 ? fold->sum_ns : duration_of(row), text_z);
+    ut_buf_printf(&tree->out, "  %*s", DURATION_COLUMNS, text_z);
+    if (tree->wide) {
+        ut_text_duration(row->self_ns, text_z);
+        ut_buf_printf(&tree->out, "  %*s", DURATION_COLUMNS, fold->count > 1 ? "" : text_z);
+    }
+}
+
 void ut_tree_text_row(ut_tree_text *tree, uint32_t index)
 {
     const ut_tree_row *row = &tree->rows[index];
     const bool error = row->status_code == UT_STATUS_ERROR;
-    char took[UT_TEXT_SHORT_MAX];
+    char times_z[UT_TEXT_SHORT_MAX];
 
-    const uint32_t used = add_branches(tree, index, true);
+    times_of(&tree->folds[index], times_z);
+    const uint32_t used = add_branches(tree, index, true) + ut_term_columns(ut_bytes_of_z(times_z));
+    const uint32_t room = tree->name_columns > used ? tree->name_columns - used : 1;
     ut_term_colour(&tree->term, &tree->out, error ? UT_COLOUR_RED : UT_COLOUR_BOLD);
-    ut_term_text(&tree->out, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name,
-                 tree->name_columns > used ? tree->name_columns - used : 1, true);
+    const uint32_t name = ut_term_text(
+        &tree->out, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name, room, false);
+    ut_buf_add_z(&tree->out, times_z);
     ut_term_colour(&tree->term, &tree->out, UT_COLOUR_NONE);
-    ut_buf_add_z(&tree->out, "  ");
+    ut_term_repeat(&tree->out, " ", room - name + 2);
     ut_term_text(&tree->out, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service,
-                 SERVICE_COLUMNS, true);
-    ut_text_duration(duration_of(row), took);
-    ut_buf_printf(&tree->out, "  %*s %s  ", DURATION_COLUMNS, took, row->critical ? "*" : " ");
+                 tree->service_columns, true);
+    add_times(tree, row, &tree->folds[index]);
+    ut_buf_printf(&tree->out, " %s  ", row->critical ? "*" : " ");
     add_bar(tree, row);
     ut_tree_text_end_line(tree);
 }
@@ -236,11 +292,32 @@ void ut_tree_text_below(ut_tree_text *tree, uint32_t index, const char *label_z,
     } while (text.len > 0 && tree->err == UT_OK);
 }
 
+void ut_tree_text_lines(ut_tree_text *tree, uint32_t index, const char *label_z, ut_bytes text,
+                        ut_colour colour)
+{
+    ut_buf lines;
+    ut_buf_init(&lines, OUTPUT_BYTES_MAX);
+    while (text.len > 0 && (text.data[text.len - 1] == '\n' || text.data[text.len - 1] == '\r'))
+        text.len--;
+    for (size_t i = 0; i < text.len; i++) {
+        const uint8_t byte = text.data[i];
+        if (byte == '\t')
+            ut_buf_add_z(&lines, "    ");
+        else if (byte != '\r' || i + 1 == text.len || text.data[i + 1] != '\n')
+            ut_buf_add_byte(&lines, byte);
+    }
+    if (lines.err != UT_OK)
+        tree->err = lines.err;
+    else
+        ut_tree_text_below(tree, index, label_z, ut_buf_bytes(&lines), colour);
+    ut_buf_free(&lines);
+}
+
 void ut_tree_text_preview(ut_tree_text *tree, uint32_t index, const char *label_z, ut_bytes text,
                           int32_t wanted)
 {
     if (wanted < 0) {
-        ut_tree_text_below(tree, index, label_z, text, UT_COLOUR_DIM);
+        ut_tree_text_lines(tree, index, label_z, text, UT_COLOUR_DIM);
         return;
     }
     const size_t len = bytes_of_characters(text, (uint32_t)wanted);

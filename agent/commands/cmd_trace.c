@@ -17,17 +17,27 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace trace ID [-a | -v] [--prompt-preview-len N] [--state]\n"
-    "                     [--json | --otlp]\n"
+    "usage: untrace trace ID [-a | -v | --full] [--errors] [--critical] [--depth N]\n"
+    "                     [--min-duration D] [--all] [--prompt-preview-len N]\n"
+    "                     [--state] [--json | --otlp]\n"
     "\n"
     "Shows one trace as a tree. ID is the trace id in hex; its beginning is enough\n"
     "where only one trace has it. A bar shows when a span ran within the trace.\n"
     "Errors are red, with their message. A * marks the spans that decided how long\n"
     "the trace took. Calls of language models show model, tokens, cost, and what was\n"
-    "said.\n"
+    "said. Five or more equal siblings in a row become one line with their sum, and\n"
+    "200 lines of spans are shown.\n"
     "\n"
-    "  -a, --attributes        the attributes of every span below it\n"
-    "  -v, --verbose           these, its resource's and its events\n"
+    "  -a, --attributes        the attributes of every span below it; nothing is folded\n"
+    "  -v, --verbose           these, its id, kind and scope, its resource's, its events\n"
+    "                          and links; stack traces whole\n"
+    "      --full              as -v, with all values whole\n"
+    "      --errors            the failed spans, and the way to them\n"
+    "      --critical          the spans marked with *\n"
+    "      --depth N           the first N levels\n"
+    "      --min-duration D    the spans that took at least D (250us, 1.5s), and the way\n"
+    "                          to them\n"
+    "      --all               every span in a line of its own, without limit\n"
     "      --prompt-preview-len N\n"
     "                          characters of what was said to a model and back\n"
     "                          (default 200; 0: none, -1: all)\n"
@@ -54,6 +64,7 @@ typedef enum { AS_TREE, AS_JSON, AS_OTLP } form;
 typedef struct {
     form form;
     bool state;
+    bool cut_given; // conditions on the spans of the tree
     ut_state_options state_names;
     ut_trace_page_options page;
 } request;
@@ -89,12 +100,14 @@ static void write_span(ut_json_writer *json, const uint8_t trace_id[UT_TRACE_ID_
         .status_message = row->status_message,
         .attributes = row->attributes,
         .events = row->events,
+        .links = row->links,
     };
     ut_json_write_object(json, NULL);
     ut_json_write_uint(json, "depth", row->depth);
     ut_json_write_text_z(json, "place", place_z(row->place));
     ut_json_write_bool(json, "critical", row->critical);
     ut_json_write_uint(json, "critical_ns", row->critical_ns);
+    ut_json_write_uint(json, "self_ns", row->self_ns);
     ut_json_write_bool(json, "skewed", row->skewed);
     ut_json_write_bool(json, "duplicate_id", row->duplicate_id);
     ut_json_write_bool(json, "replaced", row->replaced);
@@ -213,6 +226,12 @@ enum {
     OPTION_JSON = UT_OPTION_OWN,
     OPTION_OTLP,
     OPTION_PROMPT,
+    OPTION_FULL,
+    OPTION_ALL,
+    OPTION_ERRORS,
+    OPTION_CRITICAL,
+    OPTION_DEPTH,
+    OPTION_MIN_DURATION,
     OPTION_STATE,
     OPTION_STATE_EVENT,
     OPTION_STATE_KEY
@@ -222,6 +241,12 @@ static const struct option option_rows[] = {
     UT_OPTION_ROWS_SHOW,
     {"attributes", no_argument, NULL, 'a'},
     {"verbose", no_argument, NULL, 'v'},
+    {"full", no_argument, NULL, OPTION_FULL},
+    {"errors", no_argument, NULL, OPTION_ERRORS},
+    {"critical", no_argument, NULL, OPTION_CRITICAL},
+    {"depth", required_argument, NULL, OPTION_DEPTH},
+    {"min-duration", required_argument, NULL, OPTION_MIN_DURATION},
+    {"all", no_argument, NULL, OPTION_ALL},
     {"prompt-preview-len", required_argument, NULL, OPTION_PROMPT},
     {"state", no_argument, NULL, OPTION_STATE},
     {"state-event", required_argument, NULL, OPTION_STATE_EVENT},
@@ -240,10 +265,51 @@ static int take_name(request *wanted, ut_bytes *name, const char *text_z)
     return EX_OK;
 }
 
+// Takes an option that says which spans the tree shows. EX_OK or EX_USAGE.
+static int take_cut(ut_trace_cut_options *cut, int option)
+{
+    uint64_t depth = 0;
+    switch (option) {
+    case OPTION_ERRORS:
+        cut->errors = true;
+        return EX_OK;
+    case OPTION_CRITICAL:
+        cut->critical = true;
+        return EX_OK;
+    case OPTION_DEPTH:
+        if (!ut_cli_number(optarg, UT_TREE_SPANS_MAX, &depth) || depth == 0)
+            return ut_cli_usage("trace", "--depth takes a number of 1 to %d, not \"%s\"",
+                                UT_TREE_SPANS_MAX, optarg);
+        cut->depth = (uint32_t)depth;
+        return EX_OK;
+    case OPTION_MIN_DURATION:
+        return ut_text_parse_duration_ns(ut_bytes_of_z(optarg), &cut->min_duration_ns) == UT_OK
+                   ? EX_OK
+                   : ut_cli_usage("trace",
+                                  "--min-duration takes a duration such as 250us or 1.5s, not "
+                                  "\"%s\"",
+                                  optarg);
+    default:
+        cut->all = true;
+        return EX_OK;
+    }
+}
+
 // Takes an option that is the command's own. EX_OK or EX_USAGE.
 static int take_option(request *wanted, int option)
 {
     switch (option) {
+    case OPTION_FULL:
+        wanted->page.full = true;
+        wanted->page.verbose = true;
+        return EX_OK;
+    case OPTION_ALL:
+    case OPTION_ERRORS:
+    case OPTION_CRITICAL:
+    case OPTION_DEPTH:
+    case OPTION_MIN_DURATION:
+        wanted->cut_given = wanted->cut_given || option != OPTION_ALL;
+        return take_cut(&wanted->page.cut, option);
     case 'a':
         wanted->page.attributes = true;
         return EX_OK;
@@ -311,6 +377,9 @@ static int run(int argc, char **argv)
         return ut_cli_usage("trace", "one trace id is needed, found %d", argc - optind);
     if (wanted.state && wanted.form == AS_OTLP)
         return ut_cli_usage("trace", "--state and --otlp do not go together");
+    if (wanted.cut_given && wanted.form != AS_TREE)
+        return ut_cli_usage("trace", "--errors, --critical, --depth and --min-duration are for the "
+                                     "tree; --json and --otlp have all spans");
     if (ut_reader_open(options.data_dir_z, options.config_z, &reader, &fault) != UT_OK)
         return ut_cli_fail(&fault);
     const int code = show(&wanted, &options, &reader, argv[optind]);

@@ -37,6 +37,16 @@ static ut_tree *make_four(void)
     return tree;
 }
 
+static ut_trace_cut cut;
+
+// Begins text with all spans of the tree.
+static void begin(ut_tree_text *text, const ut_tree *tree, const ut_term *term)
+{
+    static const ut_trace_cut_options all = {.all = true};
+    assert_int_equal(ut_trace_cut_make(&cut, tree, &all), UT_OK);
+    ut_tree_text_init(text, tree, &cut, term);
+}
+
 static void expect(ut_tree_text *text, const char *expected_z)
 {
     assert_int_equal(text->err, UT_OK);
@@ -44,6 +54,7 @@ static void expect(ut_tree_text *text, const char *expected_z)
     assert_int_equal(text->out.err, UT_OK);
     assert_string_equal((const char *)text->out.data, expected_z);
     ut_tree_text_free(text);
+    ut_trace_cut_free(&cut);
 }
 
 static void rows_stand_under_their_parents_with_bars_on_one_time_line(void **state)
@@ -51,7 +62,7 @@ static void rows_stand_under_their_parents_with_bars_on_one_time_line(void **sta
     (void)state;
     ut_tree *tree = make_four();
     ut_tree_text text;
-    ut_tree_text_init(&text, tree, &usual);
+    begin(&text, tree, &usual);
     for (uint32_t i = 0; i < text.row_count; i++)
         ut_tree_text_row(&text, i);
     expect(&text,
@@ -67,7 +78,7 @@ static void texts_below_a_row_keep_the_branches_and_wrap_at_words(void **state)
     (void)state;
     ut_tree *tree = make_four();
     ut_tree_text text;
-    ut_tree_text_init(&text, tree, &usual);
+    begin(&text, tree, &usual);
     ut_tree_text_below(&text, 1, "error: ",
                        UT_BYTES_LIT("one two three four five six seven eight nine ten eleven "
                                     "twelve thirteen\nline"),
@@ -85,7 +96,7 @@ static void a_preview_is_cut_and_on_running_lines(void **state)
     (void)state;
     ut_tree *tree = make_four();
     ut_tree_text text;
-    ut_tree_text_init(&text, tree, &usual);
+    begin(&text, tree, &usual);
     ut_tree_text_preview(&text, 3, "prompt: ", UT_BYTES_LIT("one\ntwo\tthree"), 9);
     ut_tree_text_preview(&text, 3, "prompt: ", UT_BYTES_LIT("one\ntwo"), 9);
     ut_tree_text_preview(&text, 3, "prompt: ", UT_BYTES_LIT("one\ntwo"), -1);
@@ -106,11 +117,12 @@ static void a_row_too_deep_to_draw_tells_its_depth(void **state)
     for (uint8_t id = 1; id <= DEPTH; id++)
         add(tree, id, (uint8_t)(id - 1), 0, 80);
     assert_int_equal(ut_tree_build(tree), UT_OK);
-    ut_tree_text_init(&text, tree, &usual);
+    begin(&text, tree, &usual);
     ut_tree_text_row(&text, DEPTH - 1);
     ut_buf_add_byte(&text.out, '\0');
     assert_memory_equal(text.out.data, "[99] ", 5);
     ut_tree_text_free(&text);
+    ut_trace_cut_free(&cut);
     ut_tree_free(tree);
 }
 

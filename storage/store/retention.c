@@ -32,7 +32,7 @@ enum {
     // Bytes of index records that leave with each span of a block, roughly.
     INDEX_BYTES_PER_SPAN = 24,
     // Heads of traces that one step passes on: each may touch another block.
-    HEADS_PER_STEP = 20,
+    HEADS_PER_STEP = UT_TRACE_HEADS_MAX,
     // Traces that are looked up for that in the time that one touch takes.
     LOOKUPS_PER_TOUCH = 8,
     // Bytes of the largest piece of members.

@@ -394,6 +394,37 @@ static void a_head_passes_to_the_next_block_with_a_root_span(void **state)
     ut_cursor_close(cursor);
 }
 
+static int compare_ids(const void *a, const void *b)
+{
+    return memcmp(a, b, UT_TRACE_ID_LEN);
+}
+
+// A removal may touch only so much: what stands together is reckoned once.
+static void heads_that_pass_to_one_block_touch_it_once(void **state)
+{
+    enum { TRACES = UT_TRACE_HEADS_MAX };
+    fixture *f = *state;
+    uint8_t ids[TRACES * UT_TRACE_ID_LEN];
+    ut_cursor *cursor;
+    uint32_t touched = 0;
+    for (uint32_t b = 0; b < 2; b++) {
+        ut_test_span spans[TRACES];
+        for (uint32_t i = 0; i < TRACES; i++)
+            spans[i] = (ut_test_span){.trace = i + 1, .span = b + 1, .parent = b};
+        assert_int_equal(write(f, spans, TRACES), TRACES);
+    }
+    for (uint32_t i = 0; i < TRACES; i++)
+        ut_test_trace_id(i + 1, ids + (size_t)i * UT_TRACE_ID_LEN);
+    qsort(ids, TRACES, UT_TRACE_ID_LEN, compare_ids);
+    leave(f, 1);
+    assert_int_equal(ut_txn_cursor(f->txn, &cursor), UT_OK);
+    assert_int_equal(ut_trace_heads_pass(&f->index, cursor, ORG, ids, TRACES, &touched), UT_OK);
+    ut_cursor_close(cursor);
+    for (uint32_t i = 0; i < TRACES; i++)
+        assert_true(is_head(f, 2, i + 1));
+    assert_int_equal(touched, 2); // the page of its pieces, and the one that names it
+}
+
 // ---- errors ----
 
 static void errors_of_the_engine_come_back(void **state)
@@ -441,6 +472,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_first_block_and_the_first_with_a_root_span_are_heads,
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(a_head_passes_to_the_next_block_with_a_root_span, set_up,
+                                        tear_down),
+        cmocka_unit_test_setup_teardown(heads_that_pass_to_one_block_touch_it_once, set_up,
                                         tear_down),
         cmocka_unit_test_setup_teardown(errors_of_the_engine_come_back, set_up, tear_down),
     };

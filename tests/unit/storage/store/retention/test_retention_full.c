@@ -1,4 +1,5 @@
 // Tests of storage/store/retention: a full store goes on working, also beside readers.
+#include "tests/support/engine_gate.h"
 #include "tests/unit/storage/store/retention/rig.h"
 
 #include <setjmp.h>
@@ -87,6 +88,46 @@ static void a_store_of_4_mib_turns_over_ten_times(void **state)
 static void a_store_of_16_mib_turns_over_ten_times(void **state)
 {
     turn_over(*state, 16 * UT_RIG_MIB, 4000);
+}
+
+// Spans of many traces, which stand in every block of their commit: the head of each has to pass on
+// whenever one of these blocks leaves.
+static void scattered_batch(ut_batch *batch, uint64_t seed, uint32_t spans, uint32_t traces)
+{
+    ut_batch_reset(batch, SIZE_MAX);
+    ut_realistic_batch(seed, spans, now_ns + seed * 1000000, batch);
+    ut_batch_span *index = (ut_batch_span *)(void *)batch->span_index.data;
+    for (uint32_t i = 0; i < spans; i++)
+        ut_test_trace_id((uint32_t)seed * traces + i % traces, index[i].trace_id);
+}
+
+// The commits of a full store remove what they need inside themselves: a transaction more would be
+// a sync more.
+static void a_full_store_removes_with_its_commits(void **state)
+{
+    enum { SPANS = 1600, TRACES = 80, COMMITS = 60 };
+    ut_rig *f = *state;
+    ut_engine_config config = {.dir_z = f->dir_z, .bytes_max = UT_RIG_BUDGET};
+    ut_fault fault;
+    if (ut_engine_lmdb_open(&config, &f->engine, &fault) != UT_OK)
+        fail_msg("%s", fault.text_z);
+    ut_engine_gate *gate = ut_engine_gate_put(f->engine);
+    f->store = ut_rig_open_store(f->engine, UT_RIG_BUDGET, NULL);
+    unsigned before = 0;
+    unsigned full = 0;
+    for (uint64_t seed = 1; full < 2 * COMMITS; seed++) {
+        scattered_batch(&f->batch, seed, SPANS, TRACES);
+        ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+        assert_int_equal(ut_store_commit(f->store, now_ns, &append, 1, NULL, 0), UT_OK);
+        full += ut_rig_counts_of(f).blocks_removed > 0;
+        if (full == COMMITS && before == 0)
+            before = ut_engine_gate_commits(gate);
+    }
+    const unsigned commits = ut_engine_gate_commits(gate) - before;
+    ut_store_close(f->store);
+    f->store = NULL;
+    ut_engine_gate_free(gate);
+    assert_in_range(commits, COMMITS, COMMITS + COMMITS / 2);
 }
 
 static void a_reader_that_stays_fills_the_store_and_its_end_frees_it(void **state)
@@ -214,6 +255,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_DIR(a_store_of_4_mib_turns_over_ten_times),
         WITH_DIR(a_store_of_16_mib_turns_over_ten_times),
+        WITH_DIR(a_full_store_removes_with_its_commits),
         WITH_DIR(a_reader_that_stays_fills_the_store_and_its_end_frees_it),
         WITH_DIR(a_process_that_holds_a_full_store_is_named),
         WITH_DIR(readers_that_come_and_go_do_not_fill_the_store),

@@ -53,6 +53,7 @@ static const option_values known_values[] = {
     {NULL, "status", "error,ok,unset"},
     {NULL, "color", "auto,always,never"},
     {NULL, "by", "name,service,status,kind,hour,model,error,attribute:"},
+    {"stats", "sort", "count,errors,rate,mean,p50,p90,p99,max,tokens,cost,group"},
     {"import", "format", "otlp-json,otlp-protobuf"},
     {NULL, "format", "otlp-json,otlp-protobuf,csv"},
 };

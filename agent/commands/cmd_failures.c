@@ -138,8 +138,8 @@ static ut_err print_json(listing *list, const ut_stats_row *rows, uint32_t count
     ut_json_write_array(&json, "patterns");
     for (uint32_t i = 0; i < count && i < list->limit; i++) {
         ut_json_write_object(&json, NULL);
-        ut_json_write_text(&json, "name", rows[i].label);
-        ut_json_write_text(&json, "message", rows[i].label2);
+        ut_json_write_text(&json, "name", rows[i].labels[0]);
+        ut_json_write_text(&json, "message", rows[i].labels[1]);
         ut_json_write_uint(&json, "count", rows[i].count);
         ut_json_time(&json, "first_start", rows[i].first_start_ns);
         ut_json_time(&json, "last_start", rows[i].last_start_ns);
@@ -171,9 +171,10 @@ static ut_err print_tables(listing *list, const ut_stats_row *rows, uint32_t cou
     for (uint32_t i = 0; i < count && i < list->limit; i++) {
         ut_table_number(&patterns, rows[i].count, UT_COLOUR_NONE);
         add_began(&patterns, rows[i].last_start_ns);
-        ut_table_cell(&patterns, rows[i].label.len == 0 ? UT_BYTES_LIT("(no name)") : rows[i].label,
+        ut_table_cell(&patterns,
+                      rows[i].labels[0].len == 0 ? UT_BYTES_LIT("(no name)") : rows[i].labels[0],
                       UT_COLOUR_NONE);
-        ut_table_cell(&patterns, rows[i].label2, UT_COLOUR_RED);
+        ut_table_cell(&patterns, rows[i].labels[1], UT_COLOUR_RED);
         add_trace_id(&patterns, ut_bytes_of(rows[i].last_trace_id, UT_TRACE_ID_LEN));
     }
     (void)printf("%llu failed span%s %s\n\n", (unsigned long long)list->found,
@@ -243,7 +244,8 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, visit, NULL, list);
     if (err == UT_OK) {
-        const ut_stats_row *rows = ut_stats_rows(list->patterns, &count, &total);
+        const ut_stats_row *rows =
+            ut_stats_rows(list->patterns, UT_STATS_SORT_USUAL, &count, &total);
         ut_pager_begin(&pager, &options->line);
         if (list->json)
             err = print_json(list, rows, count);

@@ -18,7 +18,8 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace stats [--by GROUP] [conditions] [--limit N] [--json]\n"
+    "usage: untrace stats [--by GROUP,...] [--sort KEY] [conditions] [--limit N]\n"
+    "                     [--json]\n"
     "\n"
     "Counts the spans that meet the conditions, in groups: how many, how many failed,\n"
     "and how long they took: mean, half of them (p50), nine in ten (p90), 99 in 100\n"
@@ -27,7 +28,9 @@ static const char help[] =
     "  -b, --by GROUP          name (default), service, status, kind, hour, model,\n"
     "                          error, attribute:KEY. model: calls of language models\n"
     "                          with their tokens and cost; error: failed spans by\n"
-    "                          name and message\n"
+    "                          name and message. Up to 3 with commas: service,name\n"
+    "      --sort KEY          by count (default), errors, rate, mean, p50, p90, p99,\n"
+    "                          max, tokens, cost, the greatest first; or group\n"
     "  -n, --limit N           at most N groups (default 50; with --json all)\n"
     "      --hours N           that began in the last N hours: the same as --since Nh\n"
     "      --pipeline GLOB     the same as --service GLOB\n"
@@ -61,30 +64,89 @@ static const grouping groupings[] = {
     {"error", "name", UT_STATS_BY_ERROR},
 };
 
+static const struct {
+    const char *name_z;
+    ut_stats_sort sort;
+} sorts[] = {
+    {"count", UT_STATS_SORT_COUNT},   {"errors", UT_STATS_SORT_ERRORS},
+    {"rate", UT_STATS_SORT_RATE},     {"mean", UT_STATS_SORT_MEAN},
+    {"p50", UT_STATS_SORT_P50},       {"p90", UT_STATS_SORT_P90},
+    {"p99", UT_STATS_SORT_P99},       {"max", UT_STATS_SORT_MAX},
+    {"tokens", UT_STATS_SORT_TOKENS}, {"cost", UT_STATS_SORT_COST},
+    {"group", UT_STATS_SORT_LABEL},
+};
+
+enum { HEAD_BYTES_MAX = UT_STATS_LABEL_MAX };
+
 typedef struct {
     const char *by_z; // as given
-    const char *head_z;
-    ut_stats_by by;
-    ut_bytes attribute;
+    ut_stats_key keys[UT_STATS_KEYS_MAX];
+    uint32_t key_count;
+    char heads[UT_STATS_KEYS_MAX][HEAD_BYTES_MAX]; // of the columns; a longer one is cut
+    ut_stats_sort sort;
     bool json;
     uint64_t limit; // 0: not given
 } request;
 
-static bool take_grouping(request *wanted, const char *text_z)
+static bool groups_by(const request *wanted, ut_stats_by by)
 {
-    static const char prefix_z[] = "attribute:";
-    const size_t prefix_len = sizeof(prefix_z) - 1;
-    wanted->by_z = text_z;
-    if (strncmp(text_z, prefix_z, prefix_len) == 0 && text_z[prefix_len] != 0) {
-        wanted->by = UT_STATS_BY_ATTRIBUTE;
-        wanted->attribute = ut_bytes_of_z(text_z + prefix_len);
-        wanted->head_z = text_z + prefix_len;
-        return true;
+    uint32_t i = 0;
+    while (i < wanted->key_count && wanted->keys[i].by != by)
+        i++;
+    return i < wanted->key_count;
+}
+
+// Adds one key. False: it is none, or one too many.
+static bool take_key(request *wanted, ut_bytes text)
+{
+    static const ut_bytes prefix = {(const uint8_t *)"attribute:", sizeof("attribute:") - 1};
+    const uint32_t at = wanted->key_count;
+    ut_stats_key key = {UT_STATS_BY_NOTHING, UT_BYTES_NONE};
+    ut_bytes head = text;
+    if (at == UT_STATS_KEYS_MAX)
+        return false;
+    if (text.len > prefix.len && memcmp(text.data, prefix.data, prefix.len) == 0) {
+        head = ut_bytes_of(text.data + prefix.len, text.len - prefix.len);
+        key = (ut_stats_key){UT_STATS_BY_ATTRIBUTE, head};
     }
     for (size_t i = 0; i < sizeof(groupings) / sizeof(groupings[0]); i++) {
-        if (strcmp(groupings[i].name_z, text_z) == 0) {
-            wanted->by = groupings[i].by;
-            wanted->head_z = groupings[i].head_z;
+        if (ut_bytes_equal(text, ut_bytes_of_z(groupings[i].name_z))) {
+            key.by = groupings[i].by;
+            head = ut_bytes_of_z(groupings[i].head_z);
+        }
+    }
+    if (key.by == UT_STATS_BY_NOTHING || groups_by(wanted, UT_STATS_BY_ERROR))
+        return false; // "error" is two columns, and stands last
+    (void)snprintf(wanted->heads[at], HEAD_BYTES_MAX, "%.*s", (int)head.len,
+                   (const char *)head.data);
+    for (uint32_t i = 0; i < at; i++) {
+        if (strcmp(wanted->heads[i], wanted->heads[at]) == 0)
+            return false; // JSON has one member for each
+    }
+    wanted->keys[wanted->key_count++] = key;
+    return true;
+}
+
+// Several keys stand with commas between.
+static bool take_grouping(request *wanted, const char *text_z)
+{
+    wanted->by_z = text_z;
+    wanted->key_count = 0;
+    for (const char *at = text_z;; at++) {
+        const size_t len = strcspn(at, ",");
+        if (!take_key(wanted, ut_bytes_of((const uint8_t *)at, len)))
+            return false;
+        at += len;
+        if (*at == 0)
+            return true;
+    }
+}
+
+static bool take_sort(request *wanted, const char *text_z)
+{
+    for (size_t i = 0; i < sizeof(sorts) / sizeof(sorts[0]); i++) {
+        if (strcmp(sorts[i].name_z, text_z) == 0) {
+            wanted->sort = sorts[i].sort;
             return true;
         }
     }
@@ -118,6 +180,20 @@ static void write_row(ut_json_writer *json, const ut_stats_row *row)
     }
 }
 
+// One key gives "label"; several give "labels", an object with one member a key.
+static void write_labels(ut_json_writer *json, const request *wanted, const ut_stats_row *row)
+{
+    const bool several = wanted->key_count > 1;
+    if (several)
+        ut_json_write_object(json, "labels");
+    for (uint32_t i = 0; i < wanted->key_count; i++)
+        ut_json_write_text(json, several ? wanted->heads[i] : "label", row->labels[i]);
+    if (groups_by(wanted, UT_STATS_BY_ERROR))
+        ut_json_write_text(json, "message", row->labels[wanted->key_count]);
+    if (several)
+        ut_json_write_close(json);
+}
+
 static ut_err print_json(const request *wanted, const ut_stats_row *rows, uint32_t count,
                          const ut_stats_row *total)
 {
@@ -130,9 +206,7 @@ static ut_err print_json(const request *wanted, const ut_stats_row *rows, uint32
     ut_json_write_array(&json, "groups");
     for (uint32_t i = 0; i < count && err == UT_OK; i++) {
         ut_json_write_object(&json, NULL);
-        ut_json_write_text(&json, "label", rows[i].label);
-        if (wanted->by == UT_STATS_BY_ERROR)
-            ut_json_write_text(&json, "message", rows[i].label2);
+        write_labels(&json, wanted, &rows[i]);
         write_row(&json, &rows[i]);
         ut_json_write_close(&json);
         err = ut_term_write(&out);
@@ -170,34 +244,58 @@ static void add_times(ut_table *table, const ut_stats_row *row)
     ut_table_duration(table, row->duration_max_ns);
 }
 
-static void add_row(ut_table *table, ut_stats_by by, const ut_stats_row *row, const char *label_z)
+// The only key is "error".
+static bool is_patterns(const request *wanted)
 {
-    const ut_bytes label = label_z != NULL      ? ut_bytes_of_z(label_z)
-                           : row->label.len > 0 ? row->label
-                                                : UT_BYTES_LIT("-");
-    const ut_colour colour = label_z != NULL ? UT_COLOUR_BOLD : UT_COLOUR_NONE;
+    return wanted->key_count == 1 && wanted->keys[0].by == UT_STATS_BY_ERROR;
+}
+
+// What follows the labels where the only key is "error".
+static void add_error(ut_table *table, const ut_stats_row *row)
+{
     char text_z[UT_TEXT_SHORT_MAX];
-    if (by == UT_STATS_BY_HOUR && label_z == NULL && !row->other) {
+    ut_table_number(table, row->count, UT_COLOUR_NONE);
+    ut_table_duration(table, row->p50_ns);
+    ut_span_began(row->last_start_ns, text_z);
+    ut_table_cell_z(table, text_z, UT_COLOUR_DIM);
+    ut_hex_encode(ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN), text_z);
+    ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+}
+
+static void add_label(ut_table *table, const request *wanted, const ut_stats_row *row, uint32_t i)
+{
+    const bool message = i == wanted->key_count; // the second label of "error"
+    char text_z[UT_TEXT_SHORT_MAX];
+    if (!message && wanted->keys[i].by == UT_STATS_BY_HOUR && !row->other) {
         // The hours are those of UTC, which begin at half past where clocks are so far ahead.
         ut_span_began(row->first_start_ns / UT_NS_PER_HOUR * UT_NS_PER_HOUR, text_z);
         text_z[HOUR_LABEL_LEN] = 0;
-        ut_table_cell_z(table, text_z, colour);
-    } else {
-        ut_table_cell(table, label, colour);
-    }
-    if (by == UT_STATS_BY_ERROR) {
-        ut_table_cell(table, row->label2, UT_COLOUR_RED);
-        ut_table_number(table, row->count, UT_COLOUR_NONE);
-        ut_table_duration(table, row->p50_ns);
-        ut_span_began(row->last_start_ns, text_z);
-        ut_table_cell_z(table, text_z, UT_COLOUR_DIM);
-        ut_hex_encode(ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN), text_z);
         ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+    } else {
+        ut_table_cell(table, row->labels[i].len > 0 || message ? row->labels[i] : UT_BYTES_LIT("-"),
+                      message ? UT_COLOUR_RED : UT_COLOUR_NONE);
+    }
+}
+
+// total: the row is that of all groups.
+static void add_row(ut_table *table, const request *wanted, const ut_stats_row *row, bool total)
+{
+    const ut_colour colour = total ? UT_COLOUR_BOLD : UT_COLOUR_NONE;
+    const uint32_t labels = wanted->key_count + groups_by(wanted, UT_STATS_BY_ERROR);
+    char text_z[UT_TEXT_SHORT_MAX];
+    for (uint32_t i = 0; i < labels; i++) {
+        if (total)
+            ut_table_cell_z(table, i == 0 ? "all" : "", colour);
+        else
+            add_label(table, wanted, row, i);
+    }
+    if (is_patterns(wanted)) {
+        add_error(table, row);
         return;
     }
     ut_table_number(table, row->count, colour);
     add_rate(table, row);
-    if (by == UT_STATS_BY_MODEL) {
+    if (groups_by(wanted, UT_STATS_BY_MODEL)) {
         ut_table_number(table, row->input_tokens, UT_COLOUR_NONE);
         ut_table_number(table, row->output_tokens, UT_COLOUR_NONE);
         ut_table_number(table, row->total_tokens, UT_COLOUR_NONE);
@@ -210,12 +308,12 @@ static void add_row(ut_table *table, ut_stats_by by, const ut_stats_row *row, co
 
 // clang-format off
 static const ut_table_column time_columns[] = {
-    {NULL, .cut = true}, {"count", .right = true}, {"errors", .right = true},
+    {"count", .right = true}, {"errors", .right = true},
     {"rate", .right = true}, {"mean", .right = true, .from_width = 100}, {"p50", .right = true},
     {"p90", .right = true, .from_width = 90}, {"p99", .right = true}, {"max", .right = true},
 };
 static const ut_table_column model_columns[] = {
-    {NULL, .cut = true}, {"calls", .right = true}, {"errors", .right = true},
+    {"calls", .right = true}, {"errors", .right = true},
     {"rate", .right = true, .from_width = 110}, {"in", .right = true}, {"out", .right = true},
     {"tokens", .right = true}, {"cost", .right = true},
     {"mean", .right = true, .from_width = 130}, {"p50", .right = true},
@@ -223,7 +321,7 @@ static const ut_table_column model_columns[] = {
     {"max", .right = true, .from_width = 110},
 };
 static const ut_table_column error_columns[] = {
-    {NULL, .cut = true}, {"message", .cut = true}, {"count", .right = true},
+    {"count", .right = true},
     {"p50", .right = true, .from_width = 100}, {"last", .time = true, .from_width = 90},
     {"last trace", .from_width = 120},
 };
@@ -234,30 +332,37 @@ static ut_err print_table(const request *wanted, const ut_stats_row *rows, uint3
 {
     ut_table_column columns[UT_TABLE_COLUMNS_MAX];
     ut_table table;
-    const bool error = wanted->by == UT_STATS_BY_ERROR;
-    const bool model = wanted->by == UT_STATS_BY_MODEL;
-    const ut_table_column *from = error ? error_columns : model ? model_columns : time_columns;
-    const size_t column_count = (error   ? sizeof(error_columns)
-                                 : model ? sizeof(model_columns)
-                                         : sizeof(time_columns)) /
-                                sizeof(columns[0]);
+    const bool patterns = is_patterns(wanted);
+    const bool model = groups_by(wanted, UT_STATS_BY_MODEL);
+    const ut_table_column *from = patterns ? error_columns : model ? model_columns : time_columns;
+    const size_t from_bytes = patterns ? sizeof(error_columns)
+                              : model  ? sizeof(model_columns)
+                                       : sizeof(time_columns);
     const uint64_t limit = wanted->limit == 0 ? TABLE_LIMIT_DEFAULT : wanted->limit;
+    uint32_t column_count = 0;
     ut_err err = UT_OK;
 
     if (total->count == 0) {
         (void)fprintf(stderr, "no span meets these conditions\n");
         return UT_OK;
     }
-    memcpy(columns, from, column_count * sizeof(columns[0]));
-    columns[0].head_z = wanted->head_z;
-    columns[0].time = wanted->by == UT_STATS_BY_HOUR;
-    ut_table_init(&table, columns, (uint32_t)column_count);
+    for (; column_count < wanted->key_count; column_count++)
+        columns[column_count] =
+            (ut_table_column){.head_z = wanted->heads[column_count],
+                              .cut = true,
+                              .time = wanted->keys[column_count].by == UT_STATS_BY_HOUR};
+    if (groups_by(wanted, UT_STATS_BY_ERROR))
+        columns[column_count++] = (ut_table_column){"message", .cut = true};
+    UT_ASSERT(column_count + from_bytes / sizeof(*from) <= UT_TABLE_COLUMNS_MAX);
+    memcpy(columns + column_count, from, from_bytes);
+    column_count += (uint32_t)(from_bytes / sizeof(*from));
+    ut_table_init(&table, columns, column_count);
     for (uint32_t i = 0; i < count && i < limit && err == UT_OK; i++) {
-        add_row(&table, wanted->by, &rows[i], NULL);
+        add_row(&table, wanted, &rows[i], false);
         err = ut_table_end_row(&table);
     }
-    if (err == UT_OK && !error && count > 1) {
-        add_row(&table, wanted->by, total, "all");
+    if (err == UT_OK && !patterns && count > 1) {
+        add_row(&table, wanted, total, true);
         err = ut_table_end_row(&table);
     }
     if (err == UT_OK)
@@ -280,11 +385,11 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
     ut_stats_row total = {0};
     uint32_t count = 0;
     ut_span_search_begin(&search, &options->filter, options->oldest_first);
-    ut_err err = ut_stats_new(wanted->by, wanted->attribute, &stats);
+    ut_err err = ut_stats_new_keys(wanted->keys, wanted->key_count, &stats);
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, ut_stats_add, NULL, stats);
     if (err == UT_OK) {
-        const ut_stats_row *rows = ut_stats_rows(stats, &count, &total);
+        const ut_stats_row *rows = ut_stats_rows(stats, wanted->sort, &count, &total);
         if (wanted->json && wanted->limit > 0 && wanted->limit < count)
             count = (uint32_t)wanted->limit;
         ut_pager_begin(&pager, &options->line);
@@ -299,12 +404,13 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
 
-enum { OPTION_HOURS = UT_OPTION_OWN, OPTION_PIPELINE };
+enum { OPTION_HOURS = UT_OPTION_OWN, OPTION_PIPELINE, OPTION_SORT };
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
                                             UT_OPTION_ROW_JSON,
                                             {"by", required_argument, NULL, 'b'},
+                                            {"sort", required_argument, NULL, OPTION_SORT},
                                             {"limit", required_argument, NULL, 'n'},
                                             {"hours", required_argument, NULL, OPTION_HOURS},
                                             {"pipeline", required_argument, NULL, OPTION_PIPELINE},
@@ -314,7 +420,7 @@ static int run(int argc, char **argv)
 {
     const ut_options line = {.command_z = "stats", .help_z = help, .rows = option_rows};
     ut_filter_options options;
-    request wanted = {.by_z = "name", .head_z = "name", .by = UT_STATS_BY_NAME};
+    request wanted = {.key_count = 0};
     ut_reader reader;
     ut_fault fault;
     uint64_t hours = 0;
@@ -329,7 +435,14 @@ static int run(int argc, char **argv)
             if (!take_grouping(&wanted, optarg))
                 return ut_cli_usage("stats",
                                     "--by takes name, service, status, kind, hour, model, error or "
-                                    "attribute:KEY, not \"%s\"",
+                                    "attribute:KEY, up to 3 with commas, error last, not \"%s\"",
+                                    optarg);
+            break;
+        case OPTION_SORT:
+            if (!take_sort(&wanted, optarg))
+                return ut_cli_usage("stats",
+                                    "--sort takes count, errors, rate, mean, p50, p90, p99, max, "
+                                    "tokens, cost or group, not \"%s\"",
                                     optarg);
             break;
         case OPTION_HOURS:
@@ -349,12 +462,14 @@ static int run(int argc, char **argv)
         return ut_cli_usage("stats", "--hours and --since say the same: give one of them");
     if (hours > 0)
         options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
+    if (wanted.key_count == 0)
+        (void)take_grouping(&wanted, "name");
     wanted.limit = options.limit;
     wanted.json = options.line.json;
     // A span without a model is in no group, so the search leaves it out.
-    if (wanted.by == UT_STATS_BY_MODEL)
+    if (groups_by(&wanted, UT_STATS_BY_MODEL))
         options.filter.llm_only = true;
-    if (wanted.by == UT_STATS_BY_ERROR)
+    if (groups_by(&wanted, UT_STATS_BY_ERROR))
         options.filter.statuses = UINT8_C(1) << UT_STATUS_ERROR;
     code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)

@@ -18,14 +18,22 @@ typedef struct {
     ut_stats_row row; // its percentiles are made when they are asked for
     ut_histogram durations;
     uint64_t hash;
-    uint8_t text[]; // of both labels
+    uint8_t text[]; // of the labels
 } group;
 
+// What tells a group from others.
+typedef struct {
+    ut_bytes of[UT_STATS_LABELS_MAX];
+    uint32_t count;
+} labels;
+
 struct ut_stats {
-    ut_stats_by by;
-    group *last;    // of the span before: runs of one label are common
-    uint64_t hour;  // that last stands for, with UT_STATS_BY_HOUR
-    group **groups; // in the order in which they came
+    ut_stats_key keys[UT_STATS_KEYS_MAX]; // their attributes are in attribute_text
+    uint32_t key_count;                   // 0: all in one group
+    group *last;                          // of the span before: runs of one label are common
+    uint64_t hour;                        // of the start of the span before
+    char hour_z[UT_TEXT_SHORT_MAX];       // as text; empty: none yet
+    group **groups;                       // in the order in which they came
     uint32_t count;
     uint32_t capacity;
     group **slots; // open addressing; a power of two, at most half full
@@ -33,7 +41,6 @@ struct ut_stats {
     group *all;
     group *other; // NULL until needed
     ut_stats_row *rows;
-    ut_bytes attribute;
     uint8_t attribute_text[];
 };
 
@@ -47,17 +54,21 @@ static ut_bytes cut(ut_bytes label)
     return ut_bytes_of(label.data, len);
 }
 
-static group *make_group(ut_bytes label, ut_bytes label2, uint64_t hash)
+static group *make_group(const labels *from, uint64_t hash)
 {
-    group *made = calloc(1, sizeof(*made) + label.len + label2.len);
+    size_t len = 0;
+    for (uint32_t i = 0; i < from->count; i++)
+        len += from->of[i].len;
+    group *made = calloc(1, sizeof(*made) + len);
     if (made == NULL)
         return NULL;
-    if (label.len > 0)
-        memcpy(made->text, label.data, label.len);
-    if (label2.len > 0)
-        memcpy(made->text + label.len, label2.data, label2.len);
-    made->row.label = ut_bytes_of(made->text, label.len);
-    made->row.label2 = ut_bytes_of(made->text + label.len, label2.len);
+    uint8_t *at = made->text;
+    for (uint32_t i = 0; i < from->count; i++) {
+        if (from->of[i].len > 0)
+            memcpy(at, from->of[i].data, from->of[i].len);
+        made->row.labels[i] = ut_bytes_of(at, from->of[i].len);
+        at += from->of[i].len;
+    }
     made->hash = hash;
     return made;
 }
@@ -72,14 +83,30 @@ static void free_group(group *from)
 
 ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats)
 {
-    ut_stats *made = calloc(1, sizeof(*made) + attribute.len);
+    const ut_stats_key key = {by, attribute};
+    return ut_stats_new_keys(&key, by == UT_STATS_BY_NOTHING ? 0 : 1, stats);
+}
+
+ut_err ut_stats_new_keys(const ut_stats_key *keys, uint32_t count, ut_stats **stats)
+{
+    const labels none = {.count = 0};
+    size_t text_len = 0;
+    UT_ASSERT(count <= UT_STATS_KEYS_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        text_len += keys[i].attribute.len;
+    ut_stats *made = calloc(1, sizeof(*made) + text_len);
     if (made == NULL)
         return UT_ENOMEM;
-    made->by = by;
-    if (attribute.len > 0)
-        memcpy(made->attribute_text, attribute.data, attribute.len);
-    made->attribute = ut_bytes_of(made->attribute_text, attribute.len);
-    made->all = make_group(UT_BYTES_NONE, UT_BYTES_NONE, 0);
+    uint8_t *at = made->attribute_text;
+    for (uint32_t i = 0; i < count; i++) {
+        const ut_bytes attribute = keys[i].attribute;
+        if (attribute.len > 0)
+            memcpy(at, attribute.data, attribute.len);
+        made->keys[i] = (ut_stats_key){keys[i].by, ut_bytes_of(at, attribute.len)};
+        at += attribute.len;
+    }
+    made->key_count = count;
+    made->all = make_group(&none, 0);
     made->slots = calloc(SLOTS_MIN, sizeof(group *));
     made->slot_count = SLOTS_MIN;
     if (made->all == NULL || made->slots == NULL) {
@@ -124,18 +151,21 @@ static uint64_t add_to_hash(uint64_t hash, ut_bytes label)
     return mix(hash, rest);
 }
 
-static bool is_group(const group *of, ut_bytes label, ut_bytes label2)
+static bool is_group(const group *of, const labels *wanted)
 {
-    return ut_bytes_equal(of->row.label, label) && ut_bytes_equal(of->row.label2, label2);
+    uint32_t i = 0;
+    while (i < wanted->count && ut_bytes_equal(of->row.labels[i], wanted->of[i]))
+        i++;
+    return i == wanted->count;
 }
 
 // The slot that holds the group, or the empty one where it belongs.
-static group **find_slot(const ut_stats *stats, uint64_t hash, ut_bytes label, ut_bytes label2)
+static group **find_slot(const ut_stats *stats, uint64_t hash, const labels *wanted)
 {
     const uint32_t mask = stats->slot_count - 1;
     for (uint32_t at = (uint32_t)hash & mask;; at = (at + 1) & mask) {
         group **slot = &stats->slots[at];
-        if (*slot == NULL || ((*slot)->hash == hash && is_group(*slot, label, label2)))
+        if (*slot == NULL || ((*slot)->hash == hash && is_group(*slot, wanted)))
             return slot;
     }
 }
@@ -178,8 +208,9 @@ static bool reserve_group(ut_stats *stats)
 
 static group *find_other(ut_stats *stats)
 {
+    const labels name = {.of = {UT_BYTES_LIT("(other)")}, .count = 1};
     if (stats->other == NULL) {
-        stats->other = make_group(UT_BYTES_LIT("(other)"), UT_BYTES_NONE, 0);
+        stats->other = make_group(&name, 0);
         if (stats->other != NULL)
             stats->other->row.other = true;
     }
@@ -187,14 +218,16 @@ static group *find_other(ut_stats *stats)
 }
 
 // NULL: out of memory.
-static group *find_group(ut_stats *stats, ut_bytes label, ut_bytes label2)
+static group *find_group(ut_stats *stats, labels *wanted)
 {
-    label = cut(label);
-    label2 = cut(label2);
-    if (stats->last != NULL && is_group(stats->last, label, label2))
+    uint64_t hash = 0;
+    for (uint32_t i = 0; i < wanted->count; i++)
+        wanted->of[i] = cut(wanted->of[i]);
+    if (stats->last != NULL && is_group(stats->last, wanted))
         return stats->last;
-    const uint64_t hash = add_to_hash(add_to_hash(0, label), label2);
-    group **slot = find_slot(stats, hash, label, label2);
+    for (uint32_t i = 0; i < wanted->count; i++)
+        hash = add_to_hash(hash, wanted->of[i]);
+    group **slot = find_slot(stats, hash, wanted);
     if (*slot == NULL) {
         if (stats->count >= UT_STATS_GROUPS_MAX)
             return find_other(stats);
@@ -203,9 +236,9 @@ static group *find_group(ut_stats *stats, ut_bytes label, ut_bytes label2)
         if (2 * (stats->count + 1) > stats->slot_count) {
             if (!double_slots(stats))
                 return NULL;
-            slot = find_slot(stats, hash, label, label2);
+            slot = find_slot(stats, hash, wanted);
         }
-        group *made = make_group(label, label2, hash);
+        group *made = make_group(wanted, hash);
         if (made == NULL)
             return NULL;
         *slot = made;
@@ -269,26 +302,75 @@ static bool find_value(ut_bytes attributes, ut_bytes key, char text_z[UT_TEXT_SH
     return reader.err == UT_OK;
 }
 
-static group *find_group_of_attribute(ut_stats *stats, const ut_trace_span *span)
+static ut_bytes attribute_label(ut_bytes key, const ut_trace_span *span,
+                                char text_z[UT_TEXT_SHORT_MAX])
 {
-    char text_z[UT_TEXT_SHORT_MAX];
     ut_bytes value = UT_BYTES_NONE;
-    if (!find_value(span->span.attributes, stats->attribute, text_z, &value) &&
-        !find_value(span->resource.attributes, stats->attribute, text_z, &value))
+    if (!find_value(span->span.attributes, key, text_z, &value) &&
+        !find_value(span->resource.attributes, key, text_z, &value))
         value = UT_BYTES_NONE;
-    return find_group(stats, value, UT_BYTES_NONE);
+    return value;
 }
 
-static group *find_group_of_hour(ut_stats *stats, uint64_t start_ns)
+static ut_bytes hour_label(ut_stats *stats, uint64_t start_ns)
 {
     const uint64_t hour = start_ns / UT_NS_PER_HOUR;
-    if (stats->last != NULL && stats->hour == hour)
-        return stats->last;
-    char text_z[UT_TEXT_SHORT_MAX];
-    ut_text_time(start_ns, text_z);
-    group *found = find_group(stats, ut_bytes_of(text_z, HOUR_LABEL_LEN), UT_BYTES_NONE);
-    stats->hour = found == stats->last ? hour : UINT64_MAX; // "(other)" is never last
-    return found;
+    if (stats->hour != hour || stats->hour_z[0] == 0)
+        ut_text_time(start_ns, stats->hour_z);
+    stats->hour = hour;
+    return ut_bytes_of(stats->hour_z, HOUR_LABEL_LEN);
+}
+
+static ut_bytes service_label(const ut_trace_span *span)
+{
+    ut_bytes service = UT_BYTES_NONE;
+    (void)ut_attributes_find_str(span->resource.attributes, UT_BYTES_LIT("service.name"),
+                                 &service); // absent: empty
+    return service;
+}
+
+// Adds the label of a key, or its labels. text_z: room for one that is made. False: the key leaves
+// the span out.
+static bool add_label(ut_stats *stats, const ut_stats_key *key, const ut_trace_span *span,
+                      const ut_llm_call *call, char text_z[UT_TEXT_SHORT_MAX], labels *to)
+{
+    const ut_span *from = &span->span;
+    ut_bytes label = UT_BYTES_NONE;
+    switch (key->by) {
+    case UT_STATS_BY_NOTHING:
+        return true;
+    case UT_STATS_BY_NAME:
+        label = from->name;
+        break;
+    case UT_STATS_BY_SERVICE:
+        label = service_label(span);
+        break;
+    case UT_STATS_BY_STATUS:
+        label = status_label(from->status_code);
+        break;
+    case UT_STATS_BY_KIND:
+        label = kind_label(from->kind);
+        break;
+    case UT_STATS_BY_ATTRIBUTE:
+        label = attribute_label(key->attribute, span, text_z);
+        break;
+    case UT_STATS_BY_HOUR:
+        label = hour_label(stats, from->start_ns);
+        break;
+    case UT_STATS_BY_MODEL:
+        if (call == NULL)
+            return false;
+        label = call->model;
+        break;
+    case UT_STATS_BY_ERROR:
+        if (from->status_code != UT_STATUS_ERROR)
+            return false;
+        to->of[to->count++] = from->name;
+        label = from->status_message;
+        break;
+    }
+    to->of[to->count++] = label;
+    return true;
 }
 
 // ---- counting ----
@@ -338,42 +420,15 @@ ut_err ut_stats_add(void *context, const ut_trace_span *span)
     if (err != UT_OK)
         return err;
 
-    ut_bytes service = UT_BYTES_NONE;
-    group *to = NULL;
-    switch (stats->by) {
-    case UT_STATS_BY_NOTHING:
-        return UT_OK;
-    case UT_STATS_BY_NAME:
-        to = find_group(stats, from->name, UT_BYTES_NONE);
-        break;
-    case UT_STATS_BY_SERVICE:
-        (void)ut_attributes_find_str(span->resource.attributes, UT_BYTES_LIT("service.name"),
-                                     &service); // absent: empty
-        to = find_group(stats, service, UT_BYTES_NONE);
-        break;
-    case UT_STATS_BY_STATUS:
-        to = find_group(stats, status_label(from->status_code), UT_BYTES_NONE);
-        break;
-    case UT_STATS_BY_KIND:
-        to = find_group(stats, kind_label(from->kind), UT_BYTES_NONE);
-        break;
-    case UT_STATS_BY_ATTRIBUTE:
-        to = find_group_of_attribute(stats, span);
-        break;
-    case UT_STATS_BY_HOUR:
-        to = find_group_of_hour(stats, from->start_ns);
-        break;
-    case UT_STATS_BY_MODEL:
-        if (counted == NULL)
+    char texts[UT_STATS_KEYS_MAX][UT_TEXT_SHORT_MAX];
+    labels wanted = {.count = 0};
+    for (uint32_t i = 0; i < stats->key_count; i++) {
+        if (!add_label(stats, &stats->keys[i], span, counted, texts[i], &wanted))
             return UT_OK;
-        to = find_group(stats, counted->model, UT_BYTES_NONE);
-        break;
-    case UT_STATS_BY_ERROR:
-        if (from->status_code != UT_STATUS_ERROR)
-            return UT_OK;
-        to = find_group(stats, from->name, from->status_message);
-        break;
     }
+    if (wanted.count == 0)
+        return UT_OK;
+    group *to = find_group(stats, &wanted);
     return to == NULL ? UT_ENOMEM : count_span(to, from, duration_ns, counted);
 }
 
@@ -396,54 +451,82 @@ static ut_stats_row finish(const group *of)
     return row;
 }
 
-static int compare_labels(const void *a, const void *b)
+static double rank_of(const ut_stats_row *row, ut_stats_sort sort)
+{
+    const double count = row->count == 0 ? 1 : (double)row->count;
+    switch (sort) {
+    case UT_STATS_SORT_USUAL:
+    case UT_STATS_SORT_COUNT:
+        return (double)row->count;
+    case UT_STATS_SORT_ERRORS:
+        return (double)row->errors;
+    case UT_STATS_SORT_RATE:
+        return (double)row->errors / count;
+    case UT_STATS_SORT_MEAN:
+        return (double)row->duration_sum_ns / count;
+    case UT_STATS_SORT_P50:
+        return (double)row->p50_ns;
+    case UT_STATS_SORT_P90:
+        return (double)row->p90_ns;
+    case UT_STATS_SORT_P99:
+        return (double)row->p99_ns;
+    case UT_STATS_SORT_MAX:
+        return (double)row->duration_max_ns;
+    case UT_STATS_SORT_TOKENS:
+        return (double)row->total_tokens;
+    case UT_STATS_SORT_COST:
+        return row->cost_usd;
+    case UT_STATS_SORT_LABEL:
+        break;
+    }
+    return 0;
+}
+
+// The usual rank of a group by hour or status only, which come in their own order.
+static double usual_rank(ut_stats_by by, const ut_stats_row *row)
+{
+    if (by == UT_STATS_BY_HOUR)
+        return 0; // by the label
+    return ut_bytes_equal(row->labels[0], status_label(UT_STATUS_UNSET)) ? 2
+           : ut_bytes_equal(row->labels[0], status_label(UT_STATUS_OK))  ? 1
+                                                                         : 0;
+}
+
+static int compare_rows(const void *a, const void *b)
 {
     const ut_stats_row *left = a;
     const ut_stats_row *right = b;
-    const int by_label = ut_bytes_compare(left->label, right->label);
-    return by_label != 0 ? by_label : ut_bytes_compare(left->label2, right->label2);
+    if (left->rank > right->rank || left->rank < right->rank)
+        return left->rank > right->rank ? -1 : 1;
+    int by_label = 0;
+    for (uint32_t i = 0; i < UT_STATS_LABELS_MAX && by_label == 0; i++)
+        by_label = ut_bytes_compare(left->labels[i], right->labels[i]);
+    return by_label;
 }
 
-static int compare_counts(const void *a, const void *b)
-{
-    const ut_stats_row *left = a;
-    const ut_stats_row *right = b;
-    if (left->count != right->count)
-        return left->count > right->count ? -1 : 1;
-    return compare_labels(a, b);
-}
-
-static int status_rank(const ut_stats_row *row)
-{
-    return ut_bytes_equal(row->label, status_label(UT_STATUS_UNSET)) ? 0
-           : ut_bytes_equal(row->label, status_label(UT_STATUS_OK))  ? 1
-                                                                     : 2;
-}
-
-static int compare_status(const void *a, const void *b)
-{
-    return status_rank(a) - status_rank(b);
-}
-
-const ut_stats_row *ut_stats_rows(ut_stats *stats, uint32_t *count, ut_stats_row *total)
+const ut_stats_row *ut_stats_rows(ut_stats *stats, ut_stats_sort sort, uint32_t *count,
+                                  ut_stats_row *total)
 {
     *total = finish(stats->all);
     *count = 0;
-    if (stats->by == UT_STATS_BY_NOTHING) {
+    if (stats->key_count == 0) {
         *count = total->count > 0;
         stats->all->row.p50_ns = total->p50_ns;
         stats->all->row.p90_ns = total->p90_ns;
         stats->all->row.p99_ns = total->p99_ns;
         return &stats->all->row;
     }
-    for (uint32_t i = 0; i < stats->count; i++)
-        stats->rows[i] = finish(stats->groups[i]);
+    const ut_stats_by by = stats->keys[0].by;
+    const bool in_order = sort == UT_STATS_SORT_USUAL && stats->key_count == 1 &&
+                          (by == UT_STATS_BY_HOUR || by == UT_STATS_BY_STATUS);
+    for (uint32_t i = 0; i < stats->count; i++) {
+        ut_stats_row *row = &stats->rows[i];
+        *row = finish(stats->groups[i]);
+        row->rank = in_order ? usual_rank(by, row) : rank_of(row, sort);
+    }
     *count = stats->count;
     if (*count > 1)
-        qsort(stats->rows, *count, sizeof(*stats->rows),
-              stats->by == UT_STATS_BY_HOUR     ? compare_labels
-              : stats->by == UT_STATS_BY_STATUS ? compare_status
-                                                : compare_counts);
+        qsort(stats->rows, *count, sizeof(*stats->rows), compare_rows);
     if (stats->other != NULL)
         stats->rows[(*count)++] = finish(stats->other);
     return stats->rows;

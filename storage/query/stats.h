@@ -8,6 +8,8 @@
 enum {
     UT_STATS_GROUPS_MAX = 10000, // further groups are counted in one, "(other)"
     UT_STATS_LABEL_MAX = 256,    // bytes; longer ones are cut
+    UT_STATS_KEYS_MAX = 3,       // keys of a grouping
+    UT_STATS_LABELS_MAX = 4,     // of a group: one a key, UT_STATS_BY_ERROR has two
 };
 
 typedef enum {
@@ -19,15 +21,37 @@ typedef enum {
     UT_STATS_BY_ATTRIBUTE, // of the span, else of its resource
     UT_STATS_BY_HOUR,      // of the start, UTC; label "2026-11-20T18"
     UT_STATS_BY_MODEL,     // calls of language models only
-    UT_STATS_BY_ERROR,     // failed spans only: label is the name, label2 the status message
+    UT_STATS_BY_ERROR,     // failed spans only: two labels, the name and the status message
 } ut_stats_by;
+
+// By what the groups are sorted, the greatest first.
+typedef enum {
+    UT_STATS_SORT_USUAL, // by count; hours and status by their order
+    UT_STATS_SORT_COUNT,
+    UT_STATS_SORT_ERRORS,
+    UT_STATS_SORT_RATE, // of errors
+    UT_STATS_SORT_MEAN,
+    UT_STATS_SORT_P50,
+    UT_STATS_SORT_P90,
+    UT_STATS_SORT_P99,
+    UT_STATS_SORT_MAX,
+    UT_STATS_SORT_TOKENS,
+    UT_STATS_SORT_COST,
+    UT_STATS_SORT_LABEL, // by the labels, the smallest first
+} ut_stats_sort;
+
+typedef struct {
+    ut_stats_by by;
+    ut_bytes attribute; // for UT_STATS_BY_ATTRIBUTE
+} ut_stats_key;
 
 typedef struct ut_stats ut_stats;
 
 typedef struct {
-    ut_bytes label; // borrowed from the stats; empty for a span without the attribute
-    ut_bytes label2;
-    bool other; // the group of those beyond UT_STATS_GROUPS_MAX
+    // Borrowed from the stats, in the order of the keys; empty for a span without the attribute.
+    ut_bytes labels[UT_STATS_LABELS_MAX];
+    double rank; // what it is sorted by
+    bool other;  // the group of those beyond UT_STATS_GROUPS_MAX
     uint64_t count;
     uint64_t errors;
     uint64_t duration_sum_ns; // stays at 2^64 - 1 where it would pass it
@@ -48,15 +72,17 @@ typedef struct {
 
 // attribute: for UT_STATS_BY_ATTRIBUTE, copied. UT_ENOMEM.
 ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats);
+// Groups by several keys, 1 to UT_STATS_KEYS_MAX; a span that one of them leaves out is in no group.
+ut_err ut_stats_new_keys(const ut_stats_key *keys, uint32_t count, ut_stats **stats);
 void ut_stats_free(ut_stats *stats); // NULL is ignored
 
 // Counts one span. A span that ends before it starts took no time. Fits ut_trace_span_visit with
 // the stats as context. Costs about 0.1 us. UT_ENOMEM: the numbers may be short of this span.
 ut_err ut_stats_add(void *stats, const ut_trace_span *span);
 
-// Sorts and returns the groups: by count, most first; hours and status by their order; "(other)"
-// last. Valid until the next call with stats. total: of all spans that were added, also of those
+// Sorts and returns the groups, equal ones by their labels; "(other)" is last. Valid until the next call with stats. total: of all spans that were added, also of those
 // that are in no group (not failed, no call of a model); its percentiles too.
-const ut_stats_row *ut_stats_rows(ut_stats *stats, uint32_t *count, ut_stats_row *total);
+const ut_stats_row *ut_stats_rows(ut_stats *stats, ut_stats_sort sort, uint32_t *count,
+                                  ut_stats_row *total);
 
 #endif

@@ -225,7 +225,7 @@ static void ask_stats(ut_store_view *view, const truth *t)
         double began = milliseconds();
         check(ut_stats_new(UT_STATS_BY_NAME, UT_BYTES_NONE, &stats), "statistics");
         ask(view, &search, &work, ut_stats_add, stats);
-        (void)ut_stats_rows(stats, &groups, &total);
+        (void)ut_stats_rows(stats, UT_STATS_SORT_USUAL, &groups, &total);
         ms[round] = milliseconds() - began;
         expect(total.count, t->tenth, "spans of the statistics");
         ut_stats_free(stats);

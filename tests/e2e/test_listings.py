@@ -162,6 +162,20 @@ def test_ctrl_c_is_the_pagers(stored, tmp_path):
     assert terminal.wait_end() == 0
 
 
+def test_groups_by_several_keys_and_sorted(stored):
+    groups = json.loads(ask(stored, "stats", "--by", "status,service", "--sort", "p99", "--json"))["groups"]
+    assert [group["labels"]["service"] for group in groups] == [f"service{number}" for number in range(59, -1, -1)]
+    assert {group["labels"]["status"] for group in groups if group["errors"]} == {"error"} and len(groups) == 60
+    text = ask(stored, "stats", "--by", "status,kind", "--sort", "rate")
+    assert re.search(r"^status +kind +count +errors", text)
+    assert [line.split()[:3] for line in text.splitlines()[1:]] == [["error", "server", "6"], ["unset", "server", "54"], ["all", "60", "6"]]
+    assert '"labels":{"kind":"server","name":"' in ask(stored, "stats", "--by", "kind,error", "--json")
+    for wrong in ["name,", ",name", "name,name", "error,name", "a", "name,kind,status,service", ""]:
+        done = untrace("stats", "--by", wrong, "-d", stored.data_dir)
+        assert done.returncode == EX_USAGE and "--by takes" in done.stderr
+    assert untrace("stats", "--sort", "size", "-d", stored.data_dir).returncode == EX_USAGE
+
+
 class Following:
     """A command with --follow, and the lines that it has printed so far."""
 

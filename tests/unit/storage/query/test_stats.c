@@ -89,13 +89,14 @@ static const ut_stats_row *expect(fixture *f, const char *expected_z, ut_stats_r
     char text[1024] = "";
     size_t len = 0;
     uint32_t count = 0;
-    const ut_stats_row *rows = ut_stats_rows(f->stats, &count, total);
+    const ut_stats_row *rows = ut_stats_rows(f->stats, UT_STATS_SORT_USUAL, &count, total);
     for (uint32_t i = 0; i < count; i++) {
         len += (size_t)snprintf(text + len, sizeof(text) - len, "%s%.*s", i == 0 ? "" : " ",
-                                (int)rows[i].label.len, (const char *)rows[i].label.data);
-        if (rows[i].label2.len > 0)
-            len += (size_t)snprintf(text + len, sizeof(text) - len, "/%.*s",
-                                    (int)rows[i].label2.len, (const char *)rows[i].label2.data);
+                                (int)rows[i].labels[0].len, (const char *)rows[i].labels[0].data);
+        if (rows[i].labels[1].len > 0)
+            len +=
+                (size_t)snprintf(text + len, sizeof(text) - len, "/%.*s",
+                                 (int)rows[i].labels[1].len, (const char *)rows[i].labels[1].data);
         len += (size_t)snprintf(text + len, sizeof(text) - len, ":%u", (unsigned)rows[i].count);
     }
     assert_string_equal(text, expected_z);
@@ -245,7 +246,7 @@ static void groups_beyond_the_limit_are_one_that_comes_last(void **state)
             add_span(&f, name_z, begin_ns, 1, UT_STATUS_OK, "");
         }
     }
-    const ut_stats_row *rows = ut_stats_rows(f.stats, &count, &total);
+    const ut_stats_row *rows = ut_stats_rows(f.stats, UT_STATS_SORT_USUAL, &count, &total);
     assert_int_equal(count, UT_STATS_GROUPS_MAX + 1);
     for (uint32_t i = 0; i < UT_STATS_GROUPS_MAX; i++) {
         assert_int_equal(rows[i].count, 2);
@@ -253,7 +254,7 @@ static void groups_beyond_the_limit_are_one_that_comes_last(void **state)
     }
     assert_true(rows[count - 1].other);
     assert_int_equal(rows[count - 1].count, 2 * EXTRA);
-    assert_true(ut_bytes_equal(rows[count - 1].label, UT_BYTES_LIT("(other)")));
+    assert_true(ut_bytes_equal(rows[count - 1].labels[0], UT_BYTES_LIT("(other)")));
     assert_int_equal(total.count, 2 * (UT_STATS_GROUPS_MAX + EXTRA));
     stop(&f);
 }
@@ -269,7 +270,7 @@ static void hours_beyond_the_limit_do_not_fall_into_the_last_group(void **state)
         add_span(&f, "a", begin_ns + i * hour_ns, 1, UT_STATUS_OK, "");
         add_span(&f, "a", begin_ns + i * hour_ns, 1, UT_STATUS_OK, "");
     }
-    const ut_stats_row *rows = ut_stats_rows(f.stats, &count, &total);
+    const ut_stats_row *rows = ut_stats_rows(f.stats, UT_STATS_SORT_USUAL, &count, &total);
     assert_int_equal(count, UT_STATS_GROUPS_MAX + 1);
     for (uint32_t i = 0; i < count; i++)
         assert_int_equal(rows[i].count, 2);
@@ -291,10 +292,10 @@ static void long_labels_are_cut_between_characters(void **state)
     add_span(&f, name_z, begin_ns, 1, UT_STATUS_OK, "");
     name_z[sizeof(name_z) - 2] = 'y'; // the same as far as it is kept
     add_span(&f, name_z, begin_ns, 1, UT_STATUS_OK, "");
-    const ut_stats_row *rows = ut_stats_rows(f.stats, &count, &total);
+    const ut_stats_row *rows = ut_stats_rows(f.stats, UT_STATS_SORT_USUAL, &count, &total);
     assert_int_equal(count, 1);
     assert_int_equal(rows[0].count, 2);
-    assert_int_equal(rows[0].label.len, UT_STATS_LABEL_MAX - 1);
+    assert_int_equal(rows[0].labels[0].len, UT_STATS_LABEL_MAX - 1);
     stop(&f);
 }
 
@@ -320,11 +321,105 @@ static void odd_times_and_sums_stay_in_range(void **state)
     stop(&f);
 }
 
+static void several_keys_make_a_group_of_each_combination(void **state)
+{
+    (void)state;
+    static const ut_stats_key keys[] = {{UT_STATS_BY_NAME, UT_BYTES_NONE},
+                                        {UT_STATS_BY_ATTRIBUTE, {(const uint8_t *)"code", 4}},
+                                        {UT_STATS_BY_STATUS, UT_BYTES_NONE}};
+    fixture f;
+    ut_stats_row total;
+    uint32_t count = 0;
+    start(&f, UT_STATS_BY_NOTHING, "");
+    ut_stats_free(f.stats);
+    assert_int_equal(ut_stats_new_keys(keys, 3, &f.stats), UT_OK);
+    for (int64_t i = 0; i < 6; i++) {
+        with_int(&f, "code", 200 + i % 2);
+        add_span(&f, i < 4 ? "a" : "b", begin_ns, (uint64_t)i * 100, UT_STATUS_OK, "");
+    }
+    add_span(&f, "a", begin_ns, 900, UT_STATUS_ERROR, "");
+    // What the labels are together does not make groups equal.
+    add_span(&f, "a2", begin_ns, 1, UT_STATUS_OK, "");
+    const ut_stats_row *rows = ut_stats_rows(f.stats, UT_STATS_SORT_USUAL, &count, &total);
+    static const struct {
+        const char *labels[3];
+        unsigned count;
+    } wanted[] = {{{"a", "200", "ok"}, 2}, {{"a", "201", "ok"}, 2}, {{"a", "", "error"}, 1},
+                  {{"a2", "", "ok"}, 1},   {{"b", "200", "ok"}, 1}, {{"b", "201", "ok"}, 1}};
+    assert_int_equal(count, sizeof(wanted) / sizeof(wanted[0]));
+    assert_int_equal(total.count, 8);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(rows[i].count, wanted[i].count);
+        for (uint32_t k = 0; k < 3; k++)
+            assert_true(ut_bytes_equal(rows[i].labels[k], ut_bytes_of_z(wanted[i].labels[k])));
+    }
+    stop(&f);
+}
+
+static void a_key_that_leaves_a_span_out_leaves_it_out_of_all_groups(void **state)
+{
+    (void)state;
+    static const ut_stats_key keys[] = {{UT_STATS_BY_SERVICE, UT_BYTES_NONE},
+                                        {UT_STATS_BY_ERROR, UT_BYTES_NONE}};
+    fixture f;
+    ut_stats_row total;
+    uint32_t count = 0;
+    start(&f, UT_STATS_BY_NOTHING, "");
+    ut_stats_free(f.stats);
+    assert_int_equal(ut_stats_new_keys(keys, 2, &f.stats), UT_OK);
+    add_span(&f, "fine", begin_ns, 1, UT_STATUS_OK, "");
+    add_span(&f, "bad", begin_ns, 1, UT_STATUS_ERROR, "why");
+    const ut_stats_row *rows = ut_stats_rows(f.stats, UT_STATS_SORT_USUAL, &count, &total);
+    assert_int_equal(count, 1);
+    assert_true(ut_bytes_equal(rows[0].labels[0], UT_BYTES_LIT("shop")));
+    assert_true(ut_bytes_equal(rows[0].labels[1], UT_BYTES_LIT("bad")));
+    assert_true(ut_bytes_equal(rows[0].labels[2], UT_BYTES_LIT("why")));
+    stop(&f);
+}
+
+static void groups_are_sorted_by_what_is_asked_for(void **state)
+{
+    (void)state;
+    fixture f;
+    ut_stats_row total;
+    uint32_t count = 0;
+    start(&f, UT_STATS_BY_NAME, "");
+    // a: many short ones, half of them failed; b: one long one; c: two with a cost.
+    for (int i = 0; i < 4; i++)
+        add_span(&f, "a", begin_ns, 10, i % 2 == 0 ? UT_STATUS_ERROR : UT_STATUS_OK, "");
+    add_span(&f, "b", begin_ns, 1000, UT_STATUS_ERROR, "");
+    for (int i = 0; i < 2; i++) {
+        with_text(&f, "gen_ai.request.model", "m");
+        with_int(&f, "gen_ai.usage.input_tokens", 7);
+        with_text(&f, "gen_ai.usage.cost", "0.5");
+        add_span(&f, "c", begin_ns, 100, UT_STATUS_OK, "");
+    }
+    static const struct {
+        ut_stats_sort sort;
+        const char *order_z;
+    } wanted[] = {
+        {UT_STATS_SORT_COUNT, "acb"}, {UT_STATS_SORT_ERRORS, "abc"}, {UT_STATS_SORT_RATE, "bac"},
+        {UT_STATS_SORT_MEAN, "bca"},  {UT_STATS_SORT_P50, "bca"},    {UT_STATS_SORT_P90, "bca"},
+        {UT_STATS_SORT_P99, "bca"},   {UT_STATS_SORT_MAX, "bca"},    {UT_STATS_SORT_TOKENS, "cab"},
+        {UT_STATS_SORT_LABEL, "abc"},
+    };
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        const ut_stats_row *rows = ut_stats_rows(f.stats, wanted[i].sort, &count, &total);
+        assert_int_equal(count, 3);
+        for (uint32_t k = 0; k < count; k++)
+            assert_int_equal(rows[k].labels[0].data[0], wanted[i].order_z[k]);
+    }
+    stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(names_come_by_count_with_all_their_numbers),
         cmocka_unit_test(each_grouping_has_its_labels_and_order),
+        cmocka_unit_test(several_keys_make_a_group_of_each_combination),
+        cmocka_unit_test(a_key_that_leaves_a_span_out_leaves_it_out_of_all_groups),
+        cmocka_unit_test(groups_are_sorted_by_what_is_asked_for),
         cmocka_unit_test(values_that_are_no_text_have_labels),
         cmocka_unit_test(tokens_and_cost_are_summed_by_model),
         cmocka_unit_test(groups_beyond_the_limit_are_one_that_comes_last),

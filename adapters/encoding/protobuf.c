@@ -2,6 +2,8 @@
 // Not for what the fields mean.
 #include "adapters/encoding/protobuf.h"
 
+#include "port/base/utf8.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -194,6 +196,25 @@ void ut_pb_put_bytes(ut_buf *buf, uint32_t number, ut_bytes bytes)
     if (bytes.len > 0)
         memcpy(end, bytes.data, bytes.len);
     buf->len += (size_t)(end - at) + bytes.len;
+}
+
+void ut_pb_put_text(ut_buf *buf, uint32_t number, ut_bytes text)
+{
+    static const char replacement[] = "\xef\xbf\xbd";
+    if (ut_utf8_valid(text)) {
+        ut_pb_put_bytes(buf, number, text);
+        return;
+    }
+    const ut_pb_slot slot = ut_pb_open(buf, number, text.len);
+    for (size_t i = 0; i < text.len;) {
+        const size_t len = ut_utf8_len(text.data + i, text.len - i);
+        if (len > 0)
+            ut_buf_add(buf, text.data + i, len);
+        else
+            ut_buf_add(buf, replacement, sizeof(replacement) - 1);
+        i += len > 0 ? len : 1;
+    }
+    ut_pb_close(buf, slot);
 }
 
 ut_pb_slot ut_pb_open(ut_buf *buf, uint32_t number, size_t len_guess)

@@ -149,6 +149,9 @@ void ut_pb_put_varint(ut_buf *buf, uint32_t number, uint64_t value);
 void ut_pb_put_i64(ut_buf *buf, uint32_t number, uint64_t value);
 void ut_pb_put_i32(ut_buf *buf, uint32_t number, uint32_t value);
 void ut_pb_put_bytes(ut_buf *buf, uint32_t number, ut_bytes bytes);
+// A string: receivers refuse a whole message for one that is not UTF-8, so each byte that is not
+// becomes U+FFFD.
+void ut_pb_put_text(ut_buf *buf, uint32_t number, ut_bytes text);
 
 // A nested message whose length is known when it ends: open it, write its fields, close it. A wrong
 // guess of its length costs a move of the content, a right one costs nothing.

@@ -13,22 +13,10 @@
 
 // ---- writing ----
 
-// Protobuf strings must be UTF-8, else receivers refuse the whole message.
-static void put_clean(ut_buf *out, uint32_t number, const char *text_z)
+static void put_text(ut_buf *out, uint32_t number, const char *text_z)
 {
-    ut_bytes text = ut_bytes_of_z(text_z);
-    if (text.len == 0)
-        return;
-    ut_pb_slot slot = ut_pb_open(out, number, text.len);
-    for (size_t i = 0; i < text.len;) {
-        size_t len = ut_utf8_len(text.data + i, text.len - i);
-        if (len > 0)
-            ut_buf_add(out, text.data + i, len);
-        else
-            ut_buf_add_byte(out, '?');
-        i += len > 0 ? len : 1;
-    }
-    ut_pb_close(out, slot);
+    if (text_z[0] != '\0')
+        ut_pb_put_text(out, number, ut_bytes_of_z(text_z));
 }
 
 void ut_otlp_response_write(ut_otlp_encoding encoding, int64_t rejected, const char *reason_z,
@@ -41,7 +29,7 @@ void ut_otlp_response_write(ut_otlp_encoding encoding, int64_t rejected, const c
         ut_pb_slot slot = ut_pb_open(out, UT_RESPONSE_PARTIAL_SUCCESS, strlen(reason_z));
         if (rejected != 0)
             ut_pb_put_varint(out, UT_PARTIAL_REJECTED, (uint64_t)rejected);
-        put_clean(out, UT_PARTIAL_MESSAGE, reason_z);
+        put_text(out, UT_PARTIAL_MESSAGE, reason_z);
         ut_pb_close(out, slot);
         return;
     }
@@ -64,7 +52,7 @@ void ut_otlp_status_write(ut_otlp_encoding encoding, int32_t code, const char *m
     if (encoding == UT_OTLP_PROTOBUF) {
         if (code != 0)
             ut_pb_put_varint(out, UT_RPC_STATUS_CODE, (uint64_t)(int64_t)code);
-        put_clean(out, UT_RPC_STATUS_MESSAGE, message_z);
+        put_text(out, UT_RPC_STATUS_MESSAGE, message_z);
         return;
     }
     ut_json_writer json = ut_json_writer_of(out);

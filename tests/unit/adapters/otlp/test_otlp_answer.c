@@ -47,9 +47,9 @@ static void partial_success_has_number_and_reason(void **state)
     assert_response(UT_OTLP_JSON, 3, "a\"b", json, sizeof json - 1);
     // A protobuf string that is not UTF-8 would make the whole answer undecodable.
     assert_response(UT_OTLP_PROTOBUF, 1, "a\xff",
-                    "\x0a\x06\x08\x01\x12\x02"
-                    "a?",
-                    8);
+                    "\x0a\x08\x08\x01\x12\x04"
+                    "a\xef\xbf\xbd",
+                    10);
 }
 
 static void a_status_has_code_and_message(void **state)

@@ -106,6 +106,38 @@ static void the_smallest_request_has_these_bytes(void **state)
     ut_batch_free(&batch);
 }
 
+// Every string of every field, as protobuf's strict decoders (Go, Rust, Java) check it.
+static void all_strings_of_protobuf_are_utf8(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        ut_batch before;
+        ut_batch after;
+        ut_buf bytes;
+        ut_buf again;
+        ut_batch_init(&before, BYTES_MAX);
+        ut_buf_init(&bytes, BYTES_MAX);
+        ut_buf_init(&again, BYTES_MAX);
+        ut_random_batch(seed, 50, UT_RANDOM_ANY_BYTES, &before);
+        ut_encode_batch(&before, &ut_otlp_protobuf_encoder, &bytes);
+        decode(&ut_otlp_protobuf_encoder, ut_buf_bytes(&bytes), &after);
+        assert_int_equal(after.span_count, before.span_count);
+        // JSON replaces what is not UTF-8. Where nothing is replaced any more, both agree.
+        ut_batch from_json;
+        uint32_t index = 0;
+        ut_encode_batch(&after, &ut_otlp_json_encoder, &again);
+        decode(&ut_otlp_json_encoder, ut_buf_bytes(&again), &from_json);
+        const char *what_z = ut_batch_difference(&after, &from_json, &index);
+        if (what_z != NULL)
+            fail_msg("seed %u, span %u: %s", (unsigned)seed, (unsigned)index, what_z);
+        ut_batch_free(&from_json);
+        ut_batch_free(&after);
+        ut_batch_free(&before);
+        ut_buf_free(&again);
+        ut_buf_free(&bytes);
+    }
+}
+
 static void negative_enumerations_take_ten_bytes(void **state)
 {
     (void)state;
@@ -347,6 +379,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_smallest_request_has_these_bytes),
+        cmocka_unit_test(all_strings_of_protobuf_are_utf8),
         cmocka_unit_test(negative_enumerations_take_ten_bytes),
         cmocka_unit_test(nothing_added_is_an_empty_request),
         cmocka_unit_test(a_range_holds_exactly_its_spans),

@@ -37,11 +37,16 @@ static int unknown_command(const char *name_z)
 
 enum { NAME_BYTES_MAX = 64 };
 
-// `untrace help [COMMAND [SUBCOMMAND]]`
+// `untrace help [COMMAND [SUBCOMMAND] | config]`
 static int run_help(int argc, char **argv)
 {
     if (argc < 2 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         ut_command_help(stdout);
+        return EX_OK;
+    }
+    const char *const topic_z = argc == 2 ? ut_command_topic(argv[1]) : NULL;
+    if (topic_z != NULL) {
+        (void)fputs(topic_z, stdout);
         return EX_OK;
     }
     char name_z[NAME_BYTES_MAX];

@@ -15,6 +15,7 @@ typedef struct {
 
 extern const ut_command ut_command_run;
 extern const ut_command ut_command_check;
+extern const ut_command ut_command_init;
 extern const ut_command ut_command_send;
 extern const ut_command ut_command_traces;
 extern const ut_command ut_command_trace;

@@ -3,12 +3,13 @@
 
 #include "agent/cli/cli.h"
 #include "agent/commands/cmd_store.h"
+#include "agent/config/config_reference.h"
 #include "port/base/nearest.h"
 
 #include <string.h>
 
 static const ut_command_group groups[] = {
-    {"Run it", {&ut_command_run, &ut_command_check, &ut_command_send}},
+    {"Run it", {&ut_command_run, &ut_command_check, &ut_command_init, &ut_command_send}},
     {"Look",
      {&ut_command_status, &ut_command_top, &ut_command_traces, &ut_command_trace, &ut_command_spans,
       &ut_command_stats, &ut_command_failures}},
@@ -62,6 +63,11 @@ const ut_command *ut_command_nearest(const char *name_z)
     return search.found_z != NULL ? ut_command_find(search.found_z) : NULL;
 }
 
+const char *ut_command_topic(const char *name_z)
+{
+    return strcmp(name_z, "config") == 0 ? ut_config_reference_z : NULL;
+}
+
 void ut_command_help(FILE *out)
 {
     (void)fprintf(out,
@@ -77,9 +83,10 @@ void ut_command_help(FILE *out)
     // clang-format off
     (void)fputs(
         "\n"
-        "`untrace help COMMAND` says more. --config and --data-dir may stand in front of\n"
-        "the command. To begin: `untrace run`, and in a second terminal `untrace send`,\n"
-        "then `untrace traces`.\n"
+        "`untrace help COMMAND` says more, `untrace help config` has every key of the\n"
+        "configuration. --config and --data-dir may stand in front of the command.\n"
+        "To begin: `untrace run`, and in a second terminal `untrace send`, then\n"
+        "`untrace traces`.\n"
         "\n"
         "Exit codes: 0 done; 64 usage; 65 damaged data; 66 not found; 69 not reachable;\n"
         "71 out of memory; 73 cannot be made; 74 disk or output; 75 busy, try again;\n"

@@ -27,6 +27,9 @@ const ut_command *ut_command_find(const char *name_z);
 // The one whose name is nearest to a name that is none, or NULL when none is near.
 const ut_command *ut_command_nearest(const char *name_z);
 
+// The text of `untrace help NAME` for a name that is no command: "config". NULL when it is none.
+const char *ut_command_topic(const char *name_z);
+
 // Prints the text of `untrace help`.
 void ut_command_help(FILE *out);
 

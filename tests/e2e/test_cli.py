@@ -323,3 +323,22 @@ def test_where_the_data_is_may_stand_in_front_of_the_command(stored):
 def test_words_for_kind_and_status_are_taken_in_any_case(stored):
     done = untrace("spans", "-d", stored.data_dir, "--status", "ERROR", "--kind", "Client,SERVER", "--jsonl")
     assert done.returncode == 0 and done.stdout.count("\n") == 1, done
+
+
+def test_init_writes_a_configuration_that_means_the_defaults(tmp_path):
+    file = tmp_path / "untrace.yaml"
+    done = untrace("init", file)
+    assert done.returncode == 0 and str(file) in done.stdout, done
+    text = file.read_text()
+    assert all(line.startswith("#") for line in text.splitlines() if line)
+    assert untrace("init", "-").stdout == text
+    reference = untrace("help", "config").stdout
+    assert "".join(line.removeprefix("#") for line in text.split("\n\n", 1)[1].splitlines(keepends=True)) == reference
+    done = untrace("check", "-c", file, "-d", tmp_path / "data", "-l", "127.0.0.1:0")
+    assert done.returncode == 0, done
+    # What is there stays as it is.
+    file.write_text("data_dir: /x\n")
+    done = untrace("init", env={**os.environ, "UNTRACE_CONFIG": str(file)})
+    assert done.returncode == 73 and "it is left as it is" in done.stderr
+    assert file.read_text() == "data_dir: /x\n"
+    assert untrace("init", tmp_path / "none" / "x").returncode == 73

@@ -3,10 +3,10 @@
 
 #include "adapters/encoding/json_write.h"
 #include "adapters/plain/json_value.h"
+#include "adapters/plain/span_json.h"
 #include "port/base/text.h"
 #include "port/base/utf8.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 enum { SCRATCH_KEEP_BYTES = 1024 * 1024 };
@@ -56,14 +56,6 @@ static void put_hex(ut_buf *out, ut_bytes bytes)
     }
 }
 
-static void put_word(ut_buf *out, const char *const *words, int32_t count, int32_t number)
-{
-    if (number >= 0 && number < count)
-        ut_buf_add_z(out, words[number]);
-    else
-        ut_buf_printf(out, "%" PRId32, number);
-}
-
 static void events_json(ut_buf *out, const ut_span *span)
 {
     ut_mp_reader reader = ut_mp_reader_of(span->events);
@@ -76,7 +68,7 @@ static void events_json(ut_buf *out, const ut_span *span)
             return;
         }
         ut_json_write_object(&json, NULL);
-        ut_json_write_uint(&json, "time_unix_ns", event.time_ns);
+        ut_json_write_uint(&json, "time_ns", event.time_ns);
         ut_json_write_text(&json, "name", event.name);
         ut_json_value(ut_json_write_raw(&json, "attributes"), event.attributes);
         ut_json_write_close(&json);
@@ -116,9 +108,6 @@ static void put_scratch(ut_buf *out, ut_buf *scratch, ut_csv_form form)
 
 ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, ut_csv_form form)
 {
-    static const char *const kinds[] = {"unspecified", "internal", "server",
-                                        "client",      "producer", "consumer"};
-    static const char *const statuses[] = {"unset", "ok", "error"};
     const ut_span *span = &row->span;
     ut_bytes service = UT_BYTES_NONE;
     char start_z[UT_TEXT_SHORT_MAX];
@@ -134,11 +123,12 @@ ut_err ut_csv_row(ut_buf *out, ut_buf *scratch, const ut_trace_span *row, ut_csv
     ut_buf_add_byte(out, ',');
     put_text(out, span->name, form);
     ut_buf_add_byte(out, ',');
-    put_word(out, kinds, sizeof(kinds) / sizeof(kinds[0]), span->kind);
+    ut_buf_add_z(out, ut_span_kind_z(span->kind));
     ut_text_time(span->start_ns, start_z);
-    ut_buf_printf(out, ",%s,%llu,%llu,%lld,", start_z, (unsigned long long)span->start_ns,
-                  (unsigned long long)span->end_ns, (long long)(span->end_ns - span->start_ns));
-    put_word(out, statuses, sizeof(statuses) / sizeof(statuses[0]), span->status_code);
+    ut_buf_printf(out, ",%s,%llu,%llu,%llu,", start_z, (unsigned long long)span->start_ns,
+                  (unsigned long long)span->end_ns,
+                  (unsigned long long)ut_span_duration_ns(span->start_ns, span->end_ns));
+    ut_buf_add_z(out, ut_span_status_z(span->status_code));
     ut_buf_add_byte(out, ',');
     put_text(out, span->status_message, form);
     ut_buf_add_byte(out, ',');

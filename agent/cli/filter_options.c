@@ -152,6 +152,37 @@ static int refuse_limit(const ut_filter_options *options, const char *text_z)
                         (unsigned long long)options->limit_max, text_z);
 }
 
+static const char *name_of(const ut_filter_options *options, int option)
+{
+    const struct option *row = options->line.rows;
+    while (row->val != option)
+        row++; // it was found there
+    return row->name;
+}
+
+// Notes a condition. Two of these would have to hold both, and the first would be forgotten: they
+// are refused.
+static int note_condition(ut_filter_options *options, int option, const char *text_z)
+{
+    static const int once[] = {
+        UT_OPTION_TRACE,  'S', 'U', 's', 'N', UT_OPTION_MIN_DURATION, UT_OPTION_MAX_DURATION,
+        UT_OPTION_MESSAGE};
+    const char *const name_z = name_of(options, option);
+    bool repeated = false;
+    for (uint32_t i = 0; i < options->given_count; i++)
+        repeated = repeated || strcmp(options->given[i].option_z, name_z) == 0;
+    for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++) {
+        if (repeated && once[i] == option)
+            return ut_cli_usage(options->line.command_z, "--%s may be given once", name_z);
+    }
+    if (options->given_count < UT_FILTER_GIVEN_MAX) {
+        options->given[options->given_count].option_z = name_z;
+        options->given[options->given_count].text_z = text_z;
+        options->given_count++;
+    }
+    return EX_OK;
+}
+
 // Takes one option that is not the command's own. EX_OK or EX_USAGE.
 static int take(ut_filter_options *options, int option)
 {
@@ -172,9 +203,11 @@ static int take(ut_filter_options *options, int option)
     case UT_OPTION_CURSOR:
         options->cursor_z = optarg;
         return EX_OK;
-    default:
+    default: {
+        const int code = note_condition(options, option, optarg);
         options->any = true;
-        return take_condition(options, command_z, option, optarg);
+        return code == EX_OK ? take_condition(options, command_z, option, optarg) : code;
+    }
     }
 }
 
@@ -216,6 +249,71 @@ uint64_t ut_filter_options_backlog(const ut_filter_options *options)
     return options->limit_given    ? options->limit
            : options->oldest_first ? UINT64_MAX
                                    : UT_FOLLOW_BACKLOG;
+}
+
+int ut_filter_options_errors(ut_filter_options *options, const char *what_z)
+{
+    const uint8_t error = UINT8_C(1) << UT_STATUS_ERROR;
+    const uint8_t wanted = options->filter.statuses;
+    if (wanted != 0 && (wanted & error) == 0)
+        return ut_cli_usage(options->line.command_z,
+                            "%s are spans with status error: --status leaves them all out", what_z);
+    options->filter.statuses = error;
+    options->errors_only = true;
+    return EX_OK;
+}
+
+// ---- the conditions again ----
+
+// Appends a word as a shell takes it.
+static void add_word(ut_buf *out, const char *text_z)
+{
+    static const char plain_z[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                  "_./:@%+=,-";
+    const bool quoted = text_z[0] == 0 || text_z[strspn(text_z, plain_z)] != 0;
+    ut_buf_add_z(out, quoted ? " '" : " ");
+    for (const char *at = text_z; *at != 0; at++) {
+        if (*at == '\'')
+            ut_buf_add_z(out, "'\\''");
+        else
+            ut_buf_add_byte(out, (uint8_t)*at);
+    }
+    if (quoted)
+        ut_buf_add_byte(out, '\'');
+}
+
+static void add_option(ut_buf *out, const char *name_z, const char *text_z)
+{
+    ut_buf_printf(out, " --%s", name_z);
+    if (text_z != NULL)
+        add_word(out, text_z);
+}
+
+void ut_filter_options_repeat(const ut_filter_options *options, ut_buf *out)
+{
+    for (uint32_t i = 0; i < options->given_count; i++) {
+        if (strcmp(options->given[i].option_z, "status") != 0 || !options->errors_only)
+            add_option(out, options->given[i].option_z, options->given[i].text_z);
+    }
+    if (options->errors_only)
+        add_option(out, "status", "error");
+    if (options->line.data_dir_z != NULL)
+        add_option(out, "data-dir", options->line.data_dir_z);
+    else if (options->line.config_z != NULL)
+        add_option(out, "config", options->line.config_z);
+}
+
+void ut_filter_options_found_nothing(const ut_filter_options *options, const char *sentence_z)
+{
+    const ut_filter *filter = &options->filter;
+    (void)fprintf(stderr, "%s\n", sentence_z);
+    for (uint32_t i = 0; i < filter->term_count; i++) {
+        const ut_filter_term *term = &filter->terms[i];
+        if (term->op == UT_FILTER_EQUALS && memchr(term->text.data, '*', term->text.len) != NULL)
+            (void)fprintf(stderr, "KEY=VALUE takes a * as it is; a pattern is KEY~GLOB\n");
+    }
+    if (filter->message.len > 0 && memchr(filter->message.data, '*', filter->message.len) != NULL)
+        (void)fprintf(stderr, "--message looks for a part of the text, and takes a * as it is\n");
 }
 
 int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *nothing)

@@ -75,6 +75,8 @@ enum {
     "      --cursor TEXT       go on where an earlier listing ended, as it printed it\n"
 // clang-format on
 
+enum { UT_FILTER_GIVEN_MAX = 32 };
+
 // A command line, read. Texts are borrowed from argv.
 typedef struct {
     ut_options line; // the common options
@@ -88,9 +90,16 @@ typedef struct {
     uint64_t limit_max; // a larger --limit is refused
     bool limit_given;
     bool oldest_first;
-    bool any;        // a condition was given
-    bool time_given; // --since or --until was
-    uint64_t now_ns; // relative times count back from it
+    bool any;         // a condition was given
+    bool time_given;  // --since or --until was
+    bool errors_only; // ut_filter_options_errors was called
+    uint64_t now_ns;  // relative times count back from it
+    // The conditions as given, for repeating them.
+    struct {
+        const char *option_z; // "service"
+        const char *text_z;   // NULL: it takes none
+    } given[UT_FILTER_GIVEN_MAX];
+    uint32_t given_count;
 } ut_filter_options;
 
 enum { UT_FILTER_LIMIT_MAX = 1000 * 1000 * 1000 };
@@ -114,6 +123,18 @@ int ut_filter_options_check_follow(const ut_filter_options *options, bool follow
 
 // How many spans or traces from before --follow shows; UINT64_MAX: all.
 uint64_t ut_filter_options_backlog(const ut_filter_options *options);
+
+// Leaves spans with status error only. EX_USAGE, with a sentence, where --status leaves them out:
+// what_z ("failures") are spans with status error.
+int ut_filter_options_errors(ut_filter_options *options, const char *what_z);
+
+// Appends the conditions, and which store they are asked of, as a command line has them, each with
+// a space in front. Conditions beyond UT_FILTER_GIVEN_MAX are left out.
+void ut_filter_options_repeat(const ut_filter_options *options, ut_buf *out);
+
+// Prints to standard error that nothing was found, and hints at conditions that look like patterns
+// and are none.
+void ut_filter_options_found_nothing(const ut_filter_options *options, const char *sentence_z);
 
 // Checks what belongs together and opens the store for reading; on success a --trace is resolved.
 // EX_OK; else the reader is closed and the reason is on standard error. Nothing found for --trace

@@ -54,6 +54,9 @@ typedef struct {
     bool patterns_only;
     bool json;
     bool follow;
+    const ut_filter_options *options;
+    uint64_t hours; // unless a time was given
+    bool of_type;   // --type was given
     uint64_t limit;
     ut_stats *patterns;
     ut_table latest;
@@ -164,6 +167,23 @@ static ut_err print_json(listing *list, const ut_stats_row *rows, uint32_t count
     return err;
 }
 
+// Says how to see the failures that are not shown.
+static void print_rest(const listing *list)
+{
+    ut_buf again;
+    ut_buf_init(&again, OUTPUT_BYTES_MAX);
+    if (!list->options->time_given)
+        ut_buf_printf(&again, " --since %lluh", (unsigned long long)list->hours);
+    ut_filter_options_repeat(list->options, &again);
+    // No condition on spans is --type: its two keys are looked for at once.
+    (void)printf("and %llu more; ", (unsigned long long)(list->found - list->limit));
+    if (list->of_type)
+        (void)printf("--limit %d shows more\n", LIMIT_MAX);
+    else
+        (void)printf("`untrace spans%.*s` lists all\n", (int)again.len, (const char *)again.data);
+    ut_buf_free(&again);
+}
+
 static ut_err print_tables(listing *list, const ut_stats_row *rows, uint32_t count)
 {
     ut_table patterns;
@@ -187,8 +207,7 @@ static ut_err print_tables(listing *list, const ut_stats_row *rows, uint32_t cou
         (void)printf("\n");
         err = ut_table_flush(&list->latest);
         if (list->found > list->limit)
-            (void)printf("and %llu more; `untrace spans --status error` lists all\n",
-                         (unsigned long long)(list->found - list->limit));
+            print_rest(list);
     }
     return err;
 }
@@ -250,7 +269,7 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
         if (list->json)
             err = print_json(list, rows, count);
         else if (list->found == 0)
-            (void)fprintf(stderr, "no failure meets these conditions\n");
+            ut_filter_options_found_nothing(options, "no failure meets these conditions");
         else
             err = print_tables(list, rows, count);
     }
@@ -323,6 +342,8 @@ static int set_conditions(request *wanted)
                             "--hours is given, and --since or --until: give one of them");
     if (wanted->hours == 0)
         wanted->hours = HOURS_DEFAULT;
+    if (ut_filter_options_errors(filter, "failures") != EX_OK)
+        return EX_USAGE;
     ut_filter_recent_failures(&filter->filter, filter->now_ns, wanted->hours);
     if (filter->time_given)
         filter->filter.start_ns = start_ns;
@@ -360,6 +381,9 @@ static int run(int argc, char **argv)
         return code;
     listing list = {
         .patterns_only = wanted.patterns_only,
+        .options = &wanted.filter,
+        .hours = wanted.hours,
+        .of_type = wanted.type.len > 0,
         .json = wanted.filter.line.json,
         .follow = wanted.follow,
         .limit = wanted.filter.limit,

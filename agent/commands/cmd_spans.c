@@ -58,6 +58,7 @@ static const ut_table_column columns[] = {
 // clang-format on
 
 typedef struct {
+    const ut_filter_options *asked;
     form form;
     bool follow;
     const ut_options *options;
@@ -158,7 +159,7 @@ static ut_err finish(listing *list, const ut_span_search *search)
         break;
     }
     if (list->rows == 0 && list->form != AS_JSON)
-        (void)fprintf(stderr, "no span meets these conditions\n");
+        ut_filter_options_found_nothing(list->asked, "no span meets these conditions");
     return ut_term_write(&list->out);
 }
 
@@ -193,6 +194,7 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
 {
     ut_span_search search;
     ut_err err = UT_OK;
+    list->asked = options;
     ut_span_search_begin(&search, &options->filter, options->oldest_first);
     search.search.since = ut_bytes_of_z(options->since_z);
     search.search.until = ut_bytes_of_z(options->until_z);

@@ -86,6 +86,7 @@ typedef struct {
     ut_stats_sort sort;
     bool json;
     uint64_t limit; // 0: not given
+    const ut_filter_options *options;
 } request;
 
 static bool groups_by(const request *wanted, ut_stats_by by)
@@ -343,7 +344,7 @@ static ut_err print_table(const request *wanted, const ut_stats_row *rows, uint3
     ut_err err = UT_OK;
 
     if (total->count == 0) {
-        (void)fprintf(stderr, "no span meets these conditions\n");
+        ut_filter_options_found_nothing(wanted->options, "no span meets these conditions");
         return UT_OK;
     }
     for (; column_count < wanted->key_count; column_count++)
@@ -451,7 +452,10 @@ static int run(int argc, char **argv)
                                     HOURS_MAX, optarg);
             break;
         default:
-            code = ut_filter_options_text("stats", "--pipeline", optarg, &options.filter.service);
+            code = options.filter.service.len > 0
+                       ? ut_cli_usage("stats", "--pipeline and --service say the same: give one")
+                       : ut_filter_options_text("stats", "--pipeline", optarg,
+                                                &options.filter.service);
             if (code != EX_OK)
                 return code;
         }
@@ -464,13 +468,16 @@ static int run(int argc, char **argv)
         options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
     if (wanted.key_count == 0)
         (void)take_grouping(&wanted, "name");
+    wanted.options = &options;
     wanted.limit = options.limit;
     wanted.json = options.line.json;
     // A span without a model is in no group, so the search leaves it out.
     if (groups_by(&wanted, UT_STATS_BY_MODEL))
         options.filter.llm_only = true;
     if (groups_by(&wanted, UT_STATS_BY_ERROR))
-        options.filter.statuses = UINT8_C(1) << UT_STATUS_ERROR;
+        code = ut_filter_options_errors(&options, "the groups of --by error");
+    if (code != EX_OK)
+        return code;
     code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)
         return code;

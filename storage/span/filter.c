@@ -10,6 +10,7 @@
 enum {
     NESTING_MAX = UT_VALUE_DEPTH_MAX + 1, // arrays in arrays that a condition follows
     NUMBER_TEXT_MAX = 32,
+    KIND_LAST = 5, // consumer
 };
 
 ut_filter ut_filter_all(void)
@@ -335,8 +336,9 @@ static bool match_numbers(const ut_filter *filter, const ut_span *span)
 
 static bool match_shape(const ut_filter *filter, const ut_span *span)
 {
-    if (filter->kinds != 0 &&
-        (span->kind < 0 || span->kind > 31 || (filter->kinds & UINT32_C(1) << span->kind) == 0))
+    // Kinds that OTLP does not have count as unspecified, which is how they are shown.
+    const int32_t kind = span->kind < 0 || span->kind > KIND_LAST ? 0 : span->kind;
+    if (filter->kinds != 0 && (filter->kinds & UINT32_C(1) << kind) == 0)
         return false;
     uint64_t duration = span->end_ns > span->start_ns ? span->end_ns - span->start_ns : 0;
     if (duration < filter->duration_min_ns || duration > filter->duration_max_ns)

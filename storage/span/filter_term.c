@@ -3,7 +3,7 @@
 
 #include <stdlib.h>
 
-enum { NUMBER_LEN_MAX = 63, WHOLE_DIGITS_MAX = 19, SHOWN_MAX = 80 };
+enum { NUMBER_LEN_MAX = UT_FILTER_TEXT_MAX, WHOLE_DIGITS_MAX = 19, SHOWN_MAX = 80 };
 
 // ---- numbers ----
 
@@ -131,6 +131,11 @@ ut_err ut_filter_term_read(ut_bytes text, ut_filter_term *term, ut_fault *fault)
                             "\"%.*s\" names no attribute; write KEY, KEY=VALUE, KEY!=VALUE, "
                             "KEY~PATTERN, KEY<N, KEY<=N, KEY>N or KEY>=N",
                             shown(text), text.len > 0 ? (const char *)text.data : "");
+    if (term->op == UT_FILTER_EQUALS && begins_with(term->text, "="))
+        return ut_fault_set(fault, UT_EFORMAT,
+                            "\"%.*s\" has two equals signs; write KEY=VALUE, or KEY~=VALUE for a "
+                            "value that begins with one",
+                            shown(text), (const char *)text.data);
     ut_filter_number number;
     if (is_numeric(term->op) && !ut_filter_number_read(term->text, &number))
         return ut_fault_set(

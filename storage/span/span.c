@@ -350,19 +350,27 @@ ut_bytes ut_span_service(ut_bytes resource_attributes)
     return service;
 }
 
+// The text of the first of these attributes that is there; empty without any.
+static ut_bytes find_either(ut_bytes attributes, ut_bytes key, ut_bytes other_key)
+{
+    ut_bytes value = UT_BYTES_NONE;
+    if (!ut_attributes_find_str(attributes, key, &value) || value.len == 0)
+        (void)ut_attributes_find_str(attributes, other_key, &value); // stays empty without
+    return value;
+}
+
 ut_bytes ut_span_error_type(const ut_span *span)
 {
-    ut_bytes type = UT_BYTES_NONE;
-    if (ut_attributes_find_str(span->attributes, UT_BYTES_LIT("error.type"), &type))
-        return type;
+    const ut_bytes of_span = UT_BYTES_LIT("error.type");
+    const ut_bytes of_event = UT_BYTES_LIT("exception.type");
+    ut_bytes type = find_either(span->attributes, of_span, of_event);
     ut_mp_reader reader = ut_mp_reader_of(span->events);
     for (uint32_t left = span->events.len == 0 ? 0 : ut_mp_get_array(&reader);
-         left > 0 && reader.err == UT_OK; left--) {
+         left > 0 && type.len == 0 && reader.err == UT_OK; left--) {
         ut_event event;
         if (ut_event_read(&reader, span->start_ns, &event) != UT_OK)
             break;
-        if (ut_attributes_find_str(event.attributes, UT_BYTES_LIT("exception.type"), &type))
-            return type;
+        type = find_either(event.attributes, of_event, of_span);
     }
-    return UT_BYTES_NONE;
+    return type;
 }

@@ -268,6 +268,34 @@ def test_failures_are_patterns_and_the_latest(stored):
     assert (done.returncode, done.stdout) == (0, "") and "no failure" in done.stderr
 
 
+def test_failures_say_how_to_see_the_rest(stored):
+    done = untrace("failures", "--service", "p*", "--hours", 1, "-n", 1, "--data-dir", stored.data_dir)
+    assert done.returncode == 0, done.stderr
+    rest, command = re.search(r"and (\d+) more; `untrace (.*)` lists all$", done.stdout, re.M).groups()
+    assert command == f"spans --since 1h --service 'p*' --status error --data-dir {stored.data_dir}"
+    again = lines(*(word.strip("'") for word in command.split()), "--limit", 100000)
+    assert len(again) == int(rest) + 1
+    done = untrace("failures", "--type", "*", "-n", 1, "--data-dir", stored.data_dir)
+    assert "more; --limit 1000 shows more" in done.stdout
+
+
+@pytest.mark.parametrize("command", [["failures"], ["stats", "--by", "error"]], ids=" ".join)
+def test_failures_are_spans_with_status_error(stored, command):
+    where = ["--data-dir", stored.data_dir]
+    for status in "ok", "unset", "ok,unset":
+        done = untrace(*command, *where, "--status", status)
+        assert (done.returncode, done.stdout) == (EX_USAGE, "") and "are spans with status error" in done.stderr
+    assert of_json(*command, *where, "--status", "ok,error") == of_json(*command, *where)
+
+
+@pytest.mark.parametrize("arguments, hint", [(["-a", "http.status_code=5*"], "KEY~GLOB"),
+                                             (["--message", "*serialize*"], "takes a * as it is")], ids=str)
+@pytest.mark.parametrize("command", ["spans", "traces", "stats", "failures"])
+def test_what_looks_like_a_pattern_and_is_none_is_explained(stored, command, arguments, hint):
+    done = untrace(command, "--data-dir", stored.data_dir, *arguments)
+    assert (done.returncode, done.stdout) == (0, "") and hint in done.stderr
+
+
 def test_traces_with_a_span_that_meets_conditions(stored):
     expected = list(dict.fromkeys(span["trace_id"] for span in stored.spans
                                   if span["service"] == "payments" and span["status"] == "error"))
@@ -531,7 +559,7 @@ def test_answers_are_the_same_after_a_kill_and_on_a_copy(agent, tmp_path):
     def answers(data_dir):
         all_of_them = [untrace(*question, "--data-dir", data_dir) for question in questions]
         assert {done.returncode for done in all_of_them} == {0}, all_of_them
-        return [done.stdout for done in all_of_them]
+        return [done.stdout.replace(str(data_dir), "DIR") for done in all_of_them]
     running = answers(under_test.data_dir)
     under_test.kill()
     assert answers(under_test.data_dir) == running

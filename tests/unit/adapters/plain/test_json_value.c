@@ -47,21 +47,59 @@ static void json_values_cover_every_type(void **state)
            "\"empty\":{},\"text\":\"x\"}");
 }
 
+// The first of them, as everywhere; also in a map within, and among many.
+static void a_repeated_key_stands_once(void **state)
+{
+    (void)state;
+    for (uint32_t others = 0; others < 300; others += 149) {
+        ut_buf value;
+        ut_buf json;
+        ut_buf_init(&value, 65536);
+        ut_buf_init(&json, 65536);
+        ut_mp_put_map(&value, 4 + others);
+        ut_mp_put_str(&value, UT_BYTES_LIT("a"));
+        ut_mp_put_uint(&value, 1);
+        ut_mp_put_str(&value, UT_BYTES_LIT("ab"));
+        ut_mp_put_uint(&value, 2);
+        ut_mp_put_str(&value, UT_BYTES_LIT("a"));
+        ut_mp_put_array(&value, 1);
+        ut_mp_put_uint(&value, 3);
+        ut_mp_put_str(&value, UT_BYTES_LIT("m"));
+        ut_mp_put_map(&value, 2);
+        ut_mp_put_str(&value, UT_BYTES_NONE);
+        ut_mp_put_uint(&value, 4);
+        ut_mp_put_str(&value, UT_BYTES_NONE);
+        ut_mp_put_uint(&value, 5);
+        for (uint32_t i = 0; i < others; i++) {
+            ut_mp_put_str(&value, i % 2 == 0 ? UT_BYTES_LIT("ab") : UT_BYTES_LIT("m"));
+            ut_mp_put_uint(&value, i);
+        }
+        ut_json_value(&json, ut_buf_bytes(&value));
+        ut_buf_free(&value);
+        expect(&json, "{\"a\":1,\"ab\":2,\"m\":{\"\":4}}");
+    }
+}
+
 static void json_of_damaged_values_ends(void **state)
 {
     (void)state;
     static const uint8_t cut[] = {0x92, 0x01}; // an array of two with one value
-    ut_buf json;
-    ut_buf_init(&json, 1024);
-    ut_json_value(&json, ut_bytes_of(cut, sizeof(cut)));
-    assert_int_equal(json.err, UT_OK);
-    ut_buf_free(&json);
+    static const uint8_t many[] = {0xdf, 0xff, 0xff, 0xff, 0xff, 0xa1, 'a', 0x01}; // a map of 2^32
+    const ut_bytes damaged[] = {ut_bytes_of(cut, sizeof(cut)), ut_bytes_of(many, sizeof(many))};
+    for (size_t i = 0; i < sizeof(damaged) / sizeof(damaged[0]); i++) {
+        ut_buf json;
+        ut_buf_init(&json, 1024);
+        ut_json_value(&json, damaged[i]);
+        assert_int_equal(json.err, UT_OK);
+        ut_buf_free(&json);
+    }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_values_cover_every_type),
+        cmocka_unit_test(a_repeated_key_stands_once),
         cmocka_unit_test(json_of_damaged_values_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

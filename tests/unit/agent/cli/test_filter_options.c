@@ -110,6 +110,50 @@ static void conditions_have_short_forms(void **state)
     assert_true(options.any && options.time_given);
 }
 
+static void a_condition_that_would_be_forgotten_is_refused(void **state)
+{
+    (void)state;
+    static const char *const once[][2] = {
+        {"--trace", "4b"}, {"--since", "2h"},  {"--until", "1h"},        {"--service", "a"},
+        {"--name", "a"},   {"--message", "a"}, {"--min-duration", "1s"}, {"--max-duration", "1s"},
+    };
+    ut_filter_options options;
+    for (size_t i = 0; i < sizeof(once) / sizeof(once[0]); i++)
+        assert_int_equal(READ(&options, once[i][0], once[i][1], once[i][0], once[i][1]), EX_USAGE);
+    assert_int_equal(READ(&options, "-s", "a", "--service", "b"), EX_USAGE);
+    assert_int_equal(READ(&options, "--kind", "server", "--kind", "client", "-a", "x", "-a", "x",
+                          "--llm", "--llm", "-n", "1", "-n", "2"),
+                     EX_OK);
+}
+
+static void the_conditions_are_repeated_as_a_shell_takes_them(void **state)
+{
+    (void)state;
+    ut_filter_options options;
+    ut_buf text;
+    ut_buf_init(&text, 4096);
+    assert_int_equal(READ(&options, "-s", "check out*", "-a", "k=it's", "--status", "ok,error",
+                          "--roots", "-n", "5", "-S", "2h", "-d", "/d"),
+                     EX_OK);
+    ut_filter_options_repeat(&options, &text);
+    ut_buf_add_byte(&text, 0);
+    assert_string_equal((const char *)text.data,
+                        " --service 'check out*' --attribute 'k=it'\\''s' --status ok,error "
+                        "--roots --since 2h --data-dir /d");
+    ut_buf_reset(&text, 4096);
+    assert_int_equal(ut_filter_options_errors(&options, "failures"), EX_OK);
+    assert_int_equal(options.filter.statuses, 1 << UT_STATUS_ERROR);
+    ut_filter_options_repeat(&options, &text);
+    ut_buf_add_byte(&text, 0);
+    assert_non_null(strstr((const char *)text.data, " --since 2h --status error --data-dir /d"));
+    assert_int_equal(READ(&options, "--status", "ok,unset"), EX_OK);
+    assert_int_equal(ut_filter_options_errors(&options, "failures"), EX_USAGE);
+    assert_int_equal(READ(&options, "--roots"), EX_OK);
+    assert_int_equal(ut_filter_options_errors(&options, "failures"), EX_OK);
+    assert_int_equal(options.filter.statuses, 1 << UT_STATUS_ERROR);
+    ut_buf_free(&text);
+}
+
 static void what_is_no_condition_is_refused(void **state)
 {
     (void)state;
@@ -128,6 +172,7 @@ static void what_is_no_condition_is_refused(void **state)
         {"--attribute", ""},
         {"--attribute", "=x"},
         {"--attribute", "a<fast"},
+        {"--attribute", "a==5"},
         {"--limit", "0"},
         {"--limit", "many"},
         {"--service", ""},
@@ -184,6 +229,8 @@ int main(void)
         cmocka_unit_test(every_condition_reaches_the_filter),
         cmocka_unit_test(a_time_is_so_long_ago_or_a_date_or_nanoseconds),
         cmocka_unit_test(conditions_have_short_forms),
+        cmocka_unit_test(a_condition_that_would_be_forgotten_is_refused),
+        cmocka_unit_test(the_conditions_are_repeated_as_a_shell_takes_them),
         cmocka_unit_test(what_is_no_condition_is_refused),
         cmocka_unit_test(more_terms_than_a_filter_holds_are_refused),
         cmocka_unit_test(what_nothing_can_meet_is_refused_before_the_store_is_opened),

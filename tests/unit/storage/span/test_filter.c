@@ -324,11 +324,27 @@ static void each_field_of_a_filter_decides(void **state)
     assert_true(matches(s, &filter));
     // A kind and a status that OTLP does not have; a span that ends before it begins.
     s->span.kind = 40;
-    DECIDES(filter = all, filter.kinds = UINT32_MAX);
+    DECIDES((filter = all, filter.kinds = 1), filter.kinds = UINT32_MAX - 1);
+    filter = all;
     s->span.status_code = -3;
     DECIDES(filter.statuses = 1 << UT_STATUS_UNSET, filter.statuses = 1 << UT_STATUS_ERROR);
     s->span.end_ns = 900;
     DECIDES(filter.duration_max_ns = 0, filter.duration_min_ns = 1);
+}
+
+static void a_number_may_have_many_digits(void **state)
+{
+    (void)state;
+    uint8_t text[UT_FILTER_TEXT_MAX + 1];
+    ut_filter_number number;
+    memset(text, '0', sizeof(text));
+    text[0] = '1';
+    assert_true(ut_filter_number_read((ut_bytes){text, 64}, &number) && number.real == 1e63);
+    assert_true(ut_filter_number_read((ut_bytes){text, 301}, &number) && number.real == 1e300);
+    text[1] = '.';
+    assert_true(ut_filter_number_read((ut_bytes){text, UT_FILTER_TEXT_MAX}, &number));
+    assert_true(number.real == 1.0);
+    assert_false(ut_filter_number_read((ut_bytes){text, UT_FILTER_TEXT_MAX + 1}, &number));
 }
 
 static void only_calls_of_models_are_llm_spans(void **state)
@@ -572,6 +588,7 @@ int main(void)
         TEST(all_conditions_have_to_hold),
         TEST(an_empty_filter_matches_everything),
         TEST(each_field_of_a_filter_decides),
+        cmocka_unit_test(a_number_may_have_many_digits),
         TEST(only_calls_of_models_are_llm_spans),
         TEST(steps_say_what_resource_and_scope_rule_out),
         TEST(what_is_damaged_matches_nothing),

@@ -511,6 +511,7 @@ static void the_kind_of_an_error_is_of_the_span_before_its_events(void **state)
     (void)state;
     ut_buf own;
     ut_buf inner;
+    ut_buf other;
     ut_buf events;
     const ut_bytes thrown = UT_MAP_OF(&inner, "exception.type", "Timeout");
     ut_span span = {.attributes = UT_MAP_OF(&own, "error.type", "500"),
@@ -518,6 +519,15 @@ static void the_kind_of_an_error_is_of_the_span_before_its_events(void **state)
     assert_true(ut_bytes_equal(ut_span_error_type(&span), UT_BYTES_LIT("500")));
     span.attributes = UT_BYTES_NONE;
     assert_true(ut_bytes_equal(ut_span_error_type(&span), UT_BYTES_LIT("Timeout")));
+    // Either key in either place, as `failures --type` looks for them.
+    span.attributes = UT_MAP_OF(&other, "exception.type", "Own");
+    assert_true(ut_bytes_equal(ut_span_error_type(&span), UT_BYTES_LIT("Own")));
+    ut_buf_free(&other);
+    ut_buf_free(&inner);
+    ut_buf_free(&events);
+    span.attributes = UT_BYTES_NONE;
+    span.events = ut_event_of(&events, "e", UT_MAP_OF(&inner, "error.type", "Late"));
+    assert_true(ut_bytes_equal(ut_span_error_type(&span), UT_BYTES_LIT("Late")));
     span.events.len -= 3; // cut short: no type, and nothing worse
     (void)ut_span_error_type(&span);
     span.events = UT_BYTES_NONE;

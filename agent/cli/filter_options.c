@@ -30,8 +30,6 @@ void ut_filter_options_init(ut_filter_options *options, const ut_options *line, 
 {
     *options = (ut_filter_options){.line = *line,
                                    .filter = ut_filter_all(),
-                                   .since_z = "",
-                                   .until_z = "",
                                    .limit = limit,
                                    .limit_min = 1,
                                    .limit_max = UT_FILTER_LIMIT_MAX,
@@ -92,12 +90,12 @@ static int take_condition(ut_filter_options *options, const char *command_z, int
         return EX_OK;
     case 'S':
         options->time_given = true;
-        options->since_z = text_z;
+        filter->since = ut_bytes_of_z(text_z);
         return ut_time_option(text_z, options->now_ns, &filter->start_ns)
                    ? EX_OK
                    : ut_cli_usage(command_z, "--since takes %s, not \"%s\"", time_z, text_z);
     case 'U':
-        options->until_z = text_z;
+        filter->until = ut_bytes_of_z(text_z);
         options->time_given = true; // "before that", and not "of the last hours before that"
         return ut_time_option(text_z, options->now_ns, &filter->end_ns)
                    ? EX_OK
@@ -325,11 +323,11 @@ int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *
     *nothing = false;
     // A cursor brings the times of the first page, between which there was room. The last instant
     // there is has nothing behind it that could end the range.
-    if (filter->start_ns >= filter->end_ns && options->until_z[0] != 0 && options->cursor_z == NULL)
-        return options->since_z[0] != 0
+    if (filter->start_ns >= filter->end_ns && filter->until.len > 0 && options->cursor_z == NULL)
+        return filter->since.len > 0
                    ? ut_cli_usage(command_z, "--until is not after --since: no span can be between")
-                   : ut_cli_usage(command_z, "no span can have begun before --until %s",
-                                  options->until_z);
+                   : ut_cli_usage(command_z, "no span can have begun before --until %.*s",
+                                  (int)filter->until.len, (const char *)filter->until.data);
     if (filter->duration_min_ns > filter->duration_max_ns)
         return ut_cli_usage(command_z, "--min-duration is above --max-duration");
     if (ut_filter_check(filter, &fault) != UT_OK)

@@ -83,8 +83,6 @@ typedef struct {
     ut_filter filter;
     const char *trace_z;  // --trace as written, or NULL; ut_filter_options_open resolves it
     const char *cursor_z; // or NULL
-    const char *since_z;  // --since as written; empty where it was not given
-    const char *until_z;  // --until likewise
     uint64_t limit;
     uint64_t limit_min; // a smaller --limit is refused: 1, unless the command says otherwise
     uint64_t limit_max; // a larger --limit is refused

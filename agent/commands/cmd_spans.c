@@ -173,8 +173,6 @@ static ut_err follow_spans(listing *list, ut_filter_options *options, ut_reader 
                                  options->cursor_z, fault);
     if (err != UT_OK)
         return err;
-    follow.search.search.since = ut_bytes_of_z(options->since_z);
-    follow.search.search.until = ut_bytes_of_z(options->until_z);
     list->table.grows = true;
     while (err == UT_OK) {
         err = ut_follow_pull(&follow, visit, print_waiting, list);
@@ -196,8 +194,6 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
     ut_err err = UT_OK;
     list->asked = options;
     ut_span_search_begin(&search, &options->filter, options->oldest_first);
-    search.search.since = ut_bytes_of_z(options->since_z);
-    search.search.until = ut_bytes_of_z(options->until_z);
     if (options->cursor_z != NULL)
         err = ut_span_search_resume(&search, &options->filter, options->cursor_z, fault);
     if (err != UT_OK)

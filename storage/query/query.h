@@ -61,9 +61,6 @@ typedef struct {
     bool oldest_first;   // by the order of arrival; else newest first
     uint32_t spans_max;  // spans that one call visits at most; 0: no limit
     uint32_t blocks_max; // blocks that one call opens at most; 0: UT_QUERY_WORK_BLOCKS
-    // The times of the filter as they were asked for ("1h"), for the cursor. Empty: none was.
-    ut_bytes since;
-    ut_bytes until;
 } ut_search;
 
 // The work of a call, which is added to the counts that are there.

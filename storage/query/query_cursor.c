@@ -41,8 +41,8 @@ static uint32_t hash_question(const ut_search *search)
     hash = add_number(hash, filter->by_trace);
     if (filter->by_trace)
         hash = XXH32(filter->trace_id, sizeof(filter->trace_id), hash);
-    hash = add_text(hash, search->since);
-    hash = add_text(hash, search->until);
+    hash = add_text(hash, filter->since);
+    hash = add_text(hash, filter->until);
     hash = add_text(hash, filter->service);
     hash = add_text(hash, filter->name);
     hash = add_number(hash, filter->kinds);

@@ -55,6 +55,8 @@ typedef struct {
     uint8_t trace_id[UT_TRACE_ID_LEN];
     uint64_t start_ns; // the span began at or after
     uint64_t end_ns;   // and before
+    ut_bytes since;    // start_ns as it was asked for ("1h"), for cursors; empty where it was not
+    ut_bytes until;    // end_ns likewise
     ut_bytes service;  // service.name: a glob where it holds * or ?, else exact; empty: any
     ut_bytes name;     // of the span; a glob, exact or any, as service
     uint32_t kinds;    // bit n: OTLP's span kind n; 0: any

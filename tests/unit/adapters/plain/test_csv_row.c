@@ -1,4 +1,4 @@
-// Tests of adapters/plain/csv_row: the numbers and words of a row are those of the JSON of its span.
+// Tests of adapters/plain/csv_row: numbers and words of a row are those of the JSON of its span.
 #include "adapters/plain/csv_row.h"
 #include "adapters/plain/span_json.h"
 

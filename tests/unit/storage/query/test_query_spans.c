@@ -541,10 +541,10 @@ static void a_cursor_goes_on_with_its_own_question_only(void **state)
             changed.by_trace = true;
             break;
         case 3:
-            question.since = UT_BYTES_LIT("1h");
+            changed.since = UT_BYTES_LIT("1h");
             break;
         case 4:
-            question.until = UT_BYTES_LIT("1h");
+            changed.until = UT_BYTES_LIT("1h");
             break;
         case 5:
             changed.service = UT_BYTES_LIT("a");
@@ -612,7 +612,9 @@ static void a_cursor_brings_the_times_of_its_first_page(void **state)
     ut_filter first = ut_filter_all();
     first.start_ns = 1000;
     first.end_ns = 9000;
-    ut_search search = {.filter = &first, .since = UT_BYTES_LIT("1h"), .until = UT_BYTES_LIT("0s")};
+    first.since = UT_BYTES_LIT("1h");
+    first.until = UT_BYTES_LIT("0s");
+    ut_search search = {.filter = &first};
     const ut_query_cursor cursor = {.begun = true, .seq = 3, .ordinal = 4};
     char text_z[UT_QUERY_CURSOR_TEXT_MAX];
     ut_query_cursor_write(&cursor, &search, text_z);
@@ -626,9 +628,9 @@ static void a_cursor_brings_the_times_of_its_first_page(void **state)
         UT_OK);
     assert_true(back.begun && back.seq == 3 && back.ordinal == 4);
     assert_true(later.start_ns == 1000 && later.end_ns == 9000);
-    search.since = UT_BYTES_LIT("2h");
+    later.since = UT_BYTES_LIT("2h");
     assert_int_equal(read_cursor(text_z, &search, &back), UT_EINVAL);
-    search.since = UT_BYTES_NONE;
+    later.since = UT_BYTES_NONE;
     assert_int_equal(read_cursor(text_z, &search, &back), UT_EINVAL);
 }
 

@@ -46,19 +46,51 @@ void ut_mark_copy_drop(ut_mark_copy *copy)
     copy->ordinals = NULL;
 }
 
+static bool is_try(const ut_delivery *mark)
+{
+    return mark->state == UT_DELIVERY_PENDING;
+}
+
+static size_t count_tries(const ut_mark_list *list, size_t count)
+{
+    size_t tries = 0;
+    for (size_t i = 0; i < count; i++)
+        tries += is_try(&list->items[i]) ? 1 : 0;
+    return tries;
+}
+
+// The index of the mark of a failed try of the same block; list->count: there is none.
+static size_t find_try(const ut_mark_list *list, const ut_delivery *mark)
+{
+    size_t i = list->tries > 0 ? 0 : list->count;
+    for (; i < list->count; i++) {
+        const ut_delivery *item = &list->items[i];
+        if (item->seq == mark->seq && item->dest == mark->dest && item->org == mark->org &&
+            is_try(item))
+            break;
+    }
+    return i;
+}
+
 bool ut_mark_list_add(ut_mark_list *list, const ut_mark_copy *copy)
 {
-    if (list->count == list->count_max)
+    const size_t at = find_try(list, &copy->item);
+    if (at == list->count_max)
         return false;
-    list->items[list->count] = copy->item;
-    list->ordinals[list->count] = copy->ordinals;
-    list->count++;
+    if (at == list->count)
+        list->count++;
+    else
+        list->tries--; // such a mark has no ordinals
+    list->items[at] = copy->item;
+    list->ordinals[at] = copy->ordinals;
+    list->tries += is_try(&copy->item) ? 1 : 0;
     return true;
 }
 
 void ut_mark_list_drop_first(ut_mark_list *list, size_t count)
 {
     free_ordinals(list, count);
+    list->tries -= count_tries(list, count);
     list->count -= count;
     memmove(list->items, list->items + count, list->count * sizeof(*list->items));
     memmove(list->ordinals, list->ordinals + count, list->count * sizeof(*list->ordinals));
@@ -68,4 +100,5 @@ void ut_mark_list_clear(ut_mark_list *list)
 {
     free_ordinals(list, list->count);
     list->count = 0;
+    list->tries = 0;
 }

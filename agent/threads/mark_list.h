@@ -10,6 +10,7 @@ typedef struct {
     ut_delivery *items; // in the order in which they came; valid until the list is changed
     size_t count;
     size_t count_max;
+    size_t tries;        // of them, marks of failed tries, which leave their block pending
     uint16_t **ordinals; // of each item: the copy that its dead_ordinals points to; or NULL
 } ut_mark_list;
 
@@ -27,7 +28,8 @@ typedef struct {
 ut_err ut_mark_copy_make(ut_mark_copy *copy, const ut_delivery *mark);
 void ut_mark_copy_drop(ut_mark_copy *copy); // one that no list took
 
-// False: the list is full, and the copy stays the caller's.
+// The mark takes the place of that of a failed try of the same block, if the list has one: a
+// destination that is away fills no list. False: the list is full, and the copy stays the caller's.
 bool ut_mark_list_add(ut_mark_list *list, const ut_mark_copy *copy);
 void ut_mark_list_drop_first(ut_mark_list *list, size_t count);
 void ut_mark_list_clear(ut_mark_list *list);

@@ -29,12 +29,12 @@ struct ut_store_thread {
     pthread_cond_t work;
 
     // Under the lock.
-    job_list queue;          // requests that wait
-    size_t queue_bytes;      // of their batches
-    job_list done;           // for ut_store_thread_deliver
-    ut_mark_list marks_in;   // marks that wait
-    uint64_t marks_since_ms; // when the first of them came
-    bool marks_refused;      // since the last time that marks_taken was called
+    job_list queue;        // requests that wait
+    size_t queue_bytes;    // of their batches
+    job_list done;         // for ut_store_thread_deliver
+    ut_mark_list marks_in; // marks that wait
+    uint64_t marks_at_ms;  // when they are to be committed at the latest
+    bool marks_refused;    // since the last time that marks_taken was called
     bool asleep;
     bool stopping;
     size_t wake_count;        // requests in the queue at which the thread is woken
@@ -173,9 +173,10 @@ bool ut_store_thread_cancel(ut_store_thread *thread, uint64_t number)
 static uint64_t marks_due_ms(const ut_store_thread *thread)
 {
     // An operation counts, and may remove, what is not delivered: it is to see what was.
-    const bool at_once = thread->marks_refused || thread->operation != NULL ||
-                         thread->marks_in.count >= UT_STORE_THREAD_MARKS_EARLY;
-    return at_once ? 0 : thread->marks_since_ms + thread->config.mark_delay_ms;
+    const bool at_once =
+        thread->marks_refused || thread->operation != NULL ||
+        thread->marks_in.count - thread->marks_in.tries >= UT_STORE_THREAD_MARKS_EARLY;
+    return at_once ? 0 : thread->marks_at_ms;
 }
 
 ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
@@ -183,15 +184,18 @@ ut_err ut_store_thread_mark(void *context, const ut_delivery *mark)
     ut_store_thread *thread = context;
     ut_mark_copy copy;
     bool taken = ut_mark_copy_make(&copy, mark) == UT_OK; // without memory: as good as full
+    const uint64_t delays = mark->state == UT_DELIVERY_PENDING ? UT_STORE_THREAD_TRY_DELAYS : 1;
+    const uint64_t at_ms = ut_clock_mono_ms() + delays * thread->config.mark_delay_ms;
     (void)pthread_mutex_lock(&thread->lock);
-    const bool first = thread->marks_in.count == 0;
+    const bool earlier = thread->marks_in.count == 0 || at_ms < thread->marks_at_ms;
     taken = taken && !thread->stopping && ut_mark_list_add(&thread->marks_in, &copy);
-    if (taken && first)
-        thread->marks_since_ms = ut_clock_mono_ms();
+    if (taken && earlier)
+        thread->marks_at_ms = at_ms;
     if (!taken)
         thread->marks_refused = true;
     // The thread is woken to set its alarm earlier, but not where it wakes in time by itself.
-    const bool sooner = first || thread->marks_in.count == UT_STORE_THREAD_MARKS_EARLY;
+    const bool sooner =
+        earlier || thread->marks_in.count - thread->marks_in.tries == UT_STORE_THREAD_MARKS_EARLY;
     const bool wake =
         thread->asleep &&
         (!taken || (sooner && marks_due_ms(thread) * UT_NS_PER_MS < thread->asleep_until_ns));

@@ -17,8 +17,11 @@ enum {
     UT_STORE_THREAD_SLOW_COMMIT_MS = 4,
     UT_STORE_THREAD_GATHER_MS = 2,
     UT_STORE_THREAD_MARKS_MAX = 1024,     // marks that wait; more is UT_EAGAIN
-    UT_STORE_THREAD_MARKS_EARLY = 512,    // marks that wait for requests no longer
+    UT_STORE_THREAD_MARKS_EARLY = 512,    // marks that wait for requests no longer, without tries
     UT_STORE_THREAD_MARK_DELAY_MS = 3000, // the default of mark_delay_ms
+    // How many times longer marks of failed tries wait: a destination that is away for days is to
+    // cost no commit for each try.
+    UT_STORE_THREAD_TRY_DELAYS = 200,
     // The time before the next try after a commit that failed as a whole; it doubles up to
     // BACKOFF_MAX_MS.
     UT_STORE_THREAD_BACKOFF_MS = 50,
@@ -52,7 +55,8 @@ typedef struct {
     // its sync. A full group, marks that do not wait, and the end of the thread end it.
     uint32_t commit_delay_ms;
     // Marks are committed with the next requests, or by themselves after this time; 0:
-    // UT_STORE_THREAD_MARK_DELAY_MS. MARKS_EARLY marks do not wait, nor do any during an operation
+    // UT_STORE_THREAD_MARK_DELAY_MS. Those of failed tries wait TRY_DELAYS times as long: all that a
+    // crash before takes back is how often a block was tried. MARKS_EARLY others do not wait, nor do any during an operation
     // and at the end of the thread. A crash before their commit sends their blocks a second time:
     // no more than twice MARKS_MAX, those of a commit under way and those that came during it.
     uint32_t mark_delay_ms;

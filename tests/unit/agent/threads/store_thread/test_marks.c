@@ -109,6 +109,42 @@ static void many_marks_do_not_wait(void **state)
     assert_int_equal(atomic_load(&rig->marks_taken), 0); // none was refused
 }
 
+// A destination that is away: each try fails, and nothing else happens.
+static void failed_tries_cost_no_commit_of_their_own(void **state)
+{
+    ut_rig *rig = *state;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_PENDING);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    for (mark.attempts = 1; mark.attempts <= 3 * UT_STORE_THREAD_MARKS_MAX; mark.attempts++)
+        assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    while (ut_clock_mono_ms() - begin_ms < 4 * SHORT_MS)
+        (void)sched_yield();
+    // Unless this machine took so long that they were due.
+    if (ut_clock_mono_ms() - begin_ms < (uint64_t)SHORT_MS * UT_STORE_THREAD_TRY_DELAYS)
+        assert_int_equal(ut_engine_gate_commits(rig->gate), before);
+    // One that must not wait takes them along.
+    mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    wait_for_commit(rig, before);
+    ut_rig_join(rig);
+    assert_int_equal(ut_rig_destination_of(rig).counts.delivered, 10);
+}
+
+static void failed_tries_are_committed_at_the_end(void **state)
+{
+    ut_rig *rig = *state;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_PENDING);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    ut_rig_join(rig);
+    assert_int_equal(ut_engine_gate_commits(rig->gate), before + 1);
+}
+
 static void marks_ride_along_with_requests(void **state)
 {
     ut_rig *rig = *state;
@@ -244,7 +280,7 @@ static void marks_over_the_limit_are_refused_until_there_is_room(void **state)
     ut_engine_gate_hold(rig->gate, true);
     assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
     ut_rig_wait_at_gate(rig);
-    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_PENDING);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
     for (size_t i = 0; i < UT_STORE_THREAD_MARKS_MAX; i++)
         assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
     assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_EAGAIN);
@@ -266,6 +302,8 @@ int main(void)
         cmocka_unit_test(a_mark_does_not_wait_for_the_next_sweep),
         CLAIM(marks_wait_for_the_next_request, long),
         CLAIM(many_marks_do_not_wait, long),
+        CLAIM(failed_tries_cost_no_commit_of_their_own, short),
+        CLAIM(failed_tries_are_committed_at_the_end, long),
         CLAIM(marks_ride_along_with_requests, long),
         CLAIM(marks_are_kept_while_commits_fail, short),
         CLAIM(marks_that_meet_a_limit_are_tried_again_after_a_pause, short),

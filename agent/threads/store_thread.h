@@ -55,10 +55,11 @@ typedef struct {
     // its sync. A full group, marks that do not wait, and the end of the thread end it.
     uint32_t commit_delay_ms;
     // Marks are committed with the next requests, or by themselves after this time; 0:
-    // UT_STORE_THREAD_MARK_DELAY_MS. Those of failed tries wait TRY_DELAYS times as long: all that a
-    // crash before takes back is how often a block was tried. MARKS_EARLY others do not wait, nor do any during an operation
-    // and at the end of the thread. A crash before their commit sends their blocks a second time:
-    // no more than twice MARKS_MAX, those of a commit under way and those that came during it.
+    // UT_STORE_THREAD_MARK_DELAY_MS. Those of failed tries wait TRY_DELAYS times as long: all that
+    // a crash before takes back is how often a block was tried. MARKS_EARLY others do not wait, nor
+    // do any during an operation and at the end of the thread. A crash before their commit sends
+    // their blocks a second time: no more than twice MARKS_MAX, those of a commit under way and
+    // those that came during it.
     uint32_t mark_delay_ms;
     ut_poller *done_poller; // woken once a group has been handed back
     // Blocks up to seq are committed. On the store thread; may be NULL.

@@ -328,11 +328,13 @@ bench: program $(BENCHES)
 
 ## cross: aarch64, armv7 and riscv64 programs; unit and end-to-end tests under emulation
 cross:
-	@for target in $(CROSS_TARGETS); do $(MAKE) --no-print-directory cross-$$target || exit; done
+	@rc=0; for target in $(CROSS_TARGETS); do \
+	    if $(MAKE) --no-print-directory cross-$$target; then echo "cross: $$target passed"; \
+	    else echo "cross: $$target FAILED"; rc=1; fi; done; exit $$rc
 cross-%:
 	tools/setup build cross
 	@$(MAKE) --no-print-directory TARGET=$* program
-	@$(MAKE) --no-print-directory TARGET=$* KIND=qemu program unit
+	@FAULT_STRIDE=7 $(MAKE) --no-print-directory TARGET=$* KIND=qemu program unit
 	tests/cross/run $* $(BUILD) $(qemu.$*)
 
 ## size: bytes of the program, against its limit

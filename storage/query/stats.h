@@ -72,7 +72,8 @@ typedef struct {
 
 // attribute: for UT_STATS_BY_ATTRIBUTE, copied. UT_ENOMEM.
 ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats);
-// Groups by several keys, 1 to UT_STATS_KEYS_MAX; a span that one of them leaves out is in no group.
+// Groups by several keys, 1 to UT_STATS_KEYS_MAX; a span that one of them leaves out is in no
+// group.
 ut_err ut_stats_new_keys(const ut_stats_key *keys, uint32_t count, ut_stats **stats);
 void ut_stats_free(ut_stats *stats); // NULL is ignored
 
@@ -80,8 +81,9 @@ void ut_stats_free(ut_stats *stats); // NULL is ignored
 // the stats as context. Costs about 0.1 us. UT_ENOMEM: the numbers may be short of this span.
 ut_err ut_stats_add(void *stats, const ut_trace_span *span);
 
-// Sorts and returns the groups, equal ones by their labels; "(other)" is last. Valid until the next call with stats. total: of all spans that were added, also of those
-// that are in no group (not failed, no call of a model); its percentiles too.
+// Sorts and returns the groups, equal ones by their labels; "(other)" is last. Valid until the next
+// call with stats. total: of all spans that were added, also of those that are in no group (not
+// failed, no call of a model); its percentiles too.
 const ut_stats_row *ut_stats_rows(ut_stats *stats, ut_stats_sort sort, uint32_t *count,
                                   ut_stats_row *total);
 

@@ -19,6 +19,12 @@ uint64_t ut_clock_mono_ms(void);
 // Nanoseconds since the Unix epoch. Any thread. May jump.
 uint64_t ut_clock_wall_ns(void);
 
+// Milliseconds since the machine began to run, sleep included. Any thread.
+uint64_t ut_clock_up_ms(void);
+
+// Differs after each start of the machine; 0 where that is not known. Reads a file. Any thread.
+uint64_t ut_clock_boot(void);
+
 // Fills out with bytes fit for keys. Any thread. UT_EIO when the source fails.
 ut_err ut_random(void *out, size_t len);
 

@@ -313,6 +313,7 @@ static int open_store(const ut_config *config, bool keep_destinations, const ut_
         ut_data_dir_name_fault(config->data_dir_z, fault);
         return ut_exit_code(err);
     }
+    ut_store_look_at_clock(*store, ut_clock_wall_ns(), ut_clock_up_ms(), ut_clock_boot());
     return EX_OK;
 }
 

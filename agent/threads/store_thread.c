@@ -56,6 +56,7 @@ struct ut_store_thread {
     uint32_t backoff_ms; // 0: the last commit worked
     ut_sweep_timer sweeps;
     bool sweep_failing;
+    uint64_t boot;              // ut_clock_boot
     uint64_t operation_at_ns;   // the next slice
     uint64_t operation_held_ns; // since when its slices can do nothing; 0: they can
     bool busy;                  // there was a commit since the last slice
@@ -350,6 +351,14 @@ static void commit_group(ut_store_thread *thread)
 
 // ---- steps of the loop ----
 
+// Tells the store how late it is. Returns the age of what comes now.
+static uint64_t look_at_clock(ut_store_thread *thread)
+{
+    const uint64_t wall_ns = ut_clock_wall_ns();
+    ut_store_look_at_clock(thread->config.store, wall_ns, ut_clock_up_ms(), thread->boot);
+    return ut_store_age_ns(thread->config.store, wall_ns);
+}
+
 // Removes some of what has expired. Under the lock, which is left meanwhile.
 static void sweep(ut_store_thread *thread, uint64_t now_ms)
 {
@@ -357,6 +366,7 @@ static void sweep(ut_store_thread *thread, uint64_t now_ms)
     bool more = false;
     const uint64_t wall_ns = ut_clock_wall_ns();
     const ut_err err = ut_store_sweep(thread->config.store, wall_ns, &more);
+    const uint64_t age_ns = ut_store_age_ns(thread->config.store, wall_ns);
     if (err != UT_OK && !thread->sweep_failing)
         ut_log_write(thread->config.log, UT_LOG_ERROR, "store",
                      "cannot remove what has expired: %s; trying again", ut_err_text(err));
@@ -364,7 +374,7 @@ static void sweep(ut_store_thread *thread, uint64_t now_ms)
         ut_log_write(thread->config.log, UT_LOG_INFO, "store",
                      "removing what has expired works again");
     thread->sweep_failing = err != UT_OK;
-    ut_sweep_timer_swept(&thread->sweeps, now_ms, wall_ns, more, err != UT_OK);
+    ut_sweep_timer_swept(&thread->sweeps, now_ms, age_ns, more, err != UT_OK);
     (void)pthread_mutex_lock(&thread->lock);
 }
 
@@ -627,12 +637,13 @@ static void *run(void *context)
         if (!call_list_empty(&thread->calls))
             run_call(thread);
         const uint64_t now_ms = ut_clock_mono_ms();
+        const uint64_t age_ns = look_at_clock(thread);
         const uint64_t commit_at_ms = commit_due_ms(thread, now_ms);
         const bool commits = commit_at_ms <= now_ms;
         if (commits ? !commit_waiting(thread) : thread->stopping)
             break;
         const uint64_t sweep_at_ms = // a commit may have put it off
-            ut_sweep_timer_due_ms(&thread->sweeps, now_ms, ut_clock_wall_ns());
+            ut_sweep_timer_due_ms(&thread->sweeps, now_ms, age_ns);
         const bool sweeps = sweep_at_ms <= now_ms;
         if (sweeps)
             sweep(thread, now_ms);
@@ -673,7 +684,8 @@ ut_err ut_store_thread_start(const ut_store_thread_config *config, ut_store_thre
     }
     if (thread->config.mark_delay_ms == 0)
         thread->config.mark_delay_ms = UT_STORE_THREAD_MARK_DELAY_MS;
-    ut_sweep_timer_init(&thread->sweeps, ut_clock_mono_ms(), ut_clock_wall_ns());
+    thread->boot = ut_clock_boot();
+    ut_sweep_timer_init(&thread->sweeps, ut_clock_mono_ms(), look_at_clock(thread));
     // None of these fails on Linux with arguments like these.
     (void)pthread_mutex_init(&thread->lock, NULL);
     (void)pthread_condattr_init(&cond);

@@ -6,15 +6,12 @@
 #include "port/base/order.h"
 #include "port/base/time_units.h"
 
-// A clock that says less has not been set: 2020-01-01 UTC.
-static const uint64_t clock_set_ns = 1577836800 * UT_NS_PER_S;
-
 uint32_t ut_expiry_hour(uint64_t ttl_ms, uint64_t now_ns)
 {
     static const uint64_t hour_ms = 3600000;
     // A machine that begins in 1970 and learns the time later would find all that it stored before
     // expired at once, delivered or not. So that stays until its room is needed.
-    if (ttl_ms == 0 || ttl_ms == UT_STORE_TTL_NONE || now_ns < clock_set_ns)
+    if (ttl_ms == 0 || ttl_ms == UT_STORE_TTL_NONE || now_ns < UT_AGE_CLOCK_SET_NS)
         return 0;
     uint64_t now_ms = now_ns / UT_NS_PER_MS;
     uint64_t end_ms =
@@ -31,7 +28,8 @@ static bool is_ruled(const ut_store *store, const ut_store_append *append)
 
 static uint32_t append_hour(const ut_store *store, const ut_store_append *append, uint64_t now_ns)
 {
-    return ut_expiry_hour(append->ttl_ms != 0 ? append->ttl_ms : store->ttl_ms, now_ns);
+    return ut_expiry_hour(append->ttl_ms != 0 ? append->ttl_ms : store->ttl_ms,
+                          ut_age_clock_now(&store->state.clock, now_ns));
 }
 
 static void add_class(ut_store *store, uint32_t org, uint32_t hour)
@@ -54,7 +52,8 @@ static uint32_t span_hour(const ut_store *store, const ut_batch *batch, const ut
     const ut_rule *rule =
         ut_rules_find(store->rules, ut_bytes_of(batch->span_bytes.data + span->offset, span->len),
                       ut_bytes_of(batch->resource_bytes.data + resource->offset, resource->len));
-    return ut_expiry_hour(rule != NULL ? rule->ttl_ms : store->ttl_ms, now_ns);
+    return ut_expiry_hour(rule != NULL ? rule->ttl_ms : store->ttl_ms,
+                          ut_age_clock_now(&store->state.clock, now_ns));
 }
 
 ut_err ut_expiry_plan(ut_store *store, const ut_store_append *appends, size_t count,

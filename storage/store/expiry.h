@@ -11,8 +11,8 @@ typedef struct {
     uint32_t hour; // 0: never
 } ut_expiry_class;
 
-// The hour, rounded up, in which a span expires that is stored at now_ns and lives for ttl_ms. 0:
-// never, for ttl_ms 0 and UT_STORE_TTL_NONE, and while the clock is not set.
+// The hour, rounded up, in which a span expires that is stored at the age now_ns (age_clock.h) and
+// lives for ttl_ms. 0: never, for ttl_ms 0 and UT_STORE_TTL_NONE, and while the clock is not set.
 uint32_t ut_expiry_hour(uint64_t ttl_ms, uint64_t now_ns);
 
 // Finds the class of every span of the plan that stands in store->index. UT_ENOMEM.

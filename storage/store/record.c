@@ -3,7 +3,8 @@
 #include "storage/store/record.h"
 
 enum {
-    STATE_FIELDS = 7,
+    STATE_FIELDS = 7,        // of the first version
+    STATE_CLOCK_FIELDS = 14, // with the clock
     DESTINATION_FIELDS = 7,
     TRACE_FIELDS = 5,
     ROOT_FIELDS = 8,
@@ -89,7 +90,7 @@ ut_err ut_record_read_version(ut_bytes value, uint64_t *version)
 
 void ut_record_write_state(ut_buf *out, const ut_record_state *state)
 {
-    ut_mp_put_array(out, STATE_FIELDS);
+    ut_mp_put_array(out, STATE_CLOCK_FIELDS);
     ut_mp_put_uint(out, state->next_seq);
     ut_mp_put_uint(out, state->counts.spans_stored);
     ut_mp_put_uint(out, state->counts.spans_duplicate);
@@ -97,6 +98,20 @@ void ut_record_write_state(ut_buf *out, const ut_record_state *state)
     ut_mp_put_uint(out, state->counts.spans_evicted);
     ut_mp_put_uint(out, state->counts.blocks_stored);
     ut_mp_put_uint(out, state->counts.blocks_removed);
+    ut_mp_put_uint(out, state->clock.wall_ns);
+    ut_mp_put_uint(out, state->clock.up_ms);
+    ut_mp_put_uint(out, state->clock.boot);
+    ut_mp_put_int(out, state->clock.ahead_ns);
+    ut_mp_put_int(out, state->clock.drift_ns);
+    ut_mp_put_uint(out, state->clock.jump_seq);
+    ut_mp_put_uint(out, state->clock.jump_ns);
+}
+
+// A difference of clocks, of which sums fit. A larger one is damage, and says nothing.
+static int64_t bounded(int64_t difference_ns)
+{
+    const int64_t most = INT64_MAX / 4;
+    return difference_ns > most || difference_ns < -most ? 0 : difference_ns;
 }
 
 ut_err ut_record_read_state(ut_bytes value, ut_record_state *state)
@@ -110,6 +125,16 @@ ut_err ut_record_read_state(ut_bytes value, ut_record_state *state)
     state->counts.spans_evicted = ut_mp_get_uint(&reader);
     state->counts.blocks_stored = ut_mp_get_uint(&reader);
     state->counts.blocks_removed = ut_mp_get_uint(&reader);
+    state->clock = (ut_age_clock){0};
+    if (count >= STATE_CLOCK_FIELDS) {
+        state->clock.wall_ns = ut_mp_get_uint(&reader);
+        state->clock.up_ms = ut_mp_get_uint(&reader);
+        state->clock.boot = ut_mp_get_uint(&reader);
+        state->clock.ahead_ns = bounded(ut_mp_get_int(&reader));
+        state->clock.drift_ns = bounded(ut_mp_get_int(&reader));
+        state->clock.jump_seq = ut_mp_get_uint(&reader);
+        state->clock.jump_ns = ut_mp_get_uint(&reader);
+    }
     return state->next_seq == 0 ? UT_ECORRUPT : result(&reader);
 }
 

@@ -5,6 +5,7 @@
 #ifndef UT_STORAGE_STORE_RECORD_H
 #define UT_STORAGE_STORE_RECORD_H
 
+#include "storage/store/age_clock.h"
 #include "storage/store/store.h"
 
 enum {
@@ -21,6 +22,7 @@ enum {
 typedef struct {
     uint64_t next_seq; // of the next block; starts at 1
     ut_store_counts counts;
+    ut_age_clock clock; // all zeros in stores of earlier versions
 } ut_record_state;
 
 void ut_record_write_version(ut_buf *out, uint32_t version);

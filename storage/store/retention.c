@@ -83,6 +83,9 @@ enum {
     // ... or this many times the touches of its own records, if that is more.
     EXPIRE_PER_COMMIT_FACTOR = 2,
 
+    // A store at rest is written to as often as this, so that it knows how long the machine ran.
+    CLOCK_STORED_EVERY_MS = 60 * 60 * 1000,
+
     // ---- telling people ----
 
     // Seconds between two lines of the log about lost spans, or about the disk.
@@ -141,6 +144,8 @@ static ut_err leave_ledger(ut_store *store, uint32_t org, uint64_t seq, ut_remov
     store->next_state.counts.blocks_removed += 1;
     if (!expired)
         store->retention.lost_spans += pending;
+    else if (why == UT_REMOVAL_EXPIRED)
+        store->retention.late_spans += pending;
     done->touches += BLOCK_TOUCHES + 2 * (uint64_t)store->next_ledger.count;
     done->bytes += summary.sealed_len + INDEX_BYTES_PER_SPAN * (uint64_t)summary.span_count;
     done->sealed += summary.sealed_len;
@@ -506,25 +511,38 @@ static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
                       room->bytes_max / 2);
 }
 
+// Whether a line of the log may be written of which the last one was at told_ns; 0: there was none.
+static bool may_tell(uint64_t told_ns, uint64_t now_ns)
+{
+    return told_ns == 0 || now_ns < told_ns || now_ns - told_ns >= TELL_EVERY_S * UT_NS_PER_S;
+}
+
+// Tells of the spans that a committed transaction has removed undelivered.
 static void tell_lost(ut_store *store, uint64_t now_ns)
 {
-    if (store->retention.lost_spans == 0 ||
-        (store->retention.lost_told_ns != 0 && now_ns >= store->retention.lost_told_ns &&
-         now_ns - store->retention.lost_told_ns < TELL_EVERY_S * UT_NS_PER_S))
-        return;
-    ut_log_write(store->log, UT_LOG_WARN, "storage",
-                 "the budget is used up: %llu spans were removed before they were delivered",
-                 (unsigned long long)store->retention.lost_spans);
-    store->retention.lost_spans = 0;
-    store->retention.lost_told_ns = now_ns;
+    ut_retention *retention = &store->retention;
+    if (retention->lost_spans > 0 && may_tell(retention->lost_told_ns, now_ns)) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "the budget is used up: %llu spans were removed before they were delivered",
+                     (unsigned long long)retention->lost_spans);
+        retention->lost_spans = 0;
+        retention->lost_told_ns = now_ns;
+    }
+    if (retention->late_spans > 0 && may_tell(retention->late_told_ns, now_ns)) {
+        ut_log_write(store->log, UT_LOG_WARN, "storage",
+                     "%llu spans were removed before they were delivered: their time to live was "
+                     "over",
+                     (unsigned long long)retention->late_spans);
+        retention->late_spans = 0;
+        retention->late_told_ns = now_ns;
+    }
 }
 
 // A disk that is nearly full is so now and then: it is told at most once in a while.
 static void tell_disk(ut_store *store, uint64_t now_ns)
 {
     if (store->retention.disk_full == store->retention.disk_told ||
-        (store->retention.disk_told_ns != 0 && now_ns >= store->retention.disk_told_ns &&
-         now_ns - store->retention.disk_told_ns < TELL_EVERY_S * UT_NS_PER_S))
+        !may_tell(store->retention.disk_told_ns, now_ns))
         return;
     if (store->retention.disk_full)
         ut_log_write(store->log, UT_LOG_WARN, "storage",
@@ -545,7 +563,7 @@ static ut_err expire(ut_store *store, ut_cursor *cursor, uint64_t now_ns, ut_rem
                      bool *due)
 {
     *due = false;
-    uint64_t hour_now = now_ns / UT_NS_PER_HOUR;
+    const uint64_t hour_now = ut_store_age_ns(store, now_ns) / UT_NS_PER_HOUR;
     static const uint8_t from[1] = {UT_KEY_EXPIRY};
     for (;;) {
         ut_bytes key;
@@ -598,9 +616,9 @@ static ut_err find_hour(ut_cursor *cursor, uint32_t from_hour, uint32_t *hour)
 }
 
 // Whether something is due, and whether for more than the rest of its hour.
-static ut_err look_for_due(ut_cursor *cursor, uint64_t now_ns, bool *due, bool *behind)
+static ut_err look_for_due(ut_cursor *cursor, uint64_t age_ns, bool *due, bool *behind)
 {
-    const uint64_t hour_now = now_ns / UT_NS_PER_HOUR;
+    const uint64_t hour_now = age_ns / UT_NS_PER_HOUR;
     uint32_t hour = UINT32_MAX;
     ut_err err = find_hour(cursor, 0, &hour);
     *due = hour <= hour_now;
@@ -645,7 +663,7 @@ static ut_err expire_in_commit(ut_store *store, ut_cursor *cursor, uint64_t now_
 {
     bool due = false;
     bool behind = false;
-    ut_err err = look_for_due(cursor, now_ns, &due, &behind);
+    ut_err err = look_for_due(cursor, ut_store_age_ns(store, now_ns), &due, &behind);
     if (err != UT_OK || (!due && !store->retention.removal.open))
         return err;
     store->retention.commits_since_expiry += 1;
@@ -731,6 +749,14 @@ ut_err ut_retention_begin(ut_store *store, uint64_t touches_max, ut_removal_prog
     return err;
 }
 
+// True when what the store remembers of the time is so old that after a power cut it would be wrong
+// by hours.
+static bool clock_is_stale(const ut_store *store)
+{
+    const ut_age_clock *clock = &store->state.clock;
+    return clock->wall_ns != 0 && clock->up_ms - store->clock_stored_ms >= CLOCK_STORED_EVERY_MS;
+}
+
 ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
 {
     *more = false;
@@ -770,6 +796,8 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
             (!empty && (left + done.bytes < margin || ring_excess(store, &store->next_state) > 0));
     if (err == UT_OK && (removed || merged > 0)) {
         err = ut_store_end_write(store);
+    } else if (err == UT_OK && clock_is_stale(store)) {
+        (void)ut_store_end_write(store); // where it fails, a later sweep does it
     } else {
         ut_store_abort_write(store);
     }

@@ -81,6 +81,20 @@ ut_err ut_store_add_destination(ut_store *store, uint32_t org, const char *name_
 bool ut_store_activate_destination(ut_store *store, uint32_t org, const char *name_z,
                                    uint32_t *dest);
 
+// ---- the clock ----
+
+// Tells the store how late it is, before a commit, a sweep or a slice of an operation: spans grow
+// old by the time that the machine runs, and not when the wall clock jumps (age_clock.h). A store
+// that is never told goes by the wall clock less the jumps that it knows of.
+//
+// up_ms: how long the machine has run. boot: differs after each start of it; 0: not known. A jump
+// is logged. Store thread.
+void ut_store_look_at_clock(ut_store *store, uint64_t wall_ns, uint64_t up_ms, uint64_t boot);
+
+// The age of what comes while the wall clock says wall_ns: blocks expire when an hour of it begins.
+// Store thread.
+uint64_t ut_store_age_ns(const ut_store *store, uint64_t wall_ns);
+
 // ---- group commit ----
 
 typedef struct {

@@ -52,6 +52,8 @@ typedef struct {
     // Telling people, each thing once in a while.
     uint64_t lost_spans;   // spans evicted before they were delivered and not told of yet
     uint64_t lost_told_ns; // when the log told of lost spans last
+    uint64_t late_spans;   // spans that expired before they were delivered and not told of yet
+    uint64_t late_told_ns; // when the log told of those last
     bool disk_full;        // the engine said last that the disk has no more room
     bool disk_told;        // the log said last that the disk has no more room
     uint64_t disk_bytes;   // the most that the store can take on this disk
@@ -61,6 +63,7 @@ typedef struct {
     // As they were when the transaction under way began: an abort brings them back.
     ut_removal removal_before;
     uint64_t lost_spans_before;
+    uint64_t late_spans_before;
 } ut_retention;
 
 // ---- the store ----
@@ -85,7 +88,9 @@ struct ut_store {
     // The store as committed.
     ut_record_state state;
     ut_ledger ledger;
-    bool in_doubt; // the last commit failed, and may have happened all the same
+    uint64_t clock_stored_ms; // how long the machine had run at the last commit
+    uint64_t jump_told_ms;    // ... and when the log told of a jump last; 0: it has not
+    bool in_doubt;            // the last commit failed, and may have happened all the same
     _Atomic uint64_t last_seq;
 
     // The transaction under way: what will be committed.

@@ -68,6 +68,7 @@ static ut_err reread(ut_store *store)
                 known->row.counts = ledger.rows[i].row.counts;
         }
     }
+    stored.clock = store->state.clock; // what this process has seen since is newer
     store->state = stored;
     store->in_doubt = false;
     atomic_store(&store->last_seq, stored.next_seq - 1);
@@ -89,6 +90,7 @@ ut_err ut_store_begin_write(ut_store *store)
     copy_ledger(&store->next_ledger, &store->ledger);
     store->retention.removal_before = store->retention.removal;
     store->retention.lost_spans_before = store->retention.lost_spans;
+    store->retention.late_spans_before = store->retention.late_spans;
     return UT_OK;
 }
 
@@ -100,6 +102,7 @@ void ut_store_abort_write(ut_store *store)
     ut_trace_index_taken_back(&store->index);
     store->retention.removal = store->retention.removal_before;
     store->retention.lost_spans = store->retention.lost_spans_before;
+    store->retention.late_spans = store->retention.late_spans_before;
 }
 
 ut_err ut_store_end_write(ut_store *store)
@@ -117,6 +120,7 @@ ut_err ut_store_end_write(ut_store *store)
         return err;
     }
     store->state = store->next_state;
+    store->clock_stored_ms = store->state.clock.up_ms;
     copy_ledger(&store->ledger, &store->next_ledger);
     atomic_store(&store->last_seq, store->state.next_seq - 1);
     return UT_OK;

@@ -110,10 +110,12 @@ static ut_err look_on(ttl_change *change, const ut_store *store, ut_cursor *curs
         *after = seq;
         if (ut_record_read_summary(value, &summary) != UT_OK)
             continue; // its removal puts this right
-        uint32_t hour = ut_expiry_hour(store->ttl_ms, summary.received_ns);
+        const uint64_t received_ns =
+            ut_age_clock_received(&store->state.clock, seq, summary.received_ns);
+        uint32_t hour = ut_expiry_hour(store->ttl_ms, received_ns);
         if (store->rules != NULL && store->rules->count > 0) {
             opened += summary.payload_len;
-            err = longest(change, store, seq, summary.received_ns, &hour);
+            err = longest(change, store, seq, received_ns, &hour);
             if (err == UT_ECORRUPT || err == UT_EVERSION || err == UT_ENOTFOUND) {
                 ut_log_write(store->log, UT_LOG_WARN, "storage",
                              "block %llu cannot be read; it keeps its time to live",

@@ -56,7 +56,14 @@ static ut_err read_delivery(ut_bytes value)
 }
 
 static const ut_record_state state_sample = {.next_seq = 70000,
-                                             .counts = {1, 200, 3, 4, UINT64_MAX, 6}};
+                                             .counts = {1, 200, 3, 4, UINT64_MAX, 6},
+                                             .clock = {.wall_ns = 1700000000000000000,
+                                                       .up_ms = 5000,
+                                                       .boot = UINT64_MAX,
+                                                       .ahead_ns = -77,
+                                                       .drift_ns = 12,
+                                                       .jump_seq = 69999,
+                                                       .jump_ns = 1600000000000000000}};
 static const ut_store_destination destination_sample = {
     .name_z = "central", .active = true, .counts = {100, 50, 20, 10, 5}};
 static const ut_record_root root_sample = {.seq = 12,

@@ -150,6 +150,25 @@ size_t ut_term_fit(ut_bytes text, uint32_t columns)
     return at;
 }
 
+ut_bytes ut_term_take_line(ut_bytes *text, uint32_t columns)
+{
+    size_t len = ut_term_fit(*text, columns);
+    size_t space = len;
+    while (len < text->len && space > 0 && text->data[space] != ' ')
+        space--;
+    if (len < text->len && space > 0)
+        len = space;
+    if (len == 0)
+        len = text->len; // not even one character fits
+    ut_bytes line = ut_bytes_of(text->data, len);
+    while (line.len > 1 && line.data[line.len - 1] == ' ')
+        line.len--;
+    while (len < text->len && text->data[len] == ' ')
+        len++;
+    *text = ut_bytes_of(text->data + len, text->len - len);
+    return line;
+}
+
 uint32_t ut_term_text(ut_buf *out, ut_bytes text, uint32_t columns, bool pad)
 {
     static const char ellipsis[] = "\xe2\x80\xa6";

@@ -35,6 +35,10 @@ uint32_t ut_term_columns(ut_bytes text);
 // Bytes at the front of text that take at most `columns` columns.
 size_t ut_term_fit(ut_bytes text, uint32_t columns);
 
+// Takes the first line of a text that is broken between words, at most `columns` columns of it, and
+// moves *text behind it and its spaces. A word that is longer is broken.
+ut_bytes ut_term_take_line(ut_bytes *text, uint32_t columns);
+
 // Appends at most `columns` columns of text, a longer one cut with an ellipsis. Unsafe characters
 // (ut_utf8_is_unsafe) and bytes that are not UTF-8 become '?', line ends and tabs a space. Where
 // terminals disagree about the width, what they disagree about is left out: joiners and skin tones

@@ -85,23 +85,11 @@ static void put_line(const page *p, const char *label_z, const char *text_z, ut_
     ut_bytes text = ut_bytes_of_z(text_z);
     (void)ut_term_text(p->out, ut_bytes_of_z(label_z), LABEL_COLUMNS, true);
     do {
-        size_t len = ut_term_fit(text, room);
-        if (len < text.len) {
-            size_t space = len;
-            while (space > 0 && text.data[space] != ' ')
-                space--;
-            len = space > 0 ? space : (len > 0 ? len : text.len);
-        }
+        const ut_bytes line = ut_term_take_line(&text, room);
         ut_term_colour(p->term, p->out, colour);
-        (void)ut_term_text(p->out, ut_bytes_of(text.data, len), room, false);
+        (void)ut_term_text(p->out, line, room, false);
         ut_term_colour(p->term, p->out, UT_COLOUR_NONE);
         ut_buf_add_byte(p->out, '\n');
-        text.data += len;
-        text.len -= len;
-        while (text.len > 0 && text.data[0] == ' ') {
-            text.data++;
-            text.len--;
-        }
         if (text.len > 0)
             ut_term_repeat(p->out, " ", LABEL_COLUMNS);
     } while (text.len > 0);

@@ -19,8 +19,8 @@ static const char help[] =
     "Shows every second what comes in and goes out: spans a second by service and by\n"
     "destination, what waits and for how long, errors, connections, the disk. Reads\n"
     "the store beside the agent and asks it for the rest; without an agent it shows\n"
-    "the store. q or Ctrl-C quits. Where standard output is no terminal, one frame is\n"
-    "printed.\n"
+    "the store. q or Ctrl-C quits, ? shows the keys that sort and scroll services.\n"
+    "Where standard output is no terminal, one frame is printed.\n"
     "\n"
     UT_OPTION_HELP_WHERE
     "  -i, --interval D        time between two looks, over which rates are taken:\n"
@@ -30,7 +30,10 @@ static const char help[] =
     "\n"
     "The table of services is counted from the newest 64 blocks (at most 32 768\n"
     "spans). Where more came in one interval, rates by service are scaled up from\n"
-    "these.\n";
+    "these.\n"
+    "\n"
+    "Exit codes: 0; 64 usage; 66 there is no store; 69 one frame was asked for, and\n"
+    "no agent runs; 75 it does not answer; 77 permission denied; 78 configuration.\n";
 // clang-format on
 
 enum { OPTION_ONCE = UT_OPTION_OWN };
@@ -54,6 +57,7 @@ typedef struct {
     size_t now; // index of the newest sample
     uint64_t interval_ms;
     bool json;
+    ut_top_view view;
     ut_buf out;
 } top;
 
@@ -68,9 +72,10 @@ static void look(top *t, bool first)
 
 static int exit_code(const ut_top_sample *sample)
 {
-    if (sample->agent || sample->store)
+    if (sample->agent)
         return EX_OK;
-    return ut_exit_code(sample->store_fault.code);
+    return sample->agent_fault.code != UT_OK ? ut_exit_code(sample->agent_fault.code)
+                                             : EX_UNAVAILABLE;
 }
 
 // ---- one frame ----
@@ -90,7 +95,7 @@ static int print_once(top *t)
     if (t->json)
         ut_top_json(&t->out, t->source.data_dir_z, before, sample);
     else
-        ut_top_frame(&t->out, &term, 0, t->source.data_dir_z, before, sample, false);
+        ut_top_frame(&t->out, &term, 0, t->source.data_dir_z, before, sample, &t->view);
     if (t->out.err != UT_OK) {
         ut_fault fault;
         (void)ut_fault_set(&fault, t->out.err, "cannot make the frame: %s",
@@ -110,7 +115,7 @@ static bool draw(top *t, ut_screen *screen, bool rates)
     ut_screen_size(screen, &term.width, &rows);
     ut_buf_reset(&t->out, OUT_BYTES_MAX);
     ut_top_frame(&t->out, &term, rows, t->source.data_dir_z, rates ? &t->samples[1 - t->now] : NULL,
-                 &t->samples[t->now], true);
+                 &t->samples[t->now], &t->view);
     return t->out.err == UT_OK && ut_screen_draw(screen, ut_buf_bytes(&t->out));
 }
 
@@ -118,6 +123,7 @@ static int run_live(void *context, ut_screen *screen)
 {
     top *t = context;
     bool rates = false;
+    t->view.live = true;
     look(t, true);
     uint64_t next_ms = ut_clock_mono_ms() + t->interval_ms;
     while (draw(t, screen, rates)) {
@@ -131,6 +137,7 @@ static int run_live(void *context, ut_screen *screen)
         case UT_SCREEN_KEY:
             if (key == 'q' || key == 'Q' || key == KEY_CTRL_C)
                 return EX_OK;
+            (void)ut_top_view_key(&t->view, key);
             break;
         case UT_SCREEN_RESIZE:
             break;

@@ -20,6 +20,7 @@ enum {
     COLUMNS_UNKNOWN = 80,
     ROWS_UNKNOWN = 24,
     WAIT_MS_MAX = 60 * 1000,
+    KEY_BYTES_MAX = 16,
     // Terminal flags that are off while the screen is taken.
     LOCAL_FLAGS = ICANON | ECHO | ISIG | IEXTEN,
     INPUT_FLAGS = IXON | ICRNL,
@@ -116,6 +117,32 @@ int ut_screen_run(int (*body)(void *context, ut_screen *screen), void *context)
     return code;
 }
 
+// The key whose bytes came at once: ESC and more are one key. Of several keys the last counts.
+static int key_of(const uint8_t *bytes, size_t len)
+{
+    static const struct {
+        const char *bytes_z;
+        int key;
+    } known[] = {
+        {"\033[A", UT_SCREEN_UP},       {"\033[B", UT_SCREEN_DOWN},
+        {"\033OA", UT_SCREEN_UP},       {"\033OB", UT_SCREEN_DOWN},
+        {"\033[5~", UT_SCREEN_PAGE_UP}, {"\033[6~", UT_SCREEN_PAGE_DOWN},
+        {"\033[H", UT_SCREEN_HOME},     {"\033OH", UT_SCREEN_HOME},
+        {"\033[1~", UT_SCREEN_HOME},
+    };
+    size_t from = len;
+    while (from > 0 && bytes[from - 1] != '\033')
+        from--;
+    if (from == 0) // no ESC
+        return bytes[len - 1];
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (ut_bytes_equal(ut_bytes_of(bytes + from - 1, len - from + 1),
+                           ut_bytes_of_z(known[i].bytes_z)))
+            return known[i].key;
+    }
+    return UT_SCREEN_OTHER;
+}
+
 ut_screen_event ut_screen_wait(ut_screen *screen, uint64_t deadline_ms, int *key)
 {
     for (;;) {
@@ -140,11 +167,11 @@ ut_screen_event ut_screen_wait(ut_screen *screen, uint64_t deadline_ms, int *key
             return UT_SCREEN_END;
         }
         if (wanted[1].revents != 0) {
-            uint8_t byte = 0;
-            const ssize_t n = read(STDIN_FILENO, &byte, 1);
+            uint8_t bytes[KEY_BYTES_MAX];
+            const ssize_t n = read(STDIN_FILENO, bytes, sizeof(bytes));
             if (n <= 0)
                 return UT_SCREEN_END;
-            *key = byte;
+            *key = key_of(bytes, (size_t)n);
             return UT_SCREEN_KEY;
         }
     }

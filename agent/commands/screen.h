@@ -12,10 +12,20 @@ typedef struct ut_screen ut_screen;
 
 typedef enum {
     UT_SCREEN_TIME,   // the deadline has passed
-    UT_SCREEN_KEY,    // *key: out
+    UT_SCREEN_KEY,    // *key: out, a byte or one of ut_screen_key
     UT_SCREEN_RESIZE, // draw again
     UT_SCREEN_END,    // a signal asks to stop, or the terminal is gone; *key: its number, or 0
 } ut_screen_event;
+
+// Keys that send more than one byte.
+typedef enum {
+    UT_SCREEN_UP = 256,
+    UT_SCREEN_DOWN,
+    UT_SCREEN_PAGE_UP,
+    UT_SCREEN_PAGE_DOWN,
+    UT_SCREEN_HOME,
+    UT_SCREEN_OTHER, // one that has no name here
+} ut_screen_key;
 
 // Runs body with the screen taken, and gives it back when body returns. After a crash the terminal
 // is usable again, though its settings may differ from those before; only SIGKILL leaves it as it

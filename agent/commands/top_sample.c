@@ -1,6 +1,7 @@
 // Reads what `untrace top` shows.
 #include "agent/commands/top_sample.h"
 #include "agent/query/reader.h"
+#include "storage/query/histogram.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,6 +112,7 @@ static void ask_agent(ut_top_source *source, ut_top_sample *sample)
 typedef struct {
     ut_top_sample *sample;
     uint64_t before_seq; // newest block of the sample before; UINT64_MAX: there was none
+    ut_histogram durations[UT_TOP_SERVICES_MAX];
 } census;
 
 static ut_top_service *find_service(ut_top_sample *sample, ut_bytes name)
@@ -135,7 +137,7 @@ static ut_top_service *find_service(ut_top_sample *sample, ut_bytes name)
 
 static ut_err count_span(void *context, const ut_trace_span *row)
 {
-    const census *c = context;
+    census *c = context;
     ut_top_sample *sample = c->sample;
     ut_bytes name = UT_BYTES_NONE;
     (void)ut_attributes_find_str(row->resource.attributes, UT_BYTES_LIT("service.name"), &name);
@@ -146,13 +148,14 @@ static ut_err count_span(void *context, const ut_trace_span *row)
         sample->newest_seq = row->seq;
     service->spans++;
     service->errors += error;
-    if (row->span.end_ns > row->span.start_ns)
-        service->duration_ns += row->span.end_ns - row->span.start_ns;
+    const uint64_t duration_ns = ut_span_duration_ns(row->span.start_ns, row->span.end_ns);
+    service->duration_ns += duration_ns;
+    const ut_err err = ut_histogram_add(&c->durations[service - sample->services], duration_ns);
     service->new_spans += new;
     service->new_errors += new &&error;
     sample->recent_spans++;
     sample->new_spans += new;
-    return UT_OK;
+    return err;
 }
 
 static int busier(const void *a, const void *b)
@@ -169,13 +172,21 @@ static ut_err count_services(ut_reader *reader, const ut_top_sample *before, ut_
     const ut_filter filter = ut_filter_all();
     const ut_search search = {
         .org = UT_ORG_DEFAULT, .filter = &filter, .blocks_max = UT_TOP_BLOCKS_MAX};
-    census c = {.sample = sample,
-                .before_seq = before != NULL && before->store ? before->newest_seq : UINT64_MAX};
     ut_query_cursor cursor = {0};
     ut_search_work work = {0};
     bool more = false;
+    census *c = calloc(1, sizeof(*c));
+    if (c == NULL)
+        return UT_ENOMEM;
+    c->sample = sample;
+    c->before_seq = before != NULL && before->store ? before->newest_seq : UINT64_MAX;
     const ut_err err = ut_query_spans(reader->view, &search, &cursor, &work, &more,
-                                      (ut_trace_span_visitor){count_span, &c});
+                                      (ut_trace_span_visitor){count_span, c});
+    for (size_t i = 0; i < sample->service_count; i++)
+        sample->services[i].p99_ns = ut_histogram_quantile(&c->durations[i], 99, 100);
+    for (size_t i = 0; i < UT_TOP_SERVICES_MAX; i++)
+        ut_histogram_free(&c->durations[i]);
+    free(c);
     qsort(sample->services, sample->service_count, sizeof(sample->services[0]), busier);
     return err;
 }

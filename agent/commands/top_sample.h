@@ -42,7 +42,8 @@ typedef struct {
     uint64_t spans;
     uint64_t errors;
     uint64_t duration_ns; // sum
-    uint64_t new_spans;   // of them, those that came since the sample before
+    uint64_t p99_ns;
+    uint64_t new_spans; // of them, those that came since the sample before
     uint64_t new_errors;
 } ut_top_service;
 

@@ -77,6 +77,7 @@ def test_without_an_agent_the_store_is_told_of(agent, to, tmp_path):
 def test_an_agent_that_does_not_answer_is_not_well(agent):
     one = agent([])
     one.process.send_signal(signal.SIGSTOP)
+    assert os.WIFSTOPPED(os.waitpid(one.process.pid, os.WUNTRACED)[1])
     try:
         assert status(one).returncode == NO_ANSWER
     finally:

@@ -10,7 +10,7 @@ from agent import untrace
 from terminal import Terminal
 from waiting import until
 
-EX_NOINPUT, EX_USAGE = 66, 64
+EX_NOINPUT, EX_USAGE, EX_UNAVAILABLE = 66, 64, 69
 
 
 @pytest.fixture
@@ -38,14 +38,14 @@ def busy(agent, destination, to):
     return one
 
 
-def frame(agent, *arguments):
+def frame(agent, *arguments, code=0):
     done = untrace("top", "--data-dir", agent.data_dir, "--interval", "100ms", *arguments)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (code, "")
     return done.stdout
 
 
-def frame_json(agent):
-    return json.loads(frame(agent, "--json"))
+def frame_json(agent, **options):
+    return json.loads(frame(agent, "--json", **options))
 
 
 def test_json_tells_what_the_agent_and_the_store_do(busy):
@@ -62,7 +62,8 @@ def test_json_tells_what_the_agent_and_the_store_do(busy):
     shop, billing = top["services"]
     assert (shop["name"], shop["recent_spans"], shop["recent_errors"]) == ("shop", 150, 15)
     assert (billing["name"], billing["recent_spans"], billing["recent_errors"]) == ("billing", 50, 5)
-    assert shop["mean_ns"] == 1_234_567
+    assert shop["mean_ns"] == 1_234_567 and abs(shop["p99_ns"] - 1_234_567) < 12_346
+    assert 0 < top["last_span_unix_ns"] <= top["time_unix_ns"]
 
 
 def test_rates_are_those_of_the_interval(busy):
@@ -84,18 +85,18 @@ def test_one_frame_as_text(busy):
     assert "\x1b" not in text
     assert f"process {busy.process.pid}" in text
     assert all(len(line) <= 100 for line in text.splitlines())
-    for wanted in ("spans/s", "queue 0", "disk  [", "central", "backup", "failing: cannot connect", "shop", "billing",
-                   "(of the newest 200)\n"):
+    for wanted in ("spans/s", "queue 0", "disk  [", "central", "backup", "failing\n", "  cannot connect", "shop", "billing",
+                   "of the newest 200", f"data  {busy.data_dir}"[:40], "last span "):
         assert wanted in text, text
-    assert frame(busy).splitlines()[4:6] == text.splitlines()[4:6], "no terminal: one frame without being asked"
+    assert frame(busy).splitlines()[5:7] == text.splitlines()[5:7], "no terminal: one frame without being asked"
 
 
 def test_without_an_agent_it_shows_the_store(busy):
     until(lambda: frame_json(busy)["destinations"][0]["pending"] == 0, "one destination that has all")
     busy.stop()
-    text = frame(busy, "--once")
+    text = frame(busy, "--once", code=EX_UNAVAILABLE)
     assert "no agent is running" in text and "shop" in text and "200 pending, the oldest for" in text
-    top = frame_json(busy)
+    top = frame_json(busy, code=EX_UNAVAILABLE)
     assert top["agent"] is None and top["store"]["spans"] == 200 and len(top["services"]) == 2
     assert [row["pending"] for row in top["destinations"]] == [0, 200]
 
@@ -127,11 +128,34 @@ def test_it_follows_the_size_of_the_terminal(busy, terminal):
     one.wait_for("q quits")
     one.wait_for(lambda text: "billing" in text)
     one.resize(120, 9)
-    one.wait_for(lambda text: text.endswith("\nq quits") and len(one.lines()) == 9 and "billing" not in text)
+    one.wait_for(lambda text: text.endswith("services by spans") and len(one.lines()) == 9 and "billing" not in text)
     one.resize(120, 40)
     one.wait_for(lambda text: "billing" in text and "q quits" in text)
     one.press(b"q")
     assert one.wait_end() == 0
+
+
+def test_keys_sort_and_scroll_the_services_and_tell_of_themselves(agent, terminal):
+    one = agent([])
+    for number in range(30):
+        message = otlp.request(40 - number, service=f"service{number:02}")
+        for span in otlp.spans_of(message)[:number // 10]:
+            span.status.code = 2
+        one.accept(message)
+    shown = terminal("top", "--data-dir", one.data_dir, "--interval", "1h", columns=80, rows=24)
+    shown.wait_for(lambda text: "service00" in text and " more" in text and "services by spans" in text)
+    shown.press(b"\x1b[B")
+    shown.wait_for(lambda text: "service00" not in text and "service01" in text)
+    shown.press(b"\x1b[6~")
+    shown.wait_for(lambda text: "service10" not in text and "service11" in text)
+    shown.press(b"e")
+    shown.wait_for(lambda text: "services by errors" in text and "service20" in text and "service19" not in text)
+    shown.press(b"?")
+    shown.wait_for(lambda text: "sorts services by p99" in text and "service20" not in text)
+    shown.press(b"x")
+    shown.wait_for(lambda text: "service20" in text)
+    shown.press(b"q")
+    assert shown.wait_end() == 0
 
 
 def test_it_is_live(busy, terminal):

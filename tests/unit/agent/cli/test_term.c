@@ -164,6 +164,31 @@ static void a_pager_is_as_wide_as_its_terminal(void **state)
     (void)unsetenv(UT_TERM_PAGED);
 }
 
+static void expect_lines(const char *text_z, uint32_t columns, const char *expected_z)
+{
+    ut_bytes text = ut_bytes_of_z(text_z);
+    char got_z[256] = "";
+    while (text.len > 0) {
+        const ut_bytes line = ut_term_take_line(&text, columns);
+        assert_true(line.len > 0);
+        (void)strncat(got_z, (const char *)line.data, line.len);
+        (void)strcat(got_z, "|");
+    }
+    assert_string_equal(got_z, expected_z);
+}
+
+static void a_text_is_broken_between_words(void **state)
+{
+    (void)state;
+    expect_lines("one two three", 40, "one two three|");
+    expect_lines("one two three", 7, "one two|three|");
+    expect_lines("one two   three", 8, "one two|three|");
+    expect_lines("one two three", 6, "one|two|three|");
+    expect_lines("abcdefgh ij", 4, "abcd|efgh|ij|");
+    expect_lines("\xe6\x97\xa5\xe6\x97\xa5", 2, "\xe6\x97\xa5|\xe6\x97\xa5|");
+    expect_lines("\xe6\x97\xa5\xe6\x97\xa5", 1, "\xe6\x97\xa5\xe6\x97\xa5|");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -176,6 +201,7 @@ int main(void)
         cmocka_unit_test(colour_is_silent_without_a_terminal),
         cmocka_unit_test(colour_can_be_asked_for_and_forbidden),
         cmocka_unit_test(a_pager_is_as_wide_as_its_terminal),
+        cmocka_unit_test(a_text_is_broken_between_words),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -49,6 +49,7 @@ static pair *make_pair(void)
         copy(sample->services[0].name_z, sizeof(sample->services[0].name_z), "shop");
         sample->services[0].spans = 400;
         sample->services[0].duration_ns = 400 * UINT64_C(2000000);
+        sample->services[0].p99_ns = 9000000;
         sample->recent_spans = 400;
     }
     p->now.services[0].new_spans = 300;
@@ -57,18 +58,24 @@ static pair *make_pair(void)
     return p;
 }
 
-static char *frame_of(const pair *p, uint32_t columns, uint32_t rows, bool rates)
+static char *view_of(const pair *p, uint32_t columns, uint32_t rows, bool rates, ut_top_view *view)
 {
     const ut_term term = {.width = columns};
     ut_buf out;
     ut_buf_init(&out, 1024 * 1024);
-    ut_top_frame(&out, &term, rows, "/data", rates ? &p->before : NULL, &p->now, true);
+    ut_top_frame(&out, &term, rows, "/data", rates ? &p->before : NULL, &p->now, view);
     ut_buf_add_byte(&out, 0);
     assert_int_equal(out.err, UT_OK);
     char *text_z = strdup((const char *)out.data);
     assert_non_null(text_z);
     ut_buf_free(&out);
     return text_z;
+}
+
+static char *frame_of(const pair *p, uint32_t columns, uint32_t rows, bool rates)
+{
+    ut_top_view view = {.live = true};
+    return view_of(p, columns, rows, rates, &view);
 }
 
 static void expect_in(const char *text_z, const char *part_z)
@@ -89,12 +96,13 @@ static void rates_are_what_moved_between_two_samples(void **state)
     expect_in(text_z, "disk  [######------] 500 B of 1000 B   6 000 spans");
     expect_in(text_z,
               "central                            1 200         0         -         0  ok\n");
-    expect_in(text_z, "backup                                 0     1 234    5.00 s         0  "
+    expect_in(text_z, "backup                                 0     1 234       5 s         0  "
                       "failing: refused\n");
     // 300 of the 1 000 were read, all of this service: it is scaled up to all of them.
     expect_in(text_z,
-              "shop                               2 000       200       400         0   2.00 ms\n");
-    expect_in(text_z, "\nq quits\n");
+              "shop                               2 000       200       400         0   2.00 ms   "
+              "9.00 ms\n");
+    expect_in(text_z, "\nq quits   ? help   services by spans\n");
     free(text_z);
     free(p);
 }
@@ -183,8 +191,156 @@ static void eighty_columns_hold_all_that_is_told(void **state)
     expect_in(text_z, "\nof the newest 20 000 spans:\nservice ");
     free(text_z);
     text_z = frame_of(p, 120, 24, true);
-    expect_in(text_z, "mean  (of the newest 20 000)\n");
+    expect_in(text_z, "p99  (of the newest 20 000)\n");
     free(text_z);
+    free(p);
+}
+
+static void a_reason_that_does_not_fit_its_line_stands_below_it(void **state)
+{
+    (void)state;
+    pair *p = make_pair();
+    char *error_z = p->now.destinations[1].error_z;
+    copy(error_z, sizeof(p->now.destinations[1].error_z),
+         "cannot connect to collector.example:4318: the server's certificate is for another name, "
+         "and it ended yesterday");
+    char *text_z = frame_of(p, 80, 24, true);
+    expect_in(text_z,
+              "         0  failing\n  cannot connect to collector.example:4318: the server's "
+              "certificate is for\n  another name, and it ended yesterday\n");
+    free(text_z);
+    // Where the screen has no room for it, the line keeps what fits.
+    text_z = frame_of(p, 80, 11, true);
+    expect_in(text_z, "  failing: cannot c…\n");
+    free(text_z);
+    free(p);
+}
+
+static void the_data_directory_and_the_last_span_have_a_line(void **state)
+{
+    (void)state;
+    pair *p = make_pair();
+    p->now.received_ns = p->now.wall_ns - UINT64_C(3900000000);
+    char *text_z = frame_of(p, 80, 24, true);
+    expect_in(text_z, "\ndata  /data   last span 3 s ago\n");
+    free(text_z);
+    text_z = frame_of(p, 28, 24, true);
+    expect_in(text_z, "\ndata  …a   last span 3 s ago\n");
+    free(text_z);
+    free(p);
+}
+
+static void whole_numbers_have_no_point(void **state)
+{
+    (void)state;
+    pair *p = make_pair();
+    p->now.counts.spans_stored = 7;
+    p->before.counts.spans_stored = 7;
+    p->now.recent_spans = 7;
+    p->now.requests = 1; // in half a second
+    p->before.requests = 0;
+    char *text_z = frame_of(p, 120, 24, true);
+    expect_in(text_z, "   7 spans   ");
+    expect_in(text_z, "(of the newest 7)\n");
+    expect_in(text_z, "   2 requests/s   ");
+    free(text_z);
+    p->now.at_ms = p->before.at_ms + 700;
+    text_z = frame_of(p, 120, 24, true);
+    expect_in(text_z, "   1.4 requests/s   ");
+    free(text_z);
+    free(p);
+}
+
+// 44 services with long names: service 0 has the most spans, service 43 the most errors.
+static pair *make_crowd(void)
+{
+    pair *p = make_pair();
+    p->now.destination_count = 0;
+    p->now.service_count = 44;
+    for (size_t i = 0; i < 44; i++) {
+        ut_top_service *service = &p->now.services[i];
+        (void)snprintf(service->name_z, sizeof(service->name_z), "service-with-a-long-name-%02zu",
+                       i);
+        service->spans = 1000 - i;
+        service->errors = i;
+        service->duration_ns = service->spans * 1000000;
+        service->p99_ns = 5000000;
+    }
+    p->now.services[7].p99_ns = UINT64_C(9000000000);
+    return p;
+}
+
+static void services_that_have_no_room_are_counted_and_scrolled_to(void **state)
+{
+    (void)state;
+    pair *p = make_crowd();
+    ut_top_view view = {.live = true};
+    char *text_z = view_of(p, 120, 24, true, &view);
+    expect_in(text_z, "\nservice-with-a-long-name-00 ");
+    expect_in(text_z, "\nand 29 more\n");
+    free(text_z);
+    assert_true(ut_top_view_key(&view, UT_SCREEN_DOWN));
+    assert_true(ut_top_view_key(&view, UT_SCREEN_PAGE_DOWN));
+    text_z = view_of(p, 120, 24, true, &view);
+    assert_null(strstr(text_z, "name-10 "));
+    expect_in(text_z, "\nservice-with-a-long-name-11 ");
+    expect_in(text_z, "\nand 18 more\n");
+    free(text_z);
+    for (int i = 0; i < 100; i++)
+        assert_true(ut_top_view_key(&view, 'j'));
+    text_z = view_of(p, 120, 24, true, &view);
+    expect_in(text_z, "\nservice-with-a-long-name-43 ");
+    expect_in(text_z, "\nservice-with-a-long-name-28 ");
+    assert_null(strstr(text_z, " more\n"));
+    free(text_z);
+    assert_true(ut_top_view_key(&view, 'k'));
+    text_z = view_of(p, 120, 24, true, &view);
+    expect_in(text_z, "\nservice-with-a-long-name-27 ");
+    free(text_z);
+    assert_true(ut_top_view_key(&view, UT_SCREEN_HOME));
+    assert_int_equal(view.first, 0);
+    assert_true(ut_top_view_key(&view, UT_SCREEN_UP));
+    assert_int_equal(view.first, 0);
+    free(p);
+}
+
+static void services_are_sorted_by_the_key_that_is_pressed(void **state)
+{
+    (void)state;
+    pair *p = make_crowd();
+    ut_top_view view = {.live = true};
+    assert_true(ut_top_view_key(&view, 'e'));
+    char *text_z = view_of(p, 120, 24, true, &view);
+    expect_in(text_z, "(of the newest 400)\nservice-with-a-long-name-43 ");
+    expect_in(text_z, "\nq quits   ? help   services by errors\n");
+    free(text_z);
+    assert_true(ut_top_view_key(&view, 'p'));
+    text_z = view_of(p, 120, 24, true, &view);
+    expect_in(text_z, "(of the newest 400)\nservice-with-a-long-name-07 ");
+    free(text_z);
+    assert_true(ut_top_view_key(&view, 'm'));
+    assert_true(ut_top_view_key(&view, 'i'));
+    assert_true(ut_top_view_key(&view, 'n'));
+    assert_true(ut_top_view_key(&view, 's'));
+    text_z = view_of(p, 120, 24, true, &view);
+    expect_in(text_z, "(of the newest 400)\nservice-with-a-long-name-00 ");
+    free(text_z);
+    free(p);
+}
+
+static void the_keys_are_told_until_another_is_pressed(void **state)
+{
+    (void)state;
+    pair *p = make_crowd();
+    ut_top_view view = {.live = true};
+    assert_true(ut_top_view_key(&view, '?'));
+    char *text_z = view_of(p, 80, 24, true, &view);
+    expect_in(text_z, "\ne          sorts services by errors\n");
+    assert_null(strstr(text_z, "service-with"));
+    free(text_z);
+    assert_true(ut_top_view_key(&view, 'x'));
+    assert_false(view.help);
+    assert_false(ut_top_view_key(&view, 'x'));
     free(p);
 }
 
@@ -201,7 +357,7 @@ static void what_cannot_be_read_says_why(void **state)
     p->now.agent = false;
     (void)ut_fault_set(&p->now.agent_fault, UT_EPERM, "it runs as another user");
     text_z = frame_of(p, 120, 40, true);
-    expect_in(text_z, "it runs as another user  /data\n");
+    expect_in(text_z, "it runs as another user\n");
     expect_in(text_z, "\nstore no key was given\n");
     free(text_z);
     free(p);
@@ -237,6 +393,12 @@ int main(void)
         cmocka_unit_test(a_counter_that_was_set_back_makes_no_huge_rate),
         cmocka_unit_test(every_frame_fits_its_screen),
         cmocka_unit_test(eighty_columns_hold_all_that_is_told),
+        cmocka_unit_test(a_reason_that_does_not_fit_its_line_stands_below_it),
+        cmocka_unit_test(the_data_directory_and_the_last_span_have_a_line),
+        cmocka_unit_test(whole_numbers_have_no_point),
+        cmocka_unit_test(services_that_have_no_room_are_counted_and_scrolled_to),
+        cmocka_unit_test(services_are_sorted_by_the_key_that_is_pressed),
+        cmocka_unit_test(the_keys_are_told_until_another_is_pressed),
         cmocka_unit_test(what_cannot_be_read_says_why),
         cmocka_unit_test(json_names_the_same_numbers),
     };

@@ -244,9 +244,10 @@ int ut_filter_options_check_follow(const ut_filter_options *options, bool follow
 
 uint64_t ut_filter_options_backlog(const ut_filter_options *options)
 {
-    return options->limit_given    ? options->limit
-           : options->oldest_first ? UINT64_MAX
-                                   : UT_FOLLOW_BACKLOG;
+    return options->cursor_z != NULL ? 0
+           : options->limit_given    ? options->limit
+           : options->oldest_first   ? UINT64_MAX
+                                     : UT_FOLLOW_BACKLOG;
 }
 
 int ut_filter_options_errors(ut_filter_options *options, const char *what_z)

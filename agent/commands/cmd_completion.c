@@ -4,6 +4,7 @@
 #include "agent/commands/completion_scripts.h"
 #include "agent/commands/store_words.h"
 #include "agent/cli/options.h"
+#include "agent/cli/span_columns.h"
 #include "port/base/utf8.h"
 
 #include <string.h>
@@ -53,6 +54,10 @@ static const option_values known_values[] = {
     {NULL, "status", "error,ok,unset"},
     {NULL, "color", "auto,always,never"},
     {NULL, "by", "name,service,status,kind,hour,model,error,attribute:"},
+    {"spans", "sort", "time,duration,tokens,cost"},
+    {"traces", "sort", "time,duration,spans,errors,tokens,cost"},
+    {"spans", "fields", UT_SPAN_FIELDS},
+    {"spans", "output", "table,wide,json,jsonl"},
     {"stats", "sort", "count,errors,rate,mean,p50,p90,p99,max,tokens,cost,group"},
     {"import", "format", "otlp-json,otlp-protobuf"},
     {NULL, "format", "otlp-json,otlp-protobuf,csv"},

@@ -227,7 +227,7 @@ static ut_err follow_failures(listing *list, ut_filter_options *options, ut_read
 {
     ut_follow follow;
     ut_err err = ut_follow_begin(&follow, reader, options->line.data_dir_z, options->line.config_z,
-                                 &options->filter, ut_filter_options_backlog(options), NULL, fault);
+                                 &options->filter, ut_filter_options_backlog(options), fault);
     if (err != UT_OK)
         return err;
     ut_table_init(&list->latest, latest_columns,

@@ -1,10 +1,11 @@
 // `untrace spans`: the spans that meet conditions, page by page.
 #include "agent/commands/command.h"
 #include "agent/query/follow.h"
+#include "agent/query/span_sort.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/pager.h"
+#include "agent/cli/span_columns.h"
 #include "agent/cli/span_text.h"
-#include "agent/cli/table.h"
 
 #include "agent/query/reader.h"
 #include "port/base/text.h"
@@ -27,7 +28,14 @@ static const char help[] =
     UT_PAGE_HELP
     "  -f, --follow            the last 10 (or --limit N), then what arrives, until\n"
     "                          Ctrl-C; with --oldest all there is first\n"
+    "      --sort KEY          the greatest first by time (of the start), duration,\n"
+    "                          tokens or cost, on one page\n"
     "Shown as:\n"
+    "      --fields NAME,...   a table of these columns: time, trace, span, parent,\n"
+    "                          duration, kind, status, service, name, message, scope,\n"
+    "                          tokens, cost, or keys of attributes\n"
+    "  -o, --output FORM       table (default), wide (all its columns on a narrow\n"
+    "                          terminal, too), json, jsonl\n"
     "      --json              one JSON object: \"spans\", whether there are \"more\",\n"
     "                          and the \"cursor\" behind them, which with --oldest goes\n"
     "                          on with what comes later, too\n"
@@ -38,6 +46,7 @@ static const char help[] =
     UT_OPTION_HELP_SHOW
     "\n"
     "  untrace spans --service checkout --status error --since 2h\n"
+    "  untrace spans --sort duration --fields duration,service,name,http.route\n"
     "  untrace spans --min-duration 500ms --attribute 'http.route~/cart/*' --jsonl\n";
 // clang-format on
 
@@ -49,18 +58,14 @@ enum {
 
 typedef enum { AS_TABLE, AS_JSON, AS_LINES } form;
 
-// clang-format off
-static const ut_table_column columns[] = {
-    {"began", .time = true, .from_width = 80}, {.head_z = "trace"}, {"span", .from_width = 150},
-    {"took", .right = true}, {"kind", .from_width = 150}, {.head_z = "status"},
-    {"service", .cut = true}, {"name", .cut = true}, {"message", .cut = true, .from_width = 150},
-};
-// clang-format on
-
 typedef struct {
     const ut_filter_options *asked;
     form form;
     bool follow;
+    bool fields; // were named
+    bool wide;
+    ut_span_sort sort;
+    ut_span_columns columns;
     const ut_options *options;
     ut_pager pager;
     ut_table table;
@@ -69,43 +74,16 @@ typedef struct {
     uint64_t rows;
 } listing;
 
-static ut_err add_row(listing *list, const ut_trace_span *found)
-{
-    const ut_span *span = &found->span;
-    ut_table *table = &list->table;
-    char text_z[2 * UT_TRACE_ID_LEN + 1];
-    char began_z[UT_TEXT_SHORT_MAX];
-    ut_span_began(span->start_ns, began_z);
-    // On a narrow terminal the day and the beginning of the id have to do.
-    const bool narrow = table->term.terminal && table->term.width < 120;
-    ut_table_cell_z(table, narrow ? began_z + 5 : began_z, UT_COLOUR_DIM);
-    ut_hex_encode(span->trace_id, text_z);
-    if (narrow)
-        text_z[12] = 0;
-    ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
-    ut_hex_encode(span->span_id, text_z);
-    ut_table_cell_z(table, text_z, UT_COLOUR_DIM);
-    ut_table_duration(table, ut_span_duration_ns(span->start_ns, span->end_ns));
-    ut_table_cell_z(table, ut_span_kind_z(span->kind), UT_COLOUR_DIM);
-    ut_table_cell_z(table, ut_span_status_z(span->status_code),
-                    span->status_code == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_DIM);
-    const ut_bytes service = ut_span_service(found->resource.attributes);
-    ut_table_cell(table, service.len == 0 ? UT_BYTES_LIT("-") : service, UT_COLOUR_NONE);
-    ut_table_cell(table, span->name.len == 0 ? UT_BYTES_LIT("(no name)") : span->name,
-                  UT_COLOUR_NONE);
-    ut_table_cell(table, span->status_message, UT_COLOUR_RED);
-    const ut_err err = ut_table_end_row(table);
-    return err == UT_OK && table->out.len > WAITING_BYTES ? UT_EAGAIN : err;
-}
-
 static ut_err visit(void *context, const ut_trace_span *found)
 {
     listing *list = context;
     if (found->span.trace_id.len != UT_TRACE_ID_LEN || found->span.span_id.len != UT_SPAN_ID_LEN)
         return UT_ECORRUPT;
     list->rows++;
-    if (list->form == AS_TABLE)
-        return add_row(list, found);
+    if (list->form == AS_TABLE) {
+        const ut_err err = ut_span_columns_row(&list->columns, &list->table, found);
+        return err == UT_OK && list->table.out.len > WAITING_BYTES ? UT_EAGAIN : err;
+    }
     const ut_buf *out = &list->out;
     ut_json_write_object(&list->json, NULL);
     ut_span_json(&list->json, &found->span, found->scope.name, found->resource.attributes);
@@ -126,6 +104,9 @@ static ut_err print_waiting(void *context)
 
 static ut_err finish(listing *list, const ut_span_search *search)
 {
+    const char *further_z = list->sort == UT_SPAN_SORT_NONE
+                                ? "there are more: the same with --cursor "
+                                : "there are more: --limit shows them";
     char cursor_z[UT_QUERY_CURSOR_TEXT_MAX] = "";
     ut_pager_begin(&list->pager, list->options);
     if (search->cursor.begun)
@@ -137,7 +118,7 @@ static ut_err finish(listing *list, const ut_span_search *search)
             return err;
         if (search->more) {
             ut_term_colour(&list->table.term, &list->out, UT_COLOUR_DIM);
-            ut_buf_printf(&list->out, "there are more: the same with --cursor %s", cursor_z);
+            ut_buf_printf(&list->out, "%s%s", further_z, cursor_z);
             ut_term_colour(&list->table.term, &list->out, UT_COLOUR_NONE);
             ut_buf_add_byte(&list->out, '\n');
         }
@@ -155,7 +136,7 @@ static ut_err finish(listing *list, const ut_span_search *search)
         break;
     case AS_LINES:
         if (search->more)
-            (void)fprintf(stderr, "there are more: the same with --cursor %s\n", cursor_z);
+            (void)fprintf(stderr, "%s%s\n", further_z, cursor_z);
         break;
     }
     if (list->rows == 0 && list->form != AS_JSON)
@@ -169,10 +150,15 @@ static ut_err follow_spans(listing *list, ut_filter_options *options, ut_reader 
 {
     ut_follow follow;
     ut_err err = ut_follow_begin(&follow, reader, options->line.data_dir_z, options->line.config_z,
-                                 &options->filter, ut_filter_options_backlog(options),
-                                 options->cursor_z, fault);
+                                 &options->filter, ut_filter_options_backlog(options), fault);
     if (err != UT_OK)
         return err;
+    if (options->cursor_z != NULL)
+        err = ut_span_search_resume(&follow.search, &options->filter, options->cursor_z, fault);
+    if (err != UT_OK) {
+        ut_follow_end(&follow);
+        return err;
+    }
     list->table.grows = true;
     while (err == UT_OK) {
         err = ut_follow_pull(&follow, visit, print_waiting, list);
@@ -199,7 +185,7 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
     if (err != UT_OK)
         return err;
     list->options = &options->line;
-    ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
+    ut_table_init(&list->table, list->columns.columns, list->columns.count);
     ut_buf_init(&list->out, LINE_BYTES_MAX);
     list->json = ut_json_writer_of(&list->out);
     if (list->form == AS_JSON) {
@@ -209,7 +195,10 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
     if (list->follow && !nothing) {
         err = follow_spans(list, options, reader, fault);
     } else {
-        if (!nothing)
+        if (!nothing && list->sort != UT_SPAN_SORT_NONE)
+            err = ut_span_sort_run(&search, reader, list->sort, options->oldest_first,
+                                   (uint32_t)options->limit, visit, print_waiting, list);
+        else if (!nothing)
             err = ut_span_search_run(&search, reader, options->limit, visit, print_waiting, list);
         if (err == UT_OK)
             err = finish(list, &search);
@@ -223,15 +212,94 @@ static ut_err list_spans(listing *list, ut_filter_options *options, ut_reader *r
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
 
-enum { OPTION_JSON = UT_OPTION_OWN, OPTION_LINES };
+enum { OPTION_JSON = UT_OPTION_OWN, OPTION_LINES, OPTION_SORT, OPTION_FIELDS };
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
                                             UT_PAGE_ROWS,
                                             UT_FOLLOW_ROW,
+                                            {"sort", required_argument, NULL, OPTION_SORT},
+                                            {"fields", required_argument, NULL, OPTION_FIELDS},
+                                            {"output", required_argument, NULL, 'o'},
                                             {"json", no_argument, NULL, OPTION_JSON},
                                             {"jsonl", no_argument, NULL, OPTION_LINES},
                                             UT_OPTION_ROWS_END};
+
+static int take_output(listing *list, const char *form_z)
+{
+    list->form = AS_TABLE;
+    list->wide = strcmp(form_z, "wide") == 0;
+    if (list->wide)
+        ut_span_columns_init(&list->columns, true);
+    else if (strcmp(form_z, "json") == 0)
+        list->form = AS_JSON;
+    else if (strcmp(form_z, "jsonl") == 0)
+        list->form = AS_LINES;
+    else if (strcmp(form_z, "table") != 0)
+        return ut_cli_usage("spans", "--output takes table, wide, json or jsonl, not \"%s\"",
+                            form_z);
+    return EX_OK;
+}
+
+// Takes an option of the command's own. EX_OK or EX_USAGE.
+static int take_option(listing *list, int option)
+{
+    switch (option) {
+    case OPTION_JSON:
+        list->form = AS_JSON;
+        return EX_OK;
+    case 'f':
+        list->follow = true;
+        return EX_OK;
+    case 'o':
+        return take_output(list, optarg);
+    case OPTION_SORT:
+        return ut_span_sort_of(optarg, &list->sort)
+                   ? EX_OK
+                   : ut_cli_usage("spans",
+                                  "--sort takes time, duration, tokens or cost, not \"%s\"",
+                                  optarg);
+    case OPTION_FIELDS:
+        list->fields = true;
+        return ut_span_columns_read(&list->columns, optarg)
+                   ? EX_OK
+                   : ut_cli_usage("spans",
+                                  "--fields takes 1 to %d names with commas: of " UT_SPAN_FIELDS
+                                  ", or keys of attributes, not \"%s\"",
+                                  UT_TABLE_COLUMNS_MAX, optarg);
+    default:
+        list->form = AS_LINES;
+        return EX_OK;
+    }
+}
+
+// EX_OK or EX_USAGE.
+static int check_together(listing *list, ut_filter_options *options)
+{
+    const bool llm = list->sort == UT_SPAN_SORT_TOKENS || list->sort == UT_SPAN_SORT_COST;
+    if (list->follow && list->form == AS_JSON)
+        return ut_cli_usage("spans", "--follow never ends, and --json is one object: take --jsonl");
+    if (list->fields && list->wide)
+        return ut_cli_usage("spans", "--fields and --output wide both choose the columns");
+    if (list->fields && list->form != AS_TABLE)
+        return ut_cli_usage("spans",
+                            "--fields chooses the columns of the table: JSON has them all");
+    if (list->sort == UT_SPAN_SORT_NONE)
+        return EX_OK;
+    if (list->follow || options->cursor_z != NULL)
+        return ut_cli_usage("spans", "a sorted listing is one page: --sort goes with neither "
+                                     "--cursor nor --follow; --limit makes it longer");
+    if (options->oldest_first && list->sort != UT_SPAN_SORT_TIME)
+        return ut_cli_usage("spans", "--oldest goes with --sort time only");
+    if (options->limit > UT_TOP_LIST_MAX)
+        return ut_cli_usage("spans", "--limit takes at most %d with --sort", UT_TOP_LIST_MAX);
+    if (llm) {
+        // What is no call of a language model has nothing to be sorted by.
+        options->filter.llm_only = true;
+        ut_span_columns_add(&list->columns, list->sort == UT_SPAN_SORT_COST ? "cost" : "tokens");
+    }
+    return EX_OK;
+}
 
 static int run(int argc, char **argv)
 {
@@ -247,17 +315,12 @@ static int run(int argc, char **argv)
 
     ut_filter_options_init(&options, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
     options.limit_min = 0; // with --follow
+    ut_span_columns_init(&list.columns, false);
+    int code = EX_OK;
     for (int option; (option = ut_filter_options_next(&options, argc, argv)) != -1;) {
-        switch (option) {
-        case OPTION_JSON:
-            list.form = AS_JSON;
-            break;
-        case 'f':
-            list.follow = true;
-            break;
-        default:
-            list.form = AS_LINES;
-        }
+        code = take_option(&list, option);
+        if (code != EX_OK)
+            return code;
     }
     if (options.line.ended)
         return options.line.code;
@@ -265,15 +328,16 @@ static int run(int argc, char **argv)
         options.trace_z = argv[optind++];
     if (optind < argc)
         return ut_cli_usage("spans", "\"%s\" is one word too many", argv[optind]);
-    if (list.follow && list.form == AS_JSON)
-        return ut_cli_usage("spans", "--follow never ends, and --json is one object: take --jsonl");
-    int code = ut_filter_options_check_follow(&options, list.follow);
+    code = check_together(&list, &options);
+    if (code == EX_OK)
+        code = ut_filter_options_check_follow(&options, list.follow);
     if (code == EX_OK)
         code = ut_filter_options_open(&options, &reader, &nothing);
     if (code != EX_OK)
         return code;
     const ut_err err = list_spans(&list, &options, &reader, nothing, &fault);
     ut_reader_close(&reader);
+    ut_span_columns_free(&list.columns);
     if (err == UT_OK)
         return EX_OK;
     code = ut_cli_fail(&fault);

@@ -3,6 +3,7 @@
 #include "agent/commands/command.h"
 #include "agent/query/follow.h"
 #include "agent/query/quiet_traces.h"
+#include "agent/query/span_sort.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/pager.h"
 #include "agent/cli/span_text.h"
@@ -20,7 +21,8 @@
 
 // clang-format off
 static const char help[] =
-    "usage: untrace traces [conditions] [--limit N] [--follow] [--json]\n"
+    "usage: untrace traces [conditions] [--limit N] [--sort KEY] [--follow]\n"
+    "                      [--json]\n"
     "\n"
     "Lists the traces that came last, the last that began first: when each began, how\n"
     "long it took from the first start to the last end of its spans, how many these\n"
@@ -32,6 +34,8 @@ static const char help[] =
     "  -f, --follow            the last 10 (or --limit N), then each that arrives,\n"
     "                          when no span of it has come for 2 seconds, until\n"
     "                          Ctrl-C\n"
+    "      --sort KEY          the greatest first by time (of the start), duration,\n"
+    "                          spans, errors, tokens or cost\n"
     "      --json, --jsonl     one JSON object a line\n"
     UT_FILTER_HELP
     "Where and how:\n"
@@ -53,7 +57,8 @@ enum {
     ROWS_PER_VIEW = 256, // that are read before the view is begun anew, with conditions
     PAGE_ROWS = 1000,    // that are put in order together
     PAGE_TEXT_BYTES = 16 * 1024 * 1024,
-    ID_NARROW = 12, // digits of an id on a narrow terminal
+    COST_UNITS = 1000 * 1000 * 1000, // of a dollar, in a rank
+    ID_NARROW = 12,                  // digits of an id on a narrow terminal
 };
 
 // clang-format off
@@ -63,6 +68,25 @@ static const ut_table_column columns[] = {
     {"name", .cut = true},
 };
 // clang-format on
+enum { COLUMNS = sizeof(columns) / sizeof(columns[0]), AT_SERVICE = 5 };
+
+typedef enum {
+    BY_ARRIVAL,
+    BY_TIME,
+    BY_DURATION,
+    BY_SPANS,
+    BY_ERRORS,
+    BY_TOKENS,
+    BY_COST
+} trace_sort;
+
+static const char *const sorts[] = {"", "time", "duration", "spans", "errors", "tokens", "cost"};
+
+// The rank is no column of its own: it is the sum over the spans that meet the conditions.
+static bool is_sum(trace_sort sort)
+{
+    return sort >= BY_ERRORS;
+}
 
 // A row that waits for its place on the page.
 typedef struct {
@@ -74,8 +98,10 @@ typedef struct {
     ut_table table;
     bool json;
     bool follow;
-    ut_buf out;  // JSON
-    ut_buf name; // of a row, with what is said of it
+    trace_sort sort;
+    uint64_t rank; // of the row at hand, in the sort
+    ut_buf out;    // JSON
+    ut_buf name;   // of a row, with what is said of it
     uint64_t rows;
     page_row *page; // PAGE_ROWS of them
     uint32_t page_count;
@@ -92,6 +118,10 @@ static ut_err print_json(listing *list, const ut_trace_row *row)
     ut_json_write_uint(&json, "duration_ns", row->duration_ns);
     ut_json_write_text_z(&json, "status", ut_span_status_z(row->status));
     ut_json_write_uint(&json, "spans", row->span_count);
+    if (list->sort == BY_COST)
+        ut_json_write_double(&json, "cost_usd", (double)list->rank / COST_UNITS);
+    else if (is_sum(list->sort))
+        ut_json_write_uint(&json, sorts[list->sort], list->rank);
     ut_json_write_bool(&json, "has_root", row->has_root);
     ut_json_write_text(&json, "service", row->service);
     ut_json_write_text(&json, "name", row->name);
@@ -117,6 +147,13 @@ static ut_err print_row(listing *list, const ut_trace_row *row)
     ut_table_number(table, row->span_count, UT_COLOUR_NONE);
     ut_table_cell_z(table, ut_span_status_z(row->status),
                     row->status == UT_STATUS_ERROR ? UT_COLOUR_RED : UT_COLOUR_DIM);
+    if (list->sort == BY_COST) {
+        char cost_z[UT_SPAN_COST_MAX];
+        ut_span_cost((double)list->rank / COST_UNITS, cost_z);
+        ut_table_cell_z(table, cost_z, UT_COLOUR_NONE);
+    } else if (is_sum(list->sort)) {
+        ut_table_number(table, list->rank, UT_COLOUR_NONE);
+    }
     ut_table_cell(table, row->service.len == 0 ? UT_BYTES_LIT("-") : row->service, UT_COLOUR_NONE);
     ut_buf_reset(&list->name, NAME_BYTES_MAX);
     ut_buf_add_bytes(&list->name, row->name.len == 0 ? UT_BYTES_LIT("(no name)") : row->name);
@@ -171,10 +208,13 @@ static ut_err add_to_page(void *context, const ut_trace_row *row)
 // The traces found so far, in the order of finding, and a table of their places for looking one up.
 typedef struct {
     uint8_t (*ids)[UT_TRACE_ID_LEN];
+    uint64_t *sums;   // for each of them, if they are wanted
+    trace_sort sort;  // what is summed up
     uint32_t *places; // index into ids and 1; 0: free
     uint32_t count;
     uint32_t limit;
     uint32_t places_mask;
+    bool full; // spans of further traces were passed over
 } found_set;
 
 static ut_err open_set(found_set *set, uint32_t limit)
@@ -191,7 +231,29 @@ static ut_err open_set(found_set *set, uint32_t limit)
 static void close_set(found_set *set)
 {
     free(set->ids);
+    free(set->sums);
     free(set->places);
+}
+
+// *at: out, the place of the trace, or the free one where it belongs.
+static bool find_trace(const found_set *set, ut_bytes id, uint32_t *at)
+{
+    // FNV-1a: ids need not be random.
+    uint64_t hash = UINT64_C(14695981039346656037);
+    for (size_t i = 0; i < id.len; i++)
+        hash = (hash ^ id.data[i]) * UINT64_C(1099511628211);
+    *at = (uint32_t)(hash >> 32) & set->places_mask;
+    for (; set->places[*at] != 0; *at = (*at + 1) & set->places_mask) {
+        if (memcmp(set->ids[set->places[*at] - 1], id.data, UT_TRACE_ID_LEN) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void add_trace(found_set *set, ut_bytes id, uint32_t at)
+{
+    memcpy(set->ids[set->count++], id.data, UT_TRACE_ID_LEN);
+    set->places[at] = set->count;
 }
 
 static ut_err remember_trace(void *context, const ut_trace_span *found)
@@ -200,20 +262,35 @@ static ut_err remember_trace(void *context, const ut_trace_span *found)
     const ut_bytes id = found->span.trace_id;
     if (id.len != UT_TRACE_ID_LEN)
         return UT_ECORRUPT;
-    // FNV-1a: ids need not be random.
-    uint64_t hash = UINT64_C(14695981039346656037);
-    for (size_t i = 0; i < id.len; i++)
-        hash = (hash ^ id.data[i]) * UINT64_C(1099511628211);
-    uint32_t at = (uint32_t)(hash >> 32) & set->places_mask;
-    for (; set->places[at] != 0; at = (at + 1) & set->places_mask) {
-        if (memcmp(set->ids[set->places[at] - 1], id.data, UT_TRACE_ID_LEN) == 0)
-            return UT_OK;
-    }
+    uint32_t at = 0;
+    if (find_trace(set, id, &at))
+        return UT_OK;
     if (set->count == set->limit)
         return UT_ECANCELED;
-    memcpy(set->ids[set->count++], id.data, UT_TRACE_ID_LEN);
-    set->places[at] = set->count;
+    add_trace(set, id, at);
     return set->count == set->limit ? UT_ECANCELED : UT_OK;
+}
+
+// Adds what the span has of the sort to the sum of its trace.
+static ut_err sum_trace(void *context, const ut_trace_span *found)
+{
+    static const ut_span_sort of_span[] = {
+        [BY_TOKENS] = UT_SPAN_SORT_TOKENS, [BY_COST] = UT_SPAN_SORT_COST};
+    found_set *set = context;
+    const uint32_t before = set->count;
+    uint32_t at = 0;
+    if (found->span.trace_id.len != UT_TRACE_ID_LEN)
+        return UT_ECORRUPT;
+    if (!find_trace(set, found->span.trace_id, &at)) {
+        if (before == set->limit) {
+            set->full = true;
+            return UT_OK;
+        }
+        add_trace(set, found->span.trace_id, at);
+    }
+    set->sums[set->places[at] - 1] +=
+        set->sort == BY_ERRORS ? 1 : ut_span_rank(&found->span, of_span[set->sort]);
+    return UT_OK;
 }
 
 static ut_err search_traces(listing *list, const ut_filter_options *options, ut_reader *reader)
@@ -236,6 +313,98 @@ static ut_err search_traces(listing *list, const ut_filter_options *options, ut_
     return err;
 }
 
+static ut_err print_one(void *context, const ut_trace_row *row)
+{
+    listing *list = context;
+    list->rows++;
+    return print_row(list, row);
+}
+
+// ---- sorted ----
+
+typedef struct {
+    ut_top_list top;
+    trace_sort sort;
+} ranking;
+
+static void rank_trace(ranking *to, const uint8_t id[UT_TRACE_ID_LEN], uint64_t rank)
+{
+    _Static_assert((int)UT_TRACE_ID_LEN == (int)UT_TOP_PLACE_LEN, "a place is an id");
+    ut_top_list_add(&to->top, rank, id);
+}
+
+static ut_err rank_row(void *context, const ut_trace_row *row)
+{
+    ranking *to = context;
+    rank_trace(to, row->trace_id,
+               to->sort == BY_TIME       ? row->start_ns
+               : to->sort == BY_DURATION ? row->duration_ns
+                                         : row->span_count);
+    return UT_OK;
+}
+
+// Ranks the traces that a search finds.
+static ut_err rank_found(ranking *to, const ut_filter *filter, ut_reader *reader)
+{
+    ut_span_search search;
+    found_set set;
+    ut_span_search_begin(&search, filter, false);
+    ut_err err = open_set(&set, CONDITIONS_LIMIT_MAX);
+    set.sort = to->sort;
+    set.sums = calloc(CONDITIONS_LIMIT_MAX, sizeof(*set.sums));
+    if (set.sums == NULL)
+        err = UT_ENOMEM;
+    if (err == UT_OK)
+        err = ut_span_search_run(&search, reader, 0, sum_trace, NULL, &set);
+    if (is_sum(to->sort)) {
+        for (uint32_t i = 0; i < set.count && err == UT_OK; i++)
+            rank_trace(to, set.ids[i], set.sums[i]);
+        set.count = 0;
+    }
+    for (uint32_t i = 0; i < set.count && err == UT_OK; i += ROWS_PER_VIEW) {
+        err = ut_store_view_begin(reader->view);
+        if (err == UT_OK)
+            err = ut_query_trace_rows(reader->view, UT_ORG_DEFAULT, set.ids + i,
+                                      ut_min_u32(set.count - i, ROWS_PER_VIEW), rank_row, to);
+        ut_store_view_end(reader->view);
+    }
+    ut_span_search_warn(&search);
+    if (set.full)
+        (void)fprintf(stderr,
+                      "untrace: more than %d traces meet the conditions: the newest of them "
+                      "were sorted\n",
+                      CONDITIONS_LIMIT_MAX);
+    close_set(&set);
+    return err;
+}
+
+static ut_err sort_traces(listing *list, ut_filter_options *options, ut_reader *reader)
+{
+    ranking to = {.sort = list->sort};
+    ut_filter *const filter = &options->filter;
+    ut_err err = ut_top_list_open(&to.top, (uint32_t)options->limit);
+    if (list->sort == BY_ERRORS)
+        filter->statuses = UINT8_C(1) << UT_STATUS_ERROR;
+    else if (is_sum(list->sort))
+        filter->llm_only = true;
+    if (err == UT_OK)
+        err = options->any || is_sum(list->sort)
+                  ? rank_found(&to, filter, reader)
+                  : ut_query_traces(reader->view, UT_ORG_DEFAULT, UINT32_MAX, rank_row, &to);
+    ut_store_view_end(reader->view);
+    ut_top_list_sort(&to.top);
+    for (uint32_t i = 0; i < to.top.count && err == UT_OK; i++) {
+        const uint8_t(*id)[UT_TRACE_ID_LEN] = &to.top.entries[i].place;
+        list->rank = to.top.entries[i].rank;
+        err = ut_store_view_begin(reader->view);
+        if (err == UT_OK)
+            err = ut_query_trace_rows(reader->view, UT_ORG_DEFAULT, id, 1, print_one, list);
+        ut_store_view_end(reader->view);
+    }
+    ut_top_list_close(&to.top);
+    return err;
+}
+
 // ---- following ----
 
 typedef struct {
@@ -252,11 +421,6 @@ static ut_err note_span(void *context, const ut_trace_span *found)
         return UT_ECORRUPT;
     ut_quiet_traces_add(to->traces, found->span.trace_id, ut_clock_mono_ms());
     return ut_quiet_traces_are_full(to->traces) ? UT_EAGAIN : UT_OK;
-}
-
-static ut_err print_one(void *context, const ut_trace_row *row)
-{
-    return print_row(context, row);
 }
 
 // Prints the traces that are at rest.
@@ -303,7 +467,7 @@ static ut_err follow_traces(listing *list, ut_filter_options *options, ut_reader
     ut_follow follow;
     followed to = {.list = list, .reader = reader, .wait_ms = UINT64_MAX};
     ut_err err = ut_follow_begin(&follow, reader, options->line.data_dir_z, options->line.config_z,
-                                 &options->filter, 0, NULL, fault);
+                                 &options->filter, 0, fault);
     if (err != UT_OK)
         return err;
     list->table.grows = true;
@@ -333,7 +497,15 @@ static ut_err list_traces(listing *list, ut_filter_options *options, ut_reader *
 {
     ut_err err = UT_OK;
     ut_pager pager = {.process = 0};
-    ut_table_init(&list->table, columns, sizeof(columns) / sizeof(columns[0]));
+    // What the traces are sorted by stands before the service.
+    ut_table_column shown[COLUMNS + 1];
+    memcpy(shown, columns, sizeof(columns));
+    if (is_sum(list->sort)) {
+        memcpy(shown + AT_SERVICE + 1, columns + AT_SERVICE,
+               (COLUMNS - AT_SERVICE) * sizeof(*shown));
+        shown[AT_SERVICE] = (ut_table_column){sorts[list->sort], .right = true};
+    }
+    ut_table_init(&list->table, shown, COLUMNS + is_sum(list->sort));
     ut_buf_init(&list->out, 2 * (size_t)WAITING_BYTES + 6 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     ut_buf_init(&list->name, 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
     ut_buf_init(&list->texts, PAGE_TEXT_BYTES + 2 * (size_t)UT_BLOCK_PAYLOAD_MAX);
@@ -343,6 +515,8 @@ static ut_err list_traces(listing *list, ut_filter_options *options, ut_reader *
     } else if (list->follow && !nothing) {
         err = follow_traces(list, options, reader, fault);
         goto done;
+    } else if (list->sort != BY_ARRIVAL && !nothing) {
+        err = sort_traces(list, options, reader);
     } else if (options->any && !nothing) {
         err = search_traces(list, options, reader);
     } else if (!options->any) {
@@ -371,6 +545,7 @@ done:
     return err == UT_ECLOSED ? UT_OK : err; // nobody reads any more
 }
 
+enum { OPTION_SORT = UT_OPTION_OWN };
 static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             UT_OPTION_ROWS_SHOW,
                                             UT_FILTER_ROWS,
@@ -378,7 +553,17 @@ static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE,
                                             {"jsonl", no_argument, NULL, UT_OPTION_JSON},
                                             {"limit", required_argument, NULL, 'n'},
                                             UT_FOLLOW_ROW,
+                                            {"sort", required_argument, NULL, OPTION_SORT},
                                             UT_OPTION_ROWS_END};
+
+static bool take_sort(listing *list, const char *name_z)
+{
+    size_t i = 1;
+    while (i < sizeof(sorts) / sizeof(sorts[0]) && strcmp(sorts[i], name_z) != 0)
+        i++;
+    list->sort = (trace_sort)i;
+    return i < sizeof(sorts) / sizeof(sorts[0]);
+}
 
 static int run(int argc, char **argv)
 {
@@ -391,13 +576,28 @@ static int run(int argc, char **argv)
     ut_filter_options_init(&options, &line, LIMIT_DEFAULT, ut_clock_wall_ns());
     options.limit_min = 0; // with --follow
     listing list = {.follow = false};
-    while (ut_filter_options_next(&options, argc, argv) != -1)
-        list.follow = true; // the only option of its own
+    for (int option; (option = ut_filter_options_next(&options, argc, argv)) != -1;) {
+        if (option == 'f')
+            list.follow = true;
+        else if (!take_sort(&list, optarg))
+            return ut_cli_usage("traces",
+                                "--sort takes time, duration, spans, errors, tokens or cost, not "
+                                "\"%s\"",
+                                optarg);
+    }
     if (options.line.ended)
         return options.line.code;
-    const uint64_t limit_max = list.follow   ? UT_QUIET_TRACES_MAX
-                               : options.any ? CONDITIONS_LIMIT_MAX
-                                             : LIMIT_MAX;
+    if (list.follow && list.sort != BY_ARRIVAL)
+        return ut_cli_usage("traces", "--follow shows traces as they come: without --sort");
+    const uint8_t error = UINT8_C(1) << UT_STATUS_ERROR;
+    if (list.sort == BY_ERRORS && options.filter.statuses != 0 &&
+        (options.filter.statuses & error) == 0)
+        return ut_cli_usage("traces", "--sort errors counts spans with status error: --status "
+                                      "leaves none of them");
+    const uint64_t limit_max = list.sort != BY_ARRIVAL ? UT_TOP_LIST_MAX
+                               : list.follow           ? UT_QUIET_TRACES_MAX
+                               : options.any           ? CONDITIONS_LIMIT_MAX
+                                                       : LIMIT_MAX;
     if (options.limit > limit_max)
         return ut_cli_usage("traces", "--limit takes a number of 1 to %llu here, not %llu",
                             (unsigned long long)limit_max, (unsigned long long)options.limit);

@@ -58,8 +58,8 @@ static ut_err open_anew(ut_follow *follow, ut_fault *fault)
 }
 
 ut_err ut_follow_begin(ut_follow *follow, ut_reader *reader, const char *data_dir_z,
-                       const char *config_z, ut_filter *filter, uint64_t backlog,
-                       const char *cursor_z, ut_fault *fault)
+                       const char *config_z, const ut_filter *filter, uint64_t backlog,
+                       ut_fault *fault)
 {
     ut_err err = UT_OK;
     *follow = (ut_follow){.reader = reader, .config_z = config_z};
@@ -75,9 +75,7 @@ ut_err ut_follow_begin(ut_follow *follow, ut_reader *reader, const char *data_di
         return err;
     follow->watch = ut_store_watch_of(follow->dir_z);
     err = open_anew(follow, fault); // the file that is watched
-    if (err == UT_OK && cursor_z != NULL) {
-        err = ut_span_search_resume(&follow->search, filter, cursor_z, fault);
-    } else if (err == UT_OK && backlog < UINT64_MAX) {
+    if (err == UT_OK && backlog < UINT64_MAX) {
         err = go_back(follow, filter, backlog);
         if (err != UT_OK)
             (void)ut_fault_set(fault, err, "the store cannot be read: %s", ut_err_text(err));

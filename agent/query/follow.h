@@ -19,12 +19,12 @@ enum { UT_FOLLOW_BACKLOG = 10 }; // spans from before, unless told otherwise
 
 // Prepares to see the spans that match the filter: the last `backlog` of those that are there
 // (UINT64_MAX: all), in the order of arrival, and then those that come. The reader is opened anew.
-// cursor_z: NULL, or where an earlier listing of the oldest first ended, instead of a backlog.
-// filter, reader and config_z are borrowed until the end. Errors of ut_reader_open, ut_query_spans
-// and ut_span_search_resume. After an error there is nothing to be ended but the reader.
+// filter, reader and config_z are borrowed until the end. Errors of ut_reader_open and
+// ut_query_spans. After an error there is nothing to be ended but the reader. ut_span_search_resume
+// on the search lets it go on behind an earlier listing of the oldest first instead.
 ut_err ut_follow_begin(ut_follow *follow, ut_reader *reader, const char *data_dir_z,
-                       const char *config_z, ut_filter *filter, uint64_t backlog,
-                       const char *cursor_z, ut_fault *fault);
+                       const char *config_z, const ut_filter *filter, uint64_t backlog,
+                       ut_fault *fault);
 void ut_follow_end(ut_follow *follow);
 
 // Visits what has come since, up to now. Visitor and pause as for ut_span_search_run; UT_OK when

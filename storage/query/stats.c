@@ -335,9 +335,10 @@ static bool add_label(ut_stats *stats, const ut_stats_key *key, const ut_trace_s
                       const ut_llm_call *call, char text_z[UT_TEXT_SHORT_MAX], labels *to)
 {
     const ut_span *from = &span->span;
-    ut_bytes label = UT_BYTES_NONE;
+    ut_bytes label;
     switch (key->by) {
     case UT_STATS_BY_NOTHING:
+    default:
         return true;
     case UT_STATS_BY_NAME:
         label = from->name;

@@ -176,6 +176,117 @@ def test_groups_by_several_keys_and_sorted(stored):
     assert untrace("stats", "--sort", "size", "-d", stored.data_dir).returncode == EX_USAGE
 
 
+@pytest.fixture(scope="module")
+def varied(module_agent):
+    """Spans and traces of which each order is another one: one trace a request."""
+    agent = module_agent()
+    made = []
+    for number in range(30):
+        message = otlp.request(1 + number % 7, service=f"s{number % 3}")
+        spans = message.resource_spans[0].scope_spans[0].spans
+        otlp.attribute(message.resource_spans[0].resource, "host.name", f"h{number}")
+        for place, span in enumerate(spans):
+            span.name = f"{number}.{place}"
+            span.start_time_unix_nano += (number * 7919) % 101 * 10**9
+            span.end_time_unix_nano = span.start_time_unix_nano + (number * 31 + place * 17) % 59 * 10**6
+            span.status.code = 2 if (number * place) % 5 == 3 else 1
+            if place == 1:
+                otlp.attribute(span, "gen_ai.request.model", "m")
+                otlp.attribute(span, "gen_ai.usage.input_tokens", number * 13 % 29)
+                otlp.attribute(span, "gen_ai.usage.cost", (number * 17 % 31) / 100)
+                otlp.attribute(span, "http.route", ["a", number])
+        made.append(spans)
+        agent.accept(message)
+    agent.traces = made
+    return agent
+
+
+def cost_of(span):
+    return sum(pair.value.double_value for pair in span.attributes if pair.key == "gen_ai.usage.cost")
+
+
+def tokens_of(span):
+    return sum(pair.value.int_value for pair in span.attributes if pair.key == "gen_ai.usage.input_tokens")
+
+
+def took(span):
+    return span.end_time_unix_nano - span.start_time_unix_nano
+
+
+@pytest.mark.parametrize("key, rank", [("time", lambda span: span.start_time_unix_nano), ("duration", took), ("cost", cost_of), ("tokens", tokens_of)])
+def test_spans_are_sorted(varied, key, rank):
+    spans = [span for trace in varied.traces for span in trace]
+    if key in ("cost", "tokens"):
+        spans = [span for span in spans if tokens_of(span) or cost_of(span)]
+    for limit in 1, 5, 50, 1000:
+        answer = json.loads(ask(varied, "spans", "--sort", key, "-n", limit, "--json"))
+        expected = [span.name for span in sorted(spans, key=rank, reverse=True)][:limit]  # equal ones as they came
+        assert [span["name"] for span in answer["spans"]][:len(expected)] == expected
+        assert (answer["more"], answer["cursor"]) == (limit < len(spans), None) or limit >= len(spans)
+    slow = json.loads(ask(varied, "spans", "--sort", key, "-n", 3, "--json", "--service", "s1"))["spans"]
+    assert {span["service"] for span in slow} == {"s1"} and len(slow) == 3
+
+
+def test_sorted_spans_are_one_page(varied):
+    text = ask(varied, "spans", "--sort", "cost", "-n", 2)
+    assert "  cost\n" in text and "$0.3000" in text and text.endswith("there are more: --limit shows them\n")
+    oldest = json.loads(ask(varied, "spans", "--sort", "time", "--oldest", "-n", 1, "--json"))["spans"][0]
+    assert oldest["start_ns"] == min(span.start_time_unix_nano for trace in varied.traces for span in trace)
+    for wrong in (["--cursor", "00"], ["--follow"], ["--oldest"], ["-n", "10001"], ["-n", "0"]):
+        done = untrace("spans", "--sort", "duration", *wrong, "-d", varied.data_dir)
+        assert (done.returncode, done.stdout) == (EX_USAGE, ""), done
+
+
+TRACE_RANKS = {
+    "time": lambda spans: min(span.start_time_unix_nano for span in spans),
+    "duration": lambda spans: max(span.end_time_unix_nano for span in spans) - min(span.start_time_unix_nano for span in spans),
+    "spans": len,
+    "errors": lambda spans: sum(span.status.code == 2 for span in spans),
+    "tokens": lambda spans: sum(map(tokens_of, spans)),
+    "cost": lambda spans: round(sum(map(cost_of, spans)), 6),
+}
+
+
+@pytest.mark.parametrize("conditions", [[], ["--min-duration", "0"]])
+@pytest.mark.parametrize("key", TRACE_RANKS)
+def test_traces_are_sorted(varied, key, conditions):
+    rank = TRACE_RANKS[key]
+    ranks = {spans[0].trace_id.hex(): rank(spans) for spans in varied.traces}
+    for limit in 4, 100:
+        rows = [json.loads(line) for line in ask(varied, "traces", "--sort", key, "-n", limit, "--json", *conditions).splitlines()]
+        shown = [ranks[row["trace_id"]] for row in rows]
+        assert shown == sorted((value for value in ranks.values()), reverse=True)[:len(shown)]
+        # Only those with a failed span, or a call of a model, are sorted by what these have.
+        having = {"errors": TRACE_RANKS["errors"], "tokens": lambda spans: len(spans) > 1, "cost": lambda spans: len(spans) > 1}.get(key, len)
+        assert len(shown) == min(limit, sum(1 for spans in varied.traces if having(spans)))
+        field = {"errors": "errors", "tokens": "tokens", "cost": "cost_usd"}.get(key)
+        assert field is None or [round(row[field], 6) for row in rows] == shown
+    head = ask(varied, "traces", "--sort", key, *conditions).splitlines()[0]
+    assert re.search(rf"status  +{key}  service" if field else "status  service", head)
+
+
+def test_what_does_not_go_with_sorted_traces_is_refused(varied):
+    for wrong in (["--sort", "size"], ["--sort", "time", "-f"], ["--sort", "time", "-n", "10001"], ["--sort", "errors", "--status", "ok"]):
+        assert untrace("traces", *wrong, "-d", varied.data_dir).returncode == EX_USAGE
+
+
+def test_fields_are_columns(varied):
+    text = ask(varied, "spans", "--fields", "duration,name,http.route,host.name,resource:service.name,parent,no.such", "-n", 1000)
+    head, *rows = text.splitlines()
+    assert head.split() == ["took", "name", "http.route", "host.name", "resource:service.name", "parent", "no.such"]
+    row = next(line for line in rows if " 8.1 " in line)
+    assert row.split()[-6:] == ["8.1", '["a",8]', "h8", "s2", varied.traces[8][0].span_id.hex(), "-"]
+    assert ask(varied, "spans", "--fields", "event:exception.type,span:host.name,scope", "-n", 1).splitlines()[1].split() == ["-", "-", "e2e"]
+    wide = Terminal("spans", "-n", "1", "-o", "wide", "-d", varied.data_dir, columns=100)
+    assert wide.wait_end() == 0 and re.search(r"began.*trace.*span.*took.*kind.*status.*service.*name", wide.text(), re.DOTALL)
+    for form, option in ("json", "--json"), ("jsonl", "--jsonl"):
+        assert ask(varied, "spans", "-n", 2, "-o", form) == ask(varied, "spans", "-n", 2, option)
+    for wrong in (["--fields", ""], ["--fields", "name,,kind"], ["--fields", ",".join("abcdefghijklmnopq")], ["--fields", "name", "--json"],
+                  ["-o", "yaml"], ["-o", "wide", "--fields", "name"]):
+        done = untrace("spans", *wrong, "-d", varied.data_dir)
+        assert (done.returncode, done.stdout) == (EX_USAGE, ""), done
+
+
 class Following:
     """A command with --follow, and the lines that it has printed so far."""
 
@@ -291,6 +402,17 @@ def test_failures_are_followed(agent, tmp_path):
         under_test.accept(named("POST /pay", error=True))
         assert re.search(r"shop +POST /pay +- +refused$", following.wait_lines(2)[1])
         following.interrupt()
+
+
+def test_following_goes_on_behind_a_cursor(agent, tmp_path):
+    under_test = agent()
+    for number in range(3):
+        under_test.accept(named(f"n{number}"))
+    question = ("spans", "--oldest", "--since", "100000d")
+    cursor = json.loads(ask(under_test, *question, "-n", 2, "--json"))["cursor"]
+    with Following(tmp_path, *question, "-f", "--jsonl", "--cursor", cursor, "-d", under_test.data_dir) as following:
+        under_test.accept(named("n3"))
+        assert [json.loads(line)["name"] for line in following.wait_lines(2)] == ["n2", "n3"]
 
 
 def test_following_ends_when_nobody_reads(agent):

@@ -78,14 +78,6 @@ static void print_source(const check *c)
                                                                    : "$UNTRACE_CONFIG unset");
 }
 
-static void destination_url(const ut_destination_config *destination, ut_buf *out)
-{
-    const ut_url *url = &destination->url;
-    const bool ip6 = strchr(url->host_z, ':') != NULL;
-    ut_buf_printf(out, "%s://%s%s%s:%u%s", url->tls ? "https" : "http", ip6 ? "[" : "", url->host_z,
-                  ip6 ? "]" : "", (unsigned)url->port, url->path_z);
-}
-
 static void print_storage(const ut_config_storage *storage, ut_buf *out)
 {
     char size_z[UT_TEXT_SHORT_MAX];
@@ -137,7 +129,7 @@ static void print_meaning(const check *c, ut_buf *out)
     for (size_t i = 0; i < config->destinations.count; i++) {
         const ut_destination_config *const destination = &config->destinations.items[i];
         ut_buf_printf(out, "  %-16s ", destination->name_z);
-        destination_url(destination, out);
+        ut_url_show(&destination->url, out);
         ut_buf_printf(
             out, "  %s%s%s\n", destination->encoder->name_z, destination->gzip ? ", gzip" : "",
             destination->insecure ? ", insecure: the peer's certificate is NOT verified" : "");
@@ -185,7 +177,7 @@ static void write_meaning(const check *c, ut_json_writer *json)
         const ut_destination_config *const destination = &config->destinations.items[i];
         ut_buf url;
         ut_buf_init(&url, OUT_BYTES_MAX);
-        destination_url(destination, &url);
+        ut_url_show(&destination->url, &url);
         ut_json_write_object(json, NULL);
         ut_json_write_text_z(json, "name", destination->name_z);
         ut_json_write_text(json, "url", ut_buf_bytes(&url));

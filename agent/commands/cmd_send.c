@@ -164,9 +164,13 @@ static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
         if (err == UT_OK) {
             ut_otlp_status_read(answer.body, message, sizeof(message));
             const bool passing = ut_outcome_of_status(answer.status) == UT_OUTCOME_RETRY;
-            err = ut_fault_set(fault, passing ? UT_EAGAIN : UT_EPROTO, "%s answered %d: %s",
-                               send->options->endpoint_z, answer.status,
+            ut_buf url;
+            ut_buf_init(&url, UT_HOST_MAX + UT_URL_MAX);
+            ut_url_show(&send->url, &url);
+            err = ut_fault_set(fault, passing ? UT_EAGAIN : UT_EPROTO, "%.*s answered %d: %s",
+                               (int)url.len, (const char *)url.data, answer.status,
                                message[0] == 0 ? "(no reason given)" : message);
+            ut_buf_free(&url);
             if (answer.retry_after_ms > wait_ms)
                 wait_ms = answer.retry_after_ms;
         }

@@ -197,6 +197,7 @@ ut_err ut_config_read(const char *path_z, ut_config_use use, ut_config *config, 
         goto done;
     if (root != NULL) // an empty file means: all defaults
         err = read_sections(&yaml, root, config);
+    config->dollar_z = yaml.dollar_z;
     yaml_document_delete(&yaml.document);
 done:
     ut_buf_free(&text);

@@ -19,6 +19,7 @@ typedef struct {
     ut_config_storage storage;
     ut_config_destinations destinations;
     char *path_z;             // the file that it was read from; NULL: all defaults
+    char *dollar_z;           // a warning of a $ that is not replaced, with its place; NULL: none
     uint32_t stop_timeout_ms; // SIGTERM: the deadline of a clean stop; default 10 s
     void *owned;              // the text that the pointers above point into
 } ut_config;

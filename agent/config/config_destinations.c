@@ -1,6 +1,7 @@
 // The section `destinations`; see config_destinations.h.
 #include "agent/config/config_destinations.h"
 
+#include "agent/config/config_tls.h"
 #include "agent/config/config_yaml.h"
 #include "storage/store/store.h"
 
@@ -282,7 +283,7 @@ static ut_err read_client_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
     };
     destination_draft *draft = target;
     draft->tls_node = node;
-    const ut_err err = ut_yaml_read_map(yaml, node, fields, &draft->out, "tls");
+    ut_err err = ut_yaml_read_map(yaml, node, fields, &draft->out, "tls");
     if (err != UT_OK)
         return err;
     if ((draft->out.cert_pem.len == 0) != (draft->out.key_pem.len == 0))
@@ -292,7 +293,10 @@ static ut_err read_client_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
         return ut_yaml_fail_at(yaml, node, UT_EINVAL,
                                "found ca_file beside insecure: true, expected one of them: with "
                                "insecure nothing is verified");
-    return UT_OK;
+    err = ut_config_check_ca(yaml, node, "ca_file", draft->out.ca_pem);
+    return err == UT_OK
+               ? ut_config_check_identity(yaml, node, draft->out.cert_pem, draft->out.key_pem)
+               : err;
 }
 
 ut_err ut_config_system_ca(ut_buf *pem, ut_fault *fault)

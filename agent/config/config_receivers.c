@@ -1,6 +1,7 @@
 // The section `receivers`; see config_receivers.h.
 #include "agent/config/config_receivers.h"
 
+#include "agent/config/config_tls.h"
 #include "agent/config/config_yaml.h"
 #include "port/base/text.h"
 
@@ -114,7 +115,7 @@ static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
         {NULL, NULL, 0},
     };
     ut_receiver_config *receiver = target;
-    const ut_err err = ut_yaml_read_map(yaml, node, fields, receiver, "tls");
+    ut_err err = ut_yaml_read_map(yaml, node, fields, receiver, "tls");
     if (err != UT_OK)
         return err;
     if (receiver->cert_pem.len == 0 || receiver->key_pem.len == 0)
@@ -122,7 +123,9 @@ static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
                                "found tls without %s, expected cert_file and key_file",
                                receiver->cert_pem.len == 0 ? "cert_file" : "key_file");
     receiver->tls = true;
-    return UT_OK;
+    err = ut_config_check_identity(yaml, node, receiver->cert_pem, receiver->key_pem);
+    return err == UT_OK ? ut_config_check_ca(yaml, node, "client_ca_file", receiver->client_ca_pem)
+                        : err;
 }
 
 static ut_err read_otlp_http(ut_yaml *yaml, yaml_node_t *node, void *target)

@@ -288,6 +288,38 @@ static ut_err add_reference(ut_yaml *yaml, const yaml_node_t *node, const char *
     return UT_OK;
 }
 
+// Keeps a warning of the $ at text[at], which a shell would replace together with the name behind
+// it. What stands there may be a secret: the name is repeated only where it looks like one of a
+// variable and is a word of its own.
+static void note_dollar(ut_yaml *yaml, const yaml_node_t *node, const char *text, size_t at)
+{
+    static const char name_chars[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789";
+    enum { NAME_LEN_MAX = 64 };
+    const char first = text[at + 1];
+    if (yaml->dollar_z != NULL ||
+        !(first == '_' || (first >= 'A' && first <= 'Z') || (first >= 'a' && first <= 'z')))
+        return;
+    const char *name = text + at + 1;
+    const size_t len = strspn(name, name_chars);
+    const bool word = (at == 0 || text[at - 1] == ' ') && len <= NAME_LEN_MAX &&
+                      (name[len] == '\0' || name[len] == ' ');
+    ut_fault text_of = {UT_OK, ""};
+    ut_fault *fault = yaml->fault;
+    yaml->fault = &text_of; // its sentence begins with the place
+    if (word)
+        (void)ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                              "$%.*s is not replaced; ${env:%.*s} is, and $$ is one $", (int)len,
+                              name, (int)len, name);
+    else
+        (void)ut_yaml_fail_at(yaml, node, UT_EINVAL,
+                              "a $ with a name behind it is not replaced; ${env:NAME} is, and $$ "
+                              "is one $");
+    yaml->fault = fault;
+    yaml->dollar_z = ut_owned_alloc(yaml->owned, strlen(text_of.text_z) + 1);
+    if (yaml->dollar_z != NULL)
+        memcpy(yaml->dollar_z, text_of.text_z, strlen(text_of.text_z) + 1);
+}
+
 ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, char **text_z)
 {
     if (node->type != YAML_SCALAR_NODE)
@@ -312,6 +344,8 @@ ut_err ut_yaml_scalar(ut_yaml *yaml, yaml_node_t *node, const char *expected_z, 
             unknown = unknown || err == UT_YAML_UNKNOWN;
             err = err == UT_YAML_UNKNOWN ? UT_OK : err;
         } else {
+            if (text[i] == '$' && i + 1 < len)
+                note_dollar(yaml, node, text, i);
             ut_buf_add_byte(&out, (uint8_t)text[i]);
             i++;
         }

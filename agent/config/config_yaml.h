@@ -30,6 +30,7 @@ typedef struct ut_yaml {
     yaml_document_t document;
     ut_owned **owned;
     ut_fault *fault;
+    char *dollar_z; // the place of the first $ before a name, which is not replaced; NULL: none
 } ut_yaml;
 
 typedef ut_err (*ut_yaml_read)(ut_yaml *yaml, yaml_node_t *node, void *target);

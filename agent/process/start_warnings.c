@@ -6,8 +6,12 @@
 
 enum { DESCRIPTORS_BESIDE = 128 }; // beside those of the receiver's connections
 
+enum { GRPC_PORT = 4317 }; // by custom (OTLP, "OTLP/gRPC Default Port")
+
 void ut_warn_of_config(const ut_config *config, const ut_log *log)
 {
+    if (config->dollar_z != NULL)
+        ut_log_write(log, UT_LOG_WARN, "agent", "%s", config->dollar_z);
     const ut_receiver_config *const receiver = &config->receivers.otlp_http;
     if (receiver->enabled && !receiver->tls && !ut_addr_is_loopback(&receiver->listen)) {
         char listen_z[UT_ADDR_TEXT_MAX];
@@ -24,6 +28,11 @@ void ut_warn_of_config(const ut_config *config, const ut_log *log)
                          "destination %s is insecure: its certificate is not verified, so anyone "
                          "on the way can read and change what is sent",
                          destination->name_z);
+        if (destination->url.port == GRPC_PORT)
+            ut_log_write(log, UT_LOG_WARN, "agent",
+                         "destination %s is at port %d, where gRPC is spoken by custom; this agent "
+                         "speaks OTLP over HTTP, whose port is 4318",
+                         destination->name_z, GRPC_PORT);
     }
 }
 

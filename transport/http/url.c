@@ -204,3 +204,12 @@ ut_err ut_url_parse(const char *text_z, ut_url *url, ut_fault *fault)
                             "nor a path");
     return take_path(at, url->path_z, fault);
 }
+
+void ut_url_show(const ut_url *url, ut_buf *out)
+{
+    const bool ip6 = strchr(url->host_z, ':') != NULL;
+    const size_t path_len = strcspn(url->path_z, "?");
+    ut_buf_printf(out, "%s://%s%s%s:%u%.*s%s", url->tls ? "https" : "http", ip6 ? "[" : "",
+                  url->host_z, ip6 ? "]" : "", (unsigned)url->port, (int)path_len, url->path_z,
+                  url->path_z[path_len] != '\0' ? "?***" : "");
+}

@@ -18,4 +18,7 @@ typedef struct {
 // UT_EFORMAT with what was found and what is expected.
 ut_err ut_url_parse(const char *text_z, ut_url *url, ut_fault *fault);
 
+// Appends the URL for people. A query may hold a key (`?key=...`), and reads "***".
+void ut_url_show(const ut_url *url, ut_buf *out);
+
 #endif

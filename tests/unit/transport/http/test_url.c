@@ -155,12 +155,37 @@ static void a_label_at_its_limit_is_taken_and_beyond_refused(void **state)
     }
 }
 
+static void a_url_is_shown_without_its_query(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text_z;
+        const char *shown_z;
+    } rows[] = {
+        {"https://central.example/v1/traces?key=secret&a=b",
+         "https://central.example:443/v1/traces?***"},
+        {"http://[::1]:4318/?secret", "http://[::1]:4318/?***"},
+        {"http://host/a/b", "http://host:80/a/b"},
+        {"http://host?", "http://host:80/?***"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        ut_url url = parse(rows[i].text_z);
+        ut_buf out;
+        ut_buf_init(&out, 1000);
+        ut_url_show(&url, &out);
+        ut_buf_add_byte(&out, 0);
+        assert_string_equal((const char *)out.data, rows[i].shown_z);
+        ut_buf_free(&out);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_url_is_taken_apart),
         cmocka_unit_test(a_url_that_is_none_is_explained),
         cmocka_unit_test(a_label_at_its_limit_is_taken_and_beyond_refused),
+        cmocka_unit_test(a_url_is_shown_without_its_query),
         cmocka_unit_test(a_url_at_its_limits_is_taken_and_beyond_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

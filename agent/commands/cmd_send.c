@@ -3,10 +3,13 @@
 #include "agent/commands/command.h"
 #include "agent/cli/options.h"
 #include "agent/commands/sample.h"
+#include "agent/commands/sample_assistant.h"
+#include "agent/commands/send_target.h"
 
 #include "adapters/encoding/gzip.h"
 #include "adapters/otlp/otlp.h"
 #include "agent/config/config_destinations.h"
+#include "port/base/order.h"
 #include "port/base/text.h"
 #include "transport/deliver/backoff.h"
 #include "transport/deliver/outcome.h"
@@ -15,18 +18,27 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 // clang-format off
 static const char help[] =
-    "usage: untrace send [--endpoint URL] [--spans N] [--batch N] [--rate N] [--gzip]\n"
-    "                    [--header 'NAME: VALUE'] [--ca-file FILE] [--list] [--quiet]\n"
+    "usage: untrace send [--endpoint URL | --config FILE] [--spans N] [--batch N]\n"
+    "                    [--rate N] [--gzip] [--header 'NAME: VALUE']\n"
+    "                    [--ca-file FILE] [--list] [--quiet]\n"
     "\n"
     "Posts sample traces of a small shop to an OTLP/HTTP endpoint, and waits for\n"
-    "every answer. A request that gets 429, 502, 503, 504 or no answer is sent again,\n"
-    "for up to a minute. Exit code 0: every span was accepted.\n"
+    "every answer. Of 20 spans and more the last trace is that of an assistant with\n"
+    "language models, with the id 4bf92f3577b34da6a3ce929d0e0e4736 every time.\n"
+    "A request that gets 429, 502, 503, 504 or no answer is sent again, for up to a\n"
+    "minute, or for 5 seconds where nothing listens.\n"
     "\n"
-    "  -e, --endpoint URL      where to (default http://127.0.0.1:4318; /v1/traces is\n"
-    "                          appended unless it is there)\n"
+    "  -e, --endpoint URL      where to; /v1/traces is appended unless it is there,\n"
+    "                          and HOST:PORT alone is http://HOST:PORT\n"
+    "  -c, --config FILE       where the agent of this configuration listens. Without\n"
+    "                          either: $OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, else\n"
+    "                          $OTEL_EXPORTER_OTLP_ENDPOINT, both with\n"
+    "                          $OTEL_EXPORTER_OTLP_HEADERS (or ..._TRACES_HEADERS),\n"
+    "                          else the configuration that `untrace run` would take\n"
     "  -n, --spans N           spans in all (default 100)\n"
     "  -b, --batch N           spans in a request (default 100)\n"
     "  -r, --rate N            at most N spans a second (default: as fast as the\n"
@@ -49,7 +61,9 @@ enum {
     SPANS_MAX = 1000 * 1000 * 1000,
     BATCH_MAX = 10000,
     BODY_BYTES_MAX = 64 * 1024 * 1024,
+    ASSISTANT_FROM = 20, // spans in all; its trace is among them
     TRY_FOR_MS = 60 * 1000,
+    REFUSED_FOR_MS = 5 * 1000, // where nothing listens
     RETRY_INITIAL_MS = 100,
     RETRY_MAX_MS = 5000,
     ANSWER_TIMEOUT_MS = 30 * 1000,
@@ -66,19 +80,20 @@ typedef struct {
     bool gzip;
     bool list;
     bool quiet;
-    ut_header headers[UT_DESTINATION_HEADERS_MAX];
+    ut_header headers[2 * UT_DESTINATION_HEADERS_MAX]; // those of the environment too
     size_t header_count;
 } send_options;
 
 typedef struct {
     const send_options *options;
-    ut_url url;
+    const ut_send_target *target;
     ut_poller *poller;
     ut_resolver *resolver;
     ut_tls_context *tls;
     ut_http_client *client;
     ut_gzip *gzip;
     ut_sample sample;
+    uint64_t seed;
     ut_buf plain;
     ut_buf packed;
     uint64_t accepted;
@@ -166,7 +181,7 @@ static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
             const bool passing = ut_outcome_of_status(answer.status) == UT_OUTCOME_RETRY;
             ut_buf url;
             ut_buf_init(&url, UT_HOST_MAX + UT_URL_MAX);
-            ut_url_show(&send->url, &url);
+            ut_url_show(&send->target->url, &url);
             err = ut_fault_set(fault, passing ? UT_EAGAIN : UT_EPROTO, "%.*s answered %d: %s",
                                (int)url.len, (const char *)url.data, answer.status,
                                message[0] == 0 ? "(no reason given)" : message);
@@ -178,11 +193,17 @@ static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
         // certificate is not.
         const bool again = err == UT_EAGAIN || err == UT_ECONNECT || err == UT_ETIMEOUT ||
                            err == UT_ECLOSED || err == UT_EIO;
-        if (!again || ut_clock_mono_ms() + wait_ms > until_ms)
+        // An agent that is being started listens within a second.
+        const bool absent = err == UT_ECONNECT && send->requests == 0;
+        const uint64_t end_ms = absent ? until_ms - TRY_FOR_MS + REFUSED_FOR_MS : until_ms;
+        if (!again || ut_clock_mono_ms() + wait_ms > end_ms)
             return err;
         if (send->retries++ == 0 && !send->options->quiet)
-            (void)fprintf(stderr, "untrace send: %s; trying again for up to a minute\n",
-                          fault->text_z);
+            (void)fprintf(stderr, "untrace send: %s; trying again for up to %s%s\n", fault->text_z,
+                          absent ? "5 seconds" : "a minute",
+                          absent ? " (`untrace run` starts an agent; --endpoint or --config says "
+                                   "where another one listens)"
+                                 : "");
         const uint64_t when_ms = ut_clock_mono_ms() + wait_ms;
         while (ut_clock_mono_ms() < when_ms) {
             const ut_err waited = wait_until(send, when_ms);
@@ -192,16 +213,41 @@ static ut_err deliver(sender *send, uint32_t spans, ut_fault *fault)
     }
 }
 
-static ut_err prepare(sender *send, uint32_t spans, ut_fault *fault)
+// Whether what is left to send is the trace of the assistant: as the last one it is the newest.
+static bool is_assistant(const sender *send, uint64_t left)
+{
+    return left == UT_SAMPLE_ASSISTANT_SPANS && send->options->spans >= ASSISTANT_FROM;
+}
+
+static ut_err prepare(sender *send, uint32_t spans, bool assistant, ut_fault *fault)
 {
     ut_buf_reset(&send->plain, BODY_BYTES_MAX);
     ut_buf_reset(&send->packed, BODY_BYTES_MAX);
-    ut_err err = ut_sample_request(&send->sample, spans, ut_clock_wall_ns(), &send->plain);
+    ut_err err = assistant
+                     ? ut_sample_assistant(send->seed, ut_clock_wall_ns(), &send->plain)
+                     : ut_sample_request(&send->sample, spans, ut_clock_wall_ns(), &send->plain);
     if (err == UT_OK && send->options->gzip)
         err = ut_gzip_compress(send->gzip, ut_buf_bytes(&send->plain), 1, &send->packed);
     return err == UT_OK ? UT_OK
                         : ut_fault_set(fault, err, "cannot make a request of %u spans: %s", spans,
                                        ut_err_text(err));
+}
+
+// Prints the traces of the request that was accepted just now.
+static void list_traces(const sender *send, bool assistant)
+{
+    char id[33];
+    uint32_t trace_count = 0;
+    const ut_sample_trace *traces = ut_sample_traces(&send->sample, &trace_count);
+    if (assistant) {
+        ut_hex_encode(ut_bytes_of(ut_sample_assistant_id, 16), id);
+        (void)printf("%s %d\n", id, UT_SAMPLE_ASSISTANT_SPANS);
+        return;
+    }
+    for (uint32_t i = 0; i < trace_count; i++) {
+        ut_hex_encode(ut_bytes_of(traces[i].trace_id, 16), id);
+        (void)printf("%s %u\n", id, traces[i].spans);
+    }
 }
 
 static ut_err send_all(sender *send, ut_fault *fault)
@@ -210,27 +256,26 @@ static ut_err send_all(sender *send, ut_fault *fault)
     const uint64_t began_ms = ut_clock_mono_ms();
     for (uint64_t sent = 0; sent < options->spans;) {
         const uint64_t left = options->spans - sent;
-        const uint32_t spans = (uint32_t)(left < options->batch ? left : options->batch);
+        const bool assistant = is_assistant(send, left);
+        const uint64_t kept =
+            options->spans >= ASSISTANT_FROM && !assistant ? UT_SAMPLE_ASSISTANT_SPANS : 0;
+        const uint32_t spans = assistant ? UT_SAMPLE_ASSISTANT_SPANS
+                                         : (uint32_t)ut_min_u64(left - kept, options->batch);
         const uint64_t due_ms = options->rate == 0 ? 0 : began_ms + sent * 1000 / options->rate;
         while (ut_clock_mono_ms() < due_ms) {
             const ut_err waited = wait_until(send, due_ms);
             if (waited != UT_OK)
                 return ut_fault_set(fault, waited, "cannot wait: %s", ut_err_text(waited));
         }
-        ut_err err = prepare(send, spans, fault);
+        ut_err err = prepare(send, spans, assistant, fault);
         if (err == UT_OK)
             err = deliver(send, spans, fault);
         if (err != UT_OK)
             return err;
+        if (options->list)
+            list_traces(send, assistant);
         send->requests++;
         sent += spans;
-        uint32_t trace_count = 0;
-        const ut_sample_trace *traces = ut_sample_traces(&send->sample, &trace_count);
-        for (uint32_t i = 0; options->list && i < trace_count; i++) {
-            char id[33];
-            ut_hex_encode(ut_bytes_of(traces[i].trace_id, 16), id);
-            (void)printf("%s %u\n", id, traces[i].spans);
-        }
     }
     return UT_OK;
 }
@@ -240,10 +285,8 @@ static ut_err open_sender(sender *send, ut_fault *fault)
     const send_options *options = send->options;
     ut_buf pem;
     ut_buf_init(&pem, 4 * 1024 * 1024);
-    ut_err err = ut_config_endpoint(options->endpoint_z, &send->url, fault);
-    if (err != UT_OK)
-        goto done;
-    if (send->url.tls) {
+    ut_err err = UT_OK;
+    if (send->target->url.tls) {
         err = options->ca_file_z == NULL ? ut_config_system_ca(&pem, fault)
                                          : ut_file_read(options->ca_file_z, &pem, fault);
         if (err != UT_OK)
@@ -261,7 +304,7 @@ static ut_err open_sender(sender *send, ut_fault *fault)
         const ut_http_client_config client = {.poller = send->poller,
                                               .resolver = send->resolver,
                                               .tls = send->tls,
-                                              .url = &send->url,
+                                              .url = &send->target->url,
                                               .tag = send,
                                               .timeout_ms = ANSWER_TIMEOUT_MS};
         err = ut_http_client_new(&client, &send->client);
@@ -289,9 +332,9 @@ static void close_sender(sender *send)
     ut_buf_free(&send->packed);
 }
 
-static int run_send(const send_options *options)
+static int run_send(const send_options *options, const ut_send_target *target)
 {
-    sender send = {.options = options};
+    sender send = {.options = options, .target = target};
     ut_fault fault;
     uint64_t seed = options->seed;
     ut_buf_init(&send.plain, BODY_BYTES_MAX);
@@ -299,6 +342,7 @@ static int run_send(const send_options *options)
     if (seed == 0)
         (void)ut_random(&seed,
                         sizeof(seed)); // on failure the same traces come every time: harmless here
+    send.seed = seed;
     ut_sample_init(&send.sample, seed);
 
     ut_err err = open_sender(&send, &fault);
@@ -318,8 +362,6 @@ static int run_send(const send_options *options)
     int code = EX_OK;
     if (err != UT_OK) {
         code = ut_cli_fail(&fault);
-        if (send.client == NULL && err == UT_EFORMAT)
-            code = EX_USAGE; // the endpoint on the command line
         if (send.accepted > 0)
             (void)fprintf(stderr, "untrace send: %llu of %llu spans were accepted before\n",
                           (unsigned long long)send.accepted, (unsigned long long)options->spans);
@@ -332,7 +374,21 @@ static int run_send(const send_options *options)
 
 enum { OPTION_CA = UT_OPTION_OWN, OPTION_SEED, OPTION_LIST };
 
+// Adds the headers of the environment, but for those that the command line has.
+static void add_target_headers(send_options *options, const ut_send_target *target)
+{
+    const size_t own = options->header_count;
+    for (size_t i = 0; i < target->header_count; i++) {
+        size_t k = 0;
+        while (k < own && strcasecmp(options->headers[k].name_z, target->headers[i].name_z) != 0)
+            k++;
+        if (k == own)
+            options->headers[options->header_count++] = target->headers[i];
+    }
+}
+
 static const struct option option_rows[] = {{"endpoint", required_argument, NULL, 'e'},
+                                            UT_OPTION_ROW_CONFIG,
                                             {"spans", required_argument, NULL, 'n'},
                                             {"batch", required_argument, NULL, 'b'},
                                             {"rate", required_argument, NULL, 'r'},
@@ -347,7 +403,7 @@ static const struct option option_rows[] = {{"endpoint", required_argument, NULL
 static int run(int argc, char **argv)
 {
     ut_options line = {.command_z = "send", .help_z = help, .rows = option_rows};
-    send_options options = {.endpoint_z = "http://127.0.0.1:4318", .spans = 100, .batch = 100};
+    send_options options = {.spans = 100, .batch = 100};
     for (int option; (option = ut_options_next(&line, argc, argv)) != -1;) {
         switch (option) {
         case 'e':
@@ -391,7 +447,22 @@ static int run(int argc, char **argv)
     }
     if (line.ended)
         return line.code;
-    return run_send(&options);
+    if (options.endpoint_z != NULL && line.config_z != NULL)
+        return ut_cli_usage("send", "--endpoint and --config contradict each other");
+    ut_send_target *target = calloc(1, sizeof(*target));
+    if (target == NULL)
+        return EX_OSERR;
+    ut_fault fault = {UT_OK, ""};
+    int code = ut_send_target_find(options.endpoint_z, line.config_z, target, &fault);
+    if (code == EX_OK) {
+        add_target_headers(&options, target);
+        code = run_send(&options, target);
+    } else {
+        (void)ut_cli_fail(&fault);
+    }
+    free(target->header_text_z);
+    free(target);
+    return code;
 }
 
 const ut_command ut_command_send = {

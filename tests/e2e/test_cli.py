@@ -209,7 +209,7 @@ def test_send_says_once_that_it_tries_again():
         told = process.stderr.readline()
         process.terminate()
         rest = process.communicate(timeout=DEADLINE_S)[1]
-    assert re.fullmatch(r"untrace send: .*127\.0\.0\.1:\d+.*; trying again for up to a minute\n", told)
+    assert re.fullmatch(r"untrace send: .*127\.0\.0\.1:\d+.*; trying again for up to 5 seconds .*`untrace run` starts an agent.*\n", told)
     assert rest == ""
 
 
@@ -342,3 +342,50 @@ def test_init_writes_a_configuration_that_means_the_defaults(tmp_path):
     assert done.returncode == 73 and "it is left as it is" in done.stderr
     assert file.read_text() == "data_dir: /x\n"
     assert untrace("init", tmp_path / "none" / "x").returncode == 73
+
+
+def test_send_goes_where_the_configuration_or_the_environment_says(agent, tmp_path):
+    first, second = agent(), agent()
+
+    def send(*arguments, **environment):
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("OTEL_", "UNTRACE_CONFIG"))}
+        done = untrace("send", "-n", 20, "--list", *arguments, env={**env, "UNTRACE_CONFIG": str(tmp_path / "empty.yaml"), **environment})
+        return done, [line.split()[0] for line in done.stdout.splitlines()]
+
+    (tmp_path / "empty.yaml").write_text("")
+    listening = tmp_path / "listening.yaml"
+    listening.write_text(f"receivers: {{ otlp_http: {{ listen: '0.0.0.0:{first.port}' }} }}\n"
+                         "destinations: [ { name: a, endpoint: http://a, headers: { a: '${env:E2E_NOT_SET}' } } ]\n")
+    to_first = [((), {"OTEL_EXPORTER_OTLP_ENDPOINT": first.url}), (("-c", listening), {"OTEL_EXPORTER_OTLP_ENDPOINT": second.url}),
+                (("-e", f"localhost:{first.port}"), {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "http://127.0.0.1:1"}),
+                ((), {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": first.url + "/v1/traces", "OTEL_EXPORTER_OTLP_ENDPOINT": second.url}),
+                ((), {"UNTRACE_CONFIG": str(listening)}), ((), {"UNTRACE_LISTEN": f"127.0.0.1:{first.port}"})]
+    expected = set()
+    for arguments, environment in to_first:
+        done, ids = send(*arguments, **environment)
+        assert done.returncode == 0, done
+        assert ids[-1] == "4bf92f3577b34da6a3ce929d0e0e4736"
+        expected |= set(ids)
+    rows = untrace("traces", "-d", first.data_dir, "--json", "-n", 1000).stdout.splitlines()
+    assert {json.loads(row)["trace_id"] for row in rows} == expected
+    assert untrace("traces", "-d", second.data_dir, "--json").stdout == ""
+    # The traces endpoint is taken as it is.
+    done, _ = send(OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=first.url)
+    assert done.returncode == 76, done
+    assert send("-c", listening, "-e", first.url)[0].returncode == EX_USAGE
+    (tmp_path / "unix.yaml").write_text("receivers: { otlp_http: { listen: 'unix:a.sock' } }\n")
+    assert "--endpoint" in send("-c", tmp_path / "unix.yaml")[0].stderr
+
+
+def test_send_takes_the_headers_of_the_environment(destination):
+    peer = destination()
+    environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": peer.url, "OTEL_EXPORTER_OTLP_HEADERS": "authorization=Bearer%20a%3Db, x-a = 1"}
+    assert untrace("send", "-n", 1, env={**os.environ, **environment}).returncode == 0
+    assert untrace("send", "-n", 1, "-H", "Authorization: mine", env={**os.environ, **environment}).returncode == 0
+    assert untrace("send", "-n", 1, "-e", peer.url, env={**os.environ, **environment}).returncode == 0
+    seen = [{name.lower(): value for name, value in dict(request.headers).items()} for request in peer.requests]
+    assert (seen[0]["authorization"], seen[0]["x-a"]) == ("Bearer a=b", "1")
+    assert (seen[1]["authorization"], seen[1]["x-a"]) == ("mine", "1")
+    assert "authorization" not in seen[2] and "x-a" not in seen[2]
+    wrong = untrace("send", "-n", 1, env={**os.environ, **environment, "OTEL_EXPORTER_OTLP_HEADERS": "a=secret,b"})
+    assert wrong.returncode == EX_USAGE and "OTEL_EXPORTER_OTLP_HEADERS" in wrong.stderr and "secret" not in wrong.stderr

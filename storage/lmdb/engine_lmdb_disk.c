@@ -69,6 +69,13 @@ uint64_t ut_lmdb_disk_hold(ut_lmdb_disk *disk, int file, uint64_t file_bytes, ui
     return disk->full && disk->held < bytes_max ? disk->held : bytes_max;
 }
 
+// What ioctl takes: glibc and musl differ.
+#ifdef __GLIBC__
+typedef unsigned long ioctl_request;
+#else
+typedef int ioctl_request;
+#endif
+
 void ut_lmdb_disk_hold_lock(const char *lock_z)
 {
     struct stat status;
@@ -77,9 +84,9 @@ void ut_lmdb_disk_hold_lock(const char *lock_z)
     if (file < 0)
         return;
     if (fstat(file, &status) == 0 && status.st_size == 0 &&
-        ioctl(file, (int)FS_IOC_GETFLAGS, &flags) == 0) {
+        ioctl(file, (ioctl_request)FS_IOC_GETFLAGS, &flags) == 0) {
         flags |= FS_NOCOW_FL;
-        (void)ioctl(file, (int)FS_IOC_SETFLAGS, &flags); // other file systems do not know it
+        (void)ioctl(file, (ioctl_request)FS_IOC_SETFLAGS, &flags); // other file systems do not know it
     }
     (void)reserve(file, 0, LOCK_BYTES); // where it fails the file may serve all the same
     (void)close(file);                  // nothing was written

@@ -86,7 +86,8 @@ void ut_lmdb_disk_hold_lock(const char *lock_z)
     if (fstat(file, &status) == 0 && status.st_size == 0 &&
         ioctl(file, (ioctl_request)FS_IOC_GETFLAGS, &flags) == 0) {
         flags |= FS_NOCOW_FL;
-        (void)ioctl(file, (ioctl_request)FS_IOC_SETFLAGS, &flags); // other file systems do not know it
+        // Other file systems do not know it.
+        (void)ioctl(file, (ioctl_request)FS_IOC_SETFLAGS, &flags);
     }
     (void)reserve(file, 0, LOCK_BYTES); // where it fails the file may serve all the same
     (void)close(file);                  // nothing was written

@@ -682,9 +682,26 @@ void ut_exporter_advance(ut_exporter *exporter, uint64_t last_seq)
         exporter->pending.last_seq = last_seq;
 }
 
+// Lets go of requests that wait for a name, of which nothing is sent: a name server that is silent
+// is not to hold up the end.
+static void abandon_resolving(ut_exporter *exporter)
+{
+    for (size_t i = 0; i < exporter->destination->connections; i++) {
+        ut_exporter_link *link = &exporter->links[i];
+        if (link->batch == NULL || !ut_http_client_resolving(link->client))
+            continue;
+        ut_http_client_free(link->client);
+        link->client = NULL;
+        abandon(exporter, link->batch);
+        link->batch = NULL;
+        exporter->in_flight--;
+    }
+}
+
 void ut_exporter_drain(ut_exporter *exporter)
 {
     exporter->draining = true;
+    abandon_resolving(exporter);
     abandon_waiting(exporter);
 }
 

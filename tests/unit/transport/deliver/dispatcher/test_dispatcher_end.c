@@ -1,11 +1,32 @@
 // The end of a dispatcher, drained or at any moment, and what it refuses to begin with.
 #include "tests/support/delivery_rig.h"
 
+#include <netdb.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static bool answers;
+
+// Name servers that are silent until the test lets them answer.
+int getaddrinfo(const char *host_z, const char *service_z, const struct addrinfo *hints,
+                struct addrinfo **list)
+{
+    (void)host_z;
+    (void)service_z;
+    (void)hints;
+    (void)list;
+    (void)pthread_mutex_lock(&lock);
+    while (!answers)
+        (void)pthread_cond_wait(&changed, &lock);
+    (void)pthread_mutex_unlock(&lock);
+    return EAI_AGAIN;
+}
 
 static bool is_idle(ut_delivery_rig *rig)
 {
@@ -70,6 +91,33 @@ static void draining_leaves_what_fails_pending(void **state)
                          100);
         ut_delivery_rig_drop(rig);
     }
+}
+
+static void draining_does_not_wait_for_a_name_server(void **state)
+{
+    (void)state;
+    ut_delivery_rig *rig = ut_delivery_rig_make();
+    (void)ut_delivery_rig_add_server(rig, NULL);
+    assert_int_equal(ut_url_parse("http://silent.example:4318/", &rig->destinations[0].url, NULL),
+                     UT_OK);
+    rig->destinations[0].connections = 2;
+    (void)ut_filled_store_append(rig->store, 100, 0);
+    ut_delivery_rig_start(rig);
+    for (int i = 0; i < 3; i++) { // until a batch is read and due
+        rig->now_ms += 2000;
+        (void)ut_delivery_rig_step(rig);
+    }
+    assert_int_equal(ut_delivery_rig_status(rig, 0).in_flight, 1);
+    ut_dispatcher_drain(rig->dispatcher);
+    assert_true(ut_dispatcher_idle(rig->dispatcher));
+    (void)ut_delivery_rig_step(rig);
+    assert_int_equal(ut_delivery_rig_status(rig, 0).in_flight, 0);
+    assert_int_equal(ut_delivery_rig_entry(rig, 0, 1).state, UT_DELIVERY_PENDING);
+    ut_delivery_rig_drop(rig);
+    (void)pthread_mutex_lock(&lock);
+    answers = true;
+    (void)pthread_cond_broadcast(&changed);
+    (void)pthread_mutex_unlock(&lock);
 }
 
 static void it_can_be_freed_at_any_moment(void **state)
@@ -162,6 +210,8 @@ int main(void)
         UT_DELIVERY_RIG_TEST(it_can_be_freed_at_any_moment),
         UT_DELIVERY_RIG_TEST(a_destination_that_cannot_work_is_explained),
         UT_DELIVERY_RIG_TEST(there_is_an_end_to_destinations),
+        // The last: the thread of its look-up ends when it likes.
+        cmocka_unit_test(draining_does_not_wait_for_a_name_server),
     };
     return cmocka_run_group_tests(tests, ut_delivery_rig_warm_up, NULL);
 }

@@ -21,7 +21,7 @@ static const char help[] =
     "keeps them; they are counted as expired. Ctrl-C cancels it: what is removed by\n"
     "then stays removed.\n"
     "\n"
-    "  -o, --older-than AGE    7d, 12h, 30m, 1d12h; 0: everything\n"
+    "      --older-than AGE    7d, 12h, 30m, 1d12h; 0: everything\n"
     "  -s, --service NAME      only spans of this service\n"
     "      --delivered         only what no destination waits for\n"
     "      --dry-run           only count what would go\n"
@@ -36,10 +36,12 @@ static const char help[] =
     "the directory; 77 permission denied; 78 configuration; 130 cancelled.\n";
 // clang-format on
 
+enum { OPTION_OLDER = UT_STORE_OPTION_DELIVERED + 1 };
+
 static const struct option option_rows[] = {
     UT_OPTION_ROWS_WHERE,
     UT_OPTION_ROW_JSON,
-    {"older-than", required_argument, NULL, 'o'},
+    {"older-than", required_argument, NULL, OPTION_OLDER},
     {"service", required_argument, NULL, 's'},
     {"delivered", no_argument, NULL, UT_STORE_OPTION_DELIVERED},
     {"dry-run", no_argument, NULL, UT_STORE_OPTION_DRY_RUN},
@@ -113,7 +115,7 @@ static int run(int argc, char **argv)
     uint64_t age_ms = 0;
     for (int option; (option = ut_options_next(&options, argc, argv)) != -1;) {
         switch (option) {
-        case 'o':
+        case OPTION_OLDER:
             age_z = optarg;
             if (ut_text_parse_duration(ut_bytes_of_z(age_z), &age_ms) != UT_OK)
                 return ut_cli_usage("store cleanup",

@@ -80,6 +80,21 @@ int ut_data_dir_make(const char *dir_z, ut_fault *fault)
     return EX_OK;
 }
 
+static void no_store_fault(const char *dir_z, ut_fault *fault)
+{
+    struct stat status;
+    const bool there = stat(dir_z, &status) == 0;
+    if (there && !S_ISDIR(status.st_mode))
+        (void)ut_fault_set(fault, UT_ENOTFOUND,
+                           "%s is no directory, expected the data directory, which holds store.mdb",
+                           dir_z);
+    else
+        (void)ut_fault_set(fault, UT_ENOTFOUND,
+                           "there is no store in %s (%s): has an agent run with this data "
+                           "directory?",
+                           dir_z, there ? "no store.mdb" : "no such directory");
+}
+
 int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
@@ -88,10 +103,7 @@ int ut_data_dir_find_store(const char *dir_z, ut_fault *fault)
     if (written > 0 && (size_t)written < sizeof(path_z) &&
         (lstat(path_z, &status) == 0 || errno == EACCES))
         return EX_OK;
-    (void)ut_fault_set(
-        fault, UT_ENOTFOUND,
-        "there is no store in %s (no store.mdb): has an agent run with this data directory?",
-        dir_z);
+    no_store_fault(dir_z, fault);
     return EX_NOINPUT;
 }
 
@@ -104,6 +116,21 @@ static const char *user_name(uid_t user, char *out_z, size_t cap)
     else
         (void)snprintf(out_z, cap, "'#%lu'", (unsigned long)user);
     return out_z;
+}
+
+void ut_data_dir_explain(const char *dir_z, ut_fault *fault)
+{
+    struct stat status;
+    char name_z[USER_BYTES_MAX];
+    const ut_fault why = *fault;
+    if (why.code == UT_ENOTFOUND) {
+        no_store_fault(dir_z, fault);
+    } else if (why.code == UT_EPERM && stat(dir_z, &status) == 0 && status.st_uid != geteuid()) {
+        (void)user_name(status.st_uid, name_z, sizeof(name_z));
+        (void)ut_fault_set(fault, why.code,
+                           "%s; the data directory belongs to the user %s: sudo -u %s untrace ...",
+                           why.text_z, name_z, name_z);
+    }
 }
 
 static int foreign_fault(ut_fault *fault, const char *dir_z, uid_t owner)

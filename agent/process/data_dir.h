@@ -41,6 +41,10 @@ int ut_data_dir_open_store(const ut_config *config, const ut_log *log, ut_store 
 int ut_data_dir_open_existing(ut_config *config, const ut_log *log, ut_store **store,
                               ut_fault *fault);
 
+// Says what to do about a fault of ut_engine_lmdb_open for reading: where there is no store, and
+// where this user may not read it. Other faults stay as they are.
+void ut_data_dir_explain(const char *dir_z, ut_fault *fault);
+
 // Adds the place and the remedy to a fault of ut_store_open, which knows neither.
 void ut_data_dir_name_fault(const char *data_dir_z, ut_fault *fault);
 

@@ -42,13 +42,10 @@ static ut_err open_dir(const char *data_dir_z, const ut_config *config, const ch
         .dir_z = data_dir_z, .bytes_max = UT_STORE_BYTES_MIN, .read_only = true};
     ut_crash_note(data_dir_z);
     ut_err err = ut_engine_lmdb_open(&engine_config, &engine, fault);
-    if (err == UT_ENOTFOUND)
-        (void)ut_fault_set(
-            fault, err,
-            "there is no store in %s (no store.mdb): has an agent run with this data directory?",
-            data_dir_z);
-    if (err != UT_OK)
+    if (err != UT_OK) {
+        ut_data_dir_explain(data_dir_z, fault);
         goto done;
+    }
     // A store that is not encrypted can be read even where the key cannot.
     ut_master_key key;
     ut_fault key_fault = {UT_OK, ""};

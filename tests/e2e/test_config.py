@@ -146,7 +146,7 @@ def test_an_empty_file_means_all_defaults(tmp_path):
     assert done.stdout.startswith(f"configuration      {file} ($UNTRACE_CONFIG)\n")
 
 
-READERS = ["traces", "top --once", "spans", "failures", "stats", "store info", "store verify", "export", "store cleanup -o 30d --dry-run"]
+READERS = ["traces", "top --once", "spans", "failures", "stats", "store info", "store verify", "export", "store cleanup --older-than 30d --dry-run"]
 
 
 def test_readers_need_neither_the_secrets_nor_the_files_of_the_agent(agent, tmp_path):

@@ -106,6 +106,35 @@ static void a_try_finds_what_a_start_would_find(void **state)
     assert_says(f, "it is a link");
 }
 
+// ---- reading ----
+
+static void what_cannot_be_read_says_what_to_do(void **state)
+{
+    fixture *f = *state;
+    char file_z[UT_TEMP_PATH_MAX];
+    ut_temp_path(f->dir_z, "file", file_z);
+    const int fd = open(file_z, O_CREAT | O_WRONLY, 0600);
+    assert_true(fd >= 0 && close(fd) == 0);
+    assert_int_equal(ut_data_dir_find_store(file_z, &f->fault), EX_NOINPUT);
+    assert_says(f, "file is no directory, expected the data directory");
+    assert_int_equal(unlink(file_z), 0);
+    assert_int_equal(ut_data_dir_find_store(file_z, &f->fault), EX_NOINPUT);
+    assert_says(f, "(no such directory)");
+    (void)ut_fault_set(&f->fault, UT_ENOTFOUND, "x");
+    ut_data_dir_explain(f->dir_z, &f->fault);
+    assert_says(f, "(no store.mdb): has an agent run");
+    // Our own directory needs no other user; other faults are left alone.
+    (void)ut_fault_set(&f->fault, UT_EPERM, "may not");
+    ut_data_dir_explain(f->dir_z, &f->fault);
+    assert_string_equal(f->fault.text_z, "may not");
+    if (geteuid() != 0)
+        return;
+    assert_int_equal(chown(f->dir_z, OTHER_USER, OTHER_USER), 0);
+    ut_data_dir_explain(f->dir_z, &f->fault);
+    assert_says(f, "may not; the data directory belongs to the user ");
+    assert_says(f, ": sudo -u ");
+}
+
 // ---- making ----
 
 static void what_is_missing_is_made_for_this_user_only(void **state)
@@ -441,6 +470,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CLAIM(a_try_leaves_what_was_there_and_nothing_else),
         CLAIM(a_try_finds_what_a_start_would_find),
+        CLAIM(what_cannot_be_read_says_what_to_do),
         CLAIM(what_is_missing_is_made_for_this_user_only),
         CLAIM(a_file_in_its_place_is_told),
         CLAIM(a_directory_that_every_user_may_write_is_warned_of),

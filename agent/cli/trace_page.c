@@ -21,6 +21,8 @@ enum {
     VALUE_BYTES_MAX = 1024 * 1024, // of an attribute as JSON; longer ones are not shown
     STATE_COLUMNS = 400,           // of a state or a change, unless all is wanted
     KEY_COLUMNS = 60,
+    LABEL_COLUMNS = 24, // of who said a text
+    LABEL_BYTES_MAX = 1024,
     VALUE_COLUMNS = 120,
     VALUE_LINE_BYTES = 60, // longer values stand below their key when they are shown whole
     LINES_COLUMNS = 1000,  // of a text of several lines that is no stack trace, unless it is whole
@@ -174,25 +176,31 @@ typedef struct {
     uint32_t index;
 } place;
 
-// One text of a model's call.
-static void add_prompt(void *context, const char *name_z, ut_bytes value)
+// One text of a model's call, or of a tool's.
+static void add_prompt(void *context, ut_bytes label, ut_bytes text)
 {
     const place *at = context;
-    page *view = at->view;
-    char label_z[32];
-    ut_mp_reader reader = ut_mp_reader_of(value);
-    ut_bytes text;
-    ut_buf_reset(&view->value, VALUE_BYTES_MAX);
-    if (ut_mp_peek(&reader) == UT_MP_STR) {
-        text = ut_mp_get_str(&reader);
-    } else {
-        ut_json_value(&view->value, value);
-        text = view->value.err == UT_OK ? ut_buf_bytes(&view->value) : UT_BYTES_LIT("(too long)");
-    }
-    if (text.len == 0)
-        return;
-    (void)snprintf(label_z, sizeof(label_z), "%s: ", name_z);
-    ut_tree_text_preview(&view->tree, at->index, label_z, text, view->options->prompt_columns);
+    ut_buf shown;
+    ut_buf_init(&shown, LABEL_BYTES_MAX);
+    (void)ut_term_text(&shown, label, LABEL_COLUMNS, false);
+    ut_buf_add(&shown, ": ", sizeof(": ")); // with its NUL
+    if (shown.err == UT_OK)
+        ut_tree_text_preview(&at->view->tree, at->index, (const char *)shown.data, text,
+                             at->view->options->prompt_columns);
+    ut_buf_free(&shown);
+}
+
+// ", 900 tokens (800 in, 300 of them cached, 100 out, 40 of them reasoning)".
+static void add_tokens(ut_buf *text, const ut_llm_call *call)
+{
+    ut_buf_printf(text, ", %llu tokens (%llu in", (unsigned long long)call->total_tokens,
+                  (unsigned long long)call->input_tokens);
+    if (call->cached_tokens > 0)
+        ut_buf_printf(text, ", %llu of them cached", (unsigned long long)call->cached_tokens);
+    ut_buf_printf(text, ", %llu out", (unsigned long long)call->output_tokens);
+    if (call->reasoning_tokens > 0)
+        ut_buf_printf(text, ", %llu of them reasoning", (unsigned long long)call->reasoning_tokens);
+    ut_buf_add_byte(text, ')');
 }
 
 static void add_llm(page *view, uint32_t index)
@@ -210,9 +218,7 @@ static void add_llm(page *view, uint32_t index)
             ut_buf_add_bytes(&text, call.provider);
         }
         if (call.has_tokens)
-            ut_buf_printf(
-                &text, ", %llu tokens (%llu in, %llu out)", (unsigned long long)call.total_tokens,
-                (unsigned long long)call.input_tokens, (unsigned long long)call.output_tokens);
+            add_tokens(&text, &call);
         if (call.has_cost) {
             ut_span_cost(call.cost_usd, cost_z);
             ut_buf_printf(&text, ", %s", cost_z);
@@ -473,33 +479,37 @@ static void add_critical(page *view, const ut_tree *tree)
 
 static void add_llm_total(page *view)
 {
+    ut_llm_call sum = {0};
     uint64_t calls = 0;
-    uint64_t input = 0;
-    uint64_t output = 0;
-    uint64_t total = 0;
     uint64_t costs = 0;
-    double cost_usd = 0;
     for (uint32_t i = 0; i < view->all_count; i++) {
         ut_llm_call call;
         if (!ut_llm_read(view->all[i].attributes, &call))
             continue;
         calls++;
-        input += call.input_tokens;
-        output += call.output_tokens;
-        total += call.total_tokens;
+        sum.has_tokens = sum.has_tokens || call.has_tokens;
+        sum.input_tokens += call.input_tokens;
+        sum.output_tokens += call.output_tokens;
+        sum.total_tokens += call.total_tokens;
+        sum.cached_tokens += call.cached_tokens;
+        sum.reasoning_tokens += call.reasoning_tokens;
+        sum.cost_usd += call.cost_usd;
         costs += call.has_cost;
-        cost_usd += call.cost_usd;
     }
     if (calls == 0)
         return;
-    ut_buf_printf(&view->tree.out,
-                  "%llu call%s of language models, %llu tokens (%llu in, %llu out)",
-                  (unsigned long long)calls, calls == 1 ? "" : "s", (unsigned long long)total,
-                  (unsigned long long)input, (unsigned long long)output);
+    ut_buf *out = &view->tree.out;
+    ut_buf_printf(out, "%llu call%s of language models", (unsigned long long)calls,
+                  calls == 1 ? "" : "s");
+    if (sum.has_tokens)
+        add_tokens(out, &sum);
     if (costs > 0) {
         char cost_z[UT_SPAN_COST_MAX];
-        ut_span_cost(cost_usd, cost_z);
-        ut_buf_printf(&view->tree.out, ", %s", cost_z);
+        ut_span_cost(sum.cost_usd, cost_z);
+        ut_buf_printf(out, ", %s", cost_z);
+        if (costs < calls)
+            ut_buf_printf(out, " (of %llu of %llu calls)", (unsigned long long)costs,
+                          (unsigned long long)calls);
     }
     ut_tree_text_end_line(&view->tree);
 }

@@ -172,10 +172,13 @@ static void write_row(ut_json_writer *json, const ut_stats_row *row)
     ut_json_time(json, "last_start", row->last_start_ns);
     if (row->count > 0)
         ut_json_write_hex(json, "last_trace_id", ut_bytes_of(row->last_trace_id, UT_TRACE_ID_LEN));
-    if (row->total_tokens > 0 || row->cost_count > 0) {
+    if (row->token_count > 0 || row->cost_count > 0) {
         ut_json_write_uint(json, "input_tokens", row->input_tokens);
         ut_json_write_uint(json, "output_tokens", row->output_tokens);
         ut_json_write_uint(json, "total_tokens", row->total_tokens);
+        ut_json_write_uint(json, "cached_tokens", row->cached_tokens);
+        ut_json_write_uint(json, "reasoning_tokens", row->reasoning_tokens);
+        ut_json_write_uint(json, "token_count", row->token_count);
         ut_json_write_double(json, "cost_usd", row->cost_usd);
         ut_json_write_uint(json, "cost_count", row->cost_count);
     }
@@ -278,12 +281,38 @@ static void add_label(ut_table *table, const request *wanted, const ut_stats_row
     }
 }
 
+// "2140", with a part that is of a kind "2140 (400 cached)"; "-" where no call states any.
+static void add_tokens(ut_table *table, const ut_stats_row *row, uint64_t tokens, uint64_t part,
+                       const char *part_z)
+{
+    char text_z[2 * UT_TEXT_SHORT_MAX] = "-";
+    if (row->token_count > 0 && part == 0)
+        (void)snprintf(text_z, sizeof(text_z), "%llu", (unsigned long long)tokens);
+    else if (row->token_count > 0)
+        (void)snprintf(text_z, sizeof(text_z), "%llu (%llu %s)", (unsigned long long)tokens,
+                       (unsigned long long)part, part_z);
+    ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+}
+
+// "$0.0127", and "$0.0127 (2 of 7)" where that is the cost of 2 of 7 calls.
+static void add_cost(ut_table *table, const ut_stats_row *row)
+{
+    char cost_z[UT_SPAN_COST_MAX];
+    char text_z[UT_SPAN_COST_MAX + 2 * UT_TEXT_SHORT_MAX] = "-";
+    ut_span_cost(row->cost_usd, cost_z);
+    if (row->cost_count > 0 && row->cost_count == row->call_count)
+        (void)snprintf(text_z, sizeof(text_z), "%s", cost_z);
+    else if (row->cost_count > 0)
+        (void)snprintf(text_z, sizeof(text_z), "%s (%llu of %llu)", cost_z,
+                       (unsigned long long)row->cost_count, (unsigned long long)row->call_count);
+    ut_table_cell_z(table, text_z, UT_COLOUR_NONE);
+}
+
 // total: the row is that of all groups.
 static void add_row(ut_table *table, const request *wanted, const ut_stats_row *row, bool total)
 {
     const ut_colour colour = total ? UT_COLOUR_BOLD : UT_COLOUR_NONE;
     const uint32_t labels = wanted->key_count + groups_by(wanted, UT_STATS_BY_ERROR);
-    char text_z[UT_TEXT_SHORT_MAX];
     for (uint32_t i = 0; i < labels; i++) {
         if (total)
             ut_table_cell_z(table, i == 0 ? "all" : "", colour);
@@ -297,12 +326,10 @@ static void add_row(ut_table *table, const request *wanted, const ut_stats_row *
     ut_table_number(table, row->count, colour);
     add_rate(table, row);
     if (groups_by(wanted, UT_STATS_BY_MODEL)) {
-        ut_table_number(table, row->input_tokens, UT_COLOUR_NONE);
-        ut_table_number(table, row->output_tokens, UT_COLOUR_NONE);
-        ut_table_number(table, row->total_tokens, UT_COLOUR_NONE);
-        if (row->cost_count > 0)
-            ut_span_cost(row->cost_usd, text_z);
-        ut_table_cell_z(table, row->cost_count > 0 ? text_z : "-", UT_COLOUR_NONE);
+        add_tokens(table, row, row->input_tokens, row->cached_tokens, "cached");
+        add_tokens(table, row, row->output_tokens, row->reasoning_tokens, "reasoning");
+        add_tokens(table, row, row->total_tokens, 0, "");
+        add_cost(table, row);
     }
     add_times(table, row);
 }

@@ -404,6 +404,10 @@ static ut_err count_span(group *to, const ut_span *span, uint64_t duration_ns,
         row->input_tokens = add_up(row->input_tokens, call->input_tokens);
         row->output_tokens = add_up(row->output_tokens, call->output_tokens);
         row->total_tokens = add_up(row->total_tokens, call->total_tokens);
+        row->cached_tokens = add_up(row->cached_tokens, call->cached_tokens);
+        row->reasoning_tokens = add_up(row->reasoning_tokens, call->reasoning_tokens);
+        row->call_count++;
+        row->token_count += call->has_tokens;
         row->cost_usd += call->cost_usd;
         row->cost_count += call->has_cost;
     }

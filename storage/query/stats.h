@@ -66,8 +66,12 @@ typedef struct {
     uint64_t input_tokens;                  // of calls of language models (llm.h)
     uint64_t output_tokens;
     uint64_t total_tokens;
+    uint64_t cached_tokens;
+    uint64_t reasoning_tokens;
+    uint64_t call_count;  // spans that are a call
+    uint64_t token_count; // of these, those that state tokens
     double cost_usd;
-    uint64_t cost_count; // spans that state a cost
+    uint64_t cost_count; // of these, those that state a cost
 } ut_stats_row;
 
 // attribute: for UT_STATS_BY_ATTRIBUTE, copied. UT_ENOMEM.

@@ -56,6 +56,7 @@ static const spelling spellings[] = {
     // OpenInference
     KEY("openinference.span.kind", KIND),
     KEY("llm.model_name", REQUEST_MODEL),
+    KEY("embedding.model_name", REQUEST_MODEL),
     KEY("llm.request.model_name", REQUEST_MODEL),
     KEY("llm.response.model_name", RESPONSE_MODEL),
     KEY("llm.provider", PROVIDER),
@@ -95,6 +96,23 @@ static const spelling spellings[] = {
     KEY("llm.cost_prompt", COST_INPUT),
     KEY("llm.cost_completion", COST_OUTPUT),
     KEY("llm.cost", COST_TOTAL),
+    // Vercel AI SDK
+    KEY("ai.operationId", KIND),
+    KEY("ai.response.model", RESPONSE_MODEL),
+    KEY("ai.model.id", REQUEST_MODEL),
+    KEY("ai.model.provider", PROVIDER),
+    KEY("ai.usage.inputTokens", INPUT),
+    KEY("ai.usage.promptTokens", INPUT),
+    KEY("ai.usage.tokens", INPUT),
+    KEY("ai.usage.outputTokens", OUTPUT),
+    KEY("ai.usage.completionTokens", OUTPUT),
+    KEY("ai.usage.totalTokens", TOTAL),
+    KEY("ai.usage.cachedInputTokens", CACHED),
+    KEY("ai.usage.reasoningTokens", REASONING),
+    // LangSmith
+    KEY("langsmith.span.kind", KIND),
+    KEY("langsmith.metadata.ls_model_name", REQUEST_MODEL),
+    KEY("langsmith.metadata.ls_provider", PROVIDER),
 };
 
 enum { SPELLINGS = sizeof(spellings) / sizeof(spellings[0]), NONE = SPELLINGS };
@@ -102,12 +120,33 @@ enum { SPELLINGS = sizeof(spellings) / sizeof(spellings[0]), NONE = SPELLINGS };
 // Of the table above: what is shorter or longer is none of them.
 enum { KEY_LEN_MIN = sizeof("llm.cost") - 1, KEY_LEN_MAX = 44 };
 
-// Operations and kinds of spans around calls, in lower case.
+// Operations and kinds of spans around calls, in lower case. The Vercel AI SDK makes a span such as
+// ai.generateText around ai.generateText.doGenerate, which is the call.
 static const char *const around[] = {
-    "agent",           "chain",     "create_agent", "evaluator",
-    "execute_tool",    "guardrail", "invoke_agent", "invoke_skill",
-    "invoke_workflow", "prompt",    "reranker",     "retrieval",
-    "retriever",       "task",      "tool",         "workflow",
+    "ai.embed",
+    "ai.embedmany",
+    "ai.generateobject",
+    "ai.generatetext",
+    "ai.streamobject",
+    "ai.streamtext",
+    "ai.toolcall",
+    "parser",
+    "agent",
+    "chain",
+    "create_agent",
+    "evaluator",
+    "execute_tool",
+    "guardrail",
+    "invoke_agent",
+    "invoke_skill",
+    "invoke_workflow",
+    "prompt",
+    "reranker",
+    "retrieval",
+    "retriever",
+    "task",
+    "tool",
+    "workflow",
 };
 
 // Kinds that are a call by themselves.
@@ -121,10 +160,11 @@ typedef struct {
     uint64_t whole[NUMBERS];
 } findings;
 
-// By the first byte: of gen_ai, llm, openinference, traceloop.
+// By the first byte: of ai, embedding, gen_ai, langsmith and llm, openinference, traceloop.
 static inline bool may_be_spelling(uint8_t first)
 {
-    return first == 'g' || first == 'l' || first == 'o' || first == 't';
+    return first == 'g' || first == 'l' || first == 'o' || first == 't' || first == 'a' ||
+           first == 'e';
 }
 
 static uint32_t find_spelling(ut_bytes key)

@@ -1,6 +1,6 @@
 // Calls of language models: which spans are one, and what they say of model, tokens and cost, in
-// every spelling that is about (OpenTelemetry gen_ai old and new, OpenInference, OpenLLMetry,
-// Untrace). Pure functions.
+// the spellings that are about (OpenTelemetry gen_ai old and new, OpenInference, OpenLLMetry, the
+// Vercel AI SDK, LangSmith, Untrace). Pure functions.
 #ifndef UT_STORAGE_SPAN_LLM_H
 #define UT_STORAGE_SPAN_LLM_H
 

@@ -351,6 +351,33 @@ def odd_trace():
     return message, root.trace_id.hex()
 
 
+def test_cost_and_tokens_say_of_how_many_calls_they_are(agent):
+    under_test = agent()
+    message = otlp.request(4, service="bot")
+    spans = message.resource_spans[0].scope_spans[0].spans
+    for span, (model, values) in zip(spans, [
+            ("a", {"gen_ai.usage.input_tokens": 800, "gen_ai.usage.output_tokens": 100, "llm.cost.total": 0.01,
+                   "gen_ai.usage.cache_read.input_tokens": 300, "gen_ai.usage.reasoning.output_tokens": 40}),
+            ("a", {"gen_ai.usage.input_tokens": 1, "gen_ai.usage.output_tokens": 2}), ("b", {}), ("b", {})]):
+        del span.attributes[:]
+        for key, value in {"gen_ai.operation.name": "chat", "gen_ai.request.model": model, **values}.items():
+            otlp.attribute(span, key, value)
+    otlp.attribute(spans[2], "gen_ai.input.messages", json.dumps([
+        {"role": "user", "parts": [{"type": "text", "content": "Weather in Paris? \u65e5\u672c"}]},
+        {"role": "assistant", "parts": [{"type": "tool_call", "name": "get_weather", "arguments": {"city": "Paris"}}]}]))
+    event = spans[2].events.add(name="gen_ai.choice")
+    otlp.attribute(event, "message", '{"role":"assistant","content":"Sunny, 22C"}')
+    under_test.accept(message)
+    text = untrace("trace", spans[0].trace_id.hex(), "--data-dir", under_test.data_dir).stdout
+    assert "4 calls of language models, 903 tokens (801 in, 300 of them cached, 102 out, 40 of them reasoning), $0.0100 (of 1 of 4 calls)" in text
+    assert "model a, 900 tokens (800 in, 300 of them cached, 100 out, 40 of them reasoning), $0.0100\n" in text
+    assert 'user: Weather in Paris? \u65e5\u672c\n' in text and 'calls: get_weather({"city":"Paris"})\n' in text
+    assert "answer: Sunny, 22C\n" in text and "parts" not in text
+    rows = untrace("stats", "--by", "model", "--data-dir", under_test.data_dir).stdout.splitlines()
+    assert "801 (300 cached)  102 (40 reasoning)" in rows[1] and "$0.0100 (1 of 2)" in rows[1]
+    assert rows[2].split()[:7] == ["b", "2", "0", "-", "-", "-", "-"]
+
+
 def test_a_trace_shows_what_is_odd_and_what_models_cost(agent):
     under_test = agent()
     message, trace_id = odd_trace()

@@ -74,12 +74,16 @@ static void assert_text(ut_bytes text, const char *expected_z)
 static void every_spelling_of_text_is_read(void **state)
 {
     (void)state;
-    static const char *const models[] = {"gen_ai.response.model",   "gen_ai.request.model",
-                                         "llm.model_name",          "llm.request.model_name",
-                                         "llm.response.model_name", "llm.model",
-                                         "llm.request.model",       "llm.response.model"};
-    static const char *const providers[] = {"gen_ai.provider.name", "gen_ai.system", "llm.provider",
-                                            "llm.system"};
+    static const char *const models[] = {
+        "gen_ai.response.model",   "gen_ai.request.model",
+        "llm.model_name",          "llm.request.model_name",
+        "llm.response.model_name", "llm.model",
+        "llm.request.model",       "llm.response.model",
+        "embedding.model_name",    "ai.model.id",
+        "ai.response.model",       "langsmith.metadata.ls_model_name"};
+    static const char *const providers[] = {
+        "gen_ai.provider.name", "gen_ai.system",     "llm.provider",
+        "llm.system",           "ai.model.provider", "langsmith.metadata.ls_provider"};
     static const char *const operations[] = {"gen_ai.operation.name", "llm.request.type",
                                              "llm.operation.type", "llm.operation"};
     attributes made = begin();
@@ -123,6 +127,14 @@ static void every_spelling_of_tokens_is_read(void **state)
     static const size_t reasoning = offsetof(ut_llm_call, reasoning_tokens);
     const number_key keys[] = {
         {"gen_ai.usage.input_tokens", in},
+        {"ai.usage.inputTokens", in},
+        {"ai.usage.promptTokens", in},
+        {"ai.usage.tokens", in},
+        {"ai.usage.outputTokens", out},
+        {"ai.usage.completionTokens", out},
+        {"ai.usage.totalTokens", total},
+        {"ai.usage.cachedInputTokens", cached},
+        {"ai.usage.reasoningTokens", reasoning},
         {"gen_ai.usage.prompt_tokens", in},
         {"llm.token_count.prompt", in},
         {"llm.prompt.tokens", in},
@@ -276,6 +288,33 @@ static void what_goes_on_around_a_call_is_none(void **state)
     end(&made);
 }
 
+static void the_call_of_the_vercel_sdk_is_the_inner_span(void **state)
+{
+    (void)state;
+    attributes made = begin();
+    ut_llm_call call;
+    static const char *const outer[] = {"ai.generateText", "ai.streamObject", "ai.embedMany",
+                                        "ai.toolCall"};
+    for (size_t i = 0; i < sizeof(outer) / sizeof(outer[0]); i++) {
+        add_text(&made, "ai.operationId", outer[i]);
+        add_text(&made, "ai.model.id", "m");
+        add_int(&made, "ai.usage.promptTokens", 5);
+        assert_false(read_call(&made, &call));
+    }
+    add_text(&made, "ai.operationId", "ai.generateText.doGenerate");
+    add_text(&made, "ai.model.id", "m");
+    add_int(&made, "ai.usage.promptTokens", 5);
+    assert_true(read_call(&made, &call));
+    assert_text(call.model, "m");
+    assert_text(call.operation, "ai.generateText.doGenerate");
+    add_text(&made, "langsmith.span.kind", "chain");
+    add_text(&made, "gen_ai.request.model", "m");
+    assert_false(read_call(&made, &call));
+    add_text(&made, "langsmith.span.kind", "llm");
+    assert_true(read_call(&made, &call));
+    end(&made);
+}
+
 static void what_is_no_number_is_passed_over(void **state)
 {
     (void)state;
@@ -343,6 +382,7 @@ int main(void)
         cmocka_unit_test(a_total_is_as_stated_and_otherwise_the_sum),
         cmocka_unit_test(the_newer_convention_counts_in_either_order),
         cmocka_unit_test(what_goes_on_around_a_call_is_none),
+        cmocka_unit_test(the_call_of_the_vercel_sdk_is_the_inner_span),
         cmocka_unit_test(what_is_no_number_is_passed_over),
         cmocka_unit_test(damaged_and_random_attributes_do_no_harm),
     };

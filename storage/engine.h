@@ -89,6 +89,9 @@ struct ut_engine {
     // for them runs out first in an old, fragmented store: cut them in pieces where that is
     // possible.
     uint32_t value_bytes_best;
+    // Values of this length take a few dozen pages, and are kept apart in the memory of a
+    // transaction, which gives it back; it may keep that of shorter ones for the next.
+    uint32_t value_bytes_long;
 };
 struct ut_txn {
     ut_engine *engine;

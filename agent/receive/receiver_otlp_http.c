@@ -517,7 +517,9 @@ static void take_body(ut_receiver_otlp_http *receiver, ut_http_exchange *exchang
     }
     ut_fault fault = {UT_OK, ""};
     ut_err err = decode(receiver, encoding_of(exchange), body, &submission->batch, &fault);
-    const size_t memory = ut_batch_memory(&submission->batch);
+    body_release(receiver);
+    const size_t memory =
+        ut_batch_memory(&submission->batch) + ut_store_commit_memory(&submission->batch);
     if (err == UT_OK && !ut_http_server_charge(receiver->server, memory))
         err = UT_ELIMIT;
     if (err != UT_OK) {

@@ -3,12 +3,19 @@
 
 #include "storage/lmdb/lmdb_file.h"
 
-// Others read the number while the file is opened again, which leaves it as it is.
+// LMDB allocates the changed pages of a transaction one by one and never frees them, but for values
+// of several pages.
+enum { LONG_PAGES = 64 };
+
+// Others read the numbers while the file is opened again, which leaves them as they are.
 static void set_best_length(ut_lmdb_engine *engine)
 {
-    uint32_t best = (uint32_t)(engine->env->page_bytes - UT_LMDB_PAGE_HEADER_LEN);
-    if (engine->base.value_bytes_best != best)
-        engine->base.value_bytes_best = best;
+    const uint32_t page_bytes = (uint32_t)engine->env->page_bytes;
+    const uint32_t best = page_bytes - UT_LMDB_PAGE_HEADER_LEN;
+    if (engine->base.value_bytes_best == best)
+        return;
+    engine->base.value_bytes_best = best;
+    engine->base.value_bytes_long = LONG_PAGES * page_bytes - UT_LMDB_PAGE_HEADER_LEN;
 }
 
 int ut_lmdb_engine_open_env(ut_lmdb_engine *engine)

@@ -5,12 +5,13 @@
 #include "port/base/order.h"
 #include "storage/store/key.h"
 
-ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes sealed)
+ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes sealed,
+                          uint32_t piece_len)
 {
     for (uint32_t piece = UT_BLOCK_STORE_SEALED_FROM; sealed.len > 0; piece++) {
         if (piece == UT_BLOCK_STORE_SEALED_TO)
             return UT_ELIMIT;
-        const size_t len = ut_min_size(sealed.len, txn->engine->value_bytes_best);
+        const size_t len = ut_min_size(sealed.len, piece_len);
         const ut_key key = ut_key_piece(org, seq, piece);
         ut_err err = ut_txn_put(txn, ut_key_bytes(&key), (ut_bytes){sealed.data, len});
         if (err != UT_OK)

@@ -16,8 +16,10 @@ enum {
     UT_BLOCK_STORE_MEMBERS_MAX = 16, // ids in one piece of members
 };
 
+// piece_len: of all pieces but the last; value_bytes_best or value_bytes_long of the engine.
 // UT_ELIMIT: more pieces than there are numbers. Errors of the engine.
-ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes sealed);
+ut_err ut_block_store_put(ut_txn *txn, uint32_t org, uint64_t seq, ut_bytes sealed,
+                          uint32_t piece_len);
 
 // Appends the sealed block to out. UT_ENOTFOUND, UT_ECORRUPT (a piece is missing at the front),
 // UT_ENOMEM.

@@ -140,6 +140,10 @@ typedef struct {
 ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends,
                        size_t append_count, const ut_delivery *marks, size_t mark_count);
 
+// Memory in bytes that a commit takes besides a large batch, until it returns; 0 for others, which
+// make do with what the store keeps anyway. For whoever counts the memory of requests. Pure.
+size_t ut_store_commit_memory(const ut_batch *batch);
+
 // The newest sequence number; rises with every block. Any thread.
 uint64_t ut_store_last_seq(const ut_store *store);
 

@@ -17,7 +17,25 @@ enum {
     SEALED_PERMILLE_MAX = 1050, // a block that cannot be compressed is stored as it is, and a head
     SEALED_PERMILLE_AGES = 8,   // commits over which the compression is averaged
     TOUCHES_FIXED = 16,         // the last page of each family of keys
+    LARGE_SPANS = 16 * 1024,    // in one commit, from which the memory of its plan is given back
+    PLAN_BYTES = 160,           // of the plan of a commit, for each span
+    SEALED_KEEP = 512 * 1024,   // bytes that are kept for the next block
+    LARGE_BYTES = 8 * 1024 * 1024, // of spans in one commit, from which its memory is given back
 };
+
+size_t ut_store_commit_memory(const ut_batch *batch)
+{
+    uint64_t largest = 0;
+    if (batch->span_bytes.len < LARGE_BYTES && batch->span_count < LARGE_SPANS)
+        return 0;
+    for (uint32_t i = 0; i < batch->span_count; i++) {
+        if (ut_batch_spans(batch)[i].len > largest)
+            largest = ut_batch_spans(batch)[i].len;
+    }
+    // The span stands in the payload of its block and in the sealed block at once.
+    const uint64_t bytes = 2 * largest + (uint64_t)batch->span_count * PLAN_BYTES;
+    return bytes < SIZE_MAX ? (size_t)bytes : SIZE_MAX;
+}
 
 // ---- one block ----
 
@@ -27,12 +45,15 @@ ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64
     *out = 0;
     if (ut_block_builder_count(store->builder) == 0)
         return UT_OK;
+    const ut_engine *engine = store->engine;
     uint64_t seq = store->next_state.next_seq;
     ut_err err = ut_store_keys_seal(store, org, seq, received_ns, hour);
     if (err == UT_OK)
         err = ut_trace_index_write_block(&store->index, store->txn, org, store->builder, seq);
     if (err == UT_OK)
-        err = ut_block_store_put(store->txn, org, seq, ut_buf_bytes(&store->sealed));
+        err = ut_block_store_put(store->txn, org, seq, ut_buf_bytes(&store->sealed),
+                                 store->long_pieces ? engine->value_bytes_long
+                                                    : engine->value_bytes_best);
     if (err == UT_OK)
         err = ut_block_summary_put(store, org, seq, received_ns, hour);
     if (err == UT_OK && hour != 0) {
@@ -44,6 +65,8 @@ ut_err ut_store_write_block(ut_store *store, uint32_t org, uint32_t hour, uint64
     store->next_state.next_seq += 1;
     store->next_state.counts.blocks_stored += 1;
     store->sealed_bytes += store->sealed.len;
+    // What one large span took is given back.
+    ut_buf_reset(&store->sealed, SEALED_KEEP);
     ut_block_builder_reset(store->builder);
     ut_trace_index_begin_block(&store->index);
     *out = seq;
@@ -101,6 +124,14 @@ static void clear_results(ut_store_append *appends, size_t count)
         appends[i].stored = 0;
         appends[i].duplicates = 0;
     }
+}
+
+static bool is_large(const ut_store_append *appends, size_t count)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++)
+        bytes += appends[i].batch->span_bytes.len;
+    return bytes >= LARGE_BYTES;
 }
 
 // Appends of one organisation that expire in the same hour share blocks.
@@ -247,6 +278,7 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         return UT_OK;
     if (err == UT_OK)
         err = ut_store_keys_keep_fresh(store);
+    store->long_pieces = is_large(appends, append_count);
     for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && err == UT_OK; attempt++) {
         ut_demand demand = guess_demand(store, appends, append_count, mark_count, attempt);
         err = ut_retention_make_room(store, &demand);
@@ -260,12 +292,28 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
             break;
         err = try_commit(store, now_ns, appends, append_count, marks, mark_count);
         if (err == UT_OK)
-            return UT_OK;
+            break;
+        // Long pieces need neighbouring free pages, of which an old, full store has none.
+        if ((err == UT_EFULL || err == UT_ENOSPC) && store->long_pieces) {
+            store->long_pieces = false;
+            attempt--;
+            err = UT_OK;
+            continue;
+        }
         if (err == UT_ENOSPC && ut_retention_met_full_disk(store))
             err = UT_EFULL;
         if (err == UT_EFULL && attempt + 1 < ATTEMPTS_MAX)
             err = UT_OK; // the guess was too low
     }
-    clear_results(appends, append_count);
+    store->long_pieces = false;
+    if (store->index.span_count > LARGE_SPANS) {
+        ut_trace_index_trim(&store->index);
+        ut_buf_reset(&store->span_hours, UT_TRACE_MEMORY_KEEP);
+    }
+    if (err != UT_OK) {
+        ut_buf_reset(&store->sealed, SEALED_KEEP);
+        ut_block_builder_reset(store->builder);
+        clear_results(appends, append_count);
+    }
     return err;
 }

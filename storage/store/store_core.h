@@ -98,6 +98,7 @@ struct ut_store {
     ut_record_state next_state;
     ut_ledger next_ledger;
     uint64_t sealed_bytes;  // of its blocks
+    bool long_pieces;       // its blocks are cut into pieces of value_bytes_long
     uint64_t payload_bytes; // of its blocks before compression
     // Sealed bytes per thousand bytes of span records, averaged over the last commits.
     uint32_t sealed_permille;

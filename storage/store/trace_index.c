@@ -12,6 +12,7 @@
 
 enum {
     BUFFER_MAX = 1 << 30,
+    BUFFERS = 11,
 };
 
 static const uint32_t none = UINT32_MAX;
@@ -56,14 +57,22 @@ static uint64_t digest_scope(ut_siphash_key key, const ut_batch *batch, uint32_t
 
 // ---- memory ----
 
+// All buffers of an index, to treat them alike.
+static void buffers_of(ut_trace_index *index, ut_buf *buffers[BUFFERS])
+{
+    ut_buf *const all[BUFFERS] = {&index->spans,   &index->traces,      &index->ranks,
+                                  &index->ids,     &index->parts,       &index->span_slots,
+                                  &index->finds,   &index->trace_slots, &index->ordinals,
+                                  &index->digests, &index->value};
+    memcpy(buffers, all, sizeof(all));
+}
+
 ut_err ut_trace_index_init(ut_trace_index *index)
 {
     *index = (ut_trace_index){.marked = none};
-    ut_buf *const buffers[] = {&index->spans,   &index->traces,      &index->ranks,
-                               &index->ids,     &index->parts,       &index->span_slots,
-                               &index->finds,   &index->trace_slots, &index->ordinals,
-                               &index->digests, &index->value};
-    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+    ut_buf *buffers[BUFFERS];
+    buffers_of(index, buffers);
+    for (size_t i = 0; i < BUFFERS; i++)
         ut_buf_init(buffers[i], BUFFER_MAX);
     ut_trace_finder_init(&index->finder);
     ut_trace_recent_init(&index->recent);
@@ -74,17 +83,25 @@ ut_err ut_trace_index_init(ut_trace_index *index)
 
 void ut_trace_index_free(ut_trace_index *index)
 {
-    ut_buf *const buffers[] = {&index->spans,   &index->traces,      &index->ranks,
-                               &index->ids,     &index->parts,       &index->span_slots,
-                               &index->finds,   &index->trace_slots, &index->ordinals,
-                               &index->digests, &index->value};
-    for (size_t i = 0; i < sizeof(buffers) / sizeof(buffers[0]); i++)
+    ut_buf *buffers[BUFFERS];
+    buffers_of(index, buffers);
+    for (size_t i = 0; i < BUFFERS; i++)
         ut_buf_free(buffers[i]);
     ut_trace_finder_free(&index->finder);
     ut_trace_recent_free(&index->recent);
     ut_block_traces_writer_free(&index->writer);
     free(index->fingerprints);
     index->fingerprints = NULL;
+}
+
+void ut_trace_index_trim(ut_trace_index *index)
+{
+    ut_buf *buffers[BUFFERS];
+    buffers_of(index, buffers);
+    for (size_t i = 0; i < BUFFERS; i++)
+        ut_buf_reset(buffers[i], UT_TRACE_MEMORY_KEEP);
+    index->span_count = 0;
+    index->trace_count = 0;
 }
 
 ut_err ut_trace_index_open(ut_trace_index *index, ut_txn *txn)

@@ -81,6 +81,8 @@ typedef struct {
 // UT_ENOMEM. To be freed in either case.
 ut_err ut_trace_index_init(ut_trace_index *index);
 void ut_trace_index_free(ut_trace_index *index);
+// Gives back what a large plan took; the plan is gone then.
+void ut_trace_index_trim(ut_trace_index *index);
 
 // Reads the secret of the store, or makes one, in a write transaction.
 ut_err ut_trace_index_open(ut_trace_index *index, ut_txn *txn);

@@ -394,6 +394,7 @@ ut_engine *ut_engine_memory_open(uint64_t bytes_max)
     memory_engine *engine = must(calloc(1, sizeof *engine));
     engine->base.class = &memory_class;
     engine->base.value_bytes_best = 1000; // small, so that values in pieces are common
+    engine->base.value_bytes_long = 8000;
     engine->bytes_max = bytes_max;
     UT_ASSERT(pthread_mutex_init(&engine->mutex, NULL) == 0);
     table empty = {0};
@@ -624,6 +625,7 @@ ut_engine *ut_engine_faulty_wrap(ut_engine *inner, ut_faults *faults)
     faulty_engine *engine = must(calloc(1, sizeof *engine));
     engine->base.class = &faulty_class;
     engine->base.value_bytes_best = inner->value_bytes_best;
+    engine->base.value_bytes_long = inner->value_bytes_long;
     engine->inner = inner;
     engine->faults = faults;
     return &engine->base;

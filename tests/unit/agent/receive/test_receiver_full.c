@@ -1,5 +1,7 @@
 // The OTLP/HTTP receiver when the store, the queue or the memory for requests is full or fails.
 #include "tests/support/otlp_body.h"
+#include "adapters/encoding/protobuf.h"
+#include "adapters/otlp/otlp_fields.h"
 #include "tests/support/receiver_rig.h"
 
 #include <setjmp.h>
@@ -260,6 +262,87 @@ static void memory_stays_near_its_limit(void **state)
     }
 }
 
+// A request of one span with that many bytes that do not compress.
+static ut_bytes one_large_span(ut_receiver_rig *rig, uint32_t number, size_t bytes)
+{
+    ut_buf *out = &rig->body;
+    uint8_t id[16] = {1};
+    ut_put_be32(id + 4, number);
+    ut_buf_reset(out, 0);
+    const ut_pb_slot resource = ut_pb_open(out, UT_REQUEST_RESOURCE_SPANS, bytes);
+    const ut_pb_slot scope = ut_pb_open(out, UT_RESOURCE_SPANS_SCOPE_SPANS, bytes);
+    const ut_pb_slot span = ut_pb_open(out, UT_SCOPE_SPANS_SPANS, bytes);
+    ut_pb_put_bytes(out, UT_SPAN_TRACE_ID, ut_bytes_of(id, 16));
+    ut_pb_put_bytes(out, UT_SPAN_SPAN_ID, ut_bytes_of(id, 8));
+    const ut_pb_slot pair = ut_pb_open(out, UT_SPAN_ATTRIBUTES, bytes);
+    const ut_pb_slot value = ut_pb_open(out, UT_KEY_VALUE_VALUE, bytes);
+    const ut_pb_slot content = ut_pb_open(out, UT_ANY_BYTES, bytes);
+    uint8_t *at = ut_buf_reserve(out, bytes);
+    assert_non_null(at);
+    assert_int_equal(ut_random(at, bytes), UT_OK);
+    out->len += bytes;
+    ut_pb_close(out, content);
+    ut_pb_close(out, value);
+    ut_pb_close(out, pair);
+    ut_pb_close(out, span);
+    ut_pb_close(out, scope);
+    ut_pb_close(out, resource);
+    assert_int_equal(out->err, UT_OK);
+    return ut_buf_bytes(out);
+}
+
+static void what_the_store_takes_for_a_large_span_counts(void **state)
+{
+    ut_receiver_rig *rig = *state;
+    enum { SPAN = 9 * 1024 * 1024 };
+    for (int enough = 0; enough < 2; enough++) {
+        ut_receiver_otlp_http_close(rig->receiver);
+        rig->limits.body_bytes_max = SPAN + 1000;
+        // The batch takes at most twice the span; with that alone both would do.
+        rig->limits.memory_bytes_max = (uint64_t)(enough == 0 ? 25 : 38) * 1024 * 1024;
+        ut_rig_open_receiver(rig);
+        ut_wire wire = ut_rig_wire(rig);
+        const ut_wire_answer answer =
+            ut_rig_ask(&wire, ut_rig_fields(ut_rig_encoders[0]), one_large_span(rig, 1, SPAN));
+        if (enough == 0)
+            ut_rig_assert_status(&answer, 413, 8, ut_rig_encoders[0], "memory");
+        else
+            ut_rig_assert_success(&answer, ut_rig_encoders[0]);
+        ut_wire_close(&wire);
+        ut_http_server_stats stats;
+        ut_http_server_get_stats(ut_receiver_otlp_http_server(rig->receiver), &stats);
+        assert_int_equal(stats.memory, 0);
+    }
+}
+
+static void what_a_large_request_took_is_given_back(void **state)
+{
+#if defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__
+    (void)state; // they hold back what is freed
+#else
+    ut_receiver_rig *rig = *state;
+    enum { SPAN = 12 * 1024 * 1024, SLACK = 2 * 1024 * 1024 };
+    ut_receiver_otlp_http_close(rig->receiver);
+    rig->limits.body_bytes_max = SPAN + 1000;
+    rig->limits.memory_bytes_max = (uint64_t)8 * SPAN;
+    ut_rig_open_receiver(rig);
+    ut_wire wire = ut_rig_wire(rig);
+    ut_wire_answer answer = ut_rig_ask(&wire, ut_rig_fields(ut_rig_encoders[0]),
+                                       ut_rig_body(rig, 1, 100, ut_rig_encoders[0]));
+    ut_rig_assert_success(&answer, ut_rig_encoders[0]);
+    (void)one_large_span(rig, 1, SPAN); // the test's own memory is there from now on
+    const size_t before = memory_now("RssAnon");
+    answer = ut_rig_ask(&wire, ut_rig_fields(ut_rig_encoders[0]), ut_buf_bytes(&rig->body));
+    ut_rig_assert_success(&answer, ut_rig_encoders[0]);
+    const uint64_t begin_ms = ut_clock_mono_ms();
+    while (memory_now("RssAnon") > before + SLACK) {
+        ut_rig_round(rig);
+        ut_wire_patience(begin_ms, "the memory of a large request");
+    }
+    ut_wire_close(&wire);
+#endif
+}
+
 int main(void)
 {
 #define CLAIM(name) cmocka_unit_test_setup_teardown(name, ut_rig_set_up, ut_rig_tear_down)
@@ -270,6 +353,8 @@ int main(void)
         CLAIM(memory_that_others_hold_gives_503),
         CLAIM(a_request_that_needs_more_than_all_memory_is_told_so),
         CLAIM(memory_stays_near_its_limit),
+        CLAIM(what_the_store_takes_for_a_large_span_counts),
+        CLAIM(what_a_large_request_took_is_given_back),
     };
     return cmocka_run_group_tests_name("receiver_full", tests, NULL, NULL);
 }

@@ -371,8 +371,9 @@ static void a_block_in_the_place_of_another_does_not_open(void **state)
     assert_int_equal(ut_block_store_get(cursor, UT_ORG_DEFAULT, 1, &first), UT_OK);
     assert_int_equal(ut_block_store_get(cursor, UT_ORG_DEFAULT, 2, &second), UT_OK);
     ut_cursor_close(cursor);
-    assert_int_equal(ut_block_store_put(txn, UT_ORG_DEFAULT, 1, ut_buf_bytes(&second)), UT_OK);
-    assert_int_equal(ut_block_store_put(txn, UT_ORG_DEFAULT, 2, ut_buf_bytes(&first)), UT_OK);
+    assert_int_equal(ut_block_store_put(txn, UT_ORG_DEFAULT, 1, ut_buf_bytes(&second), 1000),
+                     UT_OK);
+    assert_int_equal(ut_block_store_put(txn, UT_ORG_DEFAULT, 2, ut_buf_bytes(&first), 1000), UT_OK);
     assert_int_equal(ut_txn_commit(txn), UT_OK);
     ut_block_info info;
     assert_int_equal(read_block(store, 1, &info), UT_ECORRUPT);

@@ -85,9 +85,26 @@ static void a_store_of_4_mib_turns_over_ten_times(void **state)
     turn_over(*state, 4 * UT_RIG_MIB, 1000);
 }
 
+// The blocks of a large commit are written in pieces of many pages, and the pages of an old, full
+// store lie apart.
+static void large_commits_find_room(ut_rig *f)
+{
+    enum { SPANS = 30000 };
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        ut_batch_reset(&f->batch, SIZE_MAX);
+        ut_realistic_batch(UINT64_C(1) << 40 | seed, SPANS, now_ns, &f->batch);
+        assert_true(f->batch.span_bytes.len >= 8 * UT_RIG_MIB);
+        ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &f->batch};
+        assert_int_equal(ut_store_commit(f->store, now_ns, &append, 1, NULL, 0), UT_OK);
+        assert_int_equal(append.stored, SPANS);
+        assert_true(ut_store_check(f->engine).spans >= SPANS);
+    }
+}
+
 static void a_store_of_16_mib_turns_over_ten_times(void **state)
 {
     turn_over(*state, 16 * UT_RIG_MIB, 4000);
+    large_commits_find_room(*state);
 }
 
 // Spans of many traces, which stand in every block of their commit: the head of each has to pass on

@@ -4,7 +4,7 @@
 #include "adapters/encoding/json_write.h"
 #include "adapters/plain/json_time.h"
 #include "agent/cli/options.h"
-#include "agent/cli/term.h"
+#include "agent/cli/table.h"
 #include "agent/commands/store_facts.h"
 #include "port/base/text.h"
 
@@ -16,8 +16,8 @@ static const char help[] =
     "\n"
     "Shows what a store holds: its budget and its file, spans, traces and blocks, the\n"
     "oldest and the newest, keys and bytes of each kind of record, and what each\n"
-    "organisation and each destination has. Reads every key, in short slices that do\n"
-    "not hold up a running agent; works after a kill and on a copy.\n"
+    "destination has. Reads every key, in short slices that do not hold up a running\n"
+    "agent; works after a kill and on a copy.\n"
     "\n"
     UT_OPTION_HELP_WHERE
     "      --json              one JSON object; times are nanoseconds since 1970,\n"
@@ -36,7 +36,6 @@ static const struct option option_rows[] = {UT_OPTION_ROWS_WHERE, UT_OPTION_ROW_
 
 enum {
     OUT_MAX = 1024 * 1024,
-    NAME_COLUMNS = 24,
 };
 
 typedef struct {
@@ -214,22 +213,45 @@ static void print_orgs(const ut_store_facts *facts, const ut_term *term, ut_buf 
         ut_buf_printf(out, "(only the first %d organisations)\n", (int)UT_CENSUS_ORGS_MAX);
 }
 
-static void print_destinations(const ut_store_facts *facts, const ut_term *term, ut_buf *out)
+static const ut_table_column destination_columns[] = {
+    {.head_z = "destination (spans)", .cut = true},
+    {.head_z = "accepted", .right = true},
+    {.head_z = "delivered", .right = true},
+    {.head_z = "pending", .right = true},
+    {.head_z = "dead", .right = true},
+    {.head_z = "expired", .right = true},
+    {.head_z = "evicted", .right = true},
+};
+
+// The table fits itself to the terminal. A destination that is not configured any more has brackets.
+static ut_err print_destinations(const ut_store_facts *facts)
 {
-    text_head(term, out,
-              "destination (spans)          accepted    delivered      pending         dead"
-              "      expired      evicted");
-    for (size_t i = 0; i < facts->destination_count; i++) {
+    ut_table table;
+    bool gone = false;
+    ut_err err = UT_OK;
+    ut_table_init(&table, destination_columns,
+                  sizeof(destination_columns) / sizeof(destination_columns[0]));
+    for (size_t i = 0; i < facts->destination_count && err == UT_OK; i++) {
         const ut_store_destination *row = &facts->destinations[i];
         const ut_store_destination_counts *counts = &row->counts;
-        (void)ut_term_text(out, ut_bytes_of_z(row->name_z), NAME_COLUMNS, true);
-        ut_buf_printf(out, " %12llu %12llu %12llu %12llu %12llu %12llu%s\n",
-                      (unsigned long long)counts->accepted, (unsigned long long)counts->delivered,
-                      (unsigned long long)ut_store_pending(counts),
-                      (unsigned long long)counts->dead, (unsigned long long)counts->expired,
-                      (unsigned long long)counts->evicted,
-                      row->active ? "" : "  not configured any more");
+        char name_z[UT_STORE_NAME_MAX + 3];
+        (void)snprintf(name_z, sizeof(name_z), row->active ? "%s" : "(%s)", row->name_z);
+        gone = gone || !row->active;
+        ut_table_cell_z(&table, name_z, UT_COLOUR_NONE);
+        ut_table_number(&table, counts->accepted, UT_COLOUR_NONE);
+        ut_table_number(&table, counts->delivered, UT_COLOUR_NONE);
+        ut_table_number(&table, ut_store_pending(counts), UT_COLOUR_NONE);
+        ut_table_number(&table, counts->dead, UT_COLOUR_NONE);
+        ut_table_number(&table, counts->expired, UT_COLOUR_NONE);
+        ut_table_number(&table, counts->evicted, UT_COLOUR_NONE);
+        err = ut_table_end_row(&table);
     }
+    if (err == UT_OK)
+        err = ut_table_flush(&table);
+    ut_table_free(&table);
+    if (err == UT_OK && gone)
+        (void)printf("(in brackets: not configured any more)\n");
+    return err;
 }
 
 static void print_directory(const ut_store_facts *facts, ut_buf *out)
@@ -289,10 +311,10 @@ static void print_text(const ut_store_facts *facts, ut_buf *out)
     print_directory(facts, out);
     print_spans(facts, out);
     print_kinds(facts, &term, out);
-    if (facts->census.org_count > 0)
+    if (facts->census.org_count > 1) // of the only one all stands above
         print_orgs(facts, &term, out);
     if (facts->destination_count > 0)
-        print_destinations(facts, &term, out);
+        ut_buf_add_byte(out, '\n');
 }
 
 // ---- the command ----
@@ -312,9 +334,11 @@ static int run(int argc, char **argv)
         print_json(facts, &out);
     else
         print_text(facts, &out);
-    const int code = out.err == UT_OK ? EX_OK : EX_OSERR;
+    int code = out.err == UT_OK ? EX_OK : EX_OSERR;
     if (code == EX_OK)
         (void)fwrite(out.data, 1, out.len, stdout); // main looks at what became of it
+    if (code == EX_OK && !options.json && print_destinations(facts) == UT_ENOMEM)
+        code = EX_OSERR;
     ut_buf_free(&out);
     ut_store_facts_free(facts);
     return code;

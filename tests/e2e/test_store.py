@@ -17,6 +17,7 @@ import pytest
 import otlp
 import wire
 from agent import PROGRAM, untrace
+from terminal import Terminal
 from waiting import DEADLINE_S, Port, until
 
 EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_TEMPFAIL, CANCELLED = 64, 65, 66, 75, 130
@@ -206,6 +207,23 @@ def test_reading_works_beside_an_agent_after_a_kill_and_on_a_copy(agent, destina
         assert part in text.stdout
     text = untrace("store", "verify", "--config", under_test.config_file)
     assert text.returncode == 0 and text.stdout.startswith("all fits:") and text.stderr == ""
+
+
+def test_info_fits_a_terminal_of_80_columns(agent, to):
+    names = ["a-destination-with-a-name-of-forty-letters", "b"]
+    under_test = agent([to("http://127.0.0.1:9", name=name) for name in names])
+    fill(under_test, 200)
+    under_test.stop()
+    shown = Terminal("store", "info", "--data-dir", under_test.data_dir, columns=80, rows=60)
+    try:
+        shown.wait_for(lambda text: "\nb " in text)
+        assert shown.wait_end() == 0
+        text = re.sub(rb"\x1b\[[0-9;]*m", b"", shown.bytes).decode()
+    finally:
+        shown.close()
+    lines = [line for line in text.replace("\r", "").splitlines() if not line.startswith("data directory")]
+    assert max(map(len, lines)) <= 80, text
+    assert "organisation " not in text and "evicted" in text
 
 
 def test_verify_lists_damaged_blocks(agent):

@@ -80,6 +80,11 @@ void ut_progress_bar_draw(ut_progress_bar *bar, uint64_t done, uint64_t total, c
     ut_buf_free(&line);
 }
 
+void ut_progress_bar_blocks(void *bar, uint64_t done, uint64_t total)
+{
+    ut_progress_bar_draw(bar, done, total, "blocks");
+}
+
 void ut_progress_bar_end(ut_progress_bar *bar)
 {
     if (bar->drawn) {

@@ -19,6 +19,9 @@ typedef struct {
 // total 0: not known, drawn as a count. unit_z: "spans"; "bytes" are shown as KiB, MiB.
 void ut_progress_bar_draw(ut_progress_bar *bar, uint64_t done, uint64_t total, const char *unit_z);
 
+// The same for a search (ut_span_search): draws how many blocks are done.
+void ut_progress_bar_blocks(void *bar, uint64_t done, uint64_t total);
+
 // Takes the line away, so that what is printed next stands alone. The bar is then as not begun.
 void ut_progress_bar_end(ut_progress_bar *bar);
 

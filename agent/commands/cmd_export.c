@@ -9,6 +9,7 @@
 #include "port/port.h"
 
 #include <stdio.h>
+#include <unistd.h>
 
 // clang-format off
 static const char help[] =
@@ -164,6 +165,10 @@ static int run(int argc, char **argv)
     }
     if (given.filter.line.ended)
         return given.filter.line.code;
+    const bool to_stdout = given.output_z == NULL || strcmp(given.output_z, "-") == 0;
+    if (given.format == UT_EXPORT_OTLP_PROTOBUF && to_stdout && isatty(STDOUT_FILENO) == 1)
+        return ut_cli_usage("export", "otlp-protobuf is not for a terminal; write it to a file "
+                                      "(--output FILE), or into a pipe");
     int code = ut_filter_options_open(&given.filter, &reader, &nothing);
     if (code != EX_OK)
         return code;

@@ -3,6 +3,7 @@
 #include "agent/query/follow.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/pager.h"
+#include "agent/cli/progress_bar.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
@@ -250,10 +251,13 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
                             bool nothing, ut_fault *fault)
 {
     ut_span_search search;
+    ut_progress_bar bar = {.begun = false};
     ut_pager pager = {.process = 0};
     uint32_t count = 0;
     ut_stats_row total = {0};
     ut_span_search_begin(&search, &options->filter, options->oldest_first);
+    search.progress = ut_progress_bar_blocks;
+    search.progress_context = &bar;
     ut_table_init(&list->latest, latest_columns,
                   sizeof(latest_columns) / sizeof(latest_columns[0]));
     ut_buf_init(&list->out, OUTPUT_BYTES_MAX);
@@ -262,6 +266,7 @@ static ut_err list_failures(listing *list, const ut_filter_options *options, ut_
     ut_err err = ut_stats_new(UT_STATS_BY_ERROR, UT_BYTES_NONE, &list->patterns);
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, visit, NULL, list);
+    ut_progress_bar_end(&bar);
     if (err == UT_OK) {
         const ut_stats_row *rows =
             ut_stats_rows(list->patterns, UT_STATS_SORT_USUAL, &count, &total);

@@ -3,6 +3,7 @@
 #include "agent/query/span_search.h"
 #include "agent/cli/filter_options.h"
 #include "agent/cli/pager.h"
+#include "agent/cli/progress_bar.h"
 #include "agent/cli/span_text.h"
 #include "agent/cli/table.h"
 
@@ -409,13 +410,17 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
 {
     ut_span_search search;
     ut_stats *stats = NULL;
+    ut_progress_bar bar = {.begun = false};
     ut_pager pager = {.process = 0};
     ut_stats_row total = {0};
     uint32_t count = 0;
     ut_span_search_begin(&search, &options->filter, options->oldest_first);
+    search.progress = ut_progress_bar_blocks;
+    search.progress_context = &bar;
     ut_err err = ut_stats_new_keys(wanted->keys, wanted->key_count, &stats);
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, ut_stats_add, NULL, stats);
+    ut_progress_bar_end(&bar);
     if (err == UT_OK) {
         const ut_stats_row *rows = ut_stats_rows(stats, wanted->sort, &count, &total);
         if (wanted->json && wanted->limit > 0 && wanted->limit < count)

@@ -118,6 +118,18 @@ static ut_err run_slice(ut_span_search *search, ut_reader *reader, counted *coun
     return err;
 }
 
+static void tell_progress(const ut_span_search *search, const ut_reader *reader)
+{
+    const ut_search_work *work = &search->work;
+    ut_store_counts counts;
+    if (search->progress == NULL)
+        return;
+    ut_store_get_counts(reader->store, &counts);
+    search->progress(search->progress_context,
+                     work->blocks_read + work->blocks_pruned + work->blocks_damaged,
+                     counts.blocks_stored - counts.blocks_removed);
+}
+
 ut_err ut_span_search_run(ut_span_search *search, ut_reader *reader, uint64_t limit,
                           ut_trace_span_visit visit, ut_span_search_pause pause, void *context)
 {
@@ -129,6 +141,7 @@ ut_err ut_span_search_run(ut_span_search *search, ut_reader *reader, uint64_t li
         const uint64_t left = limit == 0 ? 0 : limit - count.visited;
         search->search.spans_max = left > UINT32_MAX ? UINT32_MAX : (uint32_t)left;
         err = run_slice(search, reader, &count);
+        tell_progress(search, reader);
         if (err == UT_OK && pause != NULL)
             err = pause(context);
     }

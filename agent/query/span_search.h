@@ -24,6 +24,9 @@ typedef struct {
     ut_search_work work;
     ut_leavers leavers;
     bool more; // the limit was reached, and a span that matches may follow
+    // Called after every slice, where it is set: how many blocks are done, of how many.
+    void (*progress)(void *context, uint64_t done, uint64_t total);
+    void *progress_context;
 } ut_span_search;
 
 // Prepares a search. filter: has been checked; borrowed until the search ends.

@@ -229,6 +229,17 @@ def test_text_of_spans_does_not_steer_the_terminal(tmp_path):
     assert "\x9b31m" in export(tmp_path / "data", "csv").decode(), "a file has it as it is"
 
 
+def test_a_terminal_is_spared_bytes_that_are_no_text(full, tmp_path):
+    for output in ([], ["-o", "-"]):
+        terminal = Terminal("export", "--data-dir", full.data_dir, "-f", "otlp-protobuf", *output, columns=200)
+        assert terminal.wait_end() == 64
+        terminal.wait_for("otlp-protobuf is not for a terminal; write it to a file (--output FILE), or into a pipe")
+        terminal.close()
+    terminal = Terminal("export", "--data-dir", full.data_dir, "-f", "otlp-protobuf", "-o", tmp_path / "spans.binpb", columns=200)
+    assert terminal.wait_end() == 0 and (tmp_path / "spans.binpb").stat().st_size > 0
+    terminal.close()
+
+
 def mode_of(file):
     return stat.S_IMODE(file.stat().st_mode)
 

@@ -197,6 +197,33 @@ static ut_err expire_all(void *context)
     return UT_OK;
 }
 
+// What the search told of its progress.
+typedef struct {
+    uint32_t calls;
+    uint64_t done;
+    uint64_t total;
+} told;
+
+static void take_progress(void *context, uint64_t done, uint64_t total)
+{
+    told *t = context;
+    assert_true(done >= t->done);
+    *t = (told){t->calls + 1, done, total};
+}
+
+static void a_search_tells_after_each_slice_how_far_it_is(void **state)
+{
+    fixture *f = *state;
+    told t = {0};
+    f->search.progress = take_progress;
+    f->search.progress_context = &t;
+    f->search.search.blocks_max = 2;
+    assert_int_equal(run(f, 0, NULL), UT_OK);
+    assert_int_equal(t.calls, 3);
+    assert_int_equal(t.done, BLOCKS);
+    assert_int_equal(t.total, BLOCKS);
+}
+
 static void spans_that_leave_meanwhile_are_counted(void **state)
 {
     fixture *f = *state;
@@ -263,6 +290,7 @@ int main(void)
         SEARCH(a_visitor_that_has_enough_for_now_gets_the_rest_after_a_pause),
         SEARCH(a_visitor_ends_the_search_early_or_with_its_error),
         SEARCH(an_error_of_the_pause_ends_the_search),
+        SEARCH(a_search_tells_after_each_slice_how_far_it_is),
         SEARCH(spans_that_leave_meanwhile_are_counted),
         SEARCH(a_cursor_of_something_else_is_refused),
         cmocka_unit_test(a_data_directory_is_searched_once_there_is_a_store_in_it),

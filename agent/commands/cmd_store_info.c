@@ -223,7 +223,8 @@ static const ut_table_column destination_columns[] = {
     {.head_z = "evicted", .right = true},
 };
 
-// The table fits itself to the terminal. A destination that is not configured any more has brackets.
+// The table fits itself to the terminal. A destination that is not configured any more stands in
+// brackets.
 static ut_err print_destinations(const ut_store_facts *facts)
 {
     ut_table table;

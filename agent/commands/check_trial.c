@@ -104,7 +104,7 @@ static int try_data_dir(const ut_config *config, const ut_log *log, ut_check_tri
         return EX_CONFIG;
     }
     find_agent(config->data_dir_z, trial, listen);
-    const int code = ut_data_dir_try(config->data_dir_z, fault);
+    const int code = ut_data_dir_try(config->data_dir_z, log, fault);
     if (code != EX_OK && !(code == EX_TEMPFAIL && trial->agent_pid != 0))
         return code;
     return try_store(config, log, fault);

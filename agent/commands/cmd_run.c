@@ -8,6 +8,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 // clang-format off
 static const char help[] =
@@ -43,11 +44,12 @@ static const char help[] =
 static const struct option option_rows[] = {
     UT_OPTION_ROWS_WHERE, {"listen", required_argument, NULL, 'l'}, UT_OPTION_ROWS_END};
 
-// A log that something reads gets the fault as a line of its own form; a person reads a sentence.
+// A log gets the fault as a line of its own form, with time and level; a person at a terminal reads
+// a sentence.
 static void say_why(const ut_config *config, const ut_fault *fault)
 {
     const ut_log log = ut_stderr_log(config->log_level, config->log_format);
-    if (config->log_format == UT_LOG_JSON || ut_stderr_is_journal())
+    if (config->log_format == UT_LOG_JSON || !isatty(STDERR_FILENO))
         ut_log_write(&log, UT_LOG_ERROR, "agent", "%s", fault->text_z);
     else
         (void)ut_cli_fail(fault);

@@ -189,6 +189,16 @@ static int lock_held_fault(ut_fault *fault, const char *dir_z, int lock_fd)
     return EX_TEMPFAIL;
 }
 
+static void warn_of_mode(const char *dir_z, const ut_log *log)
+{
+    struct stat status;
+    if (stat(dir_z, &status) == 0 && (status.st_mode & S_IWOTH) != 0)
+        ut_log_write(log, UT_LOG_WARN, "agent",
+                     "every user of this machine may write the data directory %s, and so remove or "
+                     "replace what is stored there: chmod o-w %s",
+                     dir_z, dir_z);
+}
+
 // Takes the lock. foreign: the directory is another user's, and nothing may be made or written in
 // it; then the result is EX_TEMPFAIL when somebody holds the lock, and never EX_OK.
 static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd, ut_fault *fault)
@@ -208,12 +218,7 @@ static int lock(const char *dir_z, bool foreign, const ut_log *log, int *lock_fd
     }
     if (foreign)
         return EX_NOPERM;
-    struct stat status;
-    if (stat(dir_z, &status) == 0 && (status.st_mode & S_IWOTH) != 0)
-        ut_log_write(log, UT_LOG_WARN, "agent",
-                     "every user of this machine may write the data directory %s, and so remove or "
-                     "replace what is stored there: chmod o-w %s",
-                     dir_z, dir_z);
+    warn_of_mode(dir_z, log);
     char pid_z[24];
     const int len = snprintf(pid_z, sizeof(pid_z), "%ld\n", (long)getpid());
     // The process id in the file is a help for people; the lock itself does not depend on it.
@@ -243,7 +248,7 @@ static size_t length_there(const char *path_z)
     }
 }
 
-int ut_data_dir_try(const char *dir_z, ut_fault *fault)
+int ut_data_dir_try(const char *dir_z, const ut_log *log, ut_fault *fault)
 {
     char path_z[PATH_BYTES_MAX];
     const size_t there = length_there(dir_z);
@@ -265,6 +270,7 @@ int ut_data_dir_try(const char *dir_z, ut_fault *fault)
                            dir_z, strerror(reason));
         return reason == EACCES || reason == EPERM ? EX_NOPERM : EX_IOERR;
     }
+    warn_of_mode(dir_z, log);
     int lock_fd = -1;
     ut_fault why = {UT_OK, ""};
     code = lock(dir_z, true, NULL, &lock_fd, &why);

@@ -14,8 +14,9 @@
 int ut_data_dir_make(const char *dir_z, ut_fault *fault);
 
 // Whether a start could use dir_z: makes what is missing and removes it again; looks whether this
-// user may write it and whether another process holds its lock (EX_TEMPFAIL). Leaves no trace.
-int ut_data_dir_try(const char *dir_z, ut_fault *fault);
+// user may write it and whether another process holds its lock (EX_TEMPFAIL). Warns in log as
+// taking the lock does. Leaves no trace.
+int ut_data_dir_try(const char *dir_z, const ut_log *log, ut_fault *fault);
 
 // EX_NOINPUT: there is no store in it.
 int ut_data_dir_find_store(const char *dir_z, ut_fault *fault);

@@ -217,9 +217,12 @@ def test_check_is_good_only_where_run_would_start(tmp_path):
             for command in "check", "run":
                 done = untrace(command, "-c", "-", "-d", data_dir, "-l", listen, input="log: { level: error }\n")
                 assert done.returncode == code and words in done.stderr, done
-                told.add(done.stderr.splitlines()[-1])
+                told.add(re.sub("^(untrace|.* error agent): ", "", done.stderr.splitlines()[-1]))
             assert len(told) == 1, told
     assert not any((tmp_path / name).exists() for name in ("none", "below"))
+    # Where it goes to a log, why a start failed has its time and level, and nothing is said of a stop.
+    done = untrace("run", "-c", "-", "-d", a_file, input="")
+    assert re.fullmatch(r".*Z info agent: untrace .* starts: .*\n.*Z error agent: cannot make the data directory .*\n", done.stderr), done
 
 
 def test_check_leaves_no_trace(tmp_path):
@@ -239,7 +242,8 @@ def test_check_finds_a_store_that_would_not_open(agent, tmp_path):
     text = under_test.config_file.read_text()
     assert untrace("check", "-c", under_test.config_file).returncode == 0
     under_test.config_file.write_text(text.replace(str(key), str(other)))
-    told = {untrace(command, "-c", under_test.config_file).stderr.splitlines()[-1] for command in ("check", "run")}
+    told = {re.sub("^(untrace|.* error agent): ", "", untrace(command, "-c", under_test.config_file).stderr.splitlines()[-1])
+            for command in ("check", "run")}
     assert len(told) == 1 and "key" in told.pop()
     under_test.config_file.write_text(text)
     (under_test.data_dir / "store.mdb").write_bytes(b"no store at all" * 1000)
@@ -266,6 +270,10 @@ def test_check_prints_the_warnings_of_a_start_and_counts_rules(tmp_path):
     done = untrace("check", "-c", file)
     assert done.returncode == 0 and "retention rules  2\n" in done.stdout
     assert "otlp_http listens on 0.0.0.0:0 without TLS: anyone on that network" in done.stderr
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data").chmod(0o777)
+    assert "every user of this machine may write the data directory" in untrace("check", "-c", file).stderr
+    (tmp_path / "data").chmod(0o700)
     found = json.loads(untrace("check", "-c", file, "--json").stdout)
     assert found["rules"] == 2 and len(found["warnings"]) == 1 and found["configuration"] == str(file)
     file.write_text("storage: { max-size: 1GiB }\n")

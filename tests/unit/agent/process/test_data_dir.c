@@ -76,7 +76,7 @@ static void a_try_leaves_what_was_there_and_nothing_else(void **state)
         char path_z[2 * UT_TEMP_PATH_MAX];
         char a_z[UT_TEMP_PATH_MAX];
         (void)snprintf(path_z, sizeof(path_z), "%s%s", f->dir_z, names[i]);
-        assert_int_equal(ut_data_dir_try(path_z, &f->fault), EX_OK);
+        assert_int_equal(ut_data_dir_try(path_z, NULL, &f->fault), EX_OK);
         ut_temp_path(f->dir_z, "a", a_z);
         assert_int_equal(access(a_z, F_OK), -1);
         assert_int_equal(access(f->lock_z, F_OK), -1);
@@ -91,18 +91,18 @@ static void a_try_finds_what_a_start_would_find(void **state)
     ut_temp_path(f->dir_z, "file", path_z);
     const int fd = open(path_z, O_CREAT | O_WRONLY, 0600);
     assert_true(fd >= 0 && close(fd) == 0);
-    assert_int_equal(ut_data_dir_try(path_z, &f->fault), EX_CANTCREAT);
+    assert_int_equal(ut_data_dir_try(path_z, NULL, &f->fault), EX_CANTCREAT);
     assert_int_equal(unlink(path_z), 0);
     // Another start holds the lock; then nobody does, but its file is there.
     assert_int_equal(lock(f), EX_OK);
-    assert_int_equal(ut_data_dir_try(f->dir_z, &f->fault), EX_TEMPFAIL);
+    assert_int_equal(ut_data_dir_try(f->dir_z, NULL, &f->fault), EX_TEMPFAIL);
     assert_says(f, "another agent or command (process ");
     assert_int_equal(close(f->lock_fd), 0);
     f->lock_fd = -1;
-    assert_int_equal(ut_data_dir_try(f->dir_z, &f->fault), EX_OK);
+    assert_int_equal(ut_data_dir_try(f->dir_z, NULL, &f->fault), EX_OK);
     assert_int_equal(unlink(f->lock_z), 0);
     assert_int_equal(symlink("/dev/null", f->lock_z), 0);
-    assert_int_equal(ut_data_dir_try(f->dir_z, &f->fault), EX_NOPERM);
+    assert_int_equal(ut_data_dir_try(f->dir_z, NULL, &f->fault), EX_NOPERM);
     assert_says(f, "it is a link");
 }
 

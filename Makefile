@@ -122,7 +122,7 @@ BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c)
 .SECONDARY:
 .PHONY: all program lib deps debug format run test test-fast test-deep check coverage \
         unit unit-asan unit-tsan tsan-short tsan-short-programs unit-programs bench-programs crash \
-        powercut fuzz fuzz-short fuzz-programs e2e lint bench cross size install uninstall \
+        powercut fuzz fuzz-short fuzz-programs ask e2e lint bench cross size install uninstall \
         image clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
@@ -284,6 +284,12 @@ IMAGES ?= 1000
 powercut: $(OUT)/powercut/powercut
 	$(RUNNER) $< $(if $(REPLAY),-r $(REPLAY),-n $(IMAGES) $(if $(MINUTES),-m $(MINUTES)) \
 	    $(if $(SEED),-s $(SEED)) $(if $(SCENARIO),-t $(SCENARIO)) $(if $(RUN_STEPS),-l $(RUN_STEPS)))
+
+## ask: N (1000) random questions against what QUERY.md says; SEED, STATE, ONLY
+N ?= 1000
+ask: program
+	$(BUILD)/venv/bin/python tests/ask/asking.py --questions $(N) $(if $(SEED),--seed $(SEED)) \
+	    $(if $(STATE),--state $(STATE)) $(if $(ONLY),--only $(ONLY))
 
 ## e2e: the program against real SDKs and a real Collector (pytest; PYTEST_ARGS=...)
 e2e: program

@@ -12,6 +12,7 @@ from agent import Agent
 from certificates import Authority
 from collector import Collector
 from destination import Destination
+from mounts import private_mounts
 
 
 # Each program that a test starts: times are UTC, and no pager waits for a key on a terminal of a test.
@@ -106,6 +107,11 @@ def module_destination():
     make, destinations = _destination_factory()
     yield make
     _close_all(destinations)
+
+
+@pytest.fixture(scope="session")
+def unshare():
+    return private_mounts() or pytest.skip("this user may not mount anything, not even for itself")
 
 
 @pytest.fixture(scope="session")

@@ -422,7 +422,7 @@ def test_a_certificate_that_does_not_verify_gets_nothing(agent, destination, aut
     peer = destination(tls=server_tls(certificate, lowest=version, highest=version))
     under_test = agent([to(peer, tls={"ca_file": authority.cert})])
     ids = send_some(under_test, 3)
-    assert word in wait_log(under_test, "peer", "certificate")
+    assert word in wait_log(under_test, "peer:", "certificate")
     assert peer.requests == []
     # Nothing was lost: with the right certificate it goes through, without a restart.
     peer.tls = server_tls(authority.sign("right"))

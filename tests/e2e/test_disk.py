@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 
@@ -19,20 +18,6 @@ from waiting import until
 
 EX_DATAERR, EX_UNAVAILABLE, EX_IOERR, EX_TEMPFAIL, EX_NOPERM, EX_CANTCREAT = 65, 69, 74, 75, 77, 73
 MIB = 1024 * 1024
-
-
-def private_mounts():
-    """The command that gives a program mounts of its own, or None where that is not allowed."""
-    for command in (["unshare", "-m", "--propagation", "private"], ["unshare", "-rm", "--propagation", "private"]):
-        if shutil.which("unshare") and subprocess.run([*command, "mount", "-t", "tmpfs", "none", "/mnt"], capture_output=True,
-                                                      check=False).returncode == 0:
-            return command
-    return None
-
-
-@pytest.fixture(scope="session")
-def unshare():
-    return private_mounts() or pytest.skip("this user may not mount anything, not even for itself")
 
 
 def on_tmpfs(unshare, folder, size, then=""):

@@ -88,6 +88,7 @@ def test_the_page_of_the_configuration_has_its_example_whole(tmp_path):
     """What is between the fences of docs/CONFIG.md, whatever line a comment stands on."""
     shown = subprocess.run(["mandoc", "-Tutf8", "-Owidth=200", config_page(tmp_path)], capture_output=True, text=True,
                            env={**os.environ, "LC_ALL": "C.UTF-8"}, check=True).stdout
+    assert not re.search("^ {20,}# ", re.sub(".\b", "", shown), re.M), "a comment that goes on is one, above its line"
     shown = {" ".join(re.sub(".\b", "", line).split("  #")[0].split()) for line in shown.splitlines()}
     text = (ROOT / "docs" / "CONFIG.md").read_text(encoding="utf-8")
     keys = {" ".join(re.split(r" +# ", line)[0].split()) for block in re.findall(r"^```yaml\n(.*?)^```", text, re.M | re.S)

@@ -122,7 +122,7 @@ BENCHES  = $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c)
 .SECONDARY:
 .PHONY: all program lib deps debug format run test test-fast test-deep check coverage \
         unit unit-asan unit-tsan tsan-short tsan-short-programs unit-programs bench-programs crash \
-        powercut fuzz fuzz-short fuzz-programs ask e2e lint bench cross size install uninstall \
+        powercut soak fuzz fuzz-short fuzz-programs ask e2e lint bench cross size install uninstall \
         image clean help
 
 ## all: build/untrace, the static program for this machine; lib: only its library, without main
@@ -278,6 +278,10 @@ CRASH_SECONDS ?= 60
 crash: $(OUT)/crash/kill_store $(OUT)/crash/readers
 	$(RUNNER) $(OUT)/crash/kill_store $(CRASH_ROUNDS)
 	$(RUNNER) $(OUT)/crash/readers $(CRASH_SECONDS)
+
+## soak: hostile traffic for MINUTES (60): the memory at rest must not rise; SEED
+soak: program
+	tests/soak/soak.py $(OUT)/untrace $(or $(MINUTES),60)
 
 ## powercut: cuts the power IMAGES (1000) times or for MINUTES; SEED, SCENARIO, RUN_STEPS; or REPLAY=
 IMAGES ?= 1000

@@ -3,12 +3,16 @@
 
 #include "agent/cli/time_option.h"
 #include "agent/cli/trace_pick.h"
+#include "agent/cli/term.h"
 #include "agent/query/follow.h"
+#include "agent/query/service_names.h"
 #include "agent/query/reader.h"
 #include "port/base/text.h"
 
 #include <stdio.h>
 #include <strings.h>
+
+enum { HINT_SERVICES = 8, HINT_COLUMNS = 40, HINT_BYTES_MAX = 8 * 1024 };
 
 typedef struct {
     const char *name_z;
@@ -302,6 +306,31 @@ void ut_filter_options_repeat(const ut_filter_options *options, ut_buf *out)
         add_option(out, "config", options->line.config_z);
 }
 
+// Says which services there are, where no span at all has the one that is asked for.
+static void hint_services(ut_reader *reader, ut_bytes service)
+{
+    ut_service_names names;
+    ut_buf out;
+    if (!ut_service_names_lack(reader, service))
+        return;
+    ut_service_names_read(reader, service, &names);
+    if (names.count == 0)
+        return;
+    ut_buf_init(&out, HINT_BYTES_MAX);
+    ut_buf_add_z(&out, "no service ");
+    ut_term_text(&out, service, HINT_COLUMNS, false);
+    ut_buf_add_z(&out, "; there are ");
+    for (uint32_t i = 0; i < names.count && i < HINT_SERVICES; i++) {
+        ut_buf_add_z(&out, i == 0 ? "" : ", ");
+        ut_term_text(&out, ut_bytes_of(names.names[i].text, names.names[i].len), HINT_COLUMNS,
+                     false);
+    }
+    ut_buf_add_z(&out, names.count > HINT_SERVICES || names.more ? ", ...\n" : "\n");
+    if (out.err == UT_OK)
+        (void)fwrite(out.data, 1, out.len, stderr);
+    ut_buf_free(&out);
+}
+
 void ut_filter_options_found_nothing(const ut_filter_options *options, const char *sentence_z)
 {
     const ut_filter *filter = &options->filter;
@@ -313,6 +342,8 @@ void ut_filter_options_found_nothing(const ut_filter_options *options, const cha
     }
     if (filter->message.len > 0 && memchr(filter->message.data, '*', filter->message.len) != NULL)
         (void)fprintf(stderr, "--message looks for a part of the text, and takes a * as it is\n");
+    if (filter->service.len > 0 && options->reader != NULL && options->reader->view != NULL)
+        hint_services(options->reader, filter->service);
 }
 
 int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *nothing)
@@ -335,6 +366,7 @@ int ut_filter_options_open(ut_filter_options *options, ut_reader *reader, bool *
         return ut_cli_usage(command_z, "%s", fault.text_z);
     if (ut_reader_open(line->data_dir_z, line->config_z, reader, &fault) != UT_OK)
         return ut_cli_fail(&fault);
+    options->reader = reader;
     if (options->trace_z == NULL)
         return EX_OK;
     const ut_err err =

@@ -88,10 +88,11 @@ typedef struct {
     uint64_t limit_max; // a larger --limit is refused
     bool limit_given;
     bool oldest_first;
-    bool any;         // a condition was given
-    bool time_given;  // --since or --until was
-    bool errors_only; // ut_filter_options_errors was called
-    uint64_t now_ns;  // relative times count back from it
+    bool any;          // a condition was given
+    bool time_given;   // --since or --until was
+    bool errors_only;  // ut_filter_options_errors was called
+    uint64_t now_ns;   // relative times count back from it
+    ut_reader *reader; // that ut_filter_options_open has opened, or NULL
     // The conditions as given, for repeating them.
     struct {
         const char *option_z; // "service"
@@ -131,7 +132,7 @@ int ut_filter_options_errors(ut_filter_options *options, const char *what_z);
 void ut_filter_options_repeat(const ut_filter_options *options, ut_buf *out);
 
 // Prints to standard error that nothing was found, and hints at conditions that look like patterns
-// and are none.
+// and are none, and at a service that no span has. May end the view of the reader.
 void ut_filter_options_found_nothing(const ut_filter_options *options, const char *sentence_z);
 
 // Checks what belongs together and opens the store for reading; on success a --trace is resolved.

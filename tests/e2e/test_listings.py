@@ -176,6 +176,21 @@ def test_groups_by_several_keys_and_sorted(stored):
     assert untrace("stats", "--sort", "size", "-d", stored.data_dir).returncode == EX_USAGE
 
 
+@pytest.mark.parametrize("command", ["spans", "traces", "stats", "failures --since 0"])
+def test_a_service_that_is_not_there_is_answered_with_those_that_are(stored, command):
+    def told(*conditions):
+        return untrace(*command.split(), *conditions, "-d", stored.data_dir)
+    done = told("-s", "service5x")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr.splitlines()[1] == ("no service service5x; there are service5, service50, service51, service52, service53, service54, "
+                                           "service55, service56, ...")
+    assert "; there are service0, service1, service10," in told("-s", "[31m*").stderr
+    # It is there, but not in this time, or not of this kind.
+    assert "there are" not in told("-s", "service5*", "--until", "2001-01-01").stderr
+    assert "there are" not in told("-s", "service5", "--kind", "producer").stderr
+    assert "there are" not in told("--kind", "producer").stderr
+
+
 @pytest.fixture(scope="module")
 def varied(module_agent):
     """Spans and traces of which each order is another one: one trace a request."""

@@ -105,7 +105,7 @@ void ut_outcome_explain(const ut_outcome_answer *answer, bool tls, char *reason_
         ut_otlp_status_read(page ? title_of(begin) : begin, message_z, sizeof(message_z));
         (void)snprintf(reason_z, cap, "HTTP %d: a %s, not OTLP; %s%s%s%s", answer->status,
                        page ? "web page" : "plain answer",
-                       tls_port ? "a TLS port, which wants https://?"
+                       tls_port ? "a TLS port (https)?"
                        : page   ? "a proxy or login page, or a wrong endpoint?"
                                 : "a proxy, or a wrong endpoint?",
                        message_z[0] != '\0' ? " It says \"" : "", message_z,

@@ -373,7 +373,7 @@ static ut_err ended_without_answer(const ut_http_client *client, const char *how
 {
     const bool guess = client->stream.tls == NULL && !client->kept;
     return ut_fault_set(fault, UT_ECLOSED, "%s without an answer%s", how_z,
-                        guess ? "; is it a TLS port, which wants https://?" : "");
+                        guess ? "; is it a TLS port (https)?" : "");
 }
 
 static ut_err broken(ut_http_client *client, ut_err err, ut_fault *fault)

@@ -243,8 +243,7 @@ static ut_err foreign_fault(const ut_http_reader *reader, llhttp_errno_t code, u
                             reason_z != NULL ? reason_z : llhttp_errno_name(code));
     }
     if (reader->first_byte == TLS_ALERT || reader->first_byte == TLS_HANDSHAKE)
-        return ut_fault_set(fault, UT_EPROTO,
-                            "the peer speaks TLS; is it a TLS port, which wants https://?");
+        return ut_fault_set(fault, UT_EPROTO, "the peer speaks TLS; is it a TLS port (https)?");
     if (reader->first_byte == 0) // the length of a first frame, which is never long
         return ut_fault_set(fault, UT_EPROTO,
                             "the peer speaks HTTP/2; is it a gRPC port? use its HTTP port, "

@@ -120,15 +120,15 @@ static void an_answer_that_is_not_otlp_is_explained(void **state)
         const char *reason_z;
     } rows[] = {
         {400, false, "", go_z,
-         "HTTP 400: a plain answer, not OTLP; a TLS port, which wants https://? It says \"Client "
+         "HTTP 400: a plain answer, not OTLP; a TLS port (https)? It says \"Client "
          "sent an HTTP request to an HTTPS server.\""},
         {400, false, "text/html",
          "<html>\r\n<head><TITLE>400 The plain HTTP request was sent to HTTPS port</TITLE></head>",
-         "HTTP 400: a web page, not OTLP; a TLS port, which wants https://? It says \"400 The "
+         "HTTP 400: a web page, not OTLP; a TLS port (https)? It says \"400 The "
          "plain "
          "HTTP request was sent to HTTPS port\""},
         {400, false, "text/html", "speaking plain HTTP to an SSL-enabled server port",
-         "HTTP 400: a web page, not OTLP; a TLS port, which wants https://?"},
+         "HTTP 400: a web page, not OTLP; a TLS port (https)?"},
         {500, true, "text/plain", "see https://status.example",
          "HTTP 500: a plain answer, not OTLP; a proxy, or a wrong endpoint? It says \"see "
          "https://status.example\""},

@@ -55,7 +55,7 @@ static int run_help(int argc, char **argv)
     const ut_command *command = ut_command_find(name_z);
     if (command == NULL)
         return unknown_command(name_z);
-    (void)fputs(command->help_z, stdout);
+    ut_help_print(command->help_z);
     return EX_OK;
 }
 

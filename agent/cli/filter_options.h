@@ -49,26 +49,6 @@ enum {
 #define UT_FOLLOW_ROW {"follow", no_argument, NULL, 'f'}
 
 // The parts of a help text about them, at most 80 columns wide.
-#define UT_FILTER_HELP \
-    "Which spans (all that is given has to hold):\n" \
-    "      --trace ID          of one trace; the beginning of its id is enough\n" \
-    "  -S, --since TIME        that began at or after: 2h (so long ago), 18:00,\n" \
-    "                          yesterday, 2026-11-20T18:00; local, if no zone is said\n" \
-    "  -U, --until TIME        that began before\n" \
-    "  -s, --service GLOB      of a service: a name, or a pattern with * and ?\n" \
-    "  -N, --name GLOB         of that name, likewise\n" \
-    "      --kind KIND         server, client, producer, consumer, internal,\n" \
-    "                          unspecified; several with commas: server,client\n" \
-    "      --status STATUS     error, ok, unset; several: error,ok\n" \
-    "      --min-duration D    that took at least so long: 100ms, 1.5s, 250us\n" \
-    "      --max-duration D    that took at most so long\n" \
-    "  -a, --attribute TERM    with an attribute: KEY, KEY=VALUE, KEY!=VALUE,\n" \
-    "                          KEY~GLOB, KEY<N, KEY<=N, KEY>N, KEY>=N; span:KEY,\n" \
-    "                          resource:KEY, event:KEY or scope:KEY says where; may\n" \
-    "                          be repeated\n" \
-    "      --message TEXT      with this text in the status message\n" \
-    "      --roots             without a parent\n" \
-    "      --llm               that are calls of a language model\n"
 #define UT_PAGE_HELP \
     "  -n, --limit N           at most N of them\n" \
     "      --newest, --oldest  which come first (default: the newest)\n" \

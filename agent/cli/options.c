@@ -154,7 +154,7 @@ int ut_options_next(ut_options *options, int argc, char **argv)
             options->no_pager = true;
             break;
         case 'h':
-            (void)fputs(options->help_z, stdout); // main looks at what became of it
+            ut_help_print(options->help_z);
             return end(options, EX_OK);
         case ':':
         case '?':

@@ -4,6 +4,7 @@
 #define UT_AGENT_CLI_OPTIONS_H
 
 #include "agent/cli/cli.h"
+#include "agent/cli/help_text.h"
 
 #include <getopt.h>
 #include <limits.h>
@@ -34,13 +35,6 @@ enum {
 #define UT_OPTION_HELP_DATA_DIR                                                \
     "  -d, --data-dir DIR      where the agent keeps its data (default: as the\n" \
     "                          configuration says)\n"
-#define UT_OPTION_HELP_CONFIG                                                  \
-    "  -c, --config FILE       configuration to take the data directory from\n"
-#define UT_OPTION_HELP_WHERE UT_OPTION_HELP_DATA_DIR UT_OPTION_HELP_CONFIG
-#define UT_OPTION_HELP_SHOW                                                    \
-    "      --color WHEN        auto (on a terminal), always or never\n"            \
-    "      --utc               times in UTC instead of local time\n"               \
-    "      --no-pager          no pager on a terminal\n"
 #define UT_OPTION_HELP_JSON                                                    \
     "      --json              one JSON object\n"
 // clang-format on

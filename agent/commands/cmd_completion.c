@@ -196,13 +196,15 @@ static void offer_values(line *l, const char *kind_z)
         offer_list(l, kind_z);
 }
 
+enum { HELP_BYTES_MAX = 64 * 1024 };
+
 // What the help says of an option: the rest of the first line that it begins, *len bytes of it.
-static const char *meaning_of(const ut_command *command, const char *name_z, int *len)
+static const char *meaning_of(const char *help_z, const char *name_z, int *len)
 {
     enum { MEANING_COLUMN = 26 };
     char wanted_z[64];
     (void)snprintf(wanted_z, sizeof(wanted_z), "--%s", name_z);
-    for (const char *at = command->help_z; at != NULL; at = strchr(at, '\n')) {
+    for (const char *at = help_z; at != NULL; at = strchr(at, '\n')) {
         at += *at == '\n';
         const size_t whole = strcspn(at, "\n");
         const size_t name_len = strlen(wanted_z);
@@ -218,14 +220,20 @@ static const char *meaning_of(const ut_command *command, const char *name_z, int
 
 static void offer_options(const line *l)
 {
+    ut_buf help_text;
+    ut_buf_init(&help_text, HELP_BYTES_MAX);
+    ut_help_expand(l->command->help_z, &help_text);
+    const char *const help_z =
+        help_text.err == UT_OK ? (const char *)help_text.data : l->command->help_z;
     (void)puts("words");
     for (const struct option *at = l->command->options; at != NULL && at->name != NULL; at++) {
         char name_z[64];
         int len = 0;
         (void)snprintf(name_z, sizeof(name_z), "--%s", at->name);
-        const char *const means_z = meaning_of(l->command, at->name, &len);
+        const char *const means_z = meaning_of(help_z, at->name, &len);
         offer(l, 0, ut_bytes_of_z(name_z), means_z, len);
     }
+    ut_buf_free(&help_text);
 }
 
 static void offer_commands(const line *l)

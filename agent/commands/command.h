@@ -8,7 +8,7 @@ typedef struct {
     const char *name_z;
     int (*run)(int argc, char **argv); // argv[0] is the name; returns the exit code, by sysexits
     const char *summary_z;             // one line, lower case, no full stop
-    const char *help_z;                // the text of --help
+    const char *help_z;                // the text of --help, with the parts of help_text.h
     const struct option *options;      // as getopt_long takes them
     const char *const *words;          // first arguments that completion offers, or NULL
 } ut_command;

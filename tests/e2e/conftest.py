@@ -3,6 +3,7 @@ makes as many as a test needs, and ends them with the test."""
 
 import itertools
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,8 @@ from mounts import private_mounts
 
 # Each program that a test starts: times are UTC, and no pager waits for a key on a terminal of a test.
 os.environ.update(TZ="UTC0", UNTRACE_PAGER="")
+# A background job may have been started with SIGINT ignored, and its children with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionstart(session):

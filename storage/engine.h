@@ -54,7 +54,8 @@ typedef struct {
     // either case. UT_EFULL, UT_ENOSPC, UT_EIO, UT_ENOMEM; the error of a put that failed.
     ut_err (*commit)(ut_txn *txn);
     void (*abort)(ut_txn *txn); // also ends a read transaction; closes its cursors
-    // UT_ENOTFOUND.
+    // UT_ENOTFOUND. UT_ECORRUPT, as of seek and step: the pages are damaged; a write transaction
+    // goes on where they were looked at before, and else each further call fails.
     ut_err (*get)(ut_txn *txn, ut_bytes key, ut_bytes *value);
     // Inserts or replaces. UT_EFULL, UT_ENOMEM, UT_EIO, UT_ENOSPC: the transaction can then only be
     // aborted. key and value may not point into memory that the transaction handed out.

@@ -194,6 +194,38 @@ bool ut_lmdb_trust_key(ut_lmdb_trust *trust, ut_bytes key, bool removal)
     return follow(trust, key, removal, &high);
 }
 
+// The leaf that holds key, when follow has said that its path is good.
+static const uint8_t *leaf_of(const ut_lmdb_trust *trust, ut_bytes key)
+{
+    size_t number = trust->tree.root;
+    for (unsigned level = trust->tree.depth; level > 1; level--) {
+        const uint8_t *page = page_at(trust, number);
+        number = ut_lmdb_page_node(page, find_child(page, key), false).child;
+    }
+    return page_at(trust, number);
+}
+
+bool ut_lmdb_trust_walk(ut_lmdb_trust *trust, ut_bytes key, bool reverse)
+{
+    if (trust->all_good || key.len == 0 || trust->tree.root == SIZE_MAX)
+        return true;
+    ut_bytes high;
+    if (!follow(trust, key, false, &high))
+        return false;
+    const uint8_t *leaf = leaf_of(trust, key);
+    const unsigned count = ut_lmdb_page_count(leaf);
+    const bool before =
+        count > 0 && ut_bytes_compare(ut_lmdb_page_node(leaf, 0, true).key, key) < 0;
+    const bool behind_key =
+        count > 0 && ut_bytes_compare(ut_lmdb_page_node(leaf, count - 1, true).key, key) > 0;
+    if (behind_key && (before || !reverse))
+        return true; // the way stays in the leaf
+    if (reverse)
+        return follow(trust, key, true, &high); // both neighbours: a seek comes from behind
+    ut_bytes behind;
+    return high.len == 0 || follow(trust, high, false, &behind);
+}
+
 // ---- the lists of free pages ----
 
 // Checks a list: its length, then page numbers that fall.

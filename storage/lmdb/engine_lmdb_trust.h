@@ -31,6 +31,10 @@ bool ut_lmdb_trust_begin(ut_lmdb_trust *trust, size_t txn_id);
 // True when all pages were looked at, and are good.
 bool ut_lmdb_trust_all(const ut_lmdb_trust *trust);
 
+// True when the pages make sense that a cursor comes to on its way from key to the next key
+// (reverse: to the one before): LMDB stops at a page that makes none, and with it the transaction.
+bool ut_lmdb_trust_walk(ut_lmdb_trust *trust, ut_bytes key, bool reverse);
+
 // True when the pages that a put (removal: a removal) of key changes make sense.
 bool ut_lmdb_trust_key(ut_lmdb_trust *trust, ut_bytes key, bool removal);
 

@@ -274,6 +274,25 @@ static int trust_pages(const ut_lmdb_txn *txn, ut_bytes key, bool removal)
     return code;
 }
 
+static int look_along(ut_lmdb_trust *trust, ut_bytes key, bool reverse)
+{
+    return ut_lmdb_trust_walk(trust, key, reverse) ? 0 : MDB_CORRUPTED;
+}
+
+// Looks at the pages that a write transaction reads, so that LMDB does not meet the damage itself:
+// then the call alone fails, and the transaction goes on.
+static int trust_walk(const ut_lmdb_txn *txn, ut_bytes key, bool reverse)
+{
+    ut_lmdb_trust *trust = txn->env->trust;
+    if (!txn->write || trust == NULL || ut_lmdb_trust_all(trust))
+        return 0;
+    volatile bool trapped = false;
+    int code = 0;
+    UT_LMDB_GUARDED(trapped, code, look_along(trust, key, reverse));
+    (void)trapped; // nothing is left halfway
+    return code;
+}
+
 static int get_value(const ut_lmdb_txn *txn, MDB_val *key, MDB_val *value)
 {
     int code = mdb_get(txn->mdb, txn->env->dbi, key, value);
@@ -288,8 +307,9 @@ ut_err ut_lmdb_txn_get(ut_txn *base, ut_bytes key, ut_bytes *value)
     MDB_val k = ut_lmdb_val_of(key);
     MDB_val v = {0, NULL};
     int code = trust_pages(txn, key, false);
-    if (code == 0)
-        UT_LMDB_TXN_GUARDED(txn, code, get_value(txn, &k, &v));
+    if (code != 0)
+        return ut_lmdb_translate(code);
+    UT_LMDB_TXN_GUARDED(txn, code, get_value(txn, &k, &v));
     if (code == 0)
         *value = ut_lmdb_bytes_of(v);
     return note(txn, code);
@@ -428,9 +448,10 @@ ut_err ut_lmdb_cursor_seek(ut_cursor *base, ut_bytes key, bool reverse, ut_bytes
         return txn->failed;
     MDB_val k = ut_lmdb_val_of(key);
     MDB_val v = {0, NULL};
-    int code = trust_pages(txn, key, false);
-    if (code == 0)
-        UT_LMDB_TXN_GUARDED(txn, code, seek(cursor, &k, &v, reverse));
+    int code = trust_walk(txn, key, reverse);
+    if (code != 0)
+        return ut_lmdb_translate(code);
+    UT_LMDB_TXN_GUARDED(txn, code, seek(cursor, &k, &v, reverse));
     return hand_out(txn, code, k, v, found_key, value);
 }
 
@@ -448,7 +469,9 @@ ut_err ut_lmdb_cursor_step(ut_cursor *base, bool reverse, ut_bytes *found_key, u
         return txn->failed;
     MDB_val k = {0, NULL};
     MDB_val v = {0, NULL};
-    int code;
+    int code = trust_walk(txn, (ut_bytes){cursor->key, cursor->key_len}, reverse);
+    if (code != 0)
+        return ut_lmdb_translate(code);
     UT_LMDB_TXN_GUARDED(txn, code, step(cursor, &k, &v, reverse));
     return hand_out(txn, code, k, v, found_key, value);
 }

@@ -219,6 +219,21 @@ static void note_compression(ut_store *store)
                    SEALED_PERMILLE_AGES);
 }
 
+// Damage does not keep spans out: what it hides is passed over.
+static void tell_damage(ut_store *store)
+{
+    if (store->damage_told || (!store->upkeep_damaged && !store->index.finder.damaged))
+        return;
+    store->damage_told = true;
+    ut_log_write(store->log, UT_LOG_ERROR, "storage",
+                 "pages of the store are damaged, and are passed over: %s; `untrace store verify` "
+                 "says more",
+                 store->upkeep_damaged
+                     ? "spans are stored, but the index is merged no further, and what is due "
+                       "leaves between commits only"
+                     : "a span that is sent again may be stored again");
+}
+
 // The transaction of a commit: steps 5 to 11 of the list at ut_store_commit.
 static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends, size_t count,
                          const ut_delivery *marks, size_t mark_count)
@@ -232,17 +247,19 @@ static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appe
         err = write_appends(store, now_ns, appends, count);
     for (size_t i = 0; i < mark_count && err == UT_OK; i++)
         err = ut_ledger_mark(store, &marks[i]);
-    if (err == UT_OK)
+    if (err == UT_OK && !store->upkeep_damaged)
         err = ut_retention_remove_in_commit(store, now_ns);
-    if (err == UT_OK)
+    if (err == UT_OK && !store->upkeep_damaged)
         err = ut_merge_schedule_in_commit(store);
     if (err != UT_OK) {
         ut_store_abort_write(store);
         return err;
     }
     err = ut_store_end_write(store);
-    if (err == UT_OK)
+    if (err == UT_OK) {
         note_compression(store);
+        tell_damage(store);
+    }
     return err;
 }
 
@@ -302,6 +319,11 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         }
         if (err == UT_ENOSPC && ut_retention_met_full_disk(store))
             err = UT_EFULL;
+        if (err == UT_ECORRUPT && !store->upkeep_damaged) {
+            store->upkeep_damaged = true; // the spans may go in all the same
+            err = UT_OK;
+            continue;
+        }
         if (err == UT_EFULL && attempt + 1 < ATTEMPTS_MAX)
             err = UT_OK; // the guess was too low
     }

@@ -91,6 +91,8 @@ struct ut_store {
     uint64_t clock_stored_ms; // how long the machine had run at the last commit
     uint64_t jump_told_ms;    // ... and when the log told of a jump last; 0: it has not
     bool in_doubt;            // the last commit failed, and may have happened all the same
+    bool upkeep_damaged;      // commits cannot merge or remove: they met a damaged page
+    bool damage_told;         // the log said that pages are damaged
     _Atomic uint64_t last_seq;
 
     // The transaction under way: what will be committed.

@@ -196,6 +196,14 @@ static ut_err ask_blocks(ut_trace_finder *finder, const ut_trace_wanted *wanted,
     return err == UT_ENOTFOUND ? UT_OK : err;
 }
 
+// The rest of a run, or of the blocks, behind a damaged page is not asked, and nothing where the
+// list of runs is damaged. A transaction that reads fails at its next call.
+static ut_err pass_damage(ut_trace_finder *finder, ut_err err)
+{
+    finder->damaged = finder->damaged || err == UT_ECORRUPT;
+    return err == UT_ECORRUPT ? UT_OK : err;
+}
+
 ut_err ut_trace_find_all(ut_trace_finder *finder, const ut_trace_wanted *wanted,
                          const ut_trace_visitor *visitor)
 {
@@ -209,7 +217,7 @@ ut_err ut_trace_find_all(ut_trace_finder *finder, const ut_trace_wanted *wanted,
     if (err == UT_OK)
         err = ut_txn_cursor(wanted->txn, &blocks);
     if (err != UT_OK)
-        return err;
+        return pass_damage(finder, err);
     err = ut_txn_cursor(wanted->txn, &cursor);
     if (err != UT_OK) {
         ut_cursor_close(blocks);
@@ -218,13 +226,13 @@ ut_err ut_trace_find_all(ut_trace_finder *finder, const ut_trace_wanted *wanted,
     for (size_t i = 0; i < ut_runs_count(&finder->runs) && err == UT_OK; i++) {
         const ut_run *run = &ut_runs_of(&finder->runs)[i];
         if (run->state == UT_RUN_READY)
-            err = ask_run(finder, wanted, cursor, run->run, visitor);
+            err = pass_damage(finder, ask_run(finder, wanted, cursor, run->run, visitor));
     }
     uint64_t covered = 0;
     if (err == UT_OK)
         err = ut_index_covered(wanted->txn, &finder->runs, &covered);
     if (err == UT_OK)
-        err = ask_blocks(finder, wanted, blocks, cursor, covered, visitor);
+        err = pass_damage(finder, ask_blocks(finder, wanted, blocks, cursor, covered, visitor));
     ut_cursor_close(cursor);
     ut_cursor_close(blocks);
     return err;

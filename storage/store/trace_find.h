@@ -32,6 +32,7 @@ typedef struct {
     ut_buf runs;       // ut_run each
     ut_buf hashes;     // of the ids: uint64_t each
     ut_buf candidates; // uint32_t each
+    bool damaged;      // pages of the index were passed, in any call
 } ut_trace_finder;     // memory kept between calls
 
 void ut_trace_finder_init(ut_trace_finder *finder);

@@ -489,6 +489,10 @@ static ut_err look_at_finds(ut_trace_index *index, ut_cursor *cursor)
         while (end < count && finds[end].seq == finds[from].seq)
             end += 1;
         err = look_inside(index, cursor, finds + from, finds + end);
+        if (err == UT_ECORRUPT) { // as a damaged entry
+            index->finder.damaged = true;
+            err = UT_OK;
+        }
         from = end;
     }
     return err;

@@ -402,7 +402,9 @@ static int run(int argc, char **argv)
                            ? follow_failures(&list, &wanted.filter, &reader, &fault)
                            : list_failures(&list, &wanted.filter, &reader, nothing, &fault);
     ut_reader_close(&reader);
-    return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
+    if (err == UT_OK)
+        return reader.damaged ? EX_DATAERR : EX_OK;
+    return ut_cli_fail(&fault);
 }
 
 const ut_command ut_command_failures = {

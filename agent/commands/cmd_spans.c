@@ -339,7 +339,7 @@ static int run(int argc, char **argv)
     ut_reader_close(&reader);
     ut_span_columns_free(&list.columns);
     if (err == UT_OK)
-        return EX_OK;
+        return reader.damaged ? EX_DATAERR : EX_OK;
     code = ut_cli_fail(&fault);
     const bool of_cursor = err == UT_EFORMAT || err == UT_EVERSION || err == UT_EINVAL;
     return options.cursor_z != NULL && of_cursor ? EX_USAGE : code;

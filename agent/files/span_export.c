@@ -128,7 +128,7 @@ static ut_err write_block(export *e, const pick *picks, size_t count)
     if (err == UT_ECORRUPT) {
         e->out.len = begin;
         e->result->blocks_damaged++;
-        return UT_OK;
+        return begin_view(e); // pages that are damaged end a view
     }
     if (err != UT_OK)
         return ut_fault_set(e->fault, err, "cannot encode block %llu: %s", (unsigned long long)seq,

@@ -8,6 +8,7 @@
 typedef struct {
     ut_store *store;
     ut_store_view *view; // begun
+    bool damaged;        // a search met blocks that cannot be read
 } ut_reader;
 
 // Opens a store for reading and begins a view of it. data_dir_z: from the option; NULL: the one of

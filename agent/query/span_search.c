@@ -110,6 +110,7 @@ static ut_err run_slice(ut_span_search *search, ut_reader *reader, counted *coun
     if (err == UT_OK)
         err = ut_query_spans(reader->view, &search->search, &search->cursor, &search->work,
                              &search->more, (ut_trace_span_visitor){count_span, count});
+    reader->damaged = reader->damaged || search->work.blocks_damaged > 0;
     if (err == UT_EAGAIN && count->answer == UT_EAGAIN) {
         search->more = true;
         err = UT_OK;

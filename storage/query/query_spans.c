@@ -3,9 +3,11 @@
 // Not for whether a span matches (filter.c) and whether a block may hold one (block_summary.c).
 #include "storage/query/query.h"
 
+#include "port/base/order.h"
 #include "storage/span/block_tables.h"
 #include "storage/store/block_summary.h"
 #include "storage/store/key.h"
+#include "storage/store/store_txn.h"
 #include "storage/store/store_view.h"
 #include "storage/store/trace_find.h"
 
@@ -37,7 +39,13 @@ typedef struct {
     ut_buf seqs;      // of the blocks of the trace that the filter names: uint64_t each
     size_t seq_at;    // the next of them
     ut_cursor *index; // over the summaries, or for the entries of the trace
-    bool index_read;  // it stands on key and value, which are still to be looked at
+    // Blocks whose summaries stand in damaged pages: they are read without.
+    uint64_t gap_next; // the next of them
+    uint64_t gap_left; // how many are left
+    bool gap_is_last;  // no block stands behind them
+    bool renewed;      // the index stands nowhere
+    bool gap_ended;    // the index is to be moved behind them, to gap_next
+    bool index_read;   // it stands on key and value, which are still to be looked at
     ut_bytes key;
     ut_bytes value;
     uint32_t blocks_left;
@@ -208,6 +216,15 @@ static ut_err walk_block(search *s, bool *full)
     return err;
 }
 
+// Begins the view anew: pages that are damaged end a transaction.
+static ut_err renew_view(search *s)
+{
+    s->index_read = false;
+    s->index = NULL; // it ends with the view
+    const ut_err err = ut_store_view_begin(s->view);
+    return err == UT_OK ? ut_txn_cursor(ut_store_view_txn(s->view), &s->index) : err;
+}
+
 // Opens block s->seq and visits what matches. A block that cannot be read is counted and passed.
 static ut_err take_block(search *s, bool *full)
 {
@@ -218,9 +235,13 @@ static ut_err take_block(search *s, bool *full)
         err = walk_block(s, full);
     if (s->stopped != UT_OK)
         return s->stopped;
-    if (err == UT_ECORRUPT || err == UT_EVERSION || err == UT_EFORMAT)
+    if (err == UT_ECORRUPT || err == UT_EVERSION || err == UT_EFORMAT) {
         s->work->blocks_damaged += 1;
-    else if (err != UT_OK && err != UT_ENOTFOUND)
+        s->renewed = true;
+        err = renew_view(s);
+        if (err != UT_OK)
+            return err;
+    } else if (err != UT_OK && err != UT_ENOTFOUND)
         return err;
     if (!*full)
         leave_block(s);
@@ -261,21 +282,12 @@ static size_t find_seq(const search *s)
     return low > 0 ? low - 1 : count;
 }
 
-// Moves the index to the first block that the cursor leaves to be seen.
-static ut_err seek(search *s)
+// Moves the index to the first summary from seq on, in the order of the search.
+static ut_err seek_summary(search *s, uint64_t seq)
 {
-    const ut_query_cursor *cursor = s->cursor;
-    bool forward = s->search->oldest_first;
-    uint64_t seq = cursor->begun ? cursor->seq : forward ? 0 : UINT64_MAX;
-    if (s->filter->by_trace) {
-        const ut_err found =
-            ut_trace_find(s->index->txn, s->search->org, s->filter->trace_id, &s->seqs);
-        s->seq_at = find_seq(s);
-        return found;
-    }
     const ut_key key = ut_key_summary(s->search->org, seq);
-    ut_err err = s->index->txn->engine->class->seek(s->index, ut_key_bytes(&key), !forward, &s->key,
-                                                    &s->value);
+    const ut_err err = s->index->txn->engine->class->seek(
+        s->index, ut_key_bytes(&key), !s->search->oldest_first, &s->key, &s->value);
     s->index_read = err == UT_OK;
     return err;
 }
@@ -293,6 +305,97 @@ static bool open_ordinals(search *s)
     else
         s->ordinal_end = cursor->ordinal;
     return s->ordinal_first < s->ordinal_end;
+}
+
+// ---- summaries that cannot be read ----
+
+static uint64_t gap_seq(const search *s, uint64_t from, uint64_t distance)
+{
+    return s->search->oldest_first ? from + distance : from - distance;
+}
+
+// Tries whether the index can be read from a place in the gap on. UT_ECORRUPT: it cannot.
+static ut_err try_summary(search *s, uint64_t seq)
+{
+    ut_err err = renew_view(s);
+    if (err == UT_OK)
+        err = seek_summary(s, seq);
+    return err == UT_ENOTFOUND ? UT_OK : err;
+}
+
+// Finds how far the summaries from the cursor on cannot be read, in the direction of the search.
+static ut_err find_gap(search *s)
+{
+    ut_record_state state = {0};
+    if (s->summaries_left == 0)
+        return UT_EAGAIN;
+    s->summaries_left -= 1;
+    ut_err err = renew_view(s);
+    if (err == UT_OK)
+        err = ut_store_read_state(ut_store_view_txn(s->view), &state);
+    if (err != UT_OK)
+        return err;
+    const bool forward = s->search->oldest_first;
+    uint64_t from = s->cursor->begun ? s->cursor->seq : forward ? 1 : state.next_seq;
+    from = ut_min_u64(from, state.next_seq);
+    const uint64_t most = forward ? state.next_seq - from : from;
+    if (most == 0)
+        return UT_ENOTFOUND;
+    uint64_t bad = 0; // distances that cannot, and that can be read
+    uint64_t good = 1;
+    for (; good < most; good = 2 * bad) {
+        err = try_summary(s, gap_seq(s, from, good));
+        if (err != UT_ECORRUPT)
+            break;
+        bad = good;
+    }
+    good = ut_min_u64(good, most);
+    while ((err == UT_OK || err == UT_ECORRUPT) && good > bad + 1) {
+        const uint64_t middle = bad + (good - bad) / 2;
+        err = try_summary(s, gap_seq(s, from, middle));
+        if (err == UT_OK)
+            good = middle;
+        else
+            bad = middle;
+    }
+    if (err != UT_OK && err != UT_ECORRUPT)
+        return err;
+    s->gap_next = from;
+    s->gap_left = good;
+    s->gap_is_last = good == most;
+    return renew_view(s);
+}
+
+// The next block of the gap. UT_ENOTFOUND: there is none any more.
+static ut_err next_in_gap(search *s)
+{
+    while (s->gap_left > 0) {
+        if (s->summaries_left == 0)
+            return UT_EAGAIN;
+        s->summaries_left -= 1;
+        s->gap_left -= 1;
+        s->gap_ended = s->gap_left == 0;
+        s->seq = s->gap_next;
+        s->gap_next = gap_seq(s, s->gap_next, 1);
+        if (s->seq > 0 && open_ordinals(s))
+            return UT_OK;
+    }
+    return UT_ENOTFOUND;
+}
+
+// Moves the index to the first block that the cursor leaves to be seen.
+static ut_err seek(search *s)
+{
+    const ut_query_cursor *cursor = s->cursor;
+    bool forward = s->search->oldest_first;
+    uint64_t seq = cursor->begun ? cursor->seq : forward ? 0 : UINT64_MAX;
+    if (s->filter->by_trace) {
+        const ut_err found =
+            ut_trace_find(s->index->txn, s->search->org, s->filter->trace_id, &s->seqs);
+        s->seq_at = find_seq(s);
+        return found;
+    }
+    return seek_summary(s, seq);
 }
 
 // Finds the next block by the summaries. UT_ENOTFOUND: there are no more. UT_EAGAIN: enough
@@ -349,16 +452,46 @@ static ut_err next_by_trace(search *s)
         s->picked = true;
         memcpy(s->wanted, part.ordinals, sizeof(s->wanted));
         // Which spans a damaged entry names is not known; the block itself tells.
-        if (err == UT_ECORRUPT)
+        if (err == UT_ECORRUPT) {
             memset(s->wanted, UINT8_MAX, sizeof(s->wanted));
+            err = renew_view(s);
+            if (err != UT_OK)
+                return err;
+        }
         s->seq_at += s->search->oldest_first ? 1 : SIZE_MAX;
         return UT_OK;
     }
 }
 
+// Goes to the summary that follows what was seen last, where the index does not stand there.
+static ut_err find_place(search *s)
+{
+    if (!s->renewed && !s->gap_ended)
+        return UT_OK;
+    const bool behind_gap = s->gap_ended;
+    s->renewed = s->gap_ended = false;
+    if (behind_gap && s->gap_is_last)
+        return UT_ENOTFOUND;
+    return behind_gap ? seek_summary(s, s->gap_next) : seek(s);
+}
+
 static ut_err next_block(search *s)
 {
-    return s->filter->by_trace ? next_by_trace(s) : next_by_summary(s);
+    if (s->filter->by_trace)
+        return next_by_trace(s);
+    for (;;) {
+        ut_err err = next_in_gap(s);
+        if (err != UT_ENOTFOUND)
+            return err;
+        err = find_place(s);
+        if (err == UT_OK)
+            err = next_by_summary(s);
+        if (err != UT_ECORRUPT)
+            return err;
+        err = find_gap(s);
+        if (err != UT_OK)
+            return err;
+    }
 }
 
 ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_cursor *cursor,
@@ -383,7 +516,10 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
     ut_err err = ut_txn_cursor(ut_store_view_txn(view), &s->index);
     if (err == UT_OK) {
         bool full = false;
-        err = seek(s);
+        if (s->filter->by_trace)
+            err = seek(s);
+        else
+            s->renewed = true; // the first block is looked for as behind damage
         while (err == UT_OK && !full) {
             err = next_block(s);
             if (err == UT_OK && s->blocks_left == 0)
@@ -393,7 +529,8 @@ ut_err ut_query_spans(ut_store_view *view, const ut_search *asked, ut_query_curs
             err = take_block(s, &full);
             s->index_read = false;
         }
-        ut_cursor_close(s->index);
+        if (s->index != NULL)
+            ut_cursor_close(s->index);
     }
     if (err == UT_ENOTFOUND && s->stopped == UT_OK) {
         *more = false;

@@ -161,9 +161,10 @@ $(OUT)/obj/port/linux/%.o $(OUT)/obj/agent/%.o $(OUT)/obj/tests/%.o: private CPP
 # Folders that run for a person, at the start or once in a while are built for size, the rest for
 # speed.
 SMALL = agent/cli agent/commands agent/config agent/control agent/daemon agent/files agent/process \
-        storage/upkeep
+        storage/upkeep adapters/state
 ifeq ($(OPTIMISE),-O2)
 $(SMALL:%=$(OUT)/obj/%/%.o): private OPTIMISE = -Os
+$(OUT)/obj/adapters/plain/llm_message.o: private OPTIMISE = -Os
 # Most of the bytes of OTLP JSON pass otlp_json_stream_value.c and json_scan.c alone.
 $(patsubst %,$(OUT)/obj/adapters/otlp/otlp_json_%.o,decode member stream): private OPTIMISE = -Os
 endif

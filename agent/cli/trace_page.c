@@ -209,6 +209,7 @@ static void add_llm(page *view, uint32_t index)
     ut_llm_call call;
     place at = {view, index};
     if (ut_llm_read(row->attributes, &call)) {
+        ut_llm_price_call(view->options->prices, &call);
         ut_buf text;
         char cost_z[UT_SPAN_COST_MAX];
         ut_buf_init(&text, VALUE_BYTES_MAX);
@@ -486,6 +487,7 @@ static void add_llm_total(page *view)
         ut_llm_call call;
         if (!ut_llm_read(view->all[i].attributes, &call))
             continue;
+        ut_llm_price_call(view->options->prices, &call);
         calls++;
         sum.has_tokens = sum.has_tokens || call.has_tokens;
         sum.input_tokens += call.input_tokens;

@@ -6,6 +6,7 @@
 #include "agent/cli/trace_cut.h"
 #include "agent/cli/trace_state.h"
 #include "storage/query/trace_tree.h"
+#include "storage/span/llm_price.h"
 
 enum { UT_TRACE_PROMPT_COLUMNS = 200 }; // of a prompt unless told otherwise
 
@@ -14,9 +15,10 @@ typedef struct {
     bool verbose;    // these, its resource's, its events and links, and what it is
     bool full;       // with verbose: values whole
     ut_trace_cut_options cut;
-    int32_t prompt_columns;  // of what was said to a language model and back; 0: none, -1: all
-    ut_trace_state *state;   // NULL; else shown at every span that sees another one
-    uint32_t damaged_blocks; // that could not be read
+    int32_t prompt_columns;      // of what was said to a language model and back; 0: none, -1: all
+    ut_trace_state *state;       // NULL; else shown at every span that sees another one
+    uint32_t damaged_blocks;     // that could not be read
+    const ut_llm_prices *prices; // NULL: none
 } ut_trace_page_options;
 
 // Prints a tree that was built to standard output. UT_ENOMEM, and as ut_term_write.

@@ -418,6 +418,8 @@ static ut_err count_spans(const request *wanted, ut_filter_options *options, ut_
     search.progress = ut_progress_bar_blocks;
     search.progress_context = &bar;
     ut_err err = ut_stats_new_keys(wanted->keys, wanted->key_count, &stats);
+    if (err == UT_OK)
+        ut_stats_set_prices(stats, &reader->llm_prices);
     if (err == UT_OK && !nothing)
         err = ut_span_search_run(&search, reader, 0, ut_stats_add, NULL, stats);
     ut_progress_bar_end(&bar);

@@ -183,6 +183,7 @@ static ut_err print_tree(const request *wanted, ut_reader *reader,
 {
     sink to = {NULL, NULL};
     ut_trace_page_options page = wanted->page;
+    page.prices = &reader->llm_prices;
     ut_err err = ut_tree_new(&to.tree);
     if (err == UT_OK && wanted->state)
         err = ut_state_new(&wanted->state_names, &to.state);

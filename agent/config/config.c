@@ -118,6 +118,7 @@ static const section sections[] = {
      ut_config_receivers_read},
     {"storage", offsetof(ut_config, storage), ut_config_storage_default, ut_config_storage_read},
     {"destinations", offsetof(ut_config, destinations), NULL, ut_config_destinations_read},
+    {"llm", offsetof(ut_config, llm_prices), NULL, ut_config_llm_read},
     {"stop_timeout", offsetof(ut_config, stop_timeout_ms), default_stop_timeout,
      ut_yaml_read_duration32},
 };

@@ -4,6 +4,7 @@
 #define UT_AGENT_CONFIG_CONFIG_H
 
 #include "agent/config/config_destinations.h"
+#include "agent/config/config_llm.h"
 #include "agent/config/config_receivers.h"
 #include "agent/config/config_storage.h"
 #include "agent/config/config_use.h"
@@ -18,6 +19,7 @@ typedef struct {
     ut_config_receivers receivers;
     ut_config_storage storage;
     ut_config_destinations destinations;
+    ut_llm_prices llm_prices;
     char *path_z;             // the file that it was read from; NULL: all defaults
     char *dollar_z;           // a warning of a $ that is not replaced, with its place; NULL: none
     uint32_t stop_timeout_ms; // SIGTERM: the deadline of a clean stop; default 10 s

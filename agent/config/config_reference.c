@@ -78,5 +78,13 @@ const char ut_config_reference_z[] =
     "                                  # answer\n"
     "    batch: { max_spans: 512, max_bytes: 1MiB, max_delay: 1s }\n"
     "    # 0: until the data expires\n"
-    "    retry: { initial: 1s, max: 60s, multiplier: 2, max_attempts: 0 }\n";
+    "    retry: { initial: 1s, max: 60s, multiplier: 2, max_attempts: 0 }\n"
+    "\n"
+    "llm:                              # for the commands that read\n"
+    "  prices:                         # of models whose calls state tokens but no cost; none\n"
+    "                                  # are built in. The first that fits counts. At most 32\n"
+    "    - model: \"model-*\"            # a name, or a pattern with * and ?\n"
+    "      input: 2.50                 # dollars for a million tokens\n"
+    "      output: 10\n"
+    "      cached: 1.25                # optional: of input read from a cache; else as input\n";
 // clang-format on

@@ -10,9 +10,9 @@
 
 // Reads the key from the file of UNTRACE_KEY_FILE, else from the place that the configuration
 // gives. config: NULL when it was not read; it is then looked for, and a missing or wrong one is an
-// error only where config_z names it.
-static ut_err reader_key(const ut_config *config, const char *config_z, ut_master_key *key,
-                         ut_fault *fault)
+// error only where config_z names it. prices: set where it is read here.
+static ut_err reader_key(const ut_config *config, const char *config_z, ut_llm_prices *prices,
+                         ut_master_key *key, ut_fault *fault)
 {
     *key = (ut_master_key){.given = false};
     if (ut_master_key_env_file() != NULL)
@@ -25,6 +25,7 @@ static ut_err reader_key(const ut_config *config, const char *config_z, ut_maste
     ut_err err = ut_config_find(config_z, UT_CONFIG_LOOK, own, fault);
     if (err == UT_OK) {
         err = ut_master_key_load(&own->storage.encryption, NULL, key, fault);
+        *prices = own->llm_prices;
         ut_config_free(own);
     } else if (config_z == NULL) {
         err = UT_OK;
@@ -49,7 +50,7 @@ static ut_err open_dir(const char *data_dir_z, const ut_config *config, const ch
     // A store that is not encrypted can be read even where the key cannot.
     ut_master_key key;
     ut_fault key_fault = {UT_OK, ""};
-    const ut_err key_err = reader_key(config, config_z, &key, &key_fault);
+    const ut_err key_err = reader_key(config, config_z, &reader->llm_prices, &key, &key_fault);
     const ut_store_config store_config = {
         .bytes_max = UT_STORE_BYTES_MIN,
         .master_key = key.given ? key.bytes : NULL,
@@ -84,6 +85,7 @@ ut_err ut_reader_open_config(const ut_config *config, ut_reader *reader, ut_faul
         return ut_fault_set(
             fault, UT_EINVAL,
             "no data directory is known here: give --data-dir DIR or --config FILE");
+    reader->llm_prices = config->llm_prices;
     return open_dir(config->data_dir_z, config, NULL, reader, fault);
 }
 

@@ -7,8 +7,9 @@
 
 typedef struct {
     ut_store *store;
-    ut_store_view *view; // begun
-    bool damaged;        // a search met blocks that cannot be read
+    ut_store_view *view;      // begun
+    bool damaged;             // a search met blocks that cannot be read
+    ut_llm_prices llm_prices; // of the configuration, where it was read
 } ut_reader;
 
 // Opens a store for reading and begins a view of it. data_dir_z: from the option; NULL: the one of

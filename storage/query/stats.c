@@ -33,6 +33,7 @@ struct ut_stats {
     group *last;                          // of the span before: runs of one label are common
     uint64_t hour;                        // of the start of the span before
     char hour_z[UT_TEXT_SHORT_MAX];       // as text; empty: none yet
+    const ut_llm_prices *prices;          // NULL: none
     group **groups;                       // in the order in which they came
     uint32_t count;
     uint32_t capacity;
@@ -115,6 +116,11 @@ ut_err ut_stats_new_keys(const ut_stats_key *keys, uint32_t count, ut_stats **st
     }
     *stats = made;
     return UT_OK;
+}
+
+void ut_stats_set_prices(ut_stats *stats, const ut_llm_prices *prices)
+{
+    stats->prices = prices;
 }
 
 void ut_stats_free(ut_stats *stats)
@@ -421,6 +427,7 @@ ut_err ut_stats_add(void *context, const ut_trace_span *span)
     const uint64_t duration_ns = from->end_ns > from->start_ns ? from->end_ns - from->start_ns : 0;
     ut_llm_call call;
     const ut_llm_call *counted = ut_llm_read(from->attributes, &call) ? &call : NULL;
+    ut_llm_price_call(stats->prices, &call);
     ut_err err = count_span(stats->all, from, duration_ns, counted);
     if (err != UT_OK)
         return err;

@@ -4,6 +4,7 @@
 #define UT_STORAGE_QUERY_STATS_H
 
 #include "storage/query/query.h"
+#include "storage/span/llm_price.h"
 
 enum {
     UT_STATS_GROUPS_MAX = 10000, // further groups are counted in one, "(other)"
@@ -79,6 +80,8 @@ ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats);
 // Groups by several keys, 1 to UT_STATS_KEYS_MAX; a span that one of them leaves out is in no
 // group.
 ut_err ut_stats_new_keys(const ut_stats_key *keys, uint32_t count, ut_stats **stats);
+// Prices for calls that state no cost; borrowed until ut_stats_free.
+void ut_stats_set_prices(ut_stats *stats, const ut_llm_prices *prices);
 void ut_stats_free(ut_stats *stats); // NULL is ignored
 
 // Counts one span. A span that ends before it starts took no time. Fits ut_trace_span_visit with

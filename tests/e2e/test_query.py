@@ -376,6 +376,12 @@ def test_cost_and_tokens_say_of_how_many_calls_they_are(agent):
     rows = untrace("stats", "--by", "model", "--data-dir", under_test.data_dir).stdout.splitlines()
     assert "801 (300 cached)  102 (40 reasoning)" in rows[1] and "$0.0100 (1 of 2)" in rows[1]
     assert rows[2].split()[:7] == ["b", "2", "0", "-", "-", "-", "-"]
+    # With prices, the second call of a costs 12 dollars for a million tokens times 2.
+    priced = under_test.data_dir / "prices.yaml"
+    priced.write_text(f"data_dir: {under_test.data_dir}\nllm: {{ prices: [{{ model: 'a*', input: 5000, output: 2500 }}] }}\n")
+    assert "$0.0200 (of 2 of 4 calls)" in untrace("trace", spans[0].trace_id.hex(), "--config", priced).stdout
+    assert "$0.0200  " in untrace("stats", "--by", "model", "--config", priced).stdout.splitlines()[1]
+    assert "$0.0200" in untrace("stats", "--by", "model", "--config", priced, "--data-dir", under_test.data_dir).stdout
 
 
 def test_a_trace_shows_what_is_odd_and_what_models_cost(agent):

@@ -116,6 +116,33 @@ static void the_rest_of_storage_is_for_those_who_write(void **state)
     refuse(f, UT_CONFIG_STORE, text, ":3:8: found ${env:UT_TEST_NONE}");
 }
 
+static void a_reader_has_the_prices_of_models(void **state)
+{
+    fixture *f = *state;
+    accept(f, UT_CONFIG_LOOK,
+           "data_dir: /x\n"
+           "llm:\n"
+           "  prices:\n"
+           "    - { model: \"gpt-*\", input: 2.50, output: 10, cached: 0 }\n"
+           "    - { model: b, input: \"${env:UT_TEST_NONE}\", output: 1 }\n"
+           "    - { model: c, input: 1, output: 0.5 }\n");
+    const ut_llm_prices *prices = &f->config.llm_prices;
+    assert_int_equal(prices->count, 2);
+    assert_string_equal(prices->items[0].model_z, "gpt-*");
+    assert_true(prices->items[0].input_usd > 2.49 && prices->items[0].input_usd < 2.51);
+    assert_true(prices->items[0].cached_usd < 0.01);
+    assert_true(prices->items[1].cached_usd > 0.99);
+    ut_config_free(&f->config);
+    refuse(f, UT_CONFIG_LOOK, "llm: { prices: [ { model: a, input: 1 } ] }\n",
+           "found a price without output");
+    refuse(f, UT_CONFIG_LOOK, "llm: { prices: [ { model: a, input: x, output: 1 } ] }\n",
+           "found \"x\", expected dollars for a million tokens");
+    refuse(f, UT_CONFIG_LOOK, "llm: { prices: [ { model: a, input: -1, output: 1 } ] }\n",
+           "found \"-1\", expected dollars");
+    refuse(f, UT_CONFIG_LOOK, "llm: { prices: { a: 1 } }\n", "a list of prices");
+    refuse(f, UT_CONFIG_LOOK, "llm: { price: [] }\n", ":1:8: ");
+}
+
 static void a_reader_takes_its_own_values_from_the_environment(void **state)
 {
     fixture *f = *state;
@@ -276,6 +303,7 @@ int main(void)
 #define WITH_FILE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
     const struct CMUnitTest tests[] = {
         WITH_FILE(a_reader_needs_no_secret_and_no_file_of_the_agent),
+        WITH_FILE(a_reader_has_the_prices_of_models),
         WITH_FILE(the_rest_of_storage_is_for_those_who_write),
         WITH_FILE(a_reader_takes_its_own_values_from_the_environment),
         WITH_FILE(a_reader_finds_mistakes_all_the_same),

@@ -1,5 +1,5 @@
 // Calls of language models in every spelling; attributes are built by hand.
-#include "storage/span/llm.h"
+#include "storage/span/llm_price.h"
 #include "tests/support/random_span.h"
 
 #include <math.h>
@@ -315,6 +315,40 @@ static void the_call_of_the_vercel_sdk_is_the_inner_span(void **state)
     end(&made);
 }
 
+static void a_price_counts_where_a_call_states_tokens_and_no_cost(void **state)
+{
+    (void)state;
+    static const ut_llm_prices prices = {.items = {{"exact", 1, 10, 0.5}, {"gpt-*", 2, 20, 2}},
+                                         .count = 2};
+    ut_llm_call call = {.model = UT_BYTES_LIT("exact"),
+                        .has_tokens = true,
+                        .input_tokens = 1000000,
+                        .output_tokens = 200000,
+                        .total_tokens = 1200000,
+                        .cached_tokens = 400000};
+    ut_llm_price_call(NULL, &call);
+    assert_false(call.has_cost);
+    ut_llm_price_call(&prices, &call);
+    assert_true(call.has_cost && fabs(call.cost_usd - 2.8) < 1e-9);
+    call.has_cost = false;
+    call.model = UT_BYTES_LIT("gpt-9");
+    ut_llm_price_call(&prices, &call);
+    assert_true(fabs(call.cost_usd - 6) < 1e-9);
+    call.cost_usd = 1; // as stated
+    ut_llm_price_call(&prices, &call);
+    assert_true(fabs(call.cost_usd - 1) < 1e-9);
+    call.has_cost = false;
+    call.model = UT_BYTES_LIT("exactly");
+    ut_llm_price_call(&prices, &call);
+    assert_false(call.has_cost);
+    call = (ut_llm_call){.model = UT_BYTES_LIT("exact")};
+    ut_llm_price_call(&prices, &call);
+    assert_false(call.has_cost);
+    call = (ut_llm_call){.model = UT_BYTES_LIT("exact"), .has_tokens = true, .total_tokens = 1000};
+    ut_llm_price_call(&prices, &call);
+    assert_true(fabs(call.cost_usd - 0.001) < 1e-9);
+}
+
 static void what_is_no_number_is_passed_over(void **state)
 {
     (void)state;
@@ -382,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_total_is_as_stated_and_otherwise_the_sum),
         cmocka_unit_test(the_newer_convention_counts_in_either_order),
         cmocka_unit_test(what_goes_on_around_a_call_is_none),
+        cmocka_unit_test(a_price_counts_where_a_call_states_tokens_and_no_cost),
         cmocka_unit_test(the_call_of_the_vercel_sdk_is_the_inner_span),
         cmocka_unit_test(what_is_no_number_is_passed_over),
         cmocka_unit_test(damaged_and_random_attributes_do_no_harm),

@@ -44,6 +44,7 @@ struct ut_store_thread {
     ut_operation *operation; // NULL: none is under way. Stepped and freed by the store thread only
     ut_store_operation_status operation_status;
     bool operation_cancel;
+    bool marks_first; // marks wait that came before the operation
 
     // The store thread's own.
     ut_store_job *group[UT_STORE_THREAD_GROUP_MAX];
@@ -134,6 +135,7 @@ ut_err ut_store_thread_begin(ut_store_thread *thread, ut_operation *operation, u
     } else {
         thread->operation = operation;
         thread->operation_cancel = false;
+        thread->marks_first = thread->marks_in.count > 0;
         thread->operation_status = (ut_store_operation_status){
             .state = UT_STORE_OPERATION_RUNNING,
             .number = thread->operation_status.number + 1,
@@ -396,6 +398,7 @@ static void take_group(ut_store_thread *thread)
         const ut_mark_list empty = thread->marks;
         thread->marks = thread->marks_in;
         thread->marks_in = empty;
+        thread->marks_first = false;
     }
 }
 
@@ -648,8 +651,8 @@ static void *run(void *context)
         if (sweeps)
             sweep(thread, now_ms);
         // Requests, or an operation before which marks that wait are committed, may have come while
-        // the lock was left.
-        if (!commits && commit_due_ms(thread, now_ms) <= now_ms)
+        // the lock was left. After a commit only such marks come before a slice.
+        if ((!commits || thread->marks_first) && commit_due_ms(thread, now_ms) <= now_ms)
             continue;
         if (!thread->stopping && slice_is_due(thread))
             step_operation(thread);

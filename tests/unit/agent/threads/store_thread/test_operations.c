@@ -271,6 +271,26 @@ static void marks_that_wait_are_committed_before_its_first_slice(void **state)
     assert_int_equal(atomic_load(&c.commits) - before, 1);
 }
 
+// Also when both came during a commit, behind which a slice would be next.
+static void marks_that_wait_for_a_commit_are_committed_before_its_first_slice(void **state)
+{
+    ut_rig *rig = *state;
+    counting c;
+    assert_int_equal(ut_rig_submit(rig, 0, &rig->batch), UT_OK);
+    ut_rig_wait_for_done(rig, 1);
+    const unsigned before = ut_engine_gate_commits(rig->gate);
+    ut_engine_gate_hold(rig->gate, true);
+    assert_int_equal(ut_rig_submit(rig, 1, &rig->batch2), UT_OK);
+    ut_rig_wait_at_gate(rig);
+    const ut_delivery mark = ut_rig_mark_of(rig, 1, UT_DELIVERY_DELIVERED);
+    assert_int_equal(ut_store_thread_mark(rig->thread, &mark), UT_OK);
+    counting_init(&c, rig, 1);
+    begin(rig, &c, 1);
+    ut_engine_gate_hold(rig->gate, false);
+    assert_int_equal(wait_for_operation(rig).state, UT_STORE_OPERATION_DONE);
+    assert_int_equal(atomic_load(&c.commits) - before, 2);
+}
+
 // A mark that comes during a slice is committed before the next one.
 static void marks_do_not_wait_during_an_operation(void **state)
 {
@@ -346,6 +366,7 @@ int main(void)
         CLAIM(an_operation_that_must_wait_is_tried_again),
         CLAIM(the_end_cancels_an_operation),
         CLAIM(marks_that_wait_are_committed_before_its_first_slice),
+        CLAIM(marks_that_wait_for_a_commit_are_committed_before_its_first_slice),
         CLAIM(marks_do_not_wait_during_an_operation),
         CLAIM(marks_are_committed_before_an_operation_that_comes_during_a_sweep),
     };

@@ -609,7 +609,9 @@ static int run(int argc, char **argv)
     list.json = options.line.json;
     const ut_err err = list_traces(&list, &options, &reader, nothing, &fault);
     ut_reader_close(&reader);
-    return err == UT_OK ? EX_OK : ut_cli_fail(&fault);
+    if (err == UT_OK)
+        return reader.damaged ? EX_DATAERR : EX_OK;
+    return ut_cli_fail(&fault);
 }
 
 const ut_command ut_command_traces = {

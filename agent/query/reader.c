@@ -115,5 +115,5 @@ void ut_reader_close(ut_reader *reader)
     }
     if (reader->store != NULL)
         ut_store_close(reader->store);
-    memset(reader, 0, sizeof(*reader));
+    *reader = (ut_reader){.damaged = reader->damaged};
 }

@@ -8,7 +8,7 @@
 typedef struct {
     ut_store *store;
     ut_store_view *view;      // begun
-    bool damaged;             // a search met blocks that cannot be read
+    bool damaged;             // a search met blocks that cannot be read; stays when it is closed
     ut_llm_prices llm_prices; // of the configuration, where it was read
 } ut_reader;
 

@@ -246,6 +246,9 @@ def test_verify_lists_damaged_blocks(agent):
     assert all("damaged" in problem for problem in report["problems"]), report["problems"]
     done = untrace("store", "verify", "--data-dir", copy)
     assert done.returncode == 1 and "damaged" in done.stdout and "problem" in done.stdout.splitlines()[-1]
+    for command in ("spans",), ("stats",), ("failures",), ("traces", "--min-duration", "0"), ("export",):
+        done = untrace(*command, "--data-dir", copy)
+        assert done.returncode == EX_DATAERR and "damaged block" in done.stderr, (command, done)
     assert_sound(under_test.data_dir, 2000)
 
 

@@ -161,10 +161,14 @@ $(OUT)/obj/port/linux/%.o $(OUT)/obj/agent/%.o $(OUT)/obj/tests/%.o: private CPP
 # Folders that run for a person, at the start or once in a while are built for size, the rest for
 # speed.
 SMALL = agent/cli agent/commands agent/config agent/control agent/daemon agent/files agent/process \
-        storage/upkeep adapters/state
+        agent/query adapters/state storage/upkeep
+SMALL_FILES = adapters/plain/llm_message port/base/nearest port/linux/addr port/linux/resolver \
+              storage/lmdb/engine_lmdb_compact storage/lmdb/engine_lmdb_disk storage/lmdb/engine_lmdb_env \
+              storage/lmdb/engine_lmdb_steady storage/lmdb/lmdb_file storage/lmdb/plain_file \
+              storage/query/query_cursor storage/query/trace_tree transport/http/url
 ifeq ($(OPTIMISE),-O2)
 $(SMALL:%=$(OUT)/obj/%/%.o): private OPTIMISE = -Os
-$(OUT)/obj/adapters/plain/llm_message.o: private OPTIMISE = -Os
+$(SMALL_FILES:%=$(OUT)/obj/%.o): private OPTIMISE = -Os
 # Most of the bytes of OTLP JSON pass otlp_json_stream_value.c and json_scan.c alone.
 $(patsubst %,$(OUT)/obj/adapters/otlp/otlp_json_%.o,decode member stream): private OPTIMISE = -Os
 endif

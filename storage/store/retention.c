@@ -11,6 +11,7 @@
 #include "storage/store/key.h"
 #include "storage/store/ledger.h"
 #include "storage/store/merge_schedule.h"
+#include "storage/store/retention_log.h"
 #include "storage/store/store_txn.h"
 #include "storage/store/trace_heads.h"
 #include "storage/store/trace_legacy.h"
@@ -85,11 +86,6 @@ enum {
 
     // A store at rest is written to as often as this, so that it knows how long the machine ran.
     CLOCK_STORED_EVERY_MS = 60 * 60 * 1000,
-
-    // ---- telling people ----
-
-    // Seconds between two lines of the log about lost spans, or about the disk.
-    TELL_EVERY_S = 60,
 };
 
 // ---- removing one block ----
@@ -511,51 +507,6 @@ static uint64_t margin_bytes(const ut_store *store, const ut_engine_room *room)
                       room->bytes_max / 2);
 }
 
-// Whether a line of the log may be written of which the last one was at told_ns; 0: there was none.
-static bool may_tell(uint64_t told_ns, uint64_t now_ns)
-{
-    return told_ns == 0 || now_ns < told_ns || now_ns - told_ns >= TELL_EVERY_S * UT_NS_PER_S;
-}
-
-// Tells of the spans that a committed transaction has removed undelivered.
-static void tell_lost(ut_store *store, uint64_t now_ns)
-{
-    ut_retention *retention = &store->retention;
-    if (retention->lost_spans > 0 && may_tell(retention->lost_told_ns, now_ns)) {
-        ut_log_write(store->log, UT_LOG_WARN, "storage",
-                     "the budget is used up: %llu spans were removed before they were delivered",
-                     (unsigned long long)retention->lost_spans);
-        retention->lost_spans = 0;
-        retention->lost_told_ns = now_ns;
-    }
-    if (retention->late_spans > 0 && may_tell(retention->late_told_ns, now_ns)) {
-        ut_log_write(store->log, UT_LOG_WARN, "storage",
-                     "%llu spans were removed before they were delivered: their time to live was "
-                     "over",
-                     (unsigned long long)retention->late_spans);
-        retention->late_spans = 0;
-        retention->late_told_ns = now_ns;
-    }
-}
-
-// A disk that is nearly full is so now and then: it is told at most once in a while.
-static void tell_disk(ut_store *store, uint64_t now_ns)
-{
-    if (store->retention.disk_full == store->retention.disk_told ||
-        !may_tell(store->retention.disk_told_ns, now_ns))
-        return;
-    if (store->retention.disk_full)
-        ut_log_write(store->log, UT_LOG_WARN, "storage",
-                     "no space is left on the disk: the store keeps to the %llu KiB that it has, "
-                     "and old spans leave for new ones",
-                     (unsigned long long)(store->retention.disk_bytes / 1024));
-    else
-        ut_log_write(store->log, UT_LOG_INFO, "storage",
-                     "the disk has room again: the store grows up to its max_size");
-    store->retention.disk_told = store->retention.disk_full;
-    store->retention.disk_told_ns = now_ns;
-}
-
 // ---- time ----
 
 // Removes blocks whose hour has come. *due: there are more.
@@ -701,8 +652,7 @@ ut_err ut_retention_remove_in_commit(ut_store *store, uint64_t now_ns)
 {
     const ut_engine_room *room = &store->retention.room;
     note_demand(store);
-    tell_lost(store, now_ns);
-    tell_disk(store, now_ns);
+    ut_retention_tell(store, now_ns);
     const uint64_t spent = store->retention.demand_bytes + removal_bytes(store, room);
     if (room->bytes_ready <= spent)
         return UT_OK;
@@ -803,7 +753,6 @@ ut_err ut_store_sweep(ut_store *store, uint64_t now_ns, bool *more)
     }
     if (err != UT_OK)
         *more = false;
-    tell_lost(store, now_ns);
-    tell_disk(store, now_ns);
+    ut_retention_tell(store, now_ns);
     return err;
 }

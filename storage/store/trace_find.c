@@ -28,6 +28,7 @@ ut_err ut_index_covered(ut_txn *txn, const ut_buf *runs, uint64_t *covered)
 
 void ut_trace_finder_init(ut_trace_finder *finder)
 {
+    *finder = (ut_trace_finder){.damaged = false};
     ut_buf_init(&finder->runs, UT_RUNS_MAX * sizeof(ut_run));
     ut_buf_init(&finder->hashes, MEMORY_MAX);
     ut_buf_init(&finder->candidates, MEMORY_MAX);

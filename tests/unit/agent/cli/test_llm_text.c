@@ -97,7 +97,7 @@ static void current_gen_ai_messages_have_roles_parts_and_tools(void **state)
 static void events_say_it_as_attributes_do(void **state)
 {
     (void)state;
-    expect(&(spoken){{{NULL}},
+    expect(&(spoken){{{NULL, NULL}},
                      "gen_ai.client.inference.operation.details",
                      {{"gen_ai.input.messages",
                        "[{\"role\":\"user\",\"parts\":[{\"type\":\"text\",\"content\":\"Hi\"}]}]"},
@@ -106,7 +106,7 @@ static void events_say_it_as_attributes_do(void **state)
                        "\"Ahoy\"}]}]"}},
                      "user: Hi\nanswer: Ahoy\n"});
     expect(
-        &(spoken){{{NULL}},
+        &(spoken){{{NULL, NULL}},
                   "gen_ai.choice",
                   {{"index", "0"},
                    {"finish_reason", "tool_calls"},
@@ -114,21 +114,24 @@ static void events_say_it_as_attributes_do(void **state)
                                "[{\"id\":\"1\",\"type\":\"function\",\"function\":{\"name\":\"f\","
                                "\"arguments\":\"{\\\"a\\\":1}\"}}]}"}},
                   "answer: Sunny, 22C\ncalls: f({\"a\":1})\n"});
-    expect(&(spoken){
-        {{NULL}}, "gen_ai.choice", {{"index", "0"}, {"message", "plain"}}, "answer: plain\n"});
-    expect(&(spoken){{{NULL}},
+    expect(&(spoken){{{NULL, NULL}},
+                     "gen_ai.choice",
+                     {{"index", "0"}, {"message", "plain"}},
+                     "answer: plain\n"});
+    expect(&(spoken){{{NULL, NULL}},
                      "gen_ai.user.message",
                      {{"content", "Hi"}, {"gen_ai.system", "acme"}},
                      "user: Hi\n"});
-    expect(&(spoken){{{NULL}},
+    expect(&(spoken){{{NULL, NULL}},
                      "gen_ai.assistant.message",
                      {{"content", "First answer"}},
                      "assistant: First answer\n"});
-    expect(&(spoken){{{NULL}},
+    expect(&(spoken){{{NULL, NULL}},
                      "gen_ai.content.prompt",
                      {{"gen_ai.prompt", "[{\"role\":\"user\",\"content\":\"Hi\"}]"}},
                      "user: Hi\n"});
-    expect(&(spoken){{{NULL}}, "agent.prompt", {{"rendered_prompt", "Do it"}}, "prompt: Do it\n"});
+    expect(&(spoken){
+        {{NULL, NULL}}, "agent.prompt", {{"rendered_prompt", "Do it"}}, "prompt: Do it\n"});
 }
 
 static void openllmetry_has_roles_and_tool_calls(void **state)

@@ -652,7 +652,8 @@ ut_err ut_retention_remove_in_commit(ut_store *store, uint64_t now_ns)
 {
     const ut_engine_room *room = &store->retention.room;
     note_demand(store);
-    ut_retention_tell(store, now_ns);
+    if (store->upkeep_damaged)
+        return UT_OK; // a removal, or a merge, has met it
     const uint64_t spent = store->retention.demand_bytes + removal_bytes(store, room);
     if (room->bytes_ready <= spent)
         return UT_OK;

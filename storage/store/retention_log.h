@@ -5,7 +5,7 @@
 
 #include "storage/store/store_core.h"
 
-// Tells what is due at now_ns, outside of a transaction or in one. The store's thread only.
+// Tells what is due at now_ns. Outside of a transaction; the store's thread only.
 void ut_retention_tell(ut_store *store, uint64_t now_ns);
 
 #endif

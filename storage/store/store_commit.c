@@ -9,6 +9,7 @@
 #include "storage/store/ledger.h"
 #include "storage/store/merge_schedule.h"
 #include "storage/store/retention.h"
+#include "storage/store/retention_log.h"
 #include "storage/store/store_keys.h"
 #include "storage/store/store_txn.h"
 
@@ -234,6 +235,17 @@ static void tell_damage(ut_store *store)
                      : "a span that is sent again may be stored again");
 }
 
+// Removes and merges with a commit. Where damage is met neither is tried again: the spans may go in
+// all the same.
+static ut_err keep_up(ut_store *store, uint64_t now_ns)
+{
+    ut_err err = ut_retention_remove_in_commit(store, now_ns);
+    if (err == UT_OK && !store->upkeep_damaged)
+        err = ut_merge_schedule_in_commit(store);
+    store->upkeep_damaged = store->upkeep_damaged || err == UT_ECORRUPT;
+    return err;
+}
+
 // The transaction of a commit: steps 5 to 11 of the list at ut_store_commit.
 static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appends, size_t count,
                          const ut_delivery *marks, size_t mark_count)
@@ -247,10 +259,8 @@ static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appe
         err = write_appends(store, now_ns, appends, count);
     for (size_t i = 0; i < mark_count && err == UT_OK; i++)
         err = ut_ledger_mark(store, &marks[i]);
-    if (err == UT_OK && !store->upkeep_damaged)
-        err = ut_retention_remove_in_commit(store, now_ns);
-    if (err == UT_OK && !store->upkeep_damaged)
-        err = ut_merge_schedule_in_commit(store);
+    if (err == UT_OK)
+        err = keep_up(store, now_ns);
     if (err != UT_OK) {
         ut_store_abort_write(store);
         return err;
@@ -259,6 +269,7 @@ static ut_err try_commit(ut_store *store, uint64_t now_ns, ut_store_append *appe
     if (err == UT_OK) {
         note_compression(store);
         tell_damage(store);
+        ut_retention_tell(store, now_ns);
     }
     return err;
 }
@@ -296,6 +307,7 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
     if (err == UT_OK)
         err = ut_store_keys_keep_fresh(store);
     store->long_pieces = is_large(appends, append_count);
+    bool committed = false;
     for (unsigned attempt = 0; attempt < ATTEMPTS_MAX && err == UT_OK; attempt++) {
         ut_demand demand = guess_demand(store, appends, append_count, mark_count, attempt);
         err = ut_retention_make_room(store, &demand);
@@ -307,8 +319,10 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         }
         if (err != UT_OK)
             break;
+        const bool upkeep_damaged = store->upkeep_damaged;
         err = try_commit(store, now_ns, appends, append_count, marks, mark_count);
-        if (err == UT_OK)
+        committed = err == UT_OK;
+        if (committed)
             break;
         // Long pieces need neighbouring free pages, of which an old, full store has none.
         if ((err == UT_EFULL || err == UT_ENOSPC) && store->long_pieces) {
@@ -319,14 +333,16 @@ ut_err ut_store_commit(ut_store *store, uint64_t now_ns, ut_store_append *append
         }
         if (err == UT_ENOSPC && ut_retention_met_full_disk(store))
             err = UT_EFULL;
-        if (err == UT_ECORRUPT && !store->upkeep_damaged) {
-            store->upkeep_damaged = true; // the spans may go in all the same
+        if (err == UT_ECORRUPT && store->upkeep_damaged && !upkeep_damaged) {
+            attempt--; // without upkeep: once at most
             err = UT_OK;
             continue;
         }
         if (err == UT_EFULL && attempt + 1 < ATTEMPTS_MAX)
             err = UT_OK; // the guess was too low
     }
+    if (err == UT_OK && !committed)
+        err = UT_EFULL; // whatever the tries ended with
     store->long_pieces = false;
     if (store->index.span_count > LARGE_SPANS) {
         ut_trace_index_trim(&store->index);

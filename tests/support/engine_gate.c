@@ -12,7 +12,9 @@ struct ut_engine_gate {
     bool held;
     unsigned waiting;
     ut_err fail;
-    ut_err fail_once;
+    const ut_err *next; // what the next commits fail with
+    size_t next_count;
+    ut_err once;         // what next points to for one
     uint8_t bad_key[64]; // puts there fail with bad_err
     size_t bad_key_len;
     ut_err bad_err;
@@ -49,8 +51,8 @@ static ut_err gate_commit(ut_txn *txn)
         gate->waiting--;
         gate->commits++;
         gate->writer = NULL;
-        err = gate->fail_once != UT_OK ? gate->fail_once : gate->fail;
-        gate->fail_once = UT_OK;
+        err = gate->next_count > 0 ? *gate->next++ : gate->fail;
+        gate->next_count -= gate->next_count > 0 ? 1 : 0;
     }
     (void)pthread_mutex_unlock(&gate->lock);
     if (err == UT_OK)
@@ -109,7 +111,17 @@ void ut_engine_gate_fail(ut_engine_gate *gate, ut_err err)
 void ut_engine_gate_fail_once(ut_engine_gate *gate, ut_err err)
 {
     (void)pthread_mutex_lock(&gate->lock);
-    gate->fail_once = err;
+    gate->once = err;
+    gate->next = &gate->once;
+    gate->next_count = 1;
+    (void)pthread_mutex_unlock(&gate->lock);
+}
+
+void ut_engine_gate_fail_next(ut_engine_gate *gate, const ut_err *errs, size_t count)
+{
+    (void)pthread_mutex_lock(&gate->lock);
+    gate->next = errs;
+    gate->next_count = count;
     (void)pthread_mutex_unlock(&gate->lock);
 }
 

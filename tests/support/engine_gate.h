@@ -21,6 +21,8 @@ unsigned ut_engine_gate_waiting(ut_engine_gate *gate);
 void ut_engine_gate_fail(ut_engine_gate *gate, ut_err err);
 // The next commit fails with err, whatever is said of the later ones.
 void ut_engine_gate_fail_once(ut_engine_gate *gate, ut_err err);
+// The next commits fail with these, one after the other; borrowed until then.
+void ut_engine_gate_fail_next(ut_engine_gate *gate, const ut_err *errs, size_t count);
 // From now on what is put at this key fails with err; one key at a time, of at most 64 bytes.
 void ut_engine_gate_fail_key(ut_engine_gate *gate, ut_bytes key, ut_err err);
 // Commits of write transactions, failed ones included.

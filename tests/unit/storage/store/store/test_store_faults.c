@@ -1,4 +1,5 @@
 // Tests of storage/store/store_txn and store_commit: what a failed or doubtful commit leaves.
+#include "tests/support/engine_gate.h"
 #include "tests/unit/storage/store/store/rig.h"
 
 #include <setjmp.h>
@@ -241,6 +242,32 @@ static void marks_in_doubt_are_counted_once(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, ut_rig_set_up, ut_rig_tear_down)
 
+// Whatever tries of a commit fail with, what is not stored is not said to be.
+static void a_commit_that_failed_at_each_try_is_an_error(void **state)
+{
+    static const ut_err errs[][4] = {{UT_EFULL, UT_EFULL, UT_EFULL, UT_ECORRUPT},
+                                     {UT_ECORRUPT, UT_EFULL, UT_EFULL, UT_EFULL},
+                                     {UT_EFULL, UT_ENOSPC, UT_EFULL, UT_EFULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(errs) / sizeof(errs[0]); i++) {
+        ut_engine *memory = ut_engine_memory_open(UT_RIG_BUDGET);
+        ut_store *store = ut_rig_open_with(memory, 0);
+        ut_engine_gate *gate = ut_engine_gate_put(memory);
+        const ut_test_span span = {.trace = 1, .span = 1};
+        ut_batch batch;
+        ut_batch_init(&batch, UT_RIG_BUDGET);
+        ut_test_batch(&batch, &span, 1);
+        ut_store_append append = {.org = UT_ORG_DEFAULT, .batch = &batch};
+        ut_engine_gate_fail_next(gate, errs[i], 4);
+        const ut_err err = ut_store_commit(store, now_ns, &append, 1, NULL, 0);
+        assert_int_equal(err == UT_OK, append.stored == 1);
+        assert_int_equal(ut_rig_counts_of(store).spans_stored, append.stored);
+        ut_store_close(store);
+        ut_engine_gate_free(gate);
+        ut_batch_free(&batch);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +277,7 @@ int main(void)
                                         ut_rig_tear_down),
         TEST(a_commit_in_doubt_does_not_lead_astray),
         TEST(marks_in_doubt_are_counted_once),
+        cmocka_unit_test(a_commit_that_failed_at_each_try_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

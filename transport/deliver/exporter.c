@@ -426,7 +426,8 @@ static void end_request(ut_exporter *exporter, ut_exporter_link *link, ut_err er
     bool alone = batch->attempts > 0 && exporter->health.successes > batch->successes_seen;
     if (answer != NULL && answer->retry_after_ms > 0)
         ut_health_ask_to_wait(&exporter->health, at->now_ms + answer->retry_after_ms);
-    const bool asked_to_slow_down = answer != NULL && answer->status == 429;
+    const bool asked_to_slow_down =
+        answer != NULL && (answer->status == 429 || answer->retry_after_ms > 0);
     const bool may_be_elsewhere =
         outcome == UT_OUTCOME_RETRY || outcome == UT_OUTCOME_MISCONFIGURED;
     if (may_be_elsewhere && !alone && !asked_to_slow_down)

@@ -40,10 +40,10 @@ typedef struct {
     const char *values_z;
 } option_values;
 
+// The first row that fits counts: those of one command stand before those of any.
 static const option_values known_values[] = {
     {NULL, "config", "file"},
     {NULL, "ca-file", "file"},
-    {NULL, "output", "file"},
     {NULL, "key-file", "file"},
     {NULL, "new-key-file", "file"},
     {NULL, "data-dir", "dir"},
@@ -58,6 +58,7 @@ static const option_values known_values[] = {
     {"traces", "sort", "time,duration,spans,errors,tokens,cost"},
     {"spans", "fields", UT_SPAN_FIELDS},
     {"spans", "output", "table,wide,json,jsonl"},
+    {NULL, "output", "file"},
     {"stats", "sort", "count,errors,rate,mean,p50,p90,p99,max,tokens,cost,group"},
     {"import", "format", "otlp-json,otlp-protobuf"},
     {NULL, "format", "otlp-json,otlp-protobuf,csv"},

@@ -67,8 +67,11 @@ static int write_file(const char *path_z)
     }
     write_text(file);
     const bool flushed = fflush(file) == 0 && ferror(file) == 0 && fsync(fd) == 0;
-    const int reason = errno;
-    if (fclose(file) != 0 || !flushed) {
+    int reason = errno;
+    const bool closed = fclose(file) == 0;
+    if (flushed && !closed)
+        reason = errno;
+    if (!flushed || !closed) {
         (void)unlink(path_z); // half a file would be taken for a whole one
         (void)fprintf(stderr, "untrace: cannot write %s: %s\n", path_z, strerror(reason));
         return EX_IOERR;

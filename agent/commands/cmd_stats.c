@@ -496,8 +496,8 @@ static int run(int argc, char **argv)
     }
     if (options.line.ended)
         return options.line.code;
-    if (hours > 0 && options.filter.start_ns > 0)
-        return ut_cli_usage("stats", "--hours and --since say the same: give one of them");
+    if (hours > 0 && options.time_given)
+        return ut_cli_usage("stats", "--hours is given, and --since or --until: give one of them");
     if (hours > 0)
         options.filter.start_ns = options.now_ns - hours * UINT64_C(3600000000000);
     if (wanted.key_count == 0)

@@ -530,9 +530,10 @@ static ut_err list_traces(listing *list, ut_filter_options *options, ut_reader *
     if (err == UT_OK)
         err = list->json ? ut_term_write(&list->out) : ut_table_flush(&list->table);
     if (err == UT_OK && list->rows == 0)
-        ut_filter_options_found_nothing(
-            options, options->any ? "no trace has a span that meets these conditions"
-                                  : "there are no traces yet; `untrace send` makes some");
+        ut_filter_options_found_nothing(options,
+                                        options->any || is_sum(list->sort)
+                                            ? "no trace has a span that meets these conditions"
+                                            : "there are no traces yet; `untrace send` makes some");
     ut_pager_end(&pager);
 done:
     free(list->page);

@@ -115,6 +115,7 @@ static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
         {NULL, NULL, 0},
     };
     ut_receiver_config *receiver = target;
+    receiver->tls = true; // also for who does not read the files
     ut_err err = ut_yaml_read_map(yaml, node, fields, receiver, "tls");
     if (err != UT_OK)
         return err;
@@ -122,7 +123,6 @@ static ut_err read_server_tls(ut_yaml *yaml, yaml_node_t *node, void *target)
         return ut_yaml_fail_at(yaml, node, UT_EINVAL,
                                "found tls without %s, expected cert_file and key_file",
                                receiver->cert_pem.len == 0 ? "cert_file" : "key_file");
-    receiver->tls = true;
     err = ut_config_check_identity(yaml, node, receiver->cert_pem, receiver->key_pem);
     return err == UT_OK ? ut_config_check_ca(yaml, node, "client_ca_file", receiver->client_ca_pem)
                         : err;

@@ -59,7 +59,8 @@ static ut_err wait_once(const ut_store_watch *watch, bool notices, uint64_t time
     const int count = poll(waiting, sizeof(waiting) / sizeof(waiting[0]),
                            (int)ut_min_u64(timeout_ms, UT_STORE_WATCH_LONGEST_MS));
     *noticed = count > 0 && (waiting[1].revents & POLLIN) != 0;
-    return count > 0 && (waiting[0].revents & (POLLERR | POLLHUP)) != 0 ? UT_ECLOSED : UT_OK;
+    return count > 0 && (waiting[0].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0 ? UT_ECLOSED
+                                                                                   : UT_OK;
 }
 
 static void forget_notices(const ut_store_watch *watch)

@@ -93,6 +93,10 @@ ut_err ut_stats_new_keys(const ut_stats_key *keys, uint32_t count, ut_stats **st
     const labels none = {.count = 0};
     size_t text_len = 0;
     UT_ASSERT(count <= UT_STATS_KEYS_MAX);
+    uint32_t errors = 0;
+    for (uint32_t i = 0; i < count; i++)
+        errors += keys[i].by == UT_STATS_BY_ERROR ? 1 : 0;
+    UT_ASSERT(count + errors <= UT_STATS_LABELS_MAX);
     for (uint32_t i = 0; i < count; i++)
         text_len += keys[i].attribute.len;
     ut_stats *made = calloc(1, sizeof(*made) + text_len);

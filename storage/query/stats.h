@@ -77,8 +77,8 @@ typedef struct {
 
 // attribute: for UT_STATS_BY_ATTRIBUTE, copied. UT_ENOMEM.
 ut_err ut_stats_new(ut_stats_by by, ut_bytes attribute, ut_stats **stats);
-// Groups by several keys, 1 to UT_STATS_KEYS_MAX; a span that one of them leaves out is in no
-// group.
+// Groups by several keys, 1 to UT_STATS_KEYS_MAX, of which one at most is UT_STATS_BY_ERROR; a span
+// that one of them leaves out is in no group.
 ut_err ut_stats_new_keys(const ut_stats_key *keys, uint32_t count, ut_stats **stats);
 // Prices for calls that state no cost; borrowed until ut_stats_free.
 void ut_stats_set_prices(ut_stats *stats, const ut_llm_prices *prices);

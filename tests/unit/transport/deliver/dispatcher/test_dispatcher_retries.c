@@ -47,10 +47,18 @@ static void each_try_behind_a_failing_answer_has_a_connection_of_its_own(void **
     (void)state;
     static const struct {
         int status;
+        const char *fields_z;
         bool anew;
     } rows[] = {
-        {502, true}, {503, true}, {504, true},  {302, true},
-        {401, true}, {404, true}, {429, false}, // it knows us, and only asks for time
+        {502, "", true},
+        {503, "", true},
+        {504, "", true},
+        {302, "", true},
+        {401, "", true},
+        {404, "", true},
+        // It knows us, and only asks for time.
+        {429, "", false},
+        {503, "Retry-After: 1\r\n", false},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         enum { FAILURES = 5 };
@@ -59,7 +67,7 @@ static void each_try_behind_a_failing_answer_has_a_connection_of_its_own(void **
         server->script = ut_delivery_rig_fail_first;
         server->first_n = FAILURES;
         server->status = rows[i].status;
-        server->fields_z = "";
+        server->fields_z = rows[i].fields_z;
         rig->destinations[0].retry_max_ms = 1000; // no connection is closed for being idle
         (void)ut_filled_store_append(rig->store, 50, 0);
         ut_delivery_rig_start(rig);
